@@ -1,0 +1,292 @@
+//! [`ImageView`]: a borrowed picture, plane by plane, with its strides; it owns nothing.
+
+use crate::geometry::Size;
+use std::fmt;
+
+/// Layouts of `video/x-raw` that can be read, named as GStreamer names them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PixelFormat {
+    I420,
+    Nv12,
+    Yv12,
+    Nv21,
+    Yuy2,
+    Uyvy,
+    Yvyu,
+    Bgrx,
+    Rgbx,
+    Xbgr,
+    Xrgb,
+    Bgra,
+    Rgba,
+    Abgr,
+    Argb,
+    Bgr,
+    Rgb,
+    Y42b,
+    Y444,
+    Nv16,
+    Gray8,
+}
+
+impl PixelFormat {
+    /// Every format, in the order of preference of the sink pad (design: grey last, so that a camera never fixates to it).
+    pub const ALL: [Self; 21] = [
+        Self::I420,
+        Self::Nv12,
+        Self::Yv12,
+        Self::Nv21,
+        Self::Yuy2,
+        Self::Uyvy,
+        Self::Yvyu,
+        Self::Bgrx,
+        Self::Rgbx,
+        Self::Xbgr,
+        Self::Xrgb,
+        Self::Bgra,
+        Self::Rgba,
+        Self::Abgr,
+        Self::Argb,
+        Self::Bgr,
+        Self::Rgb,
+        Self::Y42b,
+        Self::Y444,
+        Self::Nv16,
+        Self::Gray8,
+    ];
+
+    /// Bytes of a row, and number of rows, of each plane of a picture of `size`.
+    ///
+    /// Chroma planes of odd sizes are rounded up, as in GStreamer.
+    pub fn planes(self, size: Size) -> Vec<(usize, usize)> {
+        let (w, h) = (size.width as usize, size.height as usize);
+        let (half_w, half_h) = (w.div_ceil(2), h.div_ceil(2));
+        match self {
+            Self::I420 | Self::Yv12 => vec![(w, h), (half_w, half_h), (half_w, half_h)],
+            Self::Nv12 | Self::Nv21 => vec![(w, h), (half_w * 2, half_h)],
+            Self::Y42b => vec![(w, h), (half_w, h), (half_w, h)],
+            Self::Y444 => vec![(w, h); 3],
+            Self::Nv16 => vec![(w, h), (half_w * 2, h)],
+            Self::Yuy2 | Self::Uyvy | Self::Yvyu => vec![(half_w * 4, h)],
+            Self::Bgr | Self::Rgb => vec![(w * 3, h)],
+            Self::Gray8 => vec![(w, h)],
+            Self::Bgrx
+            | Self::Rgbx
+            | Self::Xbgr
+            | Self::Xrgb
+            | Self::Bgra
+            | Self::Rgba
+            | Self::Abgr
+            | Self::Argb => vec![(w * 4, h)],
+        }
+    }
+
+    /// Whether the pixels are luma and chroma rather than red, green and blue.
+    pub fn is_yuv(self) -> bool {
+        matches!(
+            self,
+            Self::I420
+                | Self::Nv12
+                | Self::Yv12
+                | Self::Nv21
+                | Self::Yuy2
+                | Self::Uyvy
+                | Self::Yvyu
+                | Self::Y42b
+                | Self::Y444
+                | Self::Nv16
+        )
+    }
+}
+
+/// Which luma coefficients the caps name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum YuvMatrix {
+    Bt601,
+    Bt709,
+    Bt2020,
+}
+
+/// Whether black is 0 or 16.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum YuvRange {
+    /// 0..=255
+    Full,
+    /// Luma 16..=235, chroma 16..=240.
+    Limited,
+}
+
+/// What is the same for all pictures of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct PictureInfo {
+    pub format: PixelFormat,
+    pub size: Size,
+    /// Width to height of one pixel as it is shown; (1, 1) is square.
+    pub pixel_aspect: (u32, u32),
+    pub matrix: YuvMatrix,
+    pub range: YuvRange,
+}
+
+impl PictureInfo {
+    /// Square pixels, BT.601, limited range: what GStreamer assumes of small pictures that say nothing.
+    pub fn new(format: PixelFormat, size: Size) -> Self {
+        Self {
+            format,
+            size,
+            pixel_aspect: (1, 1),
+            matrix: YuvMatrix::Bt601,
+            range: YuvRange::Limited,
+        }
+    }
+}
+
+/// One plane: `stride` bytes from one row to the next. The last row may end without its padding.
+#[derive(Debug, Clone, Copy)]
+pub struct Plane<'a> {
+    pub data: &'a [u8],
+    pub stride: usize,
+}
+
+impl<'a> Plane<'a> {
+    /// The first `length` bytes of row `y`. [`ImageView::new`] has checked that they are there.
+    pub fn row(&self, y: usize, length: usize) -> &'a [u8] {
+        let start = y * self.stride;
+        &self.data[start..start + length]
+    }
+}
+
+/// A picture of one stream.
+#[derive(Debug, Clone, Copy)]
+pub struct ImageView<'a> {
+    info: PictureInfo,
+    planes: [Plane<'a>; 3],
+}
+
+impl<'a> ImageView<'a> {
+    /// Planes in the order of GStreamer's format (YV12: Y, V, U).
+    ///
+    /// # Errors
+    /// [`ImageError`] if a plane is missing or too short for the size.
+    pub fn new(info: PictureInfo, planes: &[Plane<'a>]) -> Result<Self, ImageError> {
+        let wanted = info.format.planes(info.size);
+        if planes.len() != wanted.len() {
+            return Err(ImageError::PlaneCount {
+                info,
+                found: planes.len(),
+                expected: wanted.len(),
+            });
+        }
+        let mut all = [Plane {
+            data: &[],
+            stride: 0,
+        }; 3];
+        for (index, (plane, (row, rows))) in planes.iter().zip(wanted).enumerate() {
+            let expected = if rows == 0 {
+                0
+            } else {
+                plane.stride * (rows - 1) + row
+            };
+            if plane.stride < row || plane.data.len() < expected {
+                return Err(ImageError::PlaneSize {
+                    info,
+                    plane: index,
+                    stride: plane.stride,
+                    found: plane.data.len(),
+                    expected,
+                });
+            }
+            all[index] = *plane;
+        }
+        Ok(Self { info, planes: all })
+    }
+
+    pub fn info(&self) -> &PictureInfo {
+        &self.info
+    }
+
+    /// Plane `index` of the format.
+    pub fn plane(&self, index: usize) -> &Plane<'a> {
+        &self.planes[index]
+    }
+}
+
+/// Memory that is not the picture its format says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ImageError {
+    PlaneCount {
+        info: PictureInfo,
+        found: usize,
+        expected: usize,
+    },
+    PlaneSize {
+        info: PictureInfo,
+        plane: usize,
+        stride: usize,
+        found: usize,
+        expected: usize,
+    },
+}
+
+impl fmt::Display for ImageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::PlaneCount {
+                info,
+                found,
+                expected,
+            } => write!(
+                f,
+                "{:?} picture of {} has {found} planes, expected {expected}",
+                info.format, info.size
+            ),
+            Self::PlaneSize {
+                info,
+                plane,
+                stride,
+                found,
+                expected,
+            } => write!(
+                f,
+                "plane {plane} of a {:?} picture of {} has {found} bytes with a stride of {stride}, expected {expected}",
+                info.format, info.size
+            ),
+        }
+    }
+}
+
+impl std::error::Error for ImageError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn odd_sizes_round_chroma_up() {
+        let size = Size::new(5, 3);
+        assert_eq!(PixelFormat::I420.planes(size), [(5, 3), (3, 2), (3, 2)]);
+        assert_eq!(PixelFormat::Nv12.planes(size), [(5, 3), (6, 2)]);
+        assert_eq!(PixelFormat::Yuy2.planes(size), [(12, 3)]);
+    }
+
+    #[test]
+    fn a_short_plane_is_refused_and_a_missing_last_padding_is_not() {
+        let info = PictureInfo::new(PixelFormat::Gray8, Size::new(4, 2));
+        let data = [0; 12];
+        let view = |length: usize| {
+            ImageView::new(
+                info,
+                &[Plane {
+                    data: &data[..length],
+                    stride: 8,
+                }],
+            )
+        };
+        assert!(view(12).is_ok(), "the last row needs no padding");
+        let error = view(11).unwrap_err().to_string();
+        assert!(
+            error.contains("11 bytes") && error.contains("expected 12"),
+            "{error}"
+        );
+        assert!(ImageView::new(info, &[]).is_err());
+    }
+}

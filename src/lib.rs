@@ -1,0 +1,9 @@
+//! GStreamer elements that find objects in live video with an ONNX model.
+
+pub mod decode;
+pub mod detection;
+pub mod engine;
+pub mod geometry;
+pub mod image;
+pub mod model;
+pub mod tensor;
