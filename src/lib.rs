@@ -5,5 +5,6 @@ pub mod detection;
 pub mod engine;
 pub mod geometry;
 pub mod image;
+pub mod letterbox;
 pub mod model;
 pub mod tensor;
