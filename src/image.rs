@@ -128,14 +128,19 @@ pub struct PictureInfo {
 }
 
 impl PictureInfo {
-    /// Square pixels, BT.601, limited range: what GStreamer assumes of small pictures that say nothing.
+    /// Square pixels, BT.601, limited range for YUV and full for others: what GStreamer assumes of small pictures that
+    /// say nothing.
     pub fn new(format: PixelFormat, size: Size) -> Self {
         Self {
             format,
             size,
             pixel_aspect: (1, 1),
             matrix: YuvMatrix::Bt601,
-            range: YuvRange::Limited,
+            range: if format.is_yuv() {
+                YuvRange::Limited
+            } else {
+                YuvRange::Full
+            },
         }
     }
 }

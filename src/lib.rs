@@ -7,4 +7,5 @@ pub mod geometry;
 pub mod image;
 pub mod letterbox;
 pub mod model;
+pub mod preprocess;
 pub mod tensor;

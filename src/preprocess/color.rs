@@ -1,0 +1,232 @@
+//! [`Colour`]: components of a picture to red, green and blue, 0..=255.
+//!
+//! With `Kr`, `Kb` of the matrix and `Kg = 1 - Kr - Kb`, `Y`, `U`, `V` stretched to the full range first (limited:
+//! `Y = (y - 16) · 255 / 219`, `U = (u - 128) · 255 / 224`; full: `Y = y`, `U = u - 128`):
+//!
+//! ```text
+//! R = Y + 2 (1 - Kr) V
+//! G = Y - (2 Kr (1 - Kr) V + 2 Kb (1 - Kb) U) / Kg
+//! B = Y + 2 (1 - Kb) U
+//! ```
+//!
+//! Grey is luma, of the range that the caps name. RGB is taken as it is. Alpha is not looked at.
+
+use crate::image::{PictureInfo, PixelFormat, YuvMatrix, YuvRange};
+
+/// Middle of the chroma range.
+const CHROMA_ZERO: f32 = 128.0;
+const MAX_LEVEL: f32 = 255.0;
+
+/// How one kind of picture becomes RGB.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Colour {
+    Rgb,
+    Grey(Linear),
+    Yuv(YuvToRgb),
+}
+
+/// `value · scale + offset`
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Linear {
+    pub scale: f32,
+    pub offset: f32,
+}
+
+impl Linear {
+    fn of(self, value: f32) -> f32 {
+        value * self.scale + self.offset
+    }
+
+    /// The number for a pixel, which is cut to 0..=255 first.
+    pub fn of_level(self, level: f32) -> f32 {
+        self.of(level.clamp(0.0, MAX_LEVEL))
+    }
+}
+
+/// Luma's levels, and how much of the chroma samples each colour gets.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct YuvToRgb {
+    luma: Linear,
+    red_v: f32,
+    green_u: f32,
+    green_v: f32,
+    blue_u: f32,
+}
+
+impl YuvToRgb {
+    fn new(matrix: YuvMatrix, range: YuvRange) -> Self {
+        let (kr, kb) = match matrix {
+            YuvMatrix::Bt601 => (0.299, 0.114),
+            YuvMatrix::Bt709 => (0.2126, 0.0722),
+            YuvMatrix::Bt2020 => (0.2627, 0.0593),
+        };
+        let kg: f64 = 1.0 - kr - kb;
+        let chroma = match range {
+            YuvRange::Full => 1.0,
+            YuvRange::Limited => 255.0 / 224.0,
+        };
+        Self {
+            luma: luma_levels(range),
+            red_v: (chroma * 2.0 * (1.0 - kr)) as f32,
+            green_u: (-chroma * 2.0 * kb * (1.0 - kb) / kg) as f32,
+            green_v: (-chroma * 2.0 * kr * (1.0 - kr) / kg) as f32,
+            blue_u: (chroma * 2.0 * (1.0 - kb)) as f32,
+        }
+    }
+
+    fn rgb(&self, y: f32, u: f32, v: f32) -> [f32; 3] {
+        let (y, u, v) = (self.luma.of(y), u - CHROMA_ZERO, v - CHROMA_ZERO);
+        [
+            y + self.red_v * v,
+            y + self.green_u * u + self.green_v * v,
+            y + self.blue_u * u,
+        ]
+    }
+}
+
+fn luma_levels(range: YuvRange) -> Linear {
+    match range {
+        YuvRange::Full => Linear {
+            scale: 1.0,
+            offset: 0.0,
+        },
+        YuvRange::Limited => Linear {
+            scale: 255.0 / 219.0,
+            offset: -16.0 * 255.0 / 219.0,
+        },
+    }
+}
+
+impl Colour {
+    pub fn new(info: &PictureInfo) -> Self {
+        if info.format.is_yuv() {
+            Self::Yuv(YuvToRgb::new(info.matrix, info.range))
+        } else if info.format == PixelFormat::Gray8 {
+            Self::Grey(luma_levels(info.range))
+        } else {
+            Self::Rgb
+        }
+    }
+
+    /// A row of components to red, green and blue, cut to 0..=255 and passed through `numbers`. All rows have the same length.
+    pub fn convert(
+        &self,
+        components: &[Vec<f32>; 3],
+        numbers: &[Linear; 3],
+        rgb: &mut [Vec<f32>; 3],
+    ) {
+        match self {
+            Self::Rgb => {
+                for ((row, numbers), out) in components.iter().zip(numbers).zip(rgb) {
+                    map(row, out, |value| numbers.of_level(value));
+                }
+            }
+            Self::Grey(levels) => {
+                for (numbers, out) in numbers.iter().zip(rgb) {
+                    map(&components[0], out, |value| {
+                        numbers.of_level(levels.of(value))
+                    });
+                }
+            }
+            Self::Yuv(matrix) => convert_yuv(matrix, components, numbers, rgb),
+        }
+    }
+}
+
+fn map(row: &[f32], out: &mut [f32], f: impl Fn(f32) -> f32) {
+    for (out, value) in out.iter_mut().zip(row) {
+        *out = f(*value);
+    }
+}
+
+fn convert_yuv(
+    matrix: &YuvToRgb,
+    [y, u, v]: &[Vec<f32>; 3],
+    numbers: &[Linear; 3],
+    rgb: &mut [Vec<f32>; 3],
+) {
+    // Copies, and slices of one length: the compiler then sees that nothing overlaps or ends early.
+    let (matrix, [red_of, green_of, blue_of]) = (*matrix, *numbers);
+    let n = y.len();
+    let [red, green, blue] = rgb;
+    let (y, u, v) = (&y[..n], &u[..n], &v[..n]);
+    let (red, green, blue) = (&mut red[..n], &mut green[..n], &mut blue[..n]);
+    for x in 0..n {
+        let [r, g, b] = matrix.rgb(y[x], u[x], v[x]);
+        red[x] = red_of.of_level(r);
+        green[x] = green_of.of_level(g);
+        blue[x] = blue_of.of_level(b);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::geometry::Size;
+
+    const AS_IT_IS: [Linear; 3] = [Linear {
+        scale: 1.0,
+        offset: 0.0,
+    }; 3];
+
+    fn rgb_of(matrix: YuvMatrix, range: YuvRange, yuv: [f32; 3]) -> [f32; 3] {
+        let info = PictureInfo {
+            matrix,
+            range,
+            ..PictureInfo::new(PixelFormat::I420, Size::new(2, 2))
+        };
+        let mut rgb = [vec![0.0], vec![0.0], vec![0.0]];
+        Colour::new(&info).convert(&yuv.map(|value| vec![value]), &AS_IT_IS, &mut rgb);
+        rgb.map(|row| row[0])
+    }
+
+    /// As near as codes of 8 bits can name a colour.
+    fn assert_close(found: [f32; 3], expected: [f32; 3]) {
+        let near = found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1.5);
+        assert!(near, "{found:?}, expected {expected:?}");
+    }
+
+    #[test]
+    fn the_primaries_come_back_from_the_codes_the_standards_give_them() {
+        use YuvMatrix::*;
+        use YuvRange::*;
+        const RED: [f32; 3] = [255.0, 0.0, 0.0];
+        const GREEN: [f32; 3] = [0.0, 255.0, 0.0];
+        assert_close(rgb_of(Bt601, Limited, [81.0, 90.0, 240.0]), RED);
+        assert_close(rgb_of(Bt709, Limited, [63.0, 102.0, 240.0]), RED);
+        assert_close(rgb_of(Bt2020, Limited, [74.0, 97.0, 240.0]), RED);
+        assert_close(rgb_of(Bt601, Full, [76.0, 85.0, 255.0]), RED);
+        assert_close(rgb_of(Bt709, Full, [182.0, 30.0, 12.0]), GREEN);
+        assert_close(rgb_of(Bt601, Limited, [145.0, 54.0, 34.0]), GREEN);
+    }
+
+    #[test]
+    fn black_and_white_are_black_and_white_in_both_ranges() {
+        for matrix in [YuvMatrix::Bt601, YuvMatrix::Bt709, YuvMatrix::Bt2020] {
+            assert_close(
+                rgb_of(matrix, YuvRange::Limited, [16.0, 128.0, 128.0]),
+                [0.0; 3],
+            );
+            assert_close(
+                rgb_of(matrix, YuvRange::Limited, [235.0, 128.0, 128.0]),
+                [255.0; 3],
+            );
+            assert_close(
+                rgb_of(matrix, YuvRange::Full, [255.0, 128.0, 128.0]),
+                [255.0; 3],
+            );
+        }
+    }
+
+    #[test]
+    fn colours_outside_the_cube_are_cut() {
+        let [red, green, blue] = rgb_of(YuvMatrix::Bt601, YuvRange::Limited, [255.0; 3]);
+        assert_eq!((red, blue), (255.0, 255.0));
+        assert!(
+            (125.0..126.0).contains(&green),
+            "{green} is inside and stays"
+        );
+        let black = rgb_of(YuvMatrix::Bt601, YuvRange::Limited, [0.0, 128.0, 128.0]);
+        assert_eq!(black, [0.0; 3], "blacker than black");
+    }
+}
