@@ -1,5 +1,7 @@
 //! [`Family`]: models that are decoded alike.
 
+use std::fmt;
+
 /// One head of anchors of an SSD-like face detector: cells of `stride` input pixels, `anchors` in each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AnchorLayer {
@@ -18,4 +20,22 @@ pub enum Family {
     Yolov5,
     /// `[1, 4 + classes, n]`, boxes in input pixels, no objectness: YOLOv8, v9, v11, v12.
     Yolov8,
+}
+
+impl Family {
+    /// As cards write it in `decode`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::BlazeFace { .. } => "blazeface",
+            Self::YoloxRaw { .. } => "yolox_raw",
+            Self::Yolov5 => "yolov5",
+            Self::Yolov8 => "yolov8",
+        }
+    }
+}
+
+impl fmt::Display for Family {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
 }

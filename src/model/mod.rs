@@ -1,5 +1,319 @@
 //! [`Model`]: the prepared ONNX and all that is known of it.
+//!
+//! A file is read and checked (`file`, `onnx`), its family recognised from what it says of itself (`facts`,
+//! `recognise`) under the overrides of a card (`card`), its labels found (`labels`), and its graph rewritten where
+//! that helps every engine (`graph`). What was guessed on the way is told in [`Model::decisions`].
 
+pub mod card;
+pub mod error;
+pub mod facts;
 pub mod family;
+mod file;
+pub mod graph;
+mod input;
+pub mod input_size;
+pub mod labels;
+mod onnx;
+mod python;
+pub mod recognise;
+mod wire;
 
+pub use error::ModelError;
 pub use family::Family;
+pub use input_size::InputSize;
+pub use labels::Labels;
+
+use crate::builtin;
+use crate::tensor::{ColourOrder, Element, InputSpec, Interpolation, ResizeMode};
+use card::Card;
+use facts::Facts;
+use recognise::Reading;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Where neither card nor family says anything.
+const SCORE_THRESHOLD: f32 = 0.4;
+const IOU_THRESHOLD: f32 = 0.45;
+
+/// What to open, and what is said about it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ModelOptions {
+    /// `None` is the built-in face detector.
+    pub path: Option<PathBuf>,
+    /// `None`: see [`labels`].
+    pub labels: Option<PathBuf>,
+    /// `None` is `x.detect.json` beside `x.onnx`, if it is there.
+    pub card: Option<PathBuf>,
+    pub input_size: InputSize,
+}
+
+/// Something that the file left open, or that a user may want to check.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// One of [`topic`].
+    pub topic: &'static str,
+    pub value: String,
+    pub reason: String,
+    /// Nothing said so; it is only what is usual.
+    pub guessed: bool,
+}
+
+/// The topics of decisions.
+pub mod topic {
+    pub const FAMILY: &str = "family";
+    pub const LAYOUT: &str = "layout";
+    pub const INPUT_SIZE: &str = "input size";
+    pub const COLOUR: &str = "colour";
+    pub const NORMALISATION: &str = "normalisation";
+    pub const RESIZE: &str = "resize";
+    pub const LABELS: &str = "labels";
+    pub const THRESHOLDS: &str = "thresholds";
+}
+
+impl Decision {
+    fn new(
+        topic: &'static str,
+        value: impl fmt::Display,
+        reason: impl Into<String>,
+        guessed: bool,
+    ) -> Self {
+        Self {
+            topic,
+            value: value.to_string(),
+            reason: reason.into(),
+            guessed,
+        }
+    }
+}
+
+/// A detector ready for an engine, and all that is known of it.
+#[derive(Clone)]
+pub struct Model {
+    /// `None` is the built-in model.
+    pub path: Option<PathBuf>,
+    /// ONNX; the file's own bytes if no rewrite changed anything.
+    pub bytes: Arc<[u8]>,
+    pub family: Family,
+    pub input: InputSpec,
+    /// Names of the outputs, in the order of the file, which is the order of the decoder.
+    pub outputs: Vec<String>,
+    pub classes: usize,
+    pub labels: Labels,
+    pub labels_source: String,
+    pub score_threshold: f32,
+    pub iou_threshold: f32,
+    /// A candidate is reported as every class above the threshold, not as its best one.
+    pub multi_label: bool,
+    pub decisions: Vec<Decision>,
+    /// One sentence for each rewrite of the graph.
+    pub rewrites: Vec<String>,
+    /// What is odd and does no harm.
+    pub warnings: Vec<String>,
+}
+
+impl Model {
+    /// Reads, recognises and prepares a model.
+    ///
+    /// # Errors
+    /// [`ModelError`], which tells what was met and what was wanted.
+    pub fn open(options: &ModelOptions) -> Result<Self, ModelError> {
+        let bytes: Arc<[u8]> = match &options.path {
+            Some(path) => file::read(path)?.into(),
+            None => builtin::ONNX.into(),
+        };
+        let card = open_card(options)?;
+        let mut proto = onnx::decode(&bytes)?;
+        let folder = options.path.as_deref().and_then(Path::parent);
+        let embedded = graph::embed_data::run(&mut proto, folder)?;
+        onnx::check_embedded(&proto)?;
+
+        let graph = proto.graph.as_ref().ok_or_else(|| ModelError::NotOnnx {
+            why: "it has no graph".into(),
+        })?;
+        let facts = Facts::of(&proto, graph)?;
+        let reading = recognise::recognise(&facts, &card)?;
+        let mut decisions = vec![Decision::new(
+            topic::FAMILY,
+            format!("{} ({})", reading.name, reading.family),
+            reading.because.clone(),
+            false,
+        )];
+        let input = input::spec(&facts, &reading, &card, options.input_size, &mut decisions)?;
+        decisions.extend(convention_decisions(&input, &card, &reading));
+        let mut warnings = Vec::new();
+        let (labels, labels_source) = find_labels(options, &card, &facts, &reading, &mut warnings)?;
+        decisions.push(Decision::new(
+            topic::LABELS,
+            labels.len(),
+            labels_source.clone(),
+            false,
+        ));
+        decisions.push(threshold_decision(&card, &reading));
+        let outputs = facts
+            .outputs
+            .iter()
+            .map(|output| output.name.clone())
+            .collect();
+
+        let prepared = graph::prepare(&bytes, proto, &input, embedded.into_iter().collect())?;
+        Ok(Self {
+            path: options.path.clone(),
+            bytes: prepared.bytes.map_or(bytes, Arc::from),
+            family: reading.family,
+            input,
+            outputs,
+            classes: reading.classes,
+            labels,
+            labels_source,
+            score_threshold: reading.score_threshold.unwrap_or(SCORE_THRESHOLD),
+            iou_threshold: reading.iou_threshold.unwrap_or(IOU_THRESHOLD),
+            multi_label: card.multi_label.unwrap_or_default(),
+            decisions,
+            rewrites: prepared.rewrites,
+            warnings,
+        })
+    }
+}
+
+impl fmt::Debug for Model {
+    /// Without the bytes.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Model")
+            .field("path", &self.path)
+            .field("bytes", &self.bytes.len())
+            .field("family", &self.family)
+            .field("input", &self.input)
+            .field("outputs", &self.outputs)
+            .field("classes", &self.classes)
+            .field("decisions", &self.decisions)
+            .field("rewrites", &self.rewrites)
+            .field("warnings", &self.warnings)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The card the user names must be there; the one beside the model may be.
+fn open_card(options: &ModelOptions) -> Result<Card, ModelError> {
+    let beside = options
+        .path
+        .as_deref()
+        .map(|path| path.with_extension("detect.json"));
+    let path = match (&options.card, beside) {
+        (Some(path), _) => path.clone(),
+        (None, Some(beside)) if beside.exists() => beside,
+        (None, Some(_)) => return Ok(Card::default()),
+        (None, None) => {
+            return Card::parse(Path::new("of the built-in model"), builtin::CARD.as_bytes());
+        }
+    };
+    let text = file::read(&path).map_err(|error| ModelError::Card {
+        path: path.clone(),
+        what: error.to_string(),
+    })?;
+    Card::parse(&path, &text)
+}
+
+/// The first source of labels that there is, and its name.
+fn find_labels(
+    options: &ModelOptions,
+    card: &Card,
+    facts: &Facts,
+    reading: &Reading,
+    warnings: &mut Vec<String>,
+) -> Result<(Labels, String), ModelError> {
+    let beside = || {
+        let path = options.path.as_deref()?;
+        ["labels.txt", "names"]
+            .map(|e| path.with_extension(e))
+            .into_iter()
+            .find(|path| path.is_file())
+    };
+    let (names, from) = if let Some(path) = &options.labels {
+        (labels::read(path)?, format!("file {}", path.display()))
+    } else if let Some(names) = &card.labels {
+        (names.clone(), "the card".into())
+    } else if let Some(names) = facts.metadata("names").and_then(python::names) {
+        (names, "the model's metadata".into())
+    } else if let Some(path) = beside() {
+        (labels::read(&path)?, format!("file {}", path.display()))
+    } else if !reading.labels.is_empty() {
+        (
+            reading.labels.iter().map(ToString::to_string).collect(),
+            format!("what {} finds", reading.name),
+        )
+    } else {
+        let (labels, from) = Labels::by_count(reading.classes);
+        return Ok((labels, from.into()));
+    };
+    let (labels, warning) = Labels::fit(names, reading.classes, &from);
+    warnings.extend(warning);
+    Ok((labels, from))
+}
+
+/// How pictures are prepared: a matter of the family, which no file tells.
+fn convention_decisions(input: &InputSpec, card: &Card, reading: &Reading) -> [Decision; 3] {
+    let decision = |topic, value: String, by_card: bool| {
+        let reason = if by_card {
+            "the card says so".into()
+        } else {
+            format!("as {} does", reading.name)
+        };
+        Decision::new(topic, value, reason, !by_card && !reading.sure)
+    };
+    let colour = match input.colour {
+        ColourOrder::Rgb => "RGB",
+        ColourOrder::Bgr => "BGR",
+    };
+    let normalisation = match input.element {
+        Element::F32 => format!("(pixel - {:?}) / {:?}", input.mean, input.std),
+        _ => "none".into(),
+    };
+    let interpolation = match input.interpolation {
+        Interpolation::Linear => "linear",
+        Interpolation::Cubic => "cubic",
+        Interpolation::Area => "area",
+    };
+    let resize = match input.resize {
+        ResizeMode::Stretch => format!("stretch, {interpolation}"),
+        ResizeMode::LetterboxCentre => format!(
+            "letterbox, centred, padded with {}, {interpolation}",
+            input.pad_value
+        ),
+        ResizeMode::LetterboxTopLeft => format!(
+            "letterbox, top left, padded with {}, {interpolation}",
+            input.pad_value
+        ),
+    };
+    [
+        decision(topic::COLOUR, colour.into(), card.colour.is_some()),
+        decision(
+            topic::NORMALISATION,
+            normalisation,
+            card.mean.is_some() && card.std.is_some(),
+        ),
+        decision(topic::RESIZE, resize, card.resize.is_some()),
+    ]
+}
+
+fn threshold_decision(card: &Card, reading: &Reading) -> Decision {
+    let score = reading.score_threshold.unwrap_or(SCORE_THRESHOLD);
+    let iou = reading.iou_threshold.unwrap_or(IOU_THRESHOLD);
+    let source = |own: Option<f32>, family: Option<f32>| match (own, family) {
+        (Some(_), _) => "the card's",
+        (None, Some(_)) => "the family's",
+        (None, None) => "the usual",
+    };
+    let reason = format!(
+        "{} score, {} IoU",
+        source(card.score_threshold, reading.score_threshold),
+        source(card.iou_threshold, reading.iou_threshold)
+    );
+    let guessed = reading.score_threshold.is_none() || reading.iou_threshold.is_none();
+    Decision::new(
+        topic::THRESHOLDS,
+        format!("score {score}, IoU {iou}"),
+        reason,
+        guessed,
+    )
+}

@@ -1,0 +1,202 @@
+//! Rewrites of the ONNX graph, one a file, each graph -> graph, so that every engine gains.
+//!
+//! A rewrite keeps the boxes, or it does not run. A model that none of them changed goes to the engine as its original
+//! bytes; one that is changed is written anew only if the file holds nothing that would be lost by it.
+
+mod constant_of_shape;
+pub mod embed_data;
+mod fix_shape;
+mod lossless;
+
+use super::error::ModelError;
+use crate::tensor::InputSpec;
+use prost::Message;
+use tract_onnx::pb::ModelProto;
+
+/// What came of the rewrites.
+pub struct Prepared {
+    /// `None` if nothing was changed.
+    pub bytes: Option<Vec<u8>>,
+    /// One sentence for each rewrite that changed something.
+    pub rewrites: Vec<String>,
+}
+
+/// Runs every rewrite. `done` names those that ran before, on the same messages.
+///
+/// # Errors
+/// [`ModelError::Lossy`] if a rewrite is needed that the file does not allow.
+pub fn prepare(
+    original: &[u8],
+    mut model: ModelProto,
+    input: &InputSpec,
+    done: Vec<String>,
+) -> Result<Prepared, ModelError> {
+    let mut rewrites = done;
+    if let Some(graph) = model.graph.as_mut() {
+        rewrites.extend(fix_shape::run(graph, input));
+        rewrites.extend(constant_of_shape::run(graph));
+    }
+    if rewrites.is_empty() {
+        return Ok(Prepared {
+            bytes: None,
+            rewrites,
+        });
+    }
+    let fields = lossless::unknown_fields(original);
+    if !fields.is_empty() {
+        return Err(ModelError::Lossy {
+            needed: rewrites.join("; "),
+            fields,
+        });
+    }
+    Ok(Prepared {
+        bytes: Some(model.encode_to_vec()),
+        rewrites,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::{input_spec, model, node};
+    use super::*;
+
+    /// A model with a field that prost does not know, and its bytes.
+    fn with_unknown_field(side: i64) -> (ModelProto, Vec<u8>) {
+        let nodes = vec![node("Relu", &["x"], &["y"])];
+        let model = model(nodes, &[("x", &[1, 3, 32, side])], &[("y", &[])]);
+        let mut bytes = model.encode_to_vec();
+        bytes.extend([0xd2, 0x01, 0]);
+        (model, bytes)
+    }
+
+    #[test]
+    fn a_file_that_would_lose_something_is_not_written_anew() {
+        let (model, bytes) = with_unknown_field(-1);
+        let error = prepare(&bytes, model, &input_spec(), Vec::new())
+            .err()
+            .unwrap();
+        let text = error.to_string();
+        assert!(
+            text.contains("[1, 3, 32, 64]") && text.contains("Model.26"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_file_that_needs_no_rewrite_may_hold_anything() {
+        let (model, bytes) = with_unknown_field(64);
+        let prepared = prepare(&bytes, model, &input_spec(), Vec::new()).unwrap();
+        assert!(prepared.bytes.is_none() && prepared.rewrites.is_empty());
+    }
+
+    #[test]
+    fn weights_of_a_second_file_are_written_into_the_model() {
+        let (model, _) = with_unknown_field(64);
+        let done = vec!["took in the weights".to_owned()];
+        let prepared = prepare(&model.encode_to_vec(), model.clone(), &input_spec(), done).unwrap();
+        assert_eq!(prepared.bytes, Some(model.encode_to_vec()));
+    }
+}
+
+/// Small graphs for the tests of this folder and its neighbours.
+#[cfg(test)]
+pub mod testing {
+    use crate::geometry::Size;
+    use crate::tensor::*;
+    use tract_onnx::pb::tensor_proto::DataType;
+    use tract_onnx::pb::tensor_shape_proto::{Dimension, dimension};
+    use tract_onnx::pb::*;
+
+    /// "x" as `[1, 3, 32, 64]`.
+    pub fn input_spec() -> InputSpec {
+        InputSpec {
+            name: "x".into(),
+            size: Size::new(64, 32),
+            layout: Layout::Nchw,
+            element: Element::F32,
+            colour: ColourOrder::Rgb,
+            mean: [0.0; 3],
+            std: [1.0; 3],
+            resize: ResizeMode::Stretch,
+            pad_value: 0.0,
+            interpolation: Interpolation::Linear,
+        }
+    }
+
+    pub fn node(op: &str, inputs: &[&str], outputs: &[&str]) -> NodeProto {
+        NodeProto {
+            op_type: op.into(),
+            name: format!("{op}_{}", outputs.join("_")),
+            input: inputs.iter().map(|s| s.to_string()).collect(),
+            output: outputs.iter().map(|s| s.to_string()).collect(),
+            ..Default::default()
+        }
+    }
+
+    pub fn float_tensor(name: &str, dims: &[i64], data: &[f32]) -> TensorProto {
+        TensorProto {
+            name: name.into(),
+            dims: dims.to_vec(),
+            data_type: DataType::Float as i32,
+            float_data: data.to_vec(),
+            ..Default::default()
+        }
+    }
+
+    pub fn int64_tensor(name: &str, data: &[i64]) -> TensorProto {
+        TensorProto {
+            name: name.into(),
+            dims: vec![data.len() as i64],
+            data_type: DataType::Int64 as i32,
+            raw_data: data.iter().flat_map(|n| n.to_le_bytes()).collect(),
+            ..Default::default()
+        }
+    }
+
+    /// A dim of 0 is kept as 0, one below is written as a name.
+    pub fn value(name: &str, dims: &[i64]) -> ValueInfoProto {
+        let dim = dims.iter().map(|&dim| Dimension {
+            value: Some(match dim {
+                0.. => dimension::Value::DimValue(dim),
+                _ => dimension::Value::DimParam(format!("free{}", -dim)),
+            }),
+            ..Default::default()
+        });
+        let tensor = type_proto::Tensor {
+            elem_type: DataType::Float as i32,
+            shape: Some(TensorShapeProto { dim: dim.collect() }),
+        };
+        ValueInfoProto {
+            name: name.into(),
+            r#type: Some(TypeProto {
+                value: Some(type_proto::Value::TensorType(tensor)),
+                ..Default::default()
+            }),
+            ..Default::default()
+        }
+    }
+
+    pub fn model(
+        nodes: Vec<NodeProto>,
+        inputs: &[(&str, &[i64])],
+        outputs: &[(&str, &[i64])],
+    ) -> ModelProto {
+        let values =
+            |ports: &[(&str, &[i64])]| ports.iter().map(|(name, dims)| value(name, dims)).collect();
+        ModelProto {
+            ir_version: 8,
+            opset_import: vec![OperatorSetIdProto {
+                domain: String::new(),
+                version: 13,
+            }],
+            graph: Some(GraphProto {
+                node: nodes,
+                name: "test".into(),
+                input: values(inputs),
+                output: values(outputs),
+                ..Default::default()
+            }),
+            ..Default::default()
+        }
+    }
+}

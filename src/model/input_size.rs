@@ -1,0 +1,106 @@
+//! [`InputSize`]: the input size that the user asked for.
+
+use crate::geometry::Size;
+use std::fmt;
+use std::str::FromStr;
+
+/// Larger sides are taken for a slip of the keyboard.
+pub const MAX_SIDE: u32 = 8192;
+
+/// `auto`, or a size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum InputSize {
+    /// As exported, and where the export leaves it free as metadata or card say.
+    #[default]
+    Auto,
+    Fixed(Size),
+}
+
+impl FromStr for InputSize {
+    type Err = InputSizeError;
+
+    /// "auto", "416" (square), "640x384" (width x height).
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let refuse = || InputSizeError {
+            found: text.to_owned(),
+        };
+        let text = text.trim();
+        if text == "auto" {
+            return Ok(Self::Auto);
+        }
+        let side = |side: &str| match side.parse::<u32>() {
+            // `parse` takes "+416" too; nobody means that.
+            Ok(n) if (1..=MAX_SIDE).contains(&n) && !side.starts_with('+') => Ok(n),
+            _ => Err(refuse()),
+        };
+        let (width, height) = text.split_once('x').unwrap_or((text, text));
+        Ok(Self::Fixed(Size::new(side(width)?, side(height)?)))
+    }
+}
+
+impl fmt::Display for InputSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Fixed(size) => size.fmt(f),
+        }
+    }
+}
+
+/// A text that is no input size.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InputSizeError {
+    pub found: String,
+}
+
+impl fmt::Display for InputSizeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "input size is \"{}\", expected \"auto\", a side like \"416\" or width x height like \"640x384\", \
+             each 1 to {MAX_SIDE}",
+            self.found
+        )
+    }
+}
+
+impl std::error::Error for InputSizeError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn good_forms_are_read_and_written_alike() {
+        assert_eq!("auto".parse(), Ok(InputSize::Auto));
+        assert_eq!("416".parse(), Ok(InputSize::Fixed(Size::new(416, 416))));
+        let wide: InputSize = " 640x384 ".parse().unwrap();
+        assert_eq!(wide, InputSize::Fixed(Size::new(640, 384)));
+        assert_eq!(wide.to_string().parse(), Ok(wide));
+    }
+
+    #[test]
+    fn junk_is_refused_with_the_good_forms() {
+        for junk in [
+            "",
+            "0",
+            "0x416",
+            "416x",
+            "x416",
+            "-1",
+            "+416",
+            "8193",
+            "640X384",
+            "1x2x3",
+            "4e2",
+            "99999999999",
+        ] {
+            let error = junk.parse::<InputSize>().unwrap_err().to_string();
+            assert!(error.contains(&format!("\"{junk}\"")), "{error}");
+            assert!(
+                error.contains("auto") && error.contains("640x384"),
+                "{error}"
+            );
+        }
+    }
+}
