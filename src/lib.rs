@@ -8,5 +8,6 @@ pub mod geometry;
 pub mod image;
 pub mod letterbox;
 pub mod model;
+pub mod nms;
 pub mod preprocess;
 pub mod tensor;
