@@ -1,23 +1,66 @@
 //! [`Decoder`]: output tensors of one family to candidates above the threshold.
+//!
+//! A further family is a file here, its tests at the bottom, and one line in [`decoder_for`].
+
+mod blazeface;
+mod candidates;
+mod grid;
+mod output;
+mod yolov5;
+mod yolov8;
+mod yolox;
+
+pub use candidates::Labelling;
 
 use crate::detection::Detection;
-use crate::tensor::Tensor;
+use crate::geometry::Size;
+use crate::model::Family;
+use crate::tensor::{Element, Tensor, TensorSpec};
+use std::fmt;
 
 /// Turns the outputs of one inference into detections in input pixels, before suppression.
 pub trait Decoder: Send + Sync {
-    /// Appends every candidate whose score is at least `score_threshold` to `found`.
+    /// Appends every candidate whose score is at least `score_threshold` to `found`, in the order of the head.
     ///
     /// `outputs` come in the order that the decoder was made with. Boxes are in corner form, in input pixels, and
     /// may reach over the input's border. A score or box that is not a finite number is never a detection.
     ///
+    /// Scores are looked at before boxes: the cost is that of reading the scores.
+    ///
     /// # Errors
-    /// [`DecodeError`] if an output has not the shape that the decoder was made for.
+    /// [`DecodeError`] if an output has not the shape or type that the decoder was made for; `found` is then as it was.
     fn decode(
         &self,
         outputs: &[Tensor],
         score_threshold: f32,
         found: &mut Vec<Detection>,
     ) -> Result<(), DecodeError>;
+}
+
+/// The decoder of `family` for a model with an input of `input` pixels and these outputs.
+///
+/// `classes` is the number of the model's classes, 0 where it is not known before. A dim of 0 in `outputs` is one that
+/// is not known before the run: what can be checked is checked here, the rest at every run. Making one is cheap.
+///
+/// # Errors
+/// [`DecodeError`] if the outputs are not those of the family.
+pub fn decoder_for(
+    family: &Family,
+    input: Size,
+    classes: usize,
+    outputs: &[TensorSpec],
+    labelling: Labelling,
+) -> Result<Box<dyn Decoder>, DecodeError> {
+    Ok(match family {
+        Family::BlazeFace { anchor_layers } => {
+            Box::new(blazeface::BlazeFace::new(anchor_layers, input, outputs)?)
+        }
+        Family::YoloxRaw { strides } => Box::new(yolox::Yolox::new(
+            strides, input, classes, outputs, labelling,
+        )?),
+        Family::Yolov5 => Box::new(yolov5::Yolov5::new(classes, outputs, labelling)?),
+        Family::Yolov8 => Box::new(yolov8::Yolov8::new(classes, outputs, labelling)?),
+    })
 }
 
 /// Outputs that are not those of the family.
@@ -29,4 +72,127 @@ pub enum DecodeError {
         found: Vec<usize>,
         expected: String,
     },
+    /// Numbers of another type than float32.
+    Element { name: String, found: Element },
+    /// Fewer or other outputs than the family has.
+    Outputs {
+        found: Vec<TensorSpec>,
+        expected: String,
+    },
+}
+
+impl fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Shape {
+                name,
+                found,
+                expected,
+            } => {
+                write!(f, "output {name} has shape {found:?}, expected {expected}")
+            }
+            Self::Element { name, found } => {
+                write!(f, "output {name} is {found}, expected {}", Element::F32)
+            }
+            Self::Outputs { found, expected } => {
+                let found: Vec<String> = found.iter().map(TensorSpec::to_string).collect();
+                write!(f, "outputs are ({}), expected {expected}", found.join(", "))
+            }
+        }
+    }
+}
+
+impl std::error::Error for DecodeError {}
+
+/// What the tests of the decoders share.
+#[cfg(test)]
+mod testing {
+    use super::*;
+    use crate::geometry::BBox;
+
+    pub fn f32_spec(name: &str, dims: &[usize]) -> TensorSpec {
+        TensorSpec {
+            name: name.into(),
+            dims: dims.to_vec(),
+            element: Element::F32,
+        }
+    }
+
+    pub fn detection([x1, y1, x2, y2]: [f32; 4], class: u32, score: f32) -> Detection {
+        Detection {
+            bbox: BBox::new(x1, y1, x2, y2),
+            class,
+            score,
+        }
+    }
+
+    pub fn decoded(decoder: &dyn Decoder, outputs: &[Tensor], threshold: f32) -> Vec<Detection> {
+        let mut found = Vec::new();
+        decoder
+            .decode(outputs, threshold, &mut found)
+            .expect("outputs of the layout");
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::f32_spec;
+    use super::*;
+
+    #[test]
+    fn errors_tell_what_was_met_and_what_was_wanted() {
+        let spec = f32_spec("out", &[1, 84]);
+        let error = decoder_for(
+            &Family::Yolov8,
+            Size::new(64, 64),
+            80,
+            &[spec],
+            Labelling::Best,
+        )
+        .err()
+        .expect("two dims are no head")
+        .to_string();
+        assert_eq!(
+            error,
+            "output out has shape [1, 84], expected [1, 4 + 80, candidates]"
+        );
+        let none = decoder_for(&Family::Yolov5, Size::new(64, 64), 80, &[], Labelling::Best);
+        let error = none.err().expect("there is no output").to_string();
+        assert_eq!(
+            error,
+            "outputs are (), expected one of [1, candidates, 5 + 80]"
+        );
+    }
+
+    #[test]
+    fn every_family_has_its_decoder() {
+        let spec = |dims: &[usize]| f32_spec(&format!("{dims:?}"), dims);
+        let faces = Family::BlazeFace {
+            anchor_layers: vec![crate::model::family::AnchorLayer {
+                stride: 32,
+                anchors: 2,
+            }],
+        };
+        let yolox = Family::YoloxRaw { strides: vec![32] };
+        let cases = [
+            (faces, vec![spec(&[1, 8, 1]), spec(&[1, 8, 16])]),
+            (yolox, vec![spec(&[1, 4, 6])]),
+            (Family::Yolov5, vec![spec(&[1, 9, 6])]),
+            (Family::Yolov8, vec![spec(&[1, 5, 9])]),
+        ];
+        for (family, specs) in cases {
+            let outputs: Vec<Tensor> = specs
+                .iter()
+                .map(|s| Tensor::f32(&s.name, s.dims.clone(), vec![0.0; s.dims.iter().product()]))
+                .collect();
+            let decoder = decoder_for(&family, Size::new(64, 64), 1, &specs, Labelling::Best)
+                .unwrap_or_else(|error| panic!("{family:?}: {error}"));
+            let mut found = Vec::new();
+            decoder
+                .decode(&outputs, 0.9, &mut found)
+                .expect("shapes as made");
+            assert_eq!(found, [], "{family:?}");
+        }
+    }
 }
