@@ -1,0 +1,210 @@
+//! [`StubEngine`]: canned outputs and gates, so that tests decide when an inference begins and ends.
+//!
+//! A test takes the [`Control`] of a model file *before* it is opened; the engine of that file then obeys it. The
+//! model file itself is read and recognised as always: only the inference is canned.
+
+use super::{Engine, EngineError};
+use crate::tensor::{Element, InputSpec, Tensor, TensorData, TensorSpec};
+use parking_lot::{Condvar, Mutex};
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+type Script = Box<dyn FnMut(&Tensor) -> Result<Vec<Tensor>, EngineError> + Send>;
+
+static CONTROLS: LazyLock<Mutex<HashMap<String, Arc<Control>>>> = LazyLock::new(Mutex::default);
+
+/// The test's hand on the engine of one model.
+pub struct Control {
+    gate: Mutex<Gate>,
+    changed: Condvar,
+    script: Mutex<Option<Script>>,
+}
+
+struct Gate {
+    open: bool,
+    /// Inferences that may pass a closed gate.
+    permits: usize,
+    /// Every inference takes so long.
+    duration: Duration,
+    started: usize,
+    finished: usize,
+}
+
+impl Control {
+    /// The control of the model at `path` (`None`: the built-in one), made at the first call.
+    pub fn of(path: Option<&std::path::Path>) -> Arc<Self> {
+        let key = path.map_or_else(String::new, |p| p.display().to_string());
+        let mut controls = CONTROLS.lock();
+        controls
+            .entry(key)
+            .or_insert_with(|| Arc::new(Self::new()))
+            .clone()
+    }
+
+    fn new() -> Self {
+        Self {
+            gate: Mutex::new(Gate {
+                open: true,
+                permits: 0,
+                duration: Duration::ZERO,
+                started: 0,
+                finished: 0,
+            }),
+            changed: Condvar::new(),
+            script: Mutex::new(None),
+        }
+    }
+
+    /// From now on an inference waits until [`Self::open`] or [`Self::pass`].
+    pub fn close(&self) {
+        self.gate.lock().open = false;
+    }
+
+    /// Lets all inferences pass.
+    pub fn open(&self) {
+        self.gate.lock().open = true;
+        self.changed.notify_all();
+    }
+
+    /// Lets `count` inferences pass a closed gate.
+    pub fn pass(&self, count: usize) {
+        self.gate.lock().permits += count;
+        self.changed.notify_all();
+    }
+
+    /// Every inference takes this long from now on.
+    pub fn set_duration(&self, duration: Duration) {
+        self.gate.lock().duration = duration;
+    }
+
+    /// What an inference answers from now on.
+    pub fn set_script(
+        &self,
+        script: impl FnMut(&Tensor) -> Result<Vec<Tensor>, EngineError> + Send + 'static,
+    ) {
+        *self.script.lock() = Some(Box::new(script));
+    }
+
+    /// How many inferences have begun, the warm-up included.
+    pub fn started(&self) -> usize {
+        self.gate.lock().started
+    }
+
+    /// Waits until an inference is inside the engine; false if none came within ten seconds.
+    #[must_use]
+    pub fn wait_until_running(&self) -> bool {
+        self.wait(|gate| gate.started > gate.finished)
+    }
+
+    /// Waits until `count` inferences have begun; false if they did not within ten seconds.
+    #[must_use]
+    pub fn wait_until_started(&self, count: usize) -> bool {
+        self.wait(|gate| gate.started >= count)
+    }
+
+    /// Waits until no inference is inside the engine; false if one stayed for ten seconds.
+    #[must_use]
+    pub fn wait_until_idle(&self) -> bool {
+        self.wait(|gate| gate.started == gate.finished)
+    }
+
+    fn wait(&self, done: impl Fn(&Gate) -> bool) -> bool {
+        let mut gate = self.gate.lock();
+        let result =
+            self.changed
+                .wait_while_for(&mut gate, |gate| !done(gate), Duration::from_secs(10));
+        !result.timed_out()
+    }
+
+    fn enter(&self) -> Duration {
+        let mut gate = self.gate.lock();
+        gate.started += 1;
+        self.changed.notify_all();
+        self.changed
+            .wait_while(&mut gate, |gate| !gate.open && gate.permits == 0);
+        if !gate.open {
+            gate.permits -= 1;
+        }
+        gate.duration
+    }
+
+    fn leave(&self) {
+        self.gate.lock().finished += 1;
+        self.changed.notify_all();
+    }
+}
+
+/// Leaves even when the script panics.
+struct Inside<'a>(&'a Control);
+
+impl Drop for Inside<'_> {
+    fn drop(&mut self) {
+        self.0.leave();
+    }
+}
+
+/// The engine that its [`Control`] drives. Without a script it answers zeros.
+pub struct StubEngine {
+    control: Arc<Control>,
+    outputs: Vec<TensorSpec>,
+    input: TensorSpec,
+}
+
+impl StubEngine {
+    /// `outputs` as the model declares them; every dim fixed.
+    pub fn new(control: Arc<Control>, input: &InputSpec, outputs: Vec<TensorSpec>) -> Self {
+        let input = TensorSpec {
+            name: input.name.clone(),
+            dims: input.dims().to_vec(),
+            element: input.element,
+        };
+        Self {
+            control,
+            outputs,
+            input,
+        }
+    }
+
+    fn zeros(&self) -> Vec<Tensor> {
+        let zero = |spec: &TensorSpec| {
+            let count = spec.dims.iter().product();
+            Tensor {
+                name: spec.name.clone(),
+                dims: spec.dims.clone(),
+                data: match spec.element {
+                    Element::F32 => TensorData::F32(vec![0.0; count]),
+                    Element::U8 => TensorData::U8(vec![0; count]),
+                    Element::I32 => TensorData::I32(vec![0; count]),
+                    Element::I64 => TensorData::I64(vec![0; count]),
+                },
+            }
+        };
+        self.outputs.iter().map(zero).collect()
+    }
+}
+
+impl Engine for StubEngine {
+    fn outputs(&self) -> &[TensorSpec] {
+        &self.outputs
+    }
+
+    fn run(&mut self, input: &Tensor) -> Result<Vec<Tensor>, EngineError> {
+        let found = input.spec();
+        if (&found.dims, found.element) != (&self.input.dims, self.input.element) {
+            return Err(EngineError::Shape {
+                found,
+                expected: self.input.clone(),
+            });
+        }
+        let duration = self.control.enter();
+        let _inside = Inside(&self.control);
+        if !duration.is_zero() {
+            std::thread::sleep(duration);
+        }
+        match self.control.script.lock().as_mut() {
+            Some(script) => script(input),
+            None => Ok(self.zeros()),
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! [`load`]: from the bytes of an ONNX file to tract's optimised model.
+
+use super::budget;
+use super::convert;
+use crate::engine::{EngineError, EngineKind};
+use crate::tensor::{InputSpec, TensorSpec};
+use prost::Message;
+use std::collections::BTreeSet;
+use tract_onnx::Onnx;
+use tract_onnx::pb::{GraphProto, ModelProto};
+use tract_onnx::prelude::*;
+use tract_onnx::tract_hir::infer::Factoid;
+use tract_onnx::tract_hir::internal::DimLike;
+
+pub(super) struct Loaded {
+    pub model: TypedModel,
+    /// Zeros of the shape and type that the graph wants of its input.
+    pub input: Tensor,
+    pub outputs: Vec<TensorSpec>,
+}
+
+pub(super) fn load(bytes: &[u8], input: &InputSpec) -> Result<Loaded, EngineError> {
+    let onnx = onnx()
+        .with_ignore_output_shapes(true)
+        .with_ignore_value_info(true);
+    let (mut model, names) = parse(&onnx, bytes)?;
+    let datum_type = feed(&mut model, input)?;
+    let typed = model.into_typed().map_err(refused)?;
+    budget::check_model(&typed)?;
+    let model = typed.into_optimized().map_err(refused)?;
+    budget::check_model(&model)?;
+    let input = Tensor::zero_dt(datum_type, &input.dims()).map_err(refused)?;
+    let outputs = output_specs(&model, names)?;
+    Ok(Loaded {
+        model,
+        input,
+        outputs,
+    })
+}
+
+/// The graph as tract reads it, and the names of its outputs. The message with its copy of the weights ends here.
+fn parse(onnx: &Onnx, bytes: &[u8]) -> Result<(InferenceModel, Vec<String>), EngineError> {
+    let proto = ModelProto::decode(bytes).map_err(|error| {
+        refusal(
+            format!("it is not an ONNX file ({error})"),
+            Some(error.into()),
+        )
+    })?;
+    let graph = proto
+        .graph
+        .as_ref()
+        .ok_or_else(|| refusal("it has no graph", None))?;
+    let mut missing = BTreeSet::new();
+    collect_missing(onnx, graph, &mut missing);
+    if !missing.is_empty() {
+        return Err(EngineError::Operator {
+            engine: EngineKind::Tract,
+            names: missing.into_iter().collect(),
+        });
+    }
+    budget::check_graph(graph)?;
+    let names = graph
+        .output
+        .iter()
+        .map(|output| output.name.clone())
+        .collect();
+    let parsed = onnx.parse(&proto, None).map_err(refused)?;
+    match parsed.unresolved_inputs.as_slice() {
+        [] => Ok((parsed.model, names)),
+        unresolved => {
+            let unresolved = unresolved.join(", ");
+            Err(refusal(
+                format!("nothing in the graph produces {unresolved}"),
+                None,
+            ))
+        }
+    }
+}
+
+/// Operators that tract has not, in the graph and in the graphs inside its nodes.
+fn collect_missing(onnx: &Onnx, graph: &GraphProto, missing: &mut BTreeSet<String>) {
+    for node in &graph.node {
+        if !onnx.op_register.0.contains_key(&node.op_type) {
+            missing.insert(match node.domain.as_str() {
+                "" | "ai.onnx" => node.op_type.clone(),
+                domain => format!("{domain}.{}", node.op_type),
+            });
+        }
+        for attribute in &node.attribute {
+            let inner = attribute.g.iter().chain(&attribute.graphs);
+            inner.for_each(|graph| collect_missing(onnx, graph, missing));
+        }
+    }
+}
+
+/// Tells the model shape and type of its input; the type is the graph's where it has one, ours else.
+fn feed(model: &mut InferenceModel, input: &InputSpec) -> Result<DatumType, EngineError> {
+    let outlets = model.input_outlets().map_err(refused)?.to_vec();
+    let names: Vec<String> = outlets
+        .iter()
+        .map(|outlet| model.node(outlet.node).name.clone())
+        .collect();
+    let ([outlet], [name]) = (outlets.as_slice(), names.as_slice()) else {
+        let (count, names) = (names.len(), names.join(", "));
+        return Err(refusal(
+            format!("it has {count} inputs ({names}), expected one"),
+            None,
+        ));
+    };
+    if *name != input.name {
+        return Err(refusal(
+            format!("its input is {name}, expected {}", input.name),
+            None,
+        ));
+    }
+    let fact = model.outlet_fact(*outlet).map_err(refused)?;
+    let datum_type = (fact.datum_type.concretize()).unwrap_or(convert::datum_type(input.element));
+    if !(datum_type.is_float() || datum_type == convert::datum_type(input.element)) {
+        let (name, element) = (&input.name, input.element);
+        return Err(refusal(
+            format!("its input {name} is {datum_type:?}, expected {element}"),
+            None,
+        ));
+    }
+    let fact = InferenceFact::dt_shape(datum_type, input.dims());
+    model.set_input_fact(0, fact).map_err(refused)?;
+    Ok(datum_type)
+}
+
+fn output_specs(model: &TypedModel, names: Vec<String>) -> Result<Vec<TensorSpec>, EngineError> {
+    (names.into_iter().enumerate())
+        .map(|(index, name)| {
+            let fact = model.output_fact(index).map_err(refused)?;
+            let Some(element) = convert::element(fact.datum_type) else {
+                let datum_type = fact.datum_type;
+                return Err(refusal(
+                    format!("its output {name} is {datum_type:?}"),
+                    None,
+                ));
+            };
+            let dims = fact
+                .shape
+                .iter()
+                .map(|dim| dim.to_usize().unwrap_or(0))
+                .collect();
+            Ok(TensorSpec {
+                name,
+                dims,
+                element,
+            })
+        })
+        .collect()
+}
+
+pub(super) fn refusal(
+    reason: impl Into<String>,
+    source: Option<crate::engine::Cause>,
+) -> EngineError {
+    EngineError::Load {
+        engine: EngineKind::Tract,
+        reason: reason.into(),
+        source,
+    }
+}
+
+/// An error of tract's while loading.
+pub(super) fn refused(error: TractError) -> EngineError {
+    refusal(reason(&error), Some(error.into()))
+}
+
+/// The chain of an error in one line; tract prints whole nodes into it, so each link is cut to a readable length.
+pub(super) fn reason(error: &TractError) -> String {
+    const LONGEST_LINK: usize = 200;
+    let links: Vec<String> = error
+        .chain()
+        .map(|link| {
+            let text = link.to_string().replace('\n', " ");
+            match text.char_indices().nth(LONGEST_LINK) {
+                Some((end, _)) => format!("{}…", &text[..end]),
+                None => text,
+            }
+        })
+        .collect();
+    links.join(": ")
+}
