@@ -3,6 +3,7 @@
 pub mod builtin;
 pub mod decode;
 pub mod detection;
+pub mod detector;
 pub mod engine;
 pub mod geometry;
 pub mod image;
