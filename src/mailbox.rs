@@ -1,0 +1,302 @@
+//! [`Mailbox`]: the line between the sink pad and the source pad: frames and events, in order.
+//!
+//! One line holds everything between the pads, so that nothing can overtake:
+//!
+//! ```text
+//!   out <- | event | done | running | event | waiting | event | <- in
+//! ```
+//!
+//! - At most one frame *waits*. Whether a newer one may take its place is the caller's choice
+//!   ([`Mailbox::take_waiting`]); events stay where they are, whatever happens to the frames around them.
+//! - A worker *starts* the waiting frame and gets a [`Ticket`]; the frame's place in the line stays. At most
+//!   `workers + 1` frames are running or done, so that a blocked output stops the workers.
+//! - Only the front leaves, and only when it is an event or done.
+//!
+//! Tickets are never reused: the result of a frame that a flush has removed is refused by [`Mailbox::finish`].
+//! It is a state machine: no threads, no locks, no time.
+
+use std::collections::VecDeque;
+
+/// Names the place in the line of a frame that a worker has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ticket(u64);
+
+/// What has reached the front of the line.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Output<F, E> {
+    Frame(F),
+    Event(E),
+}
+
+#[derive(Debug)]
+enum Entry<F, E> {
+    Event(E),
+    Waiting(F),
+    Running(Ticket),
+    Done(F),
+}
+
+/// Bounded frames, events in order between them.
+#[derive(Debug)]
+pub struct Mailbox<F, E> {
+    line: VecDeque<Entry<F, E>>,
+    next_ticket: u64,
+    workers: usize,
+}
+
+impl<F, E> Mailbox<F, E> {
+    /// For so many workers (at least one).
+    pub fn new(workers: usize) -> Self {
+        Self {
+            line: VecDeque::new(),
+            next_ticket: 0,
+            workers: workers.max(1),
+        }
+    }
+
+    /// How many frames may be running or done at the same time.
+    pub fn places(&self) -> usize {
+        self.workers + 1
+    }
+
+    /// Whether no frame waits.
+    pub fn accepts_frame(&self) -> bool {
+        !self.line.iter().any(|e| matches!(e, Entry::Waiting(_)))
+    }
+
+    /// Whether an event for which `is_such` holds stands behind the waiting frame.
+    pub fn waits_before(&self, is_such: impl Fn(&E) -> bool) -> bool {
+        let such = |entry: &Entry<F, E>| matches!(entry, Entry::Event(event) if is_such(event));
+        self.waiting()
+            .is_some_and(|index| self.line.range(index..).any(such))
+    }
+
+    /// Removes the waiting frame, so that a newer one can take its turn. Events keep their places.
+    pub fn take_waiting(&mut self) -> Option<F> {
+        let index = self.waiting()?;
+        match self.line.remove(index) {
+            Some(Entry::Waiting(frame)) => Some(frame),
+            _ => None,
+        }
+    }
+
+    /// Puts a frame at the end of the line. The caller has made sure that none waits.
+    pub fn push_frame(&mut self, frame: F) {
+        debug_assert!(self.accepts_frame(), "one frame waits at the most");
+        self.line.push_back(Entry::Waiting(frame));
+    }
+
+    /// Puts an event at the end of the line.
+    pub fn push_event(&mut self, event: E) {
+        self.line.push_back(Entry::Event(event));
+    }
+
+    /// Gives the waiting frame to a worker, if the output has a place for it.
+    pub fn start(&mut self) -> Option<(Ticket, F)> {
+        let taken = |e: &&Entry<F, E>| matches!(e, Entry::Running(_) | Entry::Done(_));
+        if self.line.iter().filter(taken).count() >= self.places() {
+            return None;
+        }
+        let index = self.waiting()?;
+        let ticket = Ticket(self.next_ticket);
+        self.next_ticket += 1;
+        match std::mem::replace(&mut self.line[index], Entry::Running(ticket)) {
+            Entry::Waiting(frame) => Some((ticket, frame)),
+            _ => None,
+        }
+    }
+
+    /// Puts an analysed frame back in its place.
+    ///
+    /// # Errors
+    /// Gives the frame back if its place is gone (flushed meanwhile).
+    pub fn finish(&mut self, ticket: Ticket, frame: F) -> Result<(), F> {
+        let running = |e: &&mut Entry<F, E>| matches!(e, Entry::Running(t) if *t == ticket);
+        match self.line.iter_mut().find(running) {
+            Some(entry) => {
+                *entry = Entry::Done(frame);
+                Ok(())
+            }
+            None => Err(frame),
+        }
+    }
+
+    /// Takes a frame out of the line whose analysis came to nothing; false if its place was gone already.
+    pub fn abandon(&mut self, ticket: Ticket) -> bool {
+        let running = |e: &Entry<F, E>| matches!(e, Entry::Running(t) if *t == ticket);
+        let place = self.line.iter().position(running);
+        place.is_some_and(|index| self.line.remove(index).is_some())
+    }
+
+    /// Removes everything in front of the first event that `stops` the removal, and gives it back.
+    #[must_use]
+    pub fn drain_until(&mut self, stops: impl Fn(&E) -> bool) -> Vec<Output<F, E>> {
+        let found = |entry: &Entry<F, E>| matches!(entry, Entry::Event(event) if stops(event));
+        let count = self.line.iter().position(found).unwrap_or(self.line.len());
+        outputs(self.line.drain(..count))
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.line.is_empty()
+    }
+
+    /// Takes the front of the line if it may leave.
+    pub fn pop(&mut self) -> Option<Output<F, E>> {
+        if !matches!(self.line.front(), Some(Entry::Event(_) | Entry::Done(_))) {
+            return None;
+        }
+        match self.line.pop_front()? {
+            Entry::Event(event) => Some(Output::Event(event)),
+            Entry::Done(frame) => Some(Output::Frame(frame)),
+            Entry::Waiting(_) | Entry::Running(_) => None,
+        }
+    }
+
+    /// Empties the line; the result of a frame still with a worker will be refused. Gives back what was in it, for
+    /// the caller to drop without its lock.
+    #[must_use]
+    pub fn clear(&mut self) -> Vec<Output<F, E>> {
+        outputs(self.line.drain(..))
+    }
+
+    fn waiting(&self) -> Option<usize> {
+        self.line
+            .iter()
+            .position(|e| matches!(e, Entry::Waiting(_)))
+    }
+}
+
+/// What of `entries` is not with a worker.
+fn outputs<F, E>(entries: impl Iterator<Item = Entry<F, E>>) -> Vec<Output<F, E>> {
+    entries
+        .filter_map(|entry| match entry {
+            Entry::Event(event) => Some(Output::Event(event)),
+            Entry::Waiting(frame) | Entry::Done(frame) => Some(Output::Frame(frame)),
+            Entry::Running(_) => None,
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Output::{Event, Frame};
+
+    type Line = Mailbox<u32, &'static str>;
+
+    fn drained(line: &mut Line) -> Vec<Output<u32, &'static str>> {
+        std::iter::from_fn(|| line.pop()).collect()
+    }
+
+    #[test]
+    fn events_keep_their_place_among_frames() {
+        let mut line = Line::new(1);
+        line.push_event("caps");
+        line.push_frame(0);
+        line.push_event("gap");
+        let (ticket, frame) = line.start().unwrap();
+        assert_eq!(drained(&mut line), [Event("caps")]);
+        assert_eq!(
+            line.pop(),
+            None,
+            "the gap does not overtake the running frame"
+        );
+        line.finish(ticket, frame).unwrap();
+        assert_eq!(drained(&mut line), [Frame(0), Event("gap")]);
+    }
+
+    #[test]
+    fn a_displaced_frame_leaves_the_events_behind_it() {
+        let mut line = Line::new(1);
+        line.push_frame(0);
+        line.push_event("caps");
+        assert!(!line.accepts_frame());
+        assert!(line.waits_before(|event| *event == "caps"));
+        assert!(!line.waits_before(|event| *event == "eos"));
+        assert_eq!(line.take_waiting(), Some(0));
+        line.push_frame(1);
+        assert_eq!(drained(&mut line), [Event("caps")]);
+        let (ticket, frame) = line.start().unwrap();
+        line.finish(ticket, frame).unwrap();
+        assert_eq!(drained(&mut line), [Frame(1)]);
+    }
+
+    #[test]
+    fn a_running_frame_cannot_be_displaced() {
+        let mut line = Line::new(1);
+        line.push_frame(0);
+        let _ticket = line.start().unwrap();
+        assert!(line.accepts_frame());
+        assert_eq!(line.take_waiting(), None);
+    }
+
+    #[test]
+    fn a_full_output_stops_the_workers() {
+        let mut line = Line::new(1);
+        for number in 0..2 {
+            line.push_frame(number);
+            let (ticket, frame) = line.start().unwrap();
+            line.finish(ticket, frame).unwrap();
+        }
+        line.push_frame(2);
+        assert_eq!(line.start(), None, "workers + 1 frames are done already");
+        assert_eq!(line.pop(), Some(Frame(0)));
+        assert!(line.start().is_some());
+    }
+
+    #[test]
+    fn frames_leave_in_order_whoever_finishes_first() {
+        let mut line = Line::new(2);
+        line.push_frame(0);
+        let first = line.start().unwrap();
+        line.push_frame(1);
+        let second = line.start().unwrap();
+        line.finish(second.0, second.1).unwrap();
+        assert_eq!(line.pop(), None);
+        line.finish(first.0, first.1).unwrap();
+        assert_eq!(drained(&mut line), [Frame(0), Frame(1)]);
+    }
+
+    #[test]
+    fn removal_up_to_an_event_leaves_it_and_what_follows() {
+        let mut line = Line::new(1);
+        line.push_frame(0);
+        let (ticket, frame) = line.start().unwrap();
+        line.push_event("gap");
+        line.push_frame(1);
+        line.push_event("segment");
+        let removed = line.drain_until(|event| *event == "segment");
+        assert_eq!(removed, [Event("gap"), Frame(1)]);
+        assert_eq!(line.finish(ticket, frame), Err(0), "removed with the rest");
+        assert_eq!(drained(&mut line), [Event("segment")]);
+        line.push_frame(2);
+        assert_eq!(line.drain_until(|_| false), [Frame(2)]);
+        assert!(line.is_empty());
+    }
+
+    #[test]
+    fn an_abandoned_frame_makes_way() {
+        let mut line = Line::new(1);
+        line.push_frame(0);
+        let (ticket, _) = line.start().unwrap();
+        line.push_event("gap");
+        assert!(line.abandon(ticket));
+        assert!(!line.abandon(ticket));
+        assert_eq!(drained(&mut line), [Event("gap")]);
+    }
+
+    #[test]
+    fn a_result_from_before_a_flush_is_refused() {
+        let mut line = Line::new(1);
+        line.push_event("segment");
+        line.push_frame(0);
+        let (stale, frame) = line.start().unwrap();
+        line.push_frame(1);
+        assert_eq!(line.clear(), [Event("segment"), Frame(1)]);
+        line.push_frame(2);
+        let (fresh, second) = line.start().unwrap();
+        assert_eq!(line.finish(stale, frame), Err(0));
+        line.finish(fresh, second).unwrap();
+        assert_eq!(drained(&mut line), [Frame(2)]);
+    }
+}

@@ -1,0 +1,226 @@
+//! [`DeclaredDelay`]: how long a frame may stay inside the element, as told to the pipeline.
+//!
+//! A sink waits for the declared delay, so it must not be too short (frames come late and are thrown away) nor too
+//! long (the picture lags), and must not change with every frame (each change is a LATENCY message, and a jump of
+//! the picture). It follows the measured delays of the last [`WINDOW`]:
+//!
+//! - it is 5 % above the 99th percentile of the window;
+//! - raised as soon as a frame takes longer than declared. One frame far out of the ordinary (40 % above the
+//!   95th percentile) is forgiven and forgotten; the second such in a row is believed, and so is the first then;
+//! - lowered when it could be 10 % less.
+//!
+//! The 5 % and the idea of a dead band are those of NNStreamer's `latency-report`. `now` is the time since any
+//! fixed origin.
+
+use super::percentile;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// Delays older than this are forgotten; a lower delay is declared this long after the last long one.
+pub const WINDOW: Duration = Duration::from_secs(8);
+/// Two LATENCY messages are at least this far apart.
+pub const MESSAGE_INTERVAL: Duration = Duration::from_secs(1);
+
+const MARGIN: f64 = 1.05;
+const LOWER_BELOW: f64 = 0.9;
+const OUTLIER: f64 = 1.4;
+/// Below so many delays the percentiles say nothing of what is ordinary.
+const ORDINARY_COUNT: usize = 10;
+/// Of the window at the most, whatever the frame rate.
+const MOST_SAMPLES: usize = 1024;
+
+/// The declared delay, and the measurements that it follows.
+#[derive(Debug, Default)]
+pub struct DeclaredDelay {
+    declared: Duration,
+    told: Duration,
+    told_at: Option<Duration>,
+    measured: VecDeque<(Duration, Duration)>,
+    forgiven: Option<(Duration, Duration)>,
+}
+
+impl DeclaredDelay {
+    /// Starts from an estimate, until the first frame tells more.
+    pub fn new(estimate: Duration) -> Self {
+        Self {
+            declared: estimate,
+            told: estimate,
+            ..Self::default()
+        }
+    }
+
+    pub fn get(&self) -> Duration {
+        self.declared
+    }
+
+    /// Takes in how long a frame has been inside.
+    pub fn record(&mut self, now: Duration, delay: Duration) {
+        self.forget(now);
+        let forgiven = self.forgiven.take();
+        let mut sorted = self.sorted();
+        if delay > self.declared && is_outlier(&sorted, delay) {
+            let Some(first) = forgiven else {
+                self.forgiven = Some((now, delay));
+                return;
+            };
+            self.measured.push_back(first);
+            insert(&mut sorted, first.1);
+        }
+        self.measured.push_back((now, delay));
+        insert(&mut sorted, delay);
+        let target = percentile(&sorted, 0.99)
+            .unwrap_or_default()
+            .mul_f64(MARGIN);
+        if delay > self.declared {
+            self.declared = target.max(delay.mul_f64(MARGIN));
+        } else if target < self.declared.mul_f64(LOWER_BELOW) {
+            self.declared = target;
+        }
+    }
+
+    /// When a LATENCY message is due, if the delay has changed: a second after the last one.
+    pub fn message_due(&self) -> Option<Duration> {
+        let due = self
+            .told_at
+            .map_or(Duration::ZERO, |at| at + MESSAGE_INTERVAL);
+        (self.told != self.declared).then_some(due)
+    }
+
+    /// Whether a LATENCY message is due now. It counts as posted then.
+    pub fn take_message(&mut self, now: Duration) -> bool {
+        let due = self.message_due().is_some_and(|due| due <= now);
+        if due {
+            self.told = self.declared;
+            self.told_at = Some(now);
+        }
+        due
+    }
+
+    /// What was told has not been heard: the next message is due though nothing has changed.
+    pub fn tell_again(&mut self) {
+        self.told = Duration::MAX;
+    }
+
+    fn forget(&mut self, now: Duration) {
+        while let Some((at, _)) = self.measured.front() {
+            if now.saturating_sub(*at) <= WINDOW && self.measured.len() < MOST_SAMPLES {
+                break;
+            }
+            self.measured.pop_front();
+        }
+    }
+
+    fn sorted(&self) -> Vec<Duration> {
+        let mut delays: Vec<_> = self.measured.iter().map(|(_, delay)| *delay).collect();
+        delays.sort_unstable();
+        delays
+    }
+}
+
+fn is_outlier(sorted: &[Duration], delay: Duration) -> bool {
+    sorted.len() >= ORDINARY_COUNT
+        && percentile(sorted, 0.95).is_some_and(|ordinary| delay > ordinary.mul_f64(OUTLIER))
+}
+
+fn insert(sorted: &mut Vec<Duration>, value: Duration) {
+    let place = sorted.partition_point(|v| *v < value);
+    sorted.insert(place, value);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    /// Feeds frames one after the other, each as long as its delay, from `start`; returns the time of the end.
+    fn feed(
+        delay: &mut DeclaredDelay,
+        start: Duration,
+        delays: impl IntoIterator<Item = u32>,
+    ) -> Duration {
+        let mut now = start;
+        for ms in delays {
+            now += MS * ms;
+            delay.record(now, MS * ms);
+        }
+        now
+    }
+
+    #[test]
+    fn steady_delays_are_declared_with_a_small_margin() {
+        let mut delay = DeclaredDelay::new(MS * 50);
+        feed(
+            &mut delay,
+            Duration::ZERO,
+            (0..200).map(|n| 100 + (n * 7) % 11),
+        );
+        let declared = delay.get();
+        assert!(
+            declared >= MS * 110 && declared <= MS * 117,
+            "{declared:?} for 100 to 110 ms"
+        );
+    }
+
+    #[test]
+    fn a_step_up_is_declared_within_two_analyses() {
+        let mut delay = DeclaredDelay::new(MS * 100);
+        let now = feed(&mut delay, Duration::ZERO, [100; 50]);
+        feed(&mut delay, now, [300; 2]);
+        assert!(delay.get() >= MS * 300, "{:?}", delay.get());
+    }
+
+    #[test]
+    fn a_step_down_is_declared_within_ten_seconds() {
+        let mut delay = DeclaredDelay::new(MS * 300);
+        let now = feed(&mut delay, Duration::ZERO, [300; 30]);
+        feed(&mut delay, now, [100; 100]);
+        assert!(delay.get() <= MS * 110, "{:?}", delay.get());
+    }
+
+    #[test]
+    fn one_frame_out_of_the_ordinary_changes_nothing() {
+        let mut delay = DeclaredDelay::new(MS * 110);
+        let now = feed(&mut delay, Duration::ZERO, [100; 50]);
+        let before = delay.get();
+        feed(&mut delay, now, [500, 100, 106, 100]);
+        assert!(
+            delay.get() <= before.mul_f64(1.1),
+            "{:?} after {before:?}",
+            delay.get()
+        );
+    }
+
+    #[test]
+    fn a_ramp_is_followed_upwards() {
+        let mut delay = DeclaredDelay::new(MS * 50);
+        let mut now = Duration::ZERO;
+        for ms in 50..400 {
+            now = feed(&mut delay, now, [ms]);
+            assert!(
+                delay.get() >= MS * ms,
+                "{:?} declared at {ms} ms",
+                delay.get()
+            );
+            assert!(
+                delay.get() <= MS * (ms * 3 / 2),
+                "{:?} declared at {ms} ms",
+                delay.get()
+            );
+        }
+    }
+
+    #[test]
+    fn a_message_for_each_change_and_at_most_one_a_second() {
+        let mut delay = DeclaredDelay::new(MS * 100);
+        assert!(!delay.take_message(Duration::ZERO), "nothing has changed");
+        let mut now = feed(&mut delay, Duration::ZERO, [200]);
+        assert!(delay.take_message(now));
+        now = feed(&mut delay, now, [300]);
+        assert!(!delay.take_message(now), "the last message is 300 ms ago");
+        assert!(delay.take_message(now + MESSAGE_INTERVAL));
+        assert!(!delay.take_message(now + MESSAGE_INTERVAL * 2));
+        delay.tell_again();
+        assert!(delay.take_message(now + MESSAGE_INTERVAL * 2));
+    }
+}
