@@ -1,0 +1,88 @@
+//! What of an ALLOCATION answer from downstream holds for frames whose pixels are read on the way.
+
+use gst::prelude::*;
+
+/// Keeps in `query` what upstream may use.
+///
+/// Metadata stays, but crop metadata: who reads the pixels here does not follow it. Pools and allocators stay if
+/// they give plain system memory, which is cheap to read. `held` buffers are added to the fewest that a pool must
+/// have; a pool that cannot have so many goes, and its limit with it.
+pub fn filter(query: &mut gst::query::Allocation, held: u32) {
+    while let Some(index) = query.find_allocation_meta::<gst_video::VideoCropMeta>() {
+        query.remove_nth_allocation_meta(index);
+    }
+    let params: Vec<_> = query.allocation_params().collect();
+    for (index, (allocator, params)) in (0..).zip(params) {
+        if !is_system(allocator.as_ref()) {
+            query.set_nth_allocation_param(index, None::<&gst::Allocator>, params);
+        }
+    }
+    let pools: Vec<_> = query.allocation_pools().collect();
+    for (index, (pool, size, min, max)) in (0..).zip(pools) {
+        let min = min.saturating_add(held);
+        let enough = max == 0 || max >= min;
+        let pool = pool.filter(|pool| enough && is_plain(pool));
+        let max = if pool.is_some() { max } else { 0 };
+        query.set_nth_allocation_pool(index, pool.as_ref(), size, min, max);
+    }
+}
+
+/// Whether `allocator` gives plain system memory, as none does.
+fn is_system(allocator: Option<&gst::Allocator>) -> bool {
+    allocator.is_none_or(|a| gst::Allocator::find(Some("SystemMemory")).as_ref() == Some(a))
+}
+
+/// Whether `pool` is one of GStreamer's own for system memory, not one of a device.
+fn is_plain(pool: &gst::BufferPool) -> bool {
+    let own = [
+        gst::BufferPool::static_type(),
+        gst_video::VideoBufferPool::static_type(),
+    ];
+    let allocator = pool
+        .config()
+        .allocator()
+        .and_then(|(allocator, _)| allocator);
+    own.contains(&pool.type_()) && is_system(allocator.as_ref())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn query() -> gst::query::Allocation<gst::Query> {
+        gst::init().expect("GStreamer starts");
+        let caps = gst_video::VideoCapsBuilder::new()
+            .format(gst_video::VideoFormat::I420)
+            .width(64)
+            .height(64)
+            .build();
+        gst::query::Allocation::new(Some(&caps), true)
+    }
+
+    #[test]
+    fn crop_metadata_goes_and_other_metadata_stays() {
+        let mut query = query();
+        query.add_allocation_meta::<gst_video::VideoCropMeta>(None);
+        query.add_allocation_meta::<gst_video::VideoMeta>(None);
+        filter(&mut query, 0);
+        let found = |query: &gst::query::Allocation<gst::Query>| {
+            (
+                query.find_allocation_meta::<gst_video::VideoCropMeta>(),
+                query.find_allocation_meta::<gst_video::VideoMeta>(),
+            )
+        };
+        assert_eq!(found(&query), (None, Some(0)));
+    }
+
+    #[test]
+    fn a_plain_pool_gets_more_buffers_and_a_small_one_goes() {
+        let mut query = query();
+        let pool = gst::BufferPool::new();
+        query.add_allocation_pool(Some(&pool), 6144, 2, 0);
+        query.add_allocation_pool(Some(&pool), 6144, 2, 3);
+        filter(&mut query, 3);
+        let pools: Vec<_> = query.allocation_pools().collect();
+        assert_eq!(pools[0], (Some(pool), 6144, 5, 0));
+        assert_eq!(pools[1], (None, 6144, 5, 0));
+    }
+}

@@ -1,0 +1,333 @@
+//! The border between GStreamer's video frames and [`ImageView`]: formats, strides, colorimetry.
+
+use crate::draw::{PictureMut, PlaneMut};
+use crate::geometry::Size;
+use crate::image::{ImageError, ImageView, PictureInfo, PixelFormat, Plane, YuvMatrix, YuvRange};
+use gst_video::prelude::*;
+use gst_video::{VideoColorMatrix, VideoColorRange, VideoFormat, VideoFrameRef, VideoInfo};
+use std::fmt;
+
+/// A frame that cannot be read as a picture.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FrameError {
+    /// Not one of [`PixelFormat::ALL`].
+    Format(VideoFormat),
+    /// Rows from the bottom up are not read.
+    Stride {
+        plane: usize,
+        stride: i32,
+    },
+    /// The frame is not of the format or size that the stream announced.
+    Changed {
+        found: (VideoFormat, Size),
+        expected: (VideoFormat, Size),
+    },
+    Image(ImageError),
+}
+
+impl fmt::Display for FrameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Format(found) => {
+                write!(f, "format {found}, expected one of")?;
+                PixelFormat::ALL
+                    .into_iter()
+                    .try_for_each(|known| write!(f, " {}", video_format(known)))
+            }
+            Self::Stride { plane, stride } => {
+                write!(
+                    f,
+                    "plane {plane} has a stride of {stride}, expected 0 or more"
+                )
+            }
+            Self::Changed { found, expected } => write!(
+                f,
+                "frame is {} of {}, expected {} of {}",
+                found.0, found.1, expected.0, expected.1
+            ),
+            Self::Image(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for FrameError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Image(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<ImageError> for FrameError {
+    fn from(error: ImageError) -> Self {
+        Self::Image(error)
+    }
+}
+
+/// GStreamer's name of a format.
+pub fn video_format(format: PixelFormat) -> VideoFormat {
+    match format {
+        PixelFormat::I420 => VideoFormat::I420,
+        PixelFormat::Nv12 => VideoFormat::Nv12,
+        PixelFormat::Yv12 => VideoFormat::Yv12,
+        PixelFormat::Nv21 => VideoFormat::Nv21,
+        PixelFormat::Yuy2 => VideoFormat::Yuy2,
+        PixelFormat::Uyvy => VideoFormat::Uyvy,
+        PixelFormat::Yvyu => VideoFormat::Yvyu,
+        PixelFormat::Bgrx => VideoFormat::Bgrx,
+        PixelFormat::Rgbx => VideoFormat::Rgbx,
+        PixelFormat::Xbgr => VideoFormat::Xbgr,
+        PixelFormat::Xrgb => VideoFormat::Xrgb,
+        PixelFormat::Bgra => VideoFormat::Bgra,
+        PixelFormat::Rgba => VideoFormat::Rgba,
+        PixelFormat::Abgr => VideoFormat::Abgr,
+        PixelFormat::Argb => VideoFormat::Argb,
+        PixelFormat::Bgr => VideoFormat::Bgr,
+        PixelFormat::Rgb => VideoFormat::Rgb,
+        PixelFormat::Y42b => VideoFormat::Y42b,
+        PixelFormat::Y444 => VideoFormat::Y444,
+        PixelFormat::Nv16 => VideoFormat::Nv16,
+        PixelFormat::Gray8 => VideoFormat::Gray8,
+    }
+}
+
+/// Every format in the order of preference, system memory, any size and framerate: what the pad templates say.
+pub fn caps() -> gst::Caps {
+    gst_video::VideoCapsBuilder::new()
+        .format_list(PixelFormat::ALL.map(video_format))
+        .build()
+}
+
+/// What caps tell of the pictures of a stream.
+///
+/// Where they name no matrix or range, GStreamer's defaults for this format and size hold, which
+/// `gst_video_info_from_caps` has filled in already: BT.601 up to a height of 576, BT.709 above, limited range; grey
+/// is of full range. The two matrices that are not read as such are close to one that is: FCC to BT.601, SMPTE 240M
+/// to BT.709. Red, green and blue have neither matrix nor range.
+///
+/// # Errors
+/// [`FrameError::Format`]
+pub fn picture_info(info: &VideoInfo) -> Result<PictureInfo, FrameError> {
+    let format = PixelFormat::ALL
+        .into_iter()
+        .find(|known| video_format(*known) == info.format())
+        .ok_or(FrameError::Format(info.format()))?;
+    let size = Size::new(info.width(), info.height());
+    let positive = |v: i32| u32::try_from(v).unwrap_or(1).max(1);
+    let (colorimetry, default) = (info.colorimetry(), default_colorimetry(info));
+    Ok(PictureInfo {
+        pixel_aspect: (positive(info.par().numer()), positive(info.par().denom())),
+        matrix: matrix(colorimetry.matrix())
+            .or(default.as_ref().and_then(|d| matrix(d.matrix())))
+            .unwrap_or(YuvMatrix::Bt601),
+        range: range(colorimetry.range())
+            .or(default.as_ref().and_then(|d| range(d.range())))
+            .unwrap_or(YuvRange::Limited),
+        ..PictureInfo::new(format, size)
+    })
+}
+
+/// What GStreamer takes where caps say nothing: a [`VideoInfo`] that was not made from caps may lack it.
+fn default_colorimetry(info: &VideoInfo) -> Option<gst_video::VideoColorimetry> {
+    VideoInfo::builder(info.format(), info.width(), info.height())
+        .build()
+        .ok()
+        .map(|default| default.colorimetry())
+}
+
+fn matrix(matrix: VideoColorMatrix) -> Option<YuvMatrix> {
+    match matrix {
+        VideoColorMatrix::Bt601 | VideoColorMatrix::Fcc => Some(YuvMatrix::Bt601),
+        VideoColorMatrix::Bt709 | VideoColorMatrix::Smpte240m => Some(YuvMatrix::Bt709),
+        VideoColorMatrix::Bt2020 => Some(YuvMatrix::Bt2020),
+        _ => None,
+    }
+}
+
+fn range(range: VideoColorRange) -> Option<YuvRange> {
+    match range {
+        VideoColorRange::Range0_255 => Some(YuvRange::Full),
+        VideoColorRange::Range16_235 => Some(YuvRange::Limited),
+        _ => None,
+    }
+}
+
+/// The planes of a mapped frame, of the stream that `info` tells of.
+///
+/// # Errors
+/// [`FrameError`] if the frame is not of that stream or its memory not what the format says.
+pub fn view<'a>(
+    frame: &'a VideoFrameRef<&gst::BufferRef>,
+    info: &PictureInfo,
+) -> Result<ImageView<'a>, FrameError> {
+    check(frame, info)?;
+    let strides = strides(frame)?;
+    let planes: Vec<_> = strides
+        .into_iter()
+        .zip(frame.planes_data())
+        .map(|(stride, data)| Plane { data, stride })
+        .collect();
+    Ok(ImageView::new(*info, &planes)?)
+}
+
+/// The same, to be painted on.
+///
+/// # Errors
+/// As [`view`].
+pub fn view_mut<'a>(
+    frame: &'a mut VideoFrameRef<&mut gst::BufferRef>,
+    info: &PictureInfo,
+) -> Result<PictureMut<'a>, FrameError> {
+    check(frame, info)?;
+    let strides = strides(frame)?;
+    let planes = strides
+        .into_iter()
+        .zip(frame.planes_data_mut())
+        .map(|(stride, data)| PlaneMut { data, stride })
+        .collect();
+    Ok(PictureMut::new(*info, planes)?)
+}
+
+/// A video meta may say another format or size than the caps.
+fn check(frame: &impl VideoFrameExt, info: &PictureInfo) -> Result<(), FrameError> {
+    let found = (frame.format(), Size::new(frame.width(), frame.height()));
+    let expected = (video_format(info.format), info.size);
+    if found == expected {
+        Ok(())
+    } else {
+        Err(FrameError::Changed { found, expected })
+    }
+}
+
+/// Of every plane. To be called before the data is asked for: the bindings count rows of a negative stride wrongly.
+fn strides(frame: &impl VideoFrameExt) -> Result<Vec<usize>, FrameError> {
+    frame
+        .plane_stride()
+        .iter()
+        .enumerate()
+        .map(|(plane, &stride)| {
+            usize::try_from(stride).map_err(|_| FrameError::Stride { plane, stride })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn info_of(caps: &str) -> VideoInfo {
+        gst::init().expect("GStreamer is installed");
+        let caps: gst::Caps = caps.parse().expect("caps of a test");
+        VideoInfo::from_caps(&caps).expect("video caps")
+    }
+
+    fn colours(caps: &str) -> (YuvMatrix, YuvRange) {
+        let info = info_of(&format!("video/x-raw,framerate=30/1,{caps}"));
+        let info = picture_info(&info).expect("a known format");
+        (info.matrix, info.range)
+    }
+
+    #[test]
+    fn the_template_names_every_format_in_order() {
+        gst::init().expect("GStreamer is installed");
+        let caps = caps();
+        let formats = caps
+            .structure(0)
+            .and_then(|s| s.get::<gst::List>("format").ok());
+        let formats = formats.expect("a list of formats");
+        let names: Vec<_> = formats
+            .iter()
+            .filter_map(|v| v.get::<&str>().ok())
+            .collect();
+        assert_eq!(names.len(), PixelFormat::ALL.len());
+        assert_eq!((names[0], names[20]), ("I420", "GRAY8"));
+    }
+
+    #[test]
+    fn colorimetry_is_that_of_the_caps_else_of_gstreamer() {
+        use YuvMatrix::*;
+        use YuvRange::*;
+        let cases = [
+            ("format=I420,width=640,height=480", (Bt601, Limited)),
+            ("format=I420,width=720,height=576", (Bt601, Limited)),
+            ("format=I420,width=1280,height=720", (Bt709, Limited)),
+            (
+                "format=I420,width=1280,height=720,colorimetry=bt601",
+                (Bt601, Limited),
+            ),
+            (
+                "format=NV12,width=640,height=480,colorimetry=1:4:0:0",
+                (Bt601, Full),
+            ),
+            (
+                "format=I420,width=640,height=480,colorimetry=bt2020",
+                (Bt2020, Limited),
+            ),
+            (
+                "format=I420,width=640,height=480,colorimetry=smpte240m",
+                (Bt709, Limited),
+            ),
+        ];
+        for (caps, wanted) in cases {
+            assert_eq!(colours(caps), wanted, "{caps}");
+        }
+        assert_eq!(colours("format=GRAY8,width=640,height=480").1, Full);
+    }
+
+    #[test]
+    fn a_format_we_do_not_read_is_named_with_those_we_do() {
+        let info = info_of("video/x-raw,format=P010_10LE,width=64,height=48,framerate=30/1");
+        let error = picture_info(&info).unwrap_err().to_string();
+        assert!(
+            error.contains("P010_10LE") && error.contains("NV16"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn pixel_aspect_and_size_come_from_the_caps() {
+        let caps =
+            "video/x-raw,format=BGR,width=720,height=576,framerate=0/1,pixel-aspect-ratio=16/15";
+        let info = picture_info(&info_of(caps)).expect("BGR is known");
+        assert_eq!(
+            (info.size, info.pixel_aspect),
+            (Size::new(720, 576), (16, 15))
+        );
+    }
+
+    #[test]
+    fn stride_and_offset_of_the_video_meta_hold() {
+        let info = info_of("video/x-raw,format=GRAY8,width=3,height=2,framerate=0/1");
+        let picture = picture_info(&info).expect("GRAY8 is known");
+        let mut buffer = gst::Buffer::from_slice((0..40_u8).collect::<Vec<_>>());
+        let writable = buffer.get_mut().expect("one owner");
+        let flags = gst_video::VideoFrameFlags::empty();
+        gst_video::VideoMeta::add_full(writable, flags, VideoFormat::Gray8, 3, 2, &[5], &[16])
+            .expect("a layout inside the buffer");
+        let frame = VideoFrameRef::from_buffer_ref_readable(&buffer, &info).expect("mapped");
+        let view = view(&frame, &picture).expect("a picture");
+        assert_eq!(view.plane(0).row(0, 3), [5, 6, 7]);
+        assert_eq!(view.plane(0).row(1, 3), [21, 22, 23]);
+
+        let other = PictureInfo::new(PixelFormat::Gray8, Size::new(4, 2));
+        assert!(matches!(
+            super::view(&frame, &other),
+            Err(FrameError::Changed { .. })
+        ));
+    }
+
+    #[test]
+    fn rows_from_the_bottom_up_are_refused() {
+        let info = info_of("video/x-raw,format=GRAY8,width=4,height=4,framerate=0/1");
+        let picture = picture_info(&info).expect("GRAY8 is known");
+        let mut buffer = gst::Buffer::from_slice([0_u8; 16]);
+        let writable = buffer.get_mut().expect("one owner");
+        let flags = gst_video::VideoFrameFlags::empty();
+        gst_video::VideoMeta::add_full(writable, flags, VideoFormat::Gray8, 4, 4, &[12], &[-4])
+            .expect("a layout inside the buffer");
+        let frame = VideoFrameRef::from_buffer_ref_readable(&buffer, &info).expect("mapped");
+        let error = view(&frame, &picture).unwrap_err().to_string();
+        assert!(error.contains("stride of -4"), "{error}");
+    }
+}

@@ -1,0 +1,340 @@
+//! Element messages and statistics as types, to and from `gst::Structure`.
+//!
+//! One table names each field once, so that the element, the tests and the bench cannot differ. Times are guint64
+//! nanoseconds and absent where nothing was measured; rates are gdouble a second; counters are guint64.
+
+use crate::stats::{Counters, Percentiles, Snapshot};
+use gst::prelude::*;
+use std::time::Duration;
+
+/// Name of the message that tells statistics every `stats-interval`.
+pub const STATS: &str = "detect-stats";
+/// Name of the structure in the property `stats`, with the same fields.
+pub const STATS_PROPERTY: &str = "application/x-detect-stats";
+/// Name of the message that tells what was recognised of a model, once it is ready.
+pub const MODEL: &str = "detect-model";
+/// Name of the structure in the property `model-info`, with the same fields and more.
+pub const MODEL_PROPERTY: &str = "application/x-detect-model-info";
+/// Name of the message with the boxes of one frame.
+pub const DETECTIONS: &str = "detect-detections";
+
+type Field<T, V> = (&'static str, fn(&mut T) -> &mut V);
+
+const RATES: [Field<Snapshot, f64>; 3] = [
+    ("fps", |s| &mut s.fps),
+    ("input-fps", |s| &mut s.input_fps),
+    ("output-fps", |s| &mut s.output_fps),
+];
+
+const MEANS: [Field<Snapshot, Option<Duration>>; 4] = [
+    ("model-time", |s| &mut s.model_mean),
+    ("wait-time", |s| &mut s.wait_mean),
+    ("preprocess-time", |s| &mut s.preprocess_mean),
+    ("postprocess-time", |s| &mut s.postprocess_mean),
+];
+
+/// Each stands three times in the structure, with `-p50`, `-p95` and `-p99` behind the name.
+const PERCENTILES: [Field<Snapshot, Option<Percentiles>>; 3] = [
+    ("model-time", |s| &mut s.model),
+    ("total-time", |s| &mut s.total),
+    ("age", |s| &mut s.age),
+];
+
+const COUNTERS: [Field<Counters, u64>; 6] = [
+    ("received", |c| &mut c.received),
+    ("analysed", |c| &mut c.analysed),
+    ("pushed", |c| &mut c.pushed),
+    ("dropped-busy", |c| &mut c.dropped_busy),
+    ("dropped-interval", |c| &mut c.dropped_interval),
+    ("dropped-late", |c| &mut c.dropped_late),
+];
+
+/// Statistics of one window, and what was in force.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DetectStats {
+    pub snapshot: Snapshot,
+    /// Nick of the mode in force: `newest` or `every`.
+    pub mode: String,
+    /// Lowest score reported.
+    pub score_threshold: f32,
+    /// See the property `iou-threshold`.
+    pub iou_threshold: f32,
+    /// What is declared to the pipeline as the delay of a frame.
+    pub latency: Duration,
+    /// Of the element's clock; absent where there is none.
+    pub running_time: Option<gst::ClockTime>,
+}
+
+impl DetectStats {
+    /// As a structure of the name of the message or of the property.
+    pub fn to_structure(&self, name: &str) -> gst::Structure {
+        let mut snapshot = self.snapshot.clone();
+        let mut s = gst::Structure::new_empty(name);
+        for (field, value) in RATES {
+            s.set(field, *value(&mut snapshot));
+        }
+        for (field, value) in MEANS {
+            set_time(&mut s, field, *value(&mut snapshot));
+        }
+        for (field, value) in PERCENTILES {
+            if let Some(p) = value(&mut snapshot) {
+                for (suffix, time) in [("p50", p.p50), ("p95", p.p95), ("p99", p.p99)] {
+                    set_time(&mut s, &format!("{field}-{suffix}"), Some(time));
+                }
+            }
+        }
+        for (field, value) in COUNTERS {
+            s.set(field, *value(&mut snapshot.counters));
+        }
+        s.set("mode", &self.mode);
+        s.set("score-threshold", as_written(self.score_threshold));
+        s.set("iou-threshold", as_written(self.iou_threshold));
+        set_time(&mut s, "latency", Some(self.latency));
+        set_time(&mut s, "window", Some(snapshot.window));
+        set_time(&mut s, "running-time", self.running_time.map(Into::into));
+        s
+    }
+
+    /// Reads either structure back. A field that is missing keeps its default.
+    pub fn from_structure(s: &gst::StructureRef) -> Option<Self> {
+        if ![STATS, STATS_PROPERTY].contains(&s.name().as_str()) {
+            return None;
+        }
+        let mut stats = Self::default();
+        for (field, value) in RATES {
+            *value(&mut stats.snapshot) = s.get(field).unwrap_or_default();
+        }
+        for (field, value) in MEANS {
+            *value(&mut stats.snapshot) = time(s, field);
+        }
+        for (field, value) in PERCENTILES {
+            let part = |suffix: &str| time(s, &format!("{field}-{suffix}"));
+            *value(&mut stats.snapshot) = match (part("p50"), part("p95"), part("p99")) {
+                (Some(p50), Some(p95), Some(p99)) => Some(Percentiles { p50, p95, p99 }),
+                _ => None,
+            };
+        }
+        for (field, value) in COUNTERS {
+            *value(&mut stats.snapshot.counters) = s.get(field).unwrap_or_default();
+        }
+        stats.mode = s.get("mode").unwrap_or_default();
+        stats.score_threshold = s.get::<f64>("score-threshold").unwrap_or_default() as f32;
+        stats.iou_threshold = s.get::<f64>("iou-threshold").unwrap_or_default() as f32;
+        stats.latency = time(s, "latency").unwrap_or_default();
+        stats.snapshot.window = time(s, "window").unwrap_or_default();
+        stats.running_time = running_time(s);
+        Some(stats)
+    }
+}
+
+/// The number a person has written: 0.6, and not the 0.60000002384185791 that is nearest to it among f32.
+fn as_written(threshold: f32) -> f64 {
+    threshold
+        .to_string()
+        .parse()
+        .unwrap_or_else(|_| threshold.into())
+}
+
+fn set_time(s: &mut gst::Structure, field: &str, time: Option<Duration>) {
+    if let Some(time) = time {
+        s.set(field, u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
+    }
+}
+
+fn time(s: &gst::StructureRef, field: &str) -> Option<Duration> {
+    s.get(field).ok().map(Duration::from_nanos)
+}
+
+/// What was recognised of a model, and what it cost to load.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DetectModel {
+    /// Path of the file, or `built-in`.
+    pub path: String,
+    pub family: String,
+    pub engine: String,
+    /// Width and height of the model's input.
+    pub input: (u32, u32),
+    pub classes: u32,
+    pub labels: Vec<String>,
+    pub labels_source: String,
+    pub load_time: Duration,
+    /// Of the first inference, made before any frame.
+    pub warm_up_time: Duration,
+    /// Every decision, as "topic: value (reason)"; those that were guessed also in `guessed`.
+    pub decisions: Vec<String>,
+    pub guessed: Vec<String>,
+    /// What was changed in the graph.
+    pub rewritten: Vec<String>,
+    pub score_threshold: f32,
+    pub iou_threshold: f32,
+    /// Of the element's clock; absent where there is none, as before a pipeline plays for the first time.
+    pub running_time: Option<gst::ClockTime>,
+}
+
+impl DetectModel {
+    /// The message `detect-model`, or the property `model-info`, which also has the labels and all decisions.
+    pub fn to_structure(&self, name: &str) -> gst::Structure {
+        let strings = |v: &[String]| gst::Array::new(v.iter().map(String::as_str));
+        let mut s = gst::Structure::builder(name)
+            .field("path", &self.path)
+            .field("family", &self.family)
+            .field("engine", &self.engine)
+            .field("input-width", self.input.0)
+            .field("input-height", self.input.1)
+            .field("classes", self.classes)
+            .field("labels-source", &self.labels_source)
+            .field("score-threshold", as_written(self.score_threshold))
+            .field("iou-threshold", as_written(self.iou_threshold))
+            .field("guessed", strings(&self.guessed))
+            .field("rewritten", strings(&self.rewritten))
+            .build();
+        set_time(&mut s, "load-time", Some(self.load_time));
+        set_time(&mut s, "warm-up-time", Some(self.warm_up_time));
+        set_time(&mut s, "running-time", self.running_time.map(Into::into));
+        if name == MODEL_PROPERTY {
+            s.set("labels", strings(&self.labels));
+            s.set("decisions", strings(&self.decisions));
+        }
+        s
+    }
+
+    /// Reads either structure back. A field that is missing keeps its default.
+    pub fn from_structure(s: &gst::StructureRef) -> Option<Self> {
+        if ![MODEL, MODEL_PROPERTY].contains(&s.name().as_str()) {
+            return None;
+        }
+        let text = |field| s.get::<String>(field).unwrap_or_default();
+        let number = |field| s.get::<u32>(field).unwrap_or_default();
+        let threshold = |field| s.get::<f64>(field).unwrap_or_default() as f32;
+        let texts = |field| {
+            let array = s.get::<gst::Array>(field).ok();
+            let values = array.iter().flat_map(|a| a.iter());
+            values.filter_map(|v| v.get::<String>().ok()).collect()
+        };
+        Some(Self {
+            path: text("path"),
+            family: text("family"),
+            engine: text("engine"),
+            input: (number("input-width"), number("input-height")),
+            classes: number("classes"),
+            labels: texts("labels"),
+            labels_source: text("labels-source"),
+            load_time: time(s, "load-time").unwrap_or_default(),
+            warm_up_time: time(s, "warm-up-time").unwrap_or_default(),
+            decisions: texts("decisions"),
+            guessed: texts("guessed"),
+            rewritten: texts("rewritten"),
+            score_threshold: threshold("score-threshold"),
+            iou_threshold: threshold("iou-threshold"),
+            running_time: running_time(s),
+        })
+    }
+}
+
+fn running_time(s: &gst::StructureRef) -> Option<gst::ClockTime> {
+    gst::ClockTime::try_from(time(s, "running-time")?).ok()
+}
+
+/// The message with the boxes of one frame: `running-time`, the frame's `timestamp`, and an array of structures
+/// named `detection` in the field `detections`.
+pub fn detections(
+    running_time: Option<gst::ClockTime>,
+    timestamp: Option<gst::ClockTime>,
+    detections: impl IntoIterator<Item = gst::Structure>,
+) -> gst::Structure {
+    let mut s = gst::Structure::builder(DETECTIONS)
+        .field(
+            "detections",
+            gst::Array::new(detections.into_iter().map(|d| d.to_send_value())),
+        )
+        .build();
+    set_time(&mut s, "running-time", running_time.map(Into::into));
+    set_time(&mut s, "timestamp", timestamp.map(Into::into));
+    s
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_survives_the_way_through_a_structure() {
+        gst::init().expect("GStreamer starts");
+        let texts = |all: &[&str]| all.iter().map(|t| (*t).to_owned()).collect::<Vec<_>>();
+        let model = DetectModel {
+            path: "x.onnx".into(),
+            family: "yolov8".into(),
+            engine: "tract".into(),
+            input: (640, 384),
+            classes: 2,
+            labels: texts(&["cat", "chien"]),
+            labels_source: "metadata".into(),
+            load_time: Duration::from_millis(100),
+            warm_up_time: Duration::from_millis(40),
+            decisions: texts(&["colour: RGB (usual)", "labels: 2 (metadata)"]),
+            guessed: texts(&["colour: RGB (usual)"]),
+            rewritten: Vec::new(),
+            score_threshold: 0.4,
+            iou_threshold: 0.45,
+            running_time: Some(gst::ClockTime::SECOND),
+        };
+        let property = model.to_structure(MODEL_PROPERTY);
+        assert_eq!(DetectModel::from_structure(&property), Some(model.clone()));
+        let message = DetectModel::from_structure(&model.to_structure(MODEL)).expect("its name");
+        assert_eq!(
+            (message.guessed, message.labels),
+            (model.guessed, Vec::new()),
+            "the message leaves out the long lists"
+        );
+    }
+
+    #[test]
+    fn statistics_survive_the_way_through_a_structure() {
+        gst::init().expect("GStreamer starts");
+        let ms = Duration::from_millis;
+        let percentiles = |n| Percentiles {
+            p50: ms(n),
+            p95: ms(n + 1),
+            p99: ms(n + 2),
+        };
+        let stats = DetectStats {
+            snapshot: Snapshot {
+                window: ms(5000),
+                fps: 4.5,
+                input_fps: 30.0,
+                output_fps: 4.4,
+                model_mean: Some(ms(200)),
+                model: Some(percentiles(199)),
+                wait_mean: Some(ms(17)),
+                preprocess_mean: Some(ms(3)),
+                postprocess_mean: None,
+                total: Some(percentiles(220)),
+                age: None,
+                counters: Counters {
+                    received: 300,
+                    analysed: 45,
+                    pushed: 44,
+                    dropped_busy: 255,
+                    dropped_interval: 0,
+                    dropped_late: 1,
+                },
+            },
+            mode: "newest".into(),
+            score_threshold: 0.6,
+            iou_threshold: 0.25,
+            latency: ms(240),
+            running_time: Some(gst::ClockTime::from_seconds(10)),
+        };
+        for name in [STATS, STATS_PROPERTY] {
+            let structure = stats.to_structure(name);
+            assert_eq!(structure.get::<u64>("model-time-p99"), Ok(201_000_000));
+            assert_eq!(structure.get::<f64>("score-threshold"), Ok(0.6));
+            assert!(!structure.has_field("age-p50"), "not live: absent");
+            assert_eq!(DetectStats::from_structure(&structure), Some(stats.clone()));
+        }
+        assert_eq!(
+            DetectStats::from_structure(&gst::Structure::new_empty("other")),
+            None
+        );
+    }
+}

@@ -1,0 +1,341 @@
+//! Detections as `GstVideoRegionOfInterestMeta`, the one metadata for boxes that GStreamer 1.22 has.
+//!
+//! `roi_type` is the label, `id` the number of the detection, x y w h are whole pixels inside the frame. A parameter
+//! structure `detection` has the fields of DL Streamer (`x_min y_min x_max y_max`: double, 0..=1 of the frame;
+//! `confidence`: double; `label_id`: int), and `label` (string) and `age` (uint64, nanoseconds) of ours. Elements that
+//! scale the picture keep the box, label and id, but not the structure.
+//!
+//! Read is also the structure `extra-data` (`label`, `score`) of GStreamer 1.22's own detector.
+
+use super::{Labelled, Roi};
+use crate::geometry::{BBox, Size};
+use gst::glib;
+use gst_video::VideoRegionOfInterestMeta;
+use std::ffi::CStr;
+
+/// Name of the parameter structure, and of a detection in a message.
+const DETECTION: &str = "detection";
+/// That of `onnxobjectdetector` up to GStreamer 1.22.
+const EXTRA_DATA: &str = "extra-data";
+
+pub(super) fn attach(
+    buffer: &mut gst::BufferRef,
+    frame: Size,
+    detections: &[Labelled<'_>],
+    age: Option<gst::ClockTime>,
+) {
+    for labelled in detections {
+        let label = without_nul(labelled.label);
+        let rect = pixels(labelled.detection.bbox, frame);
+        let mut meta = VideoRegionOfInterestMeta::add(buffer, &label, rect);
+        meta.set_id(id(labelled.number));
+        meta.add_param(structure(labelled, frame, age));
+    }
+}
+
+/// One detection for a message: the structure `detection` of the metadata, and `id x y w h`, which there are the
+/// metadata's own.
+pub fn to_structure(
+    labelled: &Labelled<'_>,
+    frame: Size,
+    age: Option<gst::ClockTime>,
+) -> gst::Structure {
+    let (x, y, w, h) = pixels(labelled.detection.bbox, frame);
+    let mut structure = structure(labelled, frame, age);
+    structure.set("id", id(labelled.number));
+    structure.set("x", x);
+    structure.set("y", y);
+    structure.set("w", w);
+    structure.set("h", h);
+    structure
+}
+
+fn structure(labelled: &Labelled<'_>, frame: Size, age: Option<gst::ClockTime>) -> gst::Structure {
+    let clipped = labelled.detection.bbox.clip(frame);
+    let share = |v: f32, length: u32| f64::from(v) / f64::from(length.max(1));
+    gst::Structure::builder(DETECTION)
+        .field("label", without_nul(labelled.label))
+        .field(
+            "label_id",
+            i32::try_from(labelled.detection.class).unwrap_or(i32::MAX),
+        )
+        .field("confidence", f64::from(labelled.detection.score))
+        .field("x_min", share(clipped.x1, frame.width))
+        .field("y_min", share(clipped.y1, frame.height))
+        .field("x_max", share(clipped.x2, frame.width))
+        .field("y_max", share(clipped.y2, frame.height))
+        .field_if_some("age", age.map(gst::ClockTime::nseconds))
+        .build()
+}
+
+/// x, y, width, height inside the frame, rounded to whole pixels; one pixel at least, where the frame has one.
+fn pixels(bbox: BBox, frame: Size) -> (u32, u32, u32, u32) {
+    let clipped = bbox.clip(frame);
+    let span = |from: f32, to: f32, length: u32| {
+        // `as` saturates, and makes 0 of NaN.
+        let start = (from.round() as u32).min(length.saturating_sub(1));
+        let end = (to.round() as u32).min(length);
+        (start, end.saturating_sub(start).max(length.min(1)))
+    };
+    let (x, w) = span(clipped.x1, clipped.x2, frame.width);
+    let (y, h) = span(clipped.y1, clipped.y2, frame.height);
+    (x, y, w, h)
+}
+
+/// The metadata has 31 bits for it, and 0 means "not set": after 2,147,483,647 comes 1 again. At a hundred detections
+/// a frame that is a week.
+fn id(number: u64) -> i32 {
+    let most = i32::MAX as u64;
+    (number.saturating_sub(1) % most + 1) as i32
+}
+
+/// C strings end at a NUL, and a label file may hold anything.
+fn without_nul(label: &str) -> String {
+    label.replace('\0', "\u{fffd}")
+}
+
+pub(super) fn read(buffer: &gst::BufferRef) -> Vec<Roi> {
+    buffer
+        .iter_meta::<VideoRegionOfInterestMeta>()
+        .map(|meta| {
+            let (x, y, width, height) = meta.rect();
+            let detection = meta.param(DETECTION);
+            let extra = meta.param(EXTRA_DATA);
+            let score = detection.and_then(|s| number(s, "confidence"));
+            Roi {
+                x: signed(x),
+                y: signed(y),
+                width,
+                height,
+                label: label(&meta),
+                score: score.or_else(|| extra.and_then(|s| number(s, "score"))),
+                id: meta.id(),
+                age: detection
+                    .and_then(|s| s.get::<u64>("age").ok())
+                    .filter(|ns| *ns != u64::MAX)
+                    .map(gst::ClockTime::from_nseconds),
+            }
+        })
+        .collect()
+}
+
+/// A producer that wrote a negative number into the unsigned field meant the negative one.
+fn signed(coordinate: u32) -> i64 {
+    i64::from(coordinate as i32)
+}
+
+/// A finite number of either width.
+fn number(structure: &gst::StructureRef, field: &str) -> Option<f64> {
+    let double = structure.get::<f64>(field).ok();
+    double
+        .or_else(|| structure.get::<f32>(field).ok().map(f64::from))
+        .filter(|v| v.is_finite())
+}
+
+/// The label that the 1.22 detector keeps in its structure, else the type of the region.
+fn label(meta: &gst::MetaRef<'_, VideoRegionOfInterestMeta>) -> String {
+    let extra = meta.param(EXTRA_DATA);
+    if let Some(label) = extra.and_then(|s| s.get::<String>("label").ok()) {
+        return label;
+    }
+    // The safe getter takes the quark for set and its text for UTF-8; other producers promise neither.
+    // SAFETY: the meta is borrowed from a live buffer; `g_quark_to_string` takes any quark, 0 included, and returns
+    // null or a string that is never freed.
+    unsafe {
+        let text = glib::ffi::g_quark_to_string((*meta.as_ptr()).roi_type);
+        if text.is_null() {
+            String::new()
+        } else {
+            CStr::from_ptr(text).to_string_lossy().into_owned()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detection::Detection;
+    use gst_video::VideoRegionOfInterestMeta as Meta;
+
+    const FRAME: Size = Size::new(200, 100);
+
+    fn labelled(bbox: BBox, label: &str, number: u64) -> Labelled<'_> {
+        let detection = Detection {
+            bbox,
+            class: 7,
+            score: 0.75,
+        };
+        Labelled {
+            detection,
+            label,
+            number,
+        }
+    }
+
+    fn buffer() -> gst::Buffer {
+        gst::init().expect("GStreamer is installed");
+        gst::Buffer::new()
+    }
+
+    fn attached(detections: &[Labelled<'_>], age: Option<gst::ClockTime>) -> gst::Buffer {
+        let mut buffer = buffer();
+        let writable = buffer.get_mut().expect("one owner");
+        super::super::attach(writable, FRAME, detections, age);
+        buffer
+    }
+
+    #[test]
+    fn what_is_attached_is_read_back() {
+        let age = gst::ClockTime::from_mseconds(40);
+        let boxes = [
+            labelled(BBox::new(10.4, 20.6, 50.5, 80.0), "person", 1),
+            labelled(BBox::new(0.0, 0.0, 200.0, 100.0), "кот 🐈", 2),
+        ];
+        let rois = read(&attached(&boxes, Some(age)));
+        let wanted = Roi {
+            x: 10,
+            y: 21,
+            width: 41,
+            height: 59,
+            label: "person".into(),
+            score: Some(0.75),
+            id: 1,
+            age: Some(age),
+        };
+        assert_eq!(rois[0], wanted);
+        assert_eq!(
+            (rois[1].label.as_str(), rois[1].id, rois.len()),
+            ("кот 🐈", 2, 2)
+        );
+    }
+
+    #[test]
+    fn the_structure_has_the_fields_and_types_of_dl_streamer() {
+        let buffer = attached(
+            &[labelled(BBox::new(-50.0, 25.0, 100.0, 400.0), "car", 9)],
+            None,
+        );
+        let meta = buffer.meta::<Meta>().expect("one region");
+        let s = meta.param("detection").expect("the structure");
+        let double = |name| s.get::<f64>(name).expect(name);
+        assert_eq!([double("x_min"), double("x_max")], [0.0, 0.5]);
+        assert_eq!([double("y_min"), double("y_max")], [0.25, 1.0]);
+        assert_eq!(double("confidence"), 0.75);
+        assert_eq!(s.get::<i32>("label_id").expect("an int"), 7);
+        assert_eq!(s.get::<&str>("label").expect("a string"), "car");
+        assert!(!s.has_field("age"), "the box is the frame's own");
+        assert_eq!(meta.rect(), (0, 25, 100, 75));
+    }
+
+    #[test]
+    fn a_message_has_the_same_fields_and_the_box() {
+        gst::init().expect("GStreamer starts");
+        let one = labelled(BBox::new(10.0, 20.0, 30.0, 60.0), "car", 3);
+        let age = Some(gst::ClockTime::SECOND);
+        let message = to_structure(&one, FRAME, age);
+        let buffer = attached(&[one], age);
+        let meta = buffer.meta::<Meta>().expect("one region");
+        let in_meta = meta.param("detection").expect("the structure");
+        for (name, value) in in_meta.iter() {
+            assert_eq!(
+                format!("{value:?}"),
+                format!("{:?}", message.value(name).expect(name)),
+                "{name}"
+            );
+        }
+        let field = |name| message.get::<u32>(name).expect(name);
+        assert_eq!(
+            [field("x"), field("y"), field("w"), field("h")],
+            [10, 20, 20, 40]
+        );
+        assert_eq!(message.get::<i32>("id").expect("an int"), meta.id());
+    }
+
+    #[test]
+    fn boxes_never_wrap_and_never_vanish() {
+        let cases = [
+            (BBox::new(-30.0, -10.0, -5.0, -1.0), (0, 0, 1, 1)),
+            (BBox::new(500.0, 500.0, 900.0, 900.0), (199, 99, 1, 1)),
+            (BBox::new(10.1, 10.1, 10.3, 10.3), (10, 10, 1, 1)),
+            (
+                BBox::new(f32::NAN, 0.0, f32::INFINITY, 10.0),
+                (0, 0, 200, 10),
+            ),
+            (BBox::new(20.0, 20.0, 10.0, 10.0), (20, 20, 1, 1)),
+        ];
+        for (bbox, wanted) in cases {
+            assert_eq!(pixels(bbox, FRAME), wanted, "{bbox:?}");
+        }
+        assert_eq!(
+            pixels(BBox::new(0.0, 0.0, 9.0, 9.0), Size::default()),
+            (0, 0, 0, 0)
+        );
+    }
+
+    #[test]
+    fn ids_start_again_at_one_after_the_last() {
+        let last = i32::MAX as u64;
+        let ids = [0, 1, last, last + 1, u64::MAX].map(id);
+        assert_eq!(ids[..4], [1, 1, i32::MAX, 1]);
+        assert!(ids[4] > 0);
+    }
+
+    #[test]
+    fn a_nul_in_a_label_does_not_end_the_stream() {
+        let buffer = attached(&[labelled(BBox::new(0.0, 0.0, 9.0, 9.0), "a\0b", 1)], None);
+        assert_eq!(read(&buffer)[0].label, "a\u{fffd}b");
+    }
+
+    #[test]
+    fn regions_of_other_producers_are_read() {
+        let mut buffer = buffer();
+        let writable = buffer.get_mut().expect("one owner");
+        Meta::add(writable, "face", (u32::MAX - 9, 5, 30, u32::MAX));
+        let mut onnx = Meta::add(writable, "onnx-object_detector", (1, 2, 3, 4));
+        onnx.add_param(
+            gst::Structure::builder(EXTRA_DATA)
+                .field("label", "dog")
+                .field("score", 0.5_f64)
+                .build(),
+        );
+        let mut odd = Meta::add(writable, "", (0, 0, 0, 0));
+        odd.add_param(
+            gst::Structure::builder(DETECTION)
+                .field("confidence", "high")
+                .field("age", -1_i32)
+                .build(),
+        );
+        let rois = read(&buffer);
+        assert_eq!(
+            (rois[0].x, rois[0].height, rois[0].score),
+            (-10, u32::MAX, None)
+        );
+        assert_eq!((rois[1].label.as_str(), rois[1].score), ("dog", Some(0.5)));
+        assert_eq!(
+            (rois[2].label.as_str(), rois[2].score, rois[2].age),
+            ("", None, None)
+        );
+    }
+
+    #[test]
+    fn a_region_without_type_or_with_a_type_that_is_no_text_is_read() {
+        let mut buffer = buffer();
+        let writable = buffer.get_mut().expect("one owner");
+        // SAFETY: the buffer is writable; the string ends in NUL and the quark of it is made by GLib itself.
+        unsafe {
+            let latin1 = glib::ffi::g_quark_from_string(c"caf\xe9".as_ptr());
+            for quark in [0, latin1] {
+                gst_video::ffi::gst_buffer_add_video_region_of_interest_meta_id(
+                    writable.as_mut_ptr(),
+                    quark,
+                    1,
+                    2,
+                    3,
+                    4,
+                );
+            }
+        }
+        let labels: Vec<_> = read(&buffer).into_iter().map(|r| r.label).collect();
+        assert_eq!(labels, ["", "caf\u{fffd}"]);
+    }
+}
