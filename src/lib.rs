@@ -5,6 +5,7 @@ pub mod builtin;
 pub mod decode;
 pub mod detection;
 pub mod detector;
+pub mod draw;
 pub mod engine;
 pub mod frame;
 pub mod geometry;

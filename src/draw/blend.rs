@@ -1,0 +1,499 @@
+//! [`PictureMut`]: a picture of any [`PixelFormat`], painted on in place.
+//!
+//! `gst_video_overlay_composition_blend` of GStreamer 1.22 knows one matrix (BT.709, limited range), so that a yellow
+//! line is another yellow in a camera's BT.601, and unpacks and packs whole rows for every line of an overlay. Here
+//! the colour is converted with the matrix and range of the picture, and only the bytes under it are touched.
+//!
+//! A chroma sample stands for up to 2x2 pixels; it is blended with the mean of what covers them. Alpha is straight.
+
+use super::canvas::{Canvas, Rect, Rgba};
+use crate::image::{ImageError, ImageView, PictureInfo, PixelFormat, Plane, YuvMatrix, YuvRange};
+
+/// One plane: `stride` bytes from one row to the next.
+#[derive(Debug)]
+pub struct PlaneMut<'a> {
+    pub data: &'a mut [u8],
+    pub stride: usize,
+}
+
+/// A borrowed picture that can be painted on.
+#[derive(Debug)]
+pub struct PictureMut<'a> {
+    info: PictureInfo,
+    planes: Vec<PlaneMut<'a>>,
+    layout: Layout,
+}
+
+/// Where the samples of one component are.
+#[derive(Debug, Clone, Copy)]
+struct Component {
+    plane: usize,
+    /// Of the first sample in its row, in bytes.
+    offset: usize,
+    /// From one sample to the next, in bytes.
+    step: usize,
+    /// A sample covers `1 << x_shift` by `1 << y_shift` pixels.
+    x_shift: u32,
+    y_shift: u32,
+    weights: Weights,
+}
+
+/// Of the fractions of [`Weights`].
+const BITS: u32 = 12;
+
+/// Red, green and blue to one component, in units of `1 / 2^BITS`.
+#[derive(Debug, Clone, Copy)]
+struct Weights {
+    rgb: [i32; 3],
+    bias: i32,
+}
+
+/// Bytes of a pixel, places of red, green, blue, and of alpha where there is one.
+#[derive(Debug, Clone, Copy)]
+struct Interleaved {
+    step: usize,
+    rgb: [usize; 3],
+    alpha: Option<usize>,
+}
+
+#[derive(Debug)]
+enum Layout {
+    Rgb(Interleaved),
+    Components(Vec<Component>),
+}
+
+impl<'a> PictureMut<'a> {
+    /// Planes in the order of GStreamer's format.
+    ///
+    /// # Errors
+    /// [`ImageError`] if a plane is missing or too short for the size.
+    pub fn new(info: PictureInfo, planes: Vec<PlaneMut<'a>>) -> Result<Self, ImageError> {
+        let shared: Vec<_> = planes
+            .iter()
+            .map(|p| Plane {
+                data: &*p.data,
+                stride: p.stride,
+            })
+            .collect();
+        ImageView::new(info, &shared)?;
+        let layout = Layout::of(&info);
+        Ok(Self {
+            info,
+            planes,
+            layout,
+        })
+    }
+
+    /// Lays `colour` over `rect`, as far as that is in the picture.
+    pub fn fill(&mut self, rect: Rect, colour: Rgba) {
+        let picture = Rect::of(self.info.size);
+        let area = rect.intersect(&picture);
+        if area.is_empty() {
+            return;
+        }
+        match &self.layout {
+            Layout::Rgb(layout) => layout.blend(&mut self.planes[0], area, |_, _| colour),
+            Layout::Components(components) => {
+                for component in components {
+                    component.fill(&mut self.planes[component.plane], area, picture, colour);
+                }
+            }
+        }
+    }
+
+    /// Lays `canvas` over the picture with its left upper corner at `x`, `y`, which may be outside.
+    pub fn draw(&mut self, canvas: &Canvas, x: i32, y: i32) {
+        let picture = Rect::of(self.info.size);
+        let area = Rect::of(canvas.size).moved(x, y).intersect(&picture);
+        if area.is_empty() {
+            return;
+        }
+        match &self.layout {
+            Layout::Rgb(layout) => layout.blend(&mut self.planes[0], area, |px, py| {
+                canvas.row((py - y) as usize)[(px - x) as usize]
+            }),
+            Layout::Components(components) => {
+                for component in components {
+                    let plane = &mut self.planes[component.plane];
+                    component.draw(plane, area, picture, canvas, (x, y));
+                }
+            }
+        }
+    }
+}
+
+impl Layout {
+    fn of(info: &PictureInfo) -> Self {
+        use PixelFormat as F;
+        let rgb = |step, rgb, alpha| Self::Rgb(Interleaved { step, rgb, alpha });
+        match info.format {
+            F::Bgrx => rgb(4, [2, 1, 0], None),
+            F::Rgbx => rgb(4, [0, 1, 2], None),
+            F::Xbgr => rgb(4, [3, 2, 1], None),
+            F::Xrgb => rgb(4, [1, 2, 3], None),
+            F::Bgra => rgb(4, [2, 1, 0], Some(3)),
+            F::Rgba => rgb(4, [0, 1, 2], Some(3)),
+            F::Abgr => rgb(4, [3, 2, 1], Some(0)),
+            F::Argb => rgb(4, [1, 2, 3], Some(0)),
+            F::Bgr => rgb(3, [2, 1, 0], None),
+            F::Rgb => rgb(3, [0, 1, 2], None),
+            F::I420 => yuv(info, [(0, 0, 1), (1, 0, 1), (2, 0, 1)], (1, 1)),
+            F::Yv12 => yuv(info, [(0, 0, 1), (2, 0, 1), (1, 0, 1)], (1, 1)),
+            F::Nv12 => yuv(info, [(0, 0, 1), (1, 0, 2), (1, 1, 2)], (1, 1)),
+            F::Nv21 => yuv(info, [(0, 0, 1), (1, 1, 2), (1, 0, 2)], (1, 1)),
+            F::Y42b => yuv(info, [(0, 0, 1), (1, 0, 1), (2, 0, 1)], (1, 0)),
+            F::Nv16 => yuv(info, [(0, 0, 1), (1, 0, 2), (1, 1, 2)], (1, 0)),
+            F::Y444 => yuv(info, [(0, 0, 1), (1, 0, 1), (2, 0, 1)], (0, 0)),
+            F::Yuy2 => yuv(info, [(0, 0, 2), (0, 1, 4), (0, 3, 4)], (1, 0)),
+            F::Yvyu => yuv(info, [(0, 0, 2), (0, 3, 4), (0, 1, 4)], (1, 0)),
+            F::Uyvy => yuv(info, [(0, 1, 2), (0, 0, 4), (0, 2, 4)], (1, 0)),
+            F::Gray8 => Self::Components(vec![component(info, 0, (0, 0, 1), (0, 0))]),
+        }
+    }
+}
+
+/// Plane, offset and step of Y, U and V, and the shifts of U and V.
+fn yuv(info: &PictureInfo, samples: [(usize, usize, usize); 3], shifts: (u32, u32)) -> Layout {
+    Layout::Components(vec![
+        component(info, 0, samples[0], (0, 0)),
+        component(info, 1, samples[1], shifts),
+        component(info, 2, samples[2], shifts),
+    ])
+}
+
+fn component(
+    info: &PictureInfo,
+    index: usize,
+    (plane, offset, step): (usize, usize, usize),
+    (x_shift, y_shift): (u32, u32),
+) -> Component {
+    Component {
+        plane,
+        offset,
+        step,
+        x_shift,
+        y_shift,
+        weights: Weights::of(info, index),
+    }
+}
+
+impl Weights {
+    /// Of Y (0), U (1) or V (2): `Y = Kr R + Kg G + Kb B`, `U = (B - Y) / 2(1 - Kb)`, `V = (R - Y) / 2(1 - Kr)`.
+    fn of(info: &PictureInfo, index: usize) -> Self {
+        let (kr, kb) = match info.matrix {
+            YuvMatrix::Bt601 => (0.299, 0.114),
+            YuvMatrix::Bt709 => (0.2126, 0.0722),
+            YuvMatrix::Bt2020 => (0.2627, 0.0593),
+        };
+        let (black, luma, chroma) = match info.range {
+            YuvRange::Full => (0.0, 1.0, 1.0),
+            YuvRange::Limited => (16.0, 219.0 / 255.0, 224.0 / 255.0),
+        };
+        let y = [kr, 1.0 - kr - kb, kb];
+        let (rgb, scale, bias) = match index {
+            0 => (y, luma, black),
+            1 => (
+                [-y[0], -y[1], 1.0 - y[2]],
+                chroma / (2.0 * (1.0 - kb)),
+                128.0,
+            ),
+            _ => (
+                [1.0 - y[0], -y[1], -y[2]],
+                chroma / (2.0 * (1.0 - kr)),
+                128.0,
+            ),
+        };
+        let fixed = |v: f64| (v * f64::from(1 << BITS)).round() as i32;
+        Self {
+            rgb: rgb.map(|k| fixed(k * scale)),
+            bias: fixed(bias),
+        }
+    }
+
+    /// Of one colour.
+    fn apply(&self, [r, g, b, _]: Rgba) -> u8 {
+        let sum = self.sum([r, g, b].map(i32::from), 1) + (1 << (BITS - 1));
+        (sum >> BITS).clamp(0, 255) as u8
+    }
+
+    /// Of at most four pixels: the sum of their colours times their alpha, and the sum of alpha.
+    #[inline(always)] // for the lengths to be known
+    fn apply_all(&self, above: &[Rgba], below: &[Rgba]) -> (u32, u32) {
+        let (mut rgb, mut alpha) = ([0; 3], 0);
+        let mut add = |&[r, g, b, a]: &Rgba| {
+            let weight = i32::from(a);
+            rgb[0] += weight * i32::from(r);
+            rgb[1] += weight * i32::from(g);
+            rgb[2] += weight * i32::from(b);
+            alpha += weight;
+        };
+        // Not chained, which would not be unrolled.
+        above.iter().for_each(&mut add);
+        below.iter().for_each(&mut add);
+        let sum = (self.sum(rgb, alpha) >> BITS).clamp(0, 255 * alpha);
+        (sum as u32, alpha as u32)
+    }
+
+    /// Below 2^31 for four opaque pixels: 4 * 255 * 255 * 4096 is half of that.
+    #[inline]
+    fn sum(&self, rgb: [i32; 3], alpha: i32) -> i32 {
+        self.rgb[0] * rgb[0] + self.rgb[1] * rgb[1] + self.rgb[2] * rgb[2] + self.bias * alpha
+    }
+}
+
+impl Component {
+    fn fill(&self, plane: &mut PlaneMut<'_>, area: Rect, picture: Rect, colour: Rgba) {
+        let new = u32::from(self.weights.apply(colour));
+        let alpha = u32::from(colour[3]);
+        let columns = samples(area.x1, area.x2, picture.x2, self.x_shift);
+        let (first, last) = (columns.clone().next(), columns.clone().next_back());
+        for (row, rows, of_rows) in samples(area.y1, area.y2, picture.y2, self.y_shift) {
+            let line = &mut plane.data[row * plane.stride + self.offset..];
+            let mut blend = |column: usize, covered: u32, of: u32| {
+                let weight = covered * alpha;
+                let sample = &mut line[column * self.step];
+                *sample = mix(*sample, new * weight, weight, of);
+            };
+            // Only the outermost samples of a row can be covered in part.
+            for (column, covered, of) in [first, last.filter(|l| Some(*l) != first)]
+                .into_iter()
+                .flatten()
+            {
+                blend(column, covered * rows, of * of_rows);
+            }
+            let (Some((first, ..)), Some((last, ..))) = (first, last) else {
+                return;
+            };
+            if first + 1 >= last {
+                continue;
+            }
+            let inner = &mut line[(first + 1) * self.step..=(last - 1) * self.step];
+            let (of, weight) = (of_rows << self.x_shift, (rows << self.x_shift) * alpha);
+            if weight == 255 * of {
+                inner
+                    .iter_mut()
+                    .step_by(self.step)
+                    .for_each(|s| *s = new as u8);
+            } else {
+                inner
+                    .iter_mut()
+                    .step_by(self.step)
+                    .for_each(|s| *s = mix(*s, new * weight, weight, of));
+            }
+        }
+    }
+
+    /// The part of `canvas`, whose left upper corner is at `corner`, that is in `area`.
+    fn draw(
+        &self,
+        plane: &mut PlaneMut<'_>,
+        area: Rect,
+        picture: Rect,
+        canvas: &Canvas,
+        corner: (i32, i32),
+    ) {
+        for (row, rows, of_rows) in samples(area.y1, area.y2, picture.y2, self.y_shift) {
+            let top = (area.y1.max((row << self.y_shift) as i32) - corner.1) as usize;
+            let (upper, lower) = (canvas.row(top), canvas.row(top + rows as usize - 1));
+            let lower = if rows > 1 { lower } else { &[] };
+            let line = &mut plane.data[row * plane.stride + self.offset..];
+            let left = (area.x1 - corner.0) as usize;
+            let width = (area.x2 - area.x1) as usize;
+            let (mut upper, mut lower) = (&upper[left..left + width], lower);
+            lower = lower.get(left..left + width).unwrap_or_default();
+            if self.x_shift == 0 {
+                let first = area.x1 as usize * self.step;
+                let samples = line[first..].iter_mut().step_by(self.step);
+                for (sample, pixel) in samples.zip(upper) {
+                    let (sum, alpha) = self.weights.apply_all(&[*pixel], &[]);
+                    *sample = mix(*sample, sum, alpha, of_rows);
+                }
+                continue;
+            }
+            for (column, columns, of) in samples(area.x1, area.x2, picture.x2, self.x_shift) {
+                let (above, below);
+                (above, upper) = upper.split_at(columns as usize);
+                (below, lower) = lower.split_at(lower.len().min(columns as usize));
+                let (sum, alpha) = match (above, below) {
+                    // The usual case, of which the compiler knows the lengths.
+                    (&[a, b], &[c, d]) => self.weights.apply_all(&[a, b], &[c, d]),
+                    _ => self.weights.apply_all(above, below),
+                };
+                let sample = &mut line[column * self.step];
+                *sample = mix(*sample, sum, alpha, of * of_rows);
+            }
+        }
+    }
+}
+
+/// The samples under the pixels `from..to`: number of the sample, how many of its pixels are covered, and how many it
+/// stands for in a picture that ends at `end`.
+fn samples(
+    from: i32,
+    to: i32,
+    end: i32,
+    shift: u32,
+) -> impl DoubleEndedIterator<Item = (usize, u32, u32)> + Clone {
+    (from >> shift..((to - 1) >> shift) + 1).map(move |sample| {
+        let (start, stop) = (sample << shift, (sample + 1) << shift);
+        let covered = stop.min(to) - start.max(from);
+        (
+            sample as usize,
+            covered as u32,
+            (stop.min(end) - start) as u32,
+        )
+    })
+}
+
+/// `sum` is new colours times their alpha, `alpha` the sum of these, of `pixels` pixels.
+#[inline]
+fn mix(old: u8, sum: u32, alpha: u32, pixels: u32) -> u8 {
+    // Constant divisors: a division by a variable is most of the time.
+    let share = |full: u32, divide: fn(u32) -> u32| {
+        divide(u32::from(old) * (full - alpha) + sum + full / 2) as u8
+    };
+    match pixels {
+        1 => share(255, |v| v / 255),
+        2 => share(510, |v| v / 510),
+        _ => share(1020, |v| v / 1020),
+    }
+}
+
+impl Interleaved {
+    fn blend(&self, plane: &mut PlaneMut<'_>, area: Rect, source: impl Fn(i32, i32) -> Rgba) {
+        for y in area.y1..area.y2 {
+            let row = &mut plane.data[y as usize * plane.stride..];
+            let row = &mut row[area.x1 as usize * self.step..area.x2 as usize * self.step];
+            for (x, pixel) in (area.x1..).zip(row.chunks_exact_mut(self.step)) {
+                self.blend_pixel(pixel, source(x, y));
+            }
+        }
+    }
+
+    /// `colour` over one pixel; where the picture has alpha, over what that leaves.
+    #[inline]
+    fn blend_pixel(&self, pixel: &mut [u8], colour: Rgba) {
+        let over = u32::from(colour[3]);
+        if over == 0 {
+            return;
+        }
+        let Some(place) = self.alpha else {
+            for (place, new) in self.rgb.into_iter().zip(colour) {
+                pixel[place] = mix(pixel[place], u32::from(new) * over, over, 1);
+            }
+            return;
+        };
+        // Weight of the old colour, and of both together; both times 255.
+        let under = u32::from(pixel[place]) * (255 - over);
+        let total = 255 * over + under;
+        pixel[place] = ((total + 127) / 255) as u8;
+        for (place, new) in self.rgb.into_iter().zip(colour) {
+            let sum = u32::from(pixel[place]) * under + u32::from(new) * over * 255;
+            pixel[place] = ((sum + total / 2) / total) as u8;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::geometry::Size;
+
+    const RED: Rgba = [255, 0, 0, 255];
+
+    /// Paints on a picture of zeros with rows padded by three bytes of 7, which must stay.
+    fn painted(info: PictureInfo, paint: impl Fn(&mut PictureMut<'_>)) -> Vec<Vec<u8>> {
+        let planes = info.format.planes(info.size);
+        let mut data: Vec<Vec<u8>> = planes
+            .iter()
+            .map(|&(row, rows)| [vec![0; row], vec![7; 3]].concat().repeat(rows))
+            .collect();
+        let mutable = data
+            .iter_mut()
+            .zip(&planes)
+            .map(|(data, (row, _))| PlaneMut {
+                data,
+                stride: row + 3,
+            })
+            .collect();
+        paint(&mut PictureMut::new(info, mutable).expect("planes of the right size"));
+        for (data, (row, _)) in data.iter().zip(&planes) {
+            for line in data.chunks(row + 3) {
+                assert_eq!(line[*row..], [7; 3], "{info:?}: padding was painted");
+            }
+        }
+        data
+    }
+
+    #[test]
+    fn no_format_writes_outside_its_rows_whatever_the_rectangle() {
+        let size = Size::new(7, 5);
+        for format in PixelFormat::ALL {
+            for rect in [
+                Rect::new(-3, -3, 100, 100),
+                Rect::new(6, 4, 7, 5),
+                Rect::new(3, 1, 4, 2),
+                Rect::new(i32::MIN, 2, i32::MAX, 3),
+                Rect::new(9, 9, 12, 12),
+                Rect::new(4, 4, 2, 2),
+            ] {
+                painted(PictureInfo::new(format, size), |picture| {
+                    picture.fill(rect, [200, 100, 50, 128]);
+                    picture.draw(&Canvas::new(Size::new(3, 3), RED), rect.x1.max(-9), rect.y1);
+                });
+            }
+        }
+    }
+
+    #[test]
+    fn red_has_the_values_of_the_standards() {
+        let cases = [
+            (YuvMatrix::Bt601, YuvRange::Limited, [81, 90, 240]),
+            (YuvMatrix::Bt709, YuvRange::Limited, [63, 102, 240]),
+            (YuvMatrix::Bt601, YuvRange::Full, [76, 85, 255]),
+            (YuvMatrix::Bt2020, YuvRange::Limited, [74, 97, 240]),
+        ];
+        for (matrix, range, yuv) in cases {
+            let info = PictureInfo {
+                matrix,
+                range,
+                ..PictureInfo::new(PixelFormat::Y444, Size::new(1, 1))
+            };
+            let planes = painted(info, |p| p.fill(Rect::new(0, 0, 1, 1), RED));
+            assert_eq!([planes[0][0], planes[1][0], planes[2][0]], yuv, "{info:?}");
+        }
+    }
+
+    #[test]
+    fn a_chroma_sample_takes_the_share_that_is_covered() {
+        let info = PictureInfo::new(PixelFormat::I420, Size::new(3, 2));
+        // One pixel of the four under the first chroma sample; the second stands for two pixels only, one is covered.
+        let planes = painted(info, |p| {
+            p.fill(Rect::new(1, 1, 2, 2), RED);
+            p.fill(Rect::new(2, 0, 3, 1), RED);
+        });
+        assert_eq!(planes[0][..3], [0, 0, 81]);
+        assert_eq!(planes[0][6..9], [0, 81, 0]);
+        assert_eq!(planes[2][..2], [240 / 4, 240 / 2]);
+    }
+
+    #[test]
+    fn alpha_mixes_and_shows_on_transparent_ground() {
+        let one = Size::new(1, 1);
+        let half = |format, old: [u8; 4]| {
+            let mut data = old;
+            let plane = PlaneMut {
+                data: &mut data,
+                stride: 4,
+            };
+            let info = PictureInfo::new(format, one);
+            let mut picture = PictureMut::new(info, vec![plane]).expect("four bytes");
+            picture.fill(Rect::of(one), [200, 100, 50, 128]);
+            data
+        };
+        assert_eq!(half(PixelFormat::Rgbx, [0, 0, 0, 9]), [100, 50, 25, 9]);
+        assert_eq!(half(PixelFormat::Rgba, [0, 0, 0, 255]), [100, 50, 25, 255]);
+        assert_eq!(half(PixelFormat::Rgba, [9, 9, 9, 0]), [200, 100, 50, 128]);
+        assert_eq!(half(PixelFormat::Argb, [0, 9, 9, 9]), [128, 200, 100, 50]);
+    }
+}

@@ -1,0 +1,378 @@
+//! [`Artist`]: boxes and labels, laid out as few small pieces rather than one picture-sized canvas.
+//!
+//! A box is a line of its class's colour, centred on the edge, between two thin dark lines that set it off from any
+//! ground. A label stands on a filled tag above its box, else where it covers no other label. The pieces of a
+//! [`Drawing`] are either painted into the picture ([`PictureMut`]) or handed on as canvases ([`Drawing::tiles`]).
+
+mod blend;
+mod canvas;
+mod text;
+
+pub use blend::{PictureMut, PlaneMut};
+pub use canvas::{Canvas, Fill, Rect, Rgba};
+
+use crate::geometry::{BBox, Size};
+use std::sync::Arc;
+use text::Lettering;
+
+/// Of the thin lines on both sides of a box line.
+const SHADE: Rgba = [0, 0, 0, 144];
+/// Shorter side of the picture per pixel of line, and of letters.
+const PIXELS_PER_LINE: u32 = 240;
+const PIXELS_PER_EM: u32 = 42;
+const MIN_LINE: u32 = 2;
+const MIN_FONT_SIZE: u32 = 11;
+
+/// One box to be drawn.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Mark<'a> {
+    /// In pixels of the picture; may reach outside.
+    pub bbox: BBox,
+    /// Gives the colour.
+    pub class: &'a str,
+    /// What stands on the tag; no tag where it is empty.
+    pub text: &'a str,
+}
+
+/// Widths in pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Style {
+    pub line_width: u32,
+    /// Of the em square.
+    pub font_size: u32,
+}
+
+impl Style {
+    /// 0 = as suits a picture of `size`.
+    pub fn new(line_width: u32, font_size: u32, size: Size) -> Self {
+        let side = size.width.min(size.height);
+        let or = |value: u32, auto: u32| if value == 0 { auto } else { value };
+        // Lines and letters wider than the picture are no use to anybody, and letters have to be rasterised.
+        let limit = side.max(MIN_FONT_SIZE);
+        Self {
+            line_width: or(line_width, (side / PIXELS_PER_LINE).max(MIN_LINE)).min(limit),
+            font_size: or(font_size, (side / PIXELS_PER_EM).max(MIN_FONT_SIZE)).min(limit),
+        }
+    }
+}
+
+/// A label at its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tag {
+    pub rect: Rect,
+    pub canvas: Arc<Canvas>,
+}
+
+/// The lines of one box, inside the picture.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frame {
+    /// Painted in order.
+    pub fills: Vec<Fill>,
+    /// What they cover: four edges at most, none over another.
+    pub edges: Vec<Rect>,
+}
+
+/// What is to be painted: all frames, then all tags, so that no line crosses a label.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Drawing {
+    pub frames: Vec<Frame>,
+    pub tags: Vec<Tag>,
+}
+
+impl Drawing {
+    pub fn paint(&self, picture: &mut PictureMut<'_>) {
+        for fill in self.frames.iter().flat_map(|f| &f.fills) {
+            picture.fill(fill.rect, fill.colour);
+        }
+        for tag in &self.tags {
+            picture.draw(&tag.canvas, tag.rect.x1, tag.rect.y1);
+        }
+    }
+
+    /// The same as canvases with their left upper corners, to be laid over the picture in order.
+    pub fn tiles(&self) -> impl Iterator<Item = (i32, i32, Arc<Canvas>)> {
+        let edges = self.frames.iter().flat_map(|frame| {
+            let tile = |edge: &Rect| Arc::new(Canvas::of_fills(*edge, &frame.fills));
+            frame.edges.iter().map(move |e| (e.x1, e.y1, tile(e)))
+        });
+        let tag = |t: &Tag| (t.rect.x1, t.rect.y1, t.canvas.clone());
+        edges.chain(self.tags.iter().map(tag))
+    }
+}
+
+/// Lays out drawings; keeps the letters it has drawn.
+#[derive(Default)]
+pub struct Artist {
+    lettering: Lettering,
+}
+
+impl Artist {
+    /// `marks` best first: the best is drawn last, on top, and chooses first where its label goes.
+    ///
+    /// `cell` is the number of pixels, across and down, that share one chroma sample: lines and tags begin and end
+    /// with a cell, so that their colour is whole.
+    pub fn draw(
+        &mut self,
+        marks: &[Mark<'_>],
+        style: Style,
+        size: Size,
+        cell: (u32, u32),
+    ) -> Drawing {
+        let picture = Rect::of(size);
+        let mut drawing = Drawing::default();
+        for mark in marks {
+            let Some(outer) = line_around(mark.bbox, style, picture, cell) else {
+                continue;
+            };
+            let ground = colour_of(mark.class);
+            drawing
+                .frames
+                .push(frame(outer, ground, style, picture, cell));
+            if !mark.text.is_empty() {
+                let canvas = self
+                    .lettering
+                    .tag(mark.text, style.font_size, ground, size.width);
+                let rect = place_tag(outer, canvas.size, picture, cell, &drawing.tags);
+                drawing.tags.push(Tag { rect, canvas });
+            }
+        }
+        drawing.frames.reverse();
+        drawing.tags.reverse();
+        drawing
+    }
+}
+
+/// The colour of a class: the same in every run, bright, opaque.
+pub fn colour_of(class: &str) -> Rgba {
+    // FNV-1a, then mixed: the last letter alone must change the hue.
+    let hash = class.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    let hash = (hash ^ (hash >> 29)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+    let hue = (hash & 0xffff) as f32 / 65536.0 * 6.0;
+    let saturation = [1.0, 0.8, 0.6][(hash >> 16) as usize % 3];
+    let channel = |shift: f32| {
+        let distance = ((hue + shift) % 6.0 - 3.0).abs() - 1.0;
+        let value = 1.0 - saturation * (1.0 - distance.clamp(0.0, 1.0));
+        (value * 255.0).round() as u8
+    };
+    [channel(0.0), channel(4.0), channel(2.0), 255]
+}
+
+/// The outer rim of the line, inside the picture; `None` for a box that is nowhere in it.
+fn line_around(bbox: BBox, style: Style, picture: Rect, cell: (u32, u32)) -> Option<Rect> {
+    let width = (picture.x2 as f32, picture.y2 as f32);
+    let (x1, y1) = (bbox.x1.max(0.0), bbox.y1.max(0.0));
+    let (x2, y2) = (bbox.x2.min(width.0), bbox.y2.min(width.1));
+    if !bbox.is_finite() || x1 >= x2 || y1 >= y2 {
+        return None;
+    }
+    let half = style.line_width as f32 / 2.0;
+    let rim = Rect::new(
+        to_cell(x1 - half, cell.0),
+        to_cell(y1 - half, cell.1),
+        to_cell(x2 + half, cell.0),
+        to_cell(y2 + half, cell.1),
+    );
+    Some(rim.intersect(&picture))
+}
+
+/// The nearest border between two cells.
+fn to_cell(value: f32, cell: u32) -> i32 {
+    (value / cell as f32).round() as i32 * cell as i32
+}
+
+fn frame(outer: Rect, colour: Rgba, style: Style, picture: Rect, cell: (u32, u32)) -> Frame {
+    let across = style.line_width.next_multiple_of(cell.0.max(1)) as i32;
+    let down = style.line_width.next_multiple_of(cell.1.max(1)) as i32;
+    let inner = Rect::new(
+        outer.x1 + across,
+        outer.y1 + down,
+        outer.x2 - across,
+        outer.y2 - down,
+    );
+    let shade = (style.line_width as i32 / 3).max(1);
+    let (rim, core) = (outer.inset(-shade).intersect(&picture), inner.inset(shade));
+    let fill = |colour| move |rect| Fill { rect, colour };
+    let dark = rim.ring(&outer).into_iter().chain(inner.ring(&core));
+    let line = outer.ring(&inner).into_iter();
+    Frame {
+        fills: dark
+            .filter(|r| !r.is_empty())
+            .map(fill(SHADE))
+            .chain(line.map(fill(colour)))
+            .collect(),
+        edges: rim.ring(&core),
+    }
+}
+
+/// Above the line, else below its upper side, else under the box: the first place inside the picture that covers no
+/// tag placed before, else the first inside the picture.
+fn place_tag(line: Rect, size: Size, picture: Rect, cell: (u32, u32), placed: &[Tag]) -> Rect {
+    let (width, height) = (size.width as i32, size.height as i32);
+    let x = line.x1.min(picture.x2 - width).max(0);
+    let x = x - x % cell.0.max(1) as i32;
+    let places = [line.y1 - height, line.y1, line.y2, line.y2 - height];
+    let mut inside = places
+        .into_iter()
+        .map(|y| Rect::new(x, y, x + width, y + height))
+        .filter(|rect| rect.y1 >= 0 && rect.y2 <= picture.y2);
+    let free = |rect: &Rect| placed.iter().all(|tag| tag.rect.intersect(rect).is_empty());
+    let first = inside.clone().next();
+    inside
+        .find(free)
+        .or(first)
+        .unwrap_or_else(|| Rect::new(x, 0, x + width, height))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SIZE: Size = Size::new(100, 80);
+    const STYLE: Style = Style {
+        line_width: 2,
+        font_size: 11,
+    };
+
+    fn mark(x1: f32, y1: f32, x2: f32, y2: f32) -> Mark<'static> {
+        Mark {
+            bbox: BBox::new(x1, y1, x2, y2),
+            class: "dog",
+            text: "",
+        }
+    }
+
+    fn draw(marks: &[Mark<'_>], cell: (u32, u32)) -> Drawing {
+        Artist::default().draw(marks, STYLE, SIZE, cell)
+    }
+
+    /// The whole drawing on a transparent canvas of the picture's size.
+    fn on_canvas(drawing: &Drawing) -> Canvas {
+        let fills: Vec<_> = drawing
+            .frames
+            .iter()
+            .flat_map(|f| f.fills.clone())
+            .collect();
+        Canvas::of_fills(Rect::of(SIZE), &fills)
+    }
+
+    #[test]
+    fn the_line_is_centred_on_the_edge_between_dark_ones() {
+        let canvas = on_canvas(&draw(&[mark(20.0, 10.0, 60.0, 50.0)], (1, 1)));
+        let row: Vec<_> = canvas.row(30)[17..25].to_vec();
+        let (none, dog) = ([0; 4], colour_of("dog"));
+        assert_eq!(row, [none, SHADE_AT, dog, dog, SHADE_AT, none, none, none]);
+        let column: Vec<_> = (48..54).map(|y| canvas.row(y)[40]).collect();
+        assert_eq!(column, [SHADE_AT, dog, dog, SHADE_AT, none, none]);
+        const SHADE_AT: Rgba = SHADE;
+    }
+
+    #[test]
+    fn tiles_cover_the_same_pixels_as_the_fills() {
+        for bbox in [(20.0, 10.0, 60.0, 50.0), (-5.0, -5.0, 30.0, 90.0)] {
+            let drawing = draw(&[mark(bbox.0, bbox.1, bbox.2, bbox.3)], (2, 2));
+            let mut laid = Canvas::new(SIZE, [0; 4]);
+            for (x, y, tile) in drawing.tiles() {
+                for row in 0..tile.size.height as usize {
+                    for (column, pixel) in tile.row(row).iter().enumerate() {
+                        let place = (y as usize + row) * 100 + x as usize + column;
+                        assert_eq!(laid.pixels[place], [0; 4], "tiles overlap");
+                        laid.pixels[place] = *pixel;
+                    }
+                }
+            }
+            assert_eq!(laid, on_canvas(&drawing));
+        }
+    }
+
+    #[test]
+    fn lines_begin_and_end_with_a_chroma_cell() {
+        for left in 10..20 {
+            let left = left as f32 + 0.3;
+            let drawing = draw(&[mark(left, left, left + 31.0, left + 33.0)], (2, 2));
+            let line = drawing.frames[0].fills.iter().filter(|f| f.colour != SHADE);
+            for Fill { rect, .. } in line {
+                for edge in [rect.x1, rect.y1, rect.x2, rect.y2] {
+                    assert_eq!(edge % 2, 0, "{rect:?} of a box at {left}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn boxes_outside_or_without_size_are_not_drawn_and_those_partly_inside_are_closed() {
+        let nothing = [
+            mark(200.0, 10.0, 220.0, 20.0),
+            mark(-20.0, 10.0, 0.0, 20.0),
+            mark(50.0, 20.0, 40.0, 30.0),
+            mark(f32::NAN, 0.0, 10.0, 10.0),
+        ];
+        assert_eq!(draw(&nothing, (1, 1)), Drawing::default());
+        let canvas = on_canvas(&draw(&[mark(50.0, 10.0, 1e9, 40.0)], (1, 1)));
+        assert_eq!(canvas.row(25)[98..], [colour_of("dog"); 2]);
+    }
+
+    #[test]
+    fn one_pixel_is_still_seen() {
+        let canvas = on_canvas(&draw(&[mark(30.0, 30.0, 31.0, 31.0)], (2, 2)));
+        assert_eq!(canvas.row(30)[30], colour_of("dog"));
+    }
+
+    #[test]
+    fn labels_stay_in_the_picture_and_off_each_other() {
+        let labelled = |x: f32, y: f32| Mark {
+            text: "dog 0.87",
+            ..mark(x, y, x + 30.0, y + 30.0)
+        };
+        let drawing = draw(
+            &[
+                labelled(20.0, 30.0),
+                labelled(22.0, 30.0),
+                labelled(90.0, 2.0),
+            ],
+            (2, 2),
+        );
+        let rects: Vec<_> = drawing.tags.iter().map(|t| t.rect).collect();
+        assert_eq!(rects.len(), 3);
+        for (index, rect) in rects.iter().enumerate() {
+            assert_eq!(rect.intersect(&Rect::of(SIZE)), *rect, "{index} is cut off");
+            for other in &rects[..index] {
+                assert!(rect.intersect(other).is_empty(), "{rect:?} over {other:?}");
+            }
+        }
+        assert_eq!(
+            rects[2].y2, 30,
+            "the best is above its line, whose rim 29 is no cell's"
+        );
+    }
+
+    #[test]
+    fn colours_are_steady_bright_and_differ() {
+        assert_eq!(colour_of("person"), colour_of("person"));
+        let mut seen = std::collections::HashSet::new();
+        for number in 0..100 {
+            let [r, g, b, a] = colour_of(&format!("class {number}"));
+            assert_eq!((r.max(g).max(b), a), (255, 255));
+            assert!(r.min(g).min(b) <= 102, "{r} {g} {b} is pale");
+            seen.insert([r, g, b]);
+        }
+        assert!(seen.len() > 90, "{} colours for 100 classes", seen.len());
+    }
+
+    #[test]
+    fn sizes_follow_the_picture_unless_given() {
+        let auto = |w, h| Style::new(0, 0, Size::new(w, h));
+        assert_eq!(
+            (auto(320, 240).line_width, auto(320, 240).font_size),
+            (2, 11)
+        );
+        assert_eq!(
+            (auto(1920, 1080).line_width, auto(1920, 1080).font_size),
+            (4, 25)
+        );
+        let given = Style::new(7, 30, SIZE);
+        assert_eq!((given.line_width, given.font_size), (7, 30));
+        assert_eq!(Style::new(u32::MAX, u32::MAX, SIZE).font_size, 80);
+    }
+}
