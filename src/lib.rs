@@ -17,6 +17,49 @@ pub mod message;
 pub mod meta;
 pub mod model;
 pub mod nms;
+pub mod overlay;
 pub mod preprocess;
 pub mod stats;
 pub mod tensor;
+
+use gst::glib;
+
+gst::plugin_define!(
+    detect,
+    env!("CARGO_PKG_DESCRIPTION"),
+    plugin_init,
+    concat!(env!("CARGO_PKG_VERSION"), "-", env!("COMMIT_ID")),
+    // MIT OR Apache-2.0; GStreamer knows single licences only.
+    "MIT/X11",
+    env!("CARGO_PKG_NAME"),
+    env!("CARGO_PKG_NAME"),
+    "Unknown package origin",
+    env!("BUILD_REL_DATE")
+);
+
+/// Registers an element, for a plugin or for this process.
+type Register = fn(Option<&gst::Plugin>) -> Result<(), glib::BoolError>;
+
+const ELEMENTS: &[(&str, Register)] = &[
+    (overlay::NAME, overlay::register),
+];
+
+fn plugin_init(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
+    ELEMENTS
+        .iter()
+        .try_for_each(|(_, register)| register(Some(plugin)))
+}
+
+/// For programs that link this crate: registers those elements that no installed plugin provides.
+///
+/// To be called after `gst::init()`. Elements are then made by name (`gst::ElementFactory::make("detectoverlay")`),
+/// so that a program works with either copy and never mixes the two.
+///
+/// # Errors
+/// When GStreamer refuses a registration.
+pub fn register_static() -> Result<(), glib::BoolError> {
+    ELEMENTS
+        .iter()
+        .filter(|(name, _)| gst::ElementFactory::find(name).is_none())
+        .try_for_each(|(_, register)| register(None))
+}

@@ -1,0 +1,452 @@
+//! Pads, negotiation and painting of `detectoverlay`.
+//!
+//! The sink pad takes `C`; the source pad hands on `C`, or `C` with `meta:GstVideoOverlayComposition` where downstream
+//! accepts that in caps and in the ALLOCATION query. What is asked on one pad is asked on the other, the feature being
+//! optional on the source pad.
+
+use super::compose;
+use super::settings::Settings;
+use crate::draw::{Artist, Drawing, Mark, Style};
+use crate::frame::{self, FrameError};
+use crate::geometry::BBox;
+use crate::image::{PictureInfo, PixelFormat};
+use crate::meta::{self, Roi};
+use gst::glib;
+use gst::prelude::*;
+use gst::subclass::prelude::*;
+use gst_video::{
+    CAPS_FEATURE_META_GST_VIDEO_OVERLAY_COMPOSITION as COMPOSITION, VideoFrameRef, VideoInfo,
+    VideoOverlayCompositionMeta,
+};
+use parking_lot::Mutex;
+use std::fmt;
+use std::sync::LazyLock;
+
+static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
+    gst::DebugCategory::new(
+        super::NAME,
+        gst::DebugColorFlags::empty(),
+        Some("Boxes and labels of detections"),
+    )
+});
+
+/// The stream as negotiated.
+struct Stream {
+    video: VideoInfo,
+    picture: PictureInfo,
+    /// Downstream composes: hand on, do not paint.
+    attach: bool,
+}
+
+#[derive(Default)]
+struct State {
+    /// Of the last CAPS event.
+    caps: Option<gst::Caps>,
+    stream: Option<Stream>,
+    artist: Artist,
+}
+
+/// Why a frame could not be drawn on.
+enum DrawError {
+    Map(glib::BoolError),
+    Frame(FrameError),
+    Compose(glib::BoolError),
+}
+
+impl fmt::Display for DrawError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Map(error) => write!(f, "frame cannot be mapped for writing: {error}"),
+            Self::Frame(error) => error.fmt(f),
+            Self::Compose(error) => write!(f, "composition cannot be made: {error}"),
+        }
+    }
+}
+
+// Lock order: settings, state; settings are cloned and released first. Neither is held while pushing, querying or
+// posting.
+pub struct DetectOverlay {
+    sinkpad: gst::Pad,
+    srcpad: gst::Pad,
+    settings: Mutex<Settings>,
+    state: Mutex<State>,
+}
+
+impl DetectOverlay {
+    fn sink_chain(&self, mut buffer: gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
+        if self.srcpad.check_reconfigure() {
+            self.renegotiate()?;
+        }
+        let rois = meta::read(&buffer);
+        if !rois.is_empty() {
+            gst::trace!(CAT, imp = self, "{} regions on {buffer:?}", rois.len());
+            self.draw(&mut buffer, &rois)?;
+        }
+        self.srcpad.push(buffer)
+    }
+
+    fn draw(&self, buffer: &mut gst::Buffer, rois: &[Roi]) -> Result<(), gst::FlowError> {
+        let settings = self.settings.lock().clone();
+        let result = {
+            let mut state = self.state.lock();
+            let State { stream, artist, .. } = &mut *state;
+            let Some(stream) = stream else {
+                return Err(gst::FlowError::NotNegotiated);
+            };
+            stream.draw(buffer, &layout(artist, &settings, stream, rois))
+        };
+        result.map_err(|error| {
+            gst::element_imp_error!(
+                self,
+                gst::StreamError::Failed,
+                ("Cannot draw on a frame"),
+                ["{error}"]
+            );
+            gst::FlowError::Error
+        })
+    }
+
+    /// Before the next frame, on behalf of downstream.
+    fn renegotiate(&self) -> Result<(), gst::FlowError> {
+        let Some(caps) = self.state.lock().caps.clone() else {
+            return Ok(());
+        };
+        if self.negotiate(caps) {
+            return Ok(());
+        }
+        self.srcpad.mark_reconfigure();
+        if self.srcpad.pad_flags().contains(gst::PadFlags::FLUSHING) {
+            Err(gst::FlowError::Flushing)
+        } else {
+            Err(gst::FlowError::NotNegotiated)
+        }
+    }
+
+    /// Decides whether to attach or to paint, and tells downstream.
+    fn negotiate(&self, caps: gst::Caps) -> bool {
+        let info = VideoInfo::from_caps(&caps)
+            .map_err(|error| error.to_string())
+            .and_then(|video| match frame::picture_info(&video) {
+                Ok(picture) => Ok((video, picture)),
+                Err(error) => Err(error.to_string()),
+            });
+        let (video, picture) = match info {
+            Ok(info) => info,
+            Err(error) => {
+                gst::error!(CAT, imp = self, "caps {caps} are refused: {error}");
+                return false;
+            }
+        };
+        let composable = with_composition(&caps);
+        let attach = self.srcpad.peer_query_accept_caps(&composable) && {
+            let mut query = gst::query::Allocation::new(Some(&composable), false);
+            self.srcpad.peer_query(&mut query)
+                && query
+                    .find_allocation_meta::<VideoOverlayCompositionMeta>()
+                    .is_some()
+        };
+        let out = if attach { &composable } else { &caps };
+        gst::debug!(
+            CAT,
+            imp = self,
+            "{caps}: {}",
+            if attach { "attaching" } else { "painting" }
+        );
+
+        let accepted = self.srcpad.push_event(gst::event::Caps::new(out));
+        let mut state = self.state.lock();
+        state.caps = Some(caps);
+        state.stream = Some(Stream {
+            video,
+            picture,
+            attach,
+        });
+        accepted
+    }
+
+    fn sink_event(&self, pad: &gst::Pad, event: gst::Event) -> bool {
+        gst::log!(CAT, obj = pad, "{event:?}");
+        match event.view() {
+            gst::EventView::Caps(caps) => {
+                // What downstream wants anew is answered by this negotiation.
+                self.srcpad.check_reconfigure();
+                self.negotiate(caps.caps_owned())
+            }
+            _ => gst::Pad::event_default(pad, Some(&*self.obj()), event),
+        }
+    }
+
+    /// CAPS and ACCEPT_CAPS depend on the other pad; the rest is passed on.
+    fn query(&self, pad: &gst::Pad, other: &gst::Pad, query: &mut gst::QueryRef) -> bool {
+        match query.view_mut() {
+            gst::QueryViewMut::Caps(query) => {
+                let caps = self.caps_of(pad, other, query.filter());
+                gst::log!(CAT, obj = pad, "caps {caps}");
+                query.set_result(&caps);
+                true
+            }
+            gst::QueryViewMut::AcceptCaps(query) => {
+                let caps = query.caps_owned();
+                query.set_result(caps.can_intersect(&self.caps_of(pad, other, Some(&caps))));
+                true
+            }
+            _ => gst::Pad::query_default(pad, Some(&*self.obj()), query),
+        }
+    }
+
+    /// What `pad` takes or gives, as far as the peer of `other` agrees, in the peer's order.
+    fn caps_of(
+        &self,
+        pad: &gst::Pad,
+        other: &gst::Pad,
+        filter: Option<&gst::CapsRef>,
+    ) -> gst::Caps {
+        let template = pad.pad_template_caps();
+        let to_other = |caps: &gst::CapsRef| match pad.direction() {
+            gst::PadDirection::Sink => source_caps(caps),
+            _ => sink_caps(caps),
+        };
+        let wanted = filter.map(|f| to_other(&template.intersect(f)));
+        let wanted = wanted.unwrap_or_else(|| other.pad_template_caps());
+        let peer = other.peer_query_caps(Some(&wanted)).intersect(&wanted);
+        let ours = match pad.direction() {
+            gst::PadDirection::Sink => sink_caps(&peer),
+            _ => source_caps(&peer),
+        };
+        let ours = ours.intersect_with_mode(&template, gst::CapsIntersectMode::First);
+        match filter {
+            Some(filter) => filter
+                .to_owned()
+                .intersect_with_mode(&ours, gst::CapsIntersectMode::First),
+            None => ours,
+        }
+    }
+}
+
+impl Stream {
+    fn draw(&self, buffer: &mut gst::Buffer, drawing: &Drawing) -> Result<(), DrawError> {
+        if *drawing == Drawing::default() {
+            return Ok(());
+        }
+        let buffer = buffer.make_mut();
+        if self.attach {
+            return attach(buffer, drawing).map_err(DrawError::Compose);
+        }
+        let mut frame =
+            VideoFrameRef::from_buffer_ref_writable(buffer, &self.video).map_err(DrawError::Map)?;
+        let mut picture = frame::view_mut(&mut frame, &self.picture).map_err(DrawError::Frame)?;
+        drawing.paint(&mut picture);
+        Ok(())
+    }
+}
+
+/// Sinks look at one composition only: what is there already goes below ours.
+fn attach(buffer: &mut gst::BufferRef, drawing: &Drawing) -> Result<(), glib::BoolError> {
+    let below = buffer
+        .meta::<VideoOverlayCompositionMeta>()
+        .map(|meta| meta.overlay_owned());
+    let composition = compose::composition(drawing, below.as_ref())?;
+    while let Some(meta) = buffer.meta_mut::<VideoOverlayCompositionMeta>() {
+        meta.remove()?;
+    }
+    VideoOverlayCompositionMeta::add(buffer, &composition);
+    Ok(())
+}
+
+fn layout(artist: &mut Artist, settings: &Settings, stream: &Stream, rois: &[Roi]) -> Drawing {
+    let size = stream.picture.size;
+    let style = Style::new(settings.line_width, settings.font_size, size);
+    let texts: Vec<_> = rois.iter().map(|roi| text(roi, settings)).collect();
+    let marks: Vec<_> = rois
+        .iter()
+        .zip(&texts)
+        .map(|(roi, text)| Mark {
+            bbox: BBox::new(
+                roi.x as f32,
+                roi.y as f32,
+                (roi.x + i64::from(roi.width)) as f32,
+                (roi.y + i64::from(roi.height)) as f32,
+            ),
+            class: &roi.label,
+            text,
+        })
+        .collect();
+    // A sink composes in red, green and blue: no chroma to care for.
+    let cell = if stream.attach {
+        (1, 1)
+    } else {
+        chroma_cell(stream.picture.format)
+    };
+    artist.draw(&marks, style, size, cell)
+}
+
+fn text(roi: &Roi, settings: &Settings) -> String {
+    let label = settings.show_labels.then_some(roi.label.as_str());
+    let score = roi
+        .score
+        .filter(|_| settings.show_scores)
+        .map(|s| format!("{s:.2}"));
+    let parts = [label, score.as_deref()];
+    let parts: Vec<_> = parts
+        .into_iter()
+        .flatten()
+        .filter(|p| !p.is_empty())
+        .collect();
+    parts.join(" ")
+}
+
+/// Pixels across and down that share one chroma sample.
+fn chroma_cell(format: PixelFormat) -> (u32, u32) {
+    use PixelFormat as F;
+    match format {
+        F::I420 | F::Yv12 | F::Nv12 | F::Nv21 => (2, 2),
+        F::Yuy2 | F::Uyvy | F::Yvyu | F::Y42b | F::Nv16 => (2, 1),
+        _ => (1, 1),
+    }
+}
+
+/// `caps` with the feature added to every structure that lacks it.
+fn with_composition(caps: &gst::CapsRef) -> gst::Caps {
+    let mut caps = caps.to_owned();
+    for (_, features) in caps.make_mut().iter_with_features_mut() {
+        if !features.contains(COMPOSITION) {
+            features.add(COMPOSITION);
+        }
+    }
+    caps
+}
+
+/// What leaves where `caps` come in: the same with the feature, or as they are.
+fn source_caps(caps: &gst::CapsRef) -> gst::Caps {
+    let mut all = with_composition(caps);
+    all.merge(caps.to_owned());
+    all
+}
+
+/// What may come in where `caps` leave: as they are, or without the feature.
+fn sink_caps(caps: &gst::CapsRef) -> gst::Caps {
+    let mut plain = caps.to_owned();
+    for (_, features) in plain.make_mut().iter_with_features_mut() {
+        features.remove(COMPOSITION);
+    }
+    plain.merge(caps.to_owned());
+    plain
+}
+
+#[glib::object_subclass]
+impl ObjectSubclass for DetectOverlay {
+    const NAME: &'static str = "GstDetectOverlay";
+    type Type = super::DetectOverlay;
+    type ParentType = gst::Element;
+
+    fn with_class(klass: &Self::Class) -> Self {
+        let template = |name| klass.pad_template(name).expect("it is in pad_templates()");
+        let flags = gst::PadFlags::PROXY_ALLOCATION | gst::PadFlags::PROXY_SCHEDULING;
+        let sinkpad = gst::Pad::builder_from_template(&template("sink"))
+            .chain_function(|_, parent, buffer| {
+                Self::catch_panic_pad_function(
+                    parent,
+                    || Err(gst::FlowError::Error),
+                    |imp| imp.sink_chain(buffer),
+                )
+            })
+            .event_function(|pad, parent, event| {
+                Self::catch_panic_pad_function(parent, || false, |imp| imp.sink_event(pad, event))
+            })
+            .query_function(|pad, parent, query| {
+                Self::catch_panic_pad_function(
+                    parent,
+                    || false,
+                    |imp| imp.query(pad, &imp.srcpad, query),
+                )
+            })
+            .flags(flags)
+            .build();
+        let srcpad = gst::Pad::builder_from_template(&template("src"))
+            .query_function(|pad, parent, query| {
+                Self::catch_panic_pad_function(
+                    parent,
+                    || false,
+                    |imp| imp.query(pad, &imp.sinkpad, query),
+                )
+            })
+            .flags(flags)
+            .build();
+        Self {
+            sinkpad,
+            srcpad,
+            settings: Mutex::new(Settings::default()),
+            state: Mutex::new(State::default()),
+        }
+    }
+}
+
+impl ObjectImpl for DetectOverlay {
+    fn properties() -> &'static [glib::ParamSpec] {
+        static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(Settings::properties);
+        &PROPERTIES
+    }
+
+    fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
+        self.settings.lock().set(pspec.name(), value);
+    }
+
+    fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
+        let value = self.settings.lock().get(pspec.name());
+        value.unwrap_or_else(|| pspec.default_value().clone())
+    }
+
+    fn constructed(&self) {
+        self.parent_constructed();
+        for pad in [&self.sinkpad, &self.srcpad] {
+            self.obj()
+                .add_pad(pad)
+                .expect("a new element has no pad of that name");
+        }
+    }
+}
+
+impl GstObjectImpl for DetectOverlay {}
+
+impl ElementImpl for DetectOverlay {
+    fn metadata() -> Option<&'static gst::subclass::ElementMetadata> {
+        static METADATA: LazyLock<gst::subclass::ElementMetadata> = LazyLock::new(|| {
+            gst::subclass::ElementMetadata::new(
+                "Detection overlay",
+                "Filter/Effect/Video",
+                "Draws the boxes, labels and scores of detected objects over the video",
+                env!("CARGO_PKG_AUTHORS"),
+            )
+        });
+        Some(&*METADATA)
+    }
+
+    fn pad_templates() -> &'static [gst::PadTemplate] {
+        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
+            let source = source_caps(&frame::caps());
+            let sink = sink_caps(&source);
+            [
+                ("src", gst::PadDirection::Src, source),
+                ("sink", gst::PadDirection::Sink, sink),
+            ]
+            .into_iter()
+            .map(|(name, direction, caps)| {
+                gst::PadTemplate::new(name, direction, gst::PadPresence::Always, &caps)
+                    .expect("name, direction and caps fit each other")
+            })
+            .collect()
+        });
+        &TEMPLATES
+    }
+
+    fn change_state(
+        &self,
+        transition: gst::StateChange,
+    ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+        let success = self.parent_change_state(transition)?;
+        if transition == gst::StateChange::PausedToReady {
+            *self.state.lock() = State::default();
+        }
+        Ok(success)
+    }
+}

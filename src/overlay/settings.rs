@@ -1,0 +1,121 @@
+//! [`Settings`] of `detectoverlay`: every property, its default and its specification.
+
+use gst::glib;
+use gst::prelude::*;
+
+const PROP_LINE_WIDTH: &str = "line-width";
+const PROP_FONT_SIZE: &str = "font-size";
+const PROP_SHOW_LABELS: &str = "show-labels";
+const PROP_SHOW_SCORES: &str = "show-scores";
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// 0 = by picture size.
+    pub line_width: u32,
+    /// 0 = by picture size.
+    pub font_size: u32,
+    pub show_labels: bool,
+    pub show_scores: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            line_width: 0,
+            font_size: 0,
+            show_labels: true,
+            show_scores: true,
+        }
+    }
+}
+
+impl Settings {
+    pub fn properties() -> Vec<glib::ParamSpec> {
+        let default = Self::default();
+        vec![
+            glib::ParamSpecUInt::builder(PROP_LINE_WIDTH)
+                .nick("Line Width")
+                .blurb("Width of the lines of a box in pixels of the picture; 0 = by the size of the picture")
+                .maximum(64)
+                .default_value(default.line_width)
+                .mutable_playing()
+                .build(),
+            glib::ParamSpecUInt::builder(PROP_FONT_SIZE)
+                .nick("Font Size")
+                .blurb("Size of the letters in pixels of the picture; 0 = by the size of the picture")
+                .maximum(512)
+                .default_value(default.font_size)
+                .mutable_playing()
+                .build(),
+            glib::ParamSpecBoolean::builder(PROP_SHOW_LABELS)
+                .nick("Show Labels")
+                .blurb("Whether a box is marked with its label")
+                .default_value(default.show_labels)
+                .mutable_playing()
+                .build(),
+            glib::ParamSpecBoolean::builder(PROP_SHOW_SCORES)
+                .nick("Show Scores")
+                .blurb("Whether a box is marked with its score (0 to 1), where it has one")
+                .default_value(default.show_scores)
+                .mutable_playing()
+                .build(),
+        ]
+    }
+
+    /// GObject has checked name, type and bounds before.
+    pub fn set(&mut self, name: &str, value: &glib::Value) {
+        match name {
+            PROP_LINE_WIDTH => update(&mut self.line_width, value),
+            PROP_FONT_SIZE => update(&mut self.font_size, value),
+            PROP_SHOW_LABELS => update(&mut self.show_labels, value),
+            PROP_SHOW_SCORES => update(&mut self.show_scores, value),
+            _ => {}
+        }
+    }
+
+    /// `None` for a name that [`Settings::properties`] does not list.
+    pub fn get(&self, name: &str) -> Option<glib::Value> {
+        match name {
+            PROP_LINE_WIDTH => Some(self.line_width.to_value()),
+            PROP_FONT_SIZE => Some(self.font_size.to_value()),
+            PROP_SHOW_LABELS => Some(self.show_labels.to_value()),
+            PROP_SHOW_SCORES => Some(self.show_scores.to_value()),
+            _ => None,
+        }
+    }
+}
+
+fn update<'a, T: glib::value::FromValue<'a>>(field: &mut T, value: &'a glib::Value) {
+    if let Ok(value) = value.get::<T>() {
+        *field = value;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_property_can_be_set_and_starts_at_its_default() {
+        gst::init().expect("GStreamer is installed");
+        for spec in Settings::properties() {
+            let (name, mut settings) = (spec.name(), Settings::default());
+            let value = settings
+                .get(name)
+                .unwrap_or_else(|| panic!("{name} is not read"));
+            assert_eq!(
+                format!("{value:?}"),
+                format!("{:?}", spec.default_value()),
+                "{name}"
+            );
+            let other = match value.get::<bool>() {
+                Ok(on) => (!on).to_value(),
+                Err(_) => 5_u32.to_value(),
+            };
+            settings.set(name, &other);
+            assert_ne!(settings, Settings::default(), "{name} is not set");
+            let read = settings.get(name).expect("read before");
+            assert_eq!(format!("{read:?}"), format!("{other:?}"), "{name}");
+        }
+    }
+}
