@@ -3,6 +3,7 @@
 pub mod allocation;
 pub mod builtin;
 pub mod decode;
+pub mod detect;
 pub mod detection;
 pub mod detector;
 pub mod draw;
@@ -41,6 +42,7 @@ gst::plugin_define!(
 type Register = fn(Option<&gst::Plugin>) -> Result<(), glib::BoolError>;
 
 const ELEMENTS: &[(&str, Register)] = &[
+    (detect::FACTORY, detect::register),
     (overlay::NAME, overlay::register),
 ];
 

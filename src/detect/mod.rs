@@ -1,0 +1,45 @@
+//! The element `detect`: finds objects in live video with an ONNX model.
+//!
+//! ```text
+//! gst-launch-1.0 libcamerasrc ! detect model=x.onnx ! detectoverlay ! autovideosink
+//! ```
+//!
+//! Frames pass untouched; for every detection a `GstVideoRegionOfInterestMeta` is attached, in pixels of the frame.
+//! The model runs in a thread of its own: with a live source the newest frame waits while one is analysed, older
+//! ones are dropped, counted and reported, so that the picture never lags more than one analysis and one frame.
+//!
+//! - `imp.rs` is the GObject and element side: properties, pads, state changes.
+//! - `pads.rs` answers what comes in by the pads: buffers, events, queries.
+//! - `state.rs` is what the threads share, and the line of frames and events between them.
+//! - `worker.rs` is the thread that infers, `task.rs` the thread that pushes.
+//! - `report.rs` is what goes to the bus, `failure.rs` errors as a user should read them.
+
+mod failure;
+mod imp;
+mod pads;
+mod report;
+mod settings;
+mod state;
+mod task;
+mod worker;
+
+pub use settings::{DetectEngine, Mode};
+
+use gst::glib;
+use gst::prelude::*;
+
+glib::wrapper! {
+    /// See the module documentation, or `gst-inspect-1.0 detect`.
+    pub struct Detect(ObjectSubclass<imp::Detect>) @extends gst::Element, gst::Object;
+}
+
+/// Name of the element's factory.
+pub const FACTORY: &str = "detect";
+
+/// Registers the element with `plugin`, or with the process where that is `None`.
+///
+/// # Errors
+/// If the name is taken by something else.
+pub fn register(plugin: Option<&gst::Plugin>) -> Result<(), glib::BoolError> {
+    gst::Element::register(plugin, FACTORY, gst::Rank::NONE, Detect::static_type())
+}

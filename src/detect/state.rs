@@ -1,0 +1,262 @@
+//! [`State`]: what the sink pad's thread, the worker and the source pad's task share, behind one lock.
+
+use super::settings::Mode;
+use crate::image::PictureInfo;
+use crate::lent::LentQuery;
+use crate::mailbox::{Mailbox, Output, Ticket};
+use crate::stats::{DeclaredDelay, Recorder};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What is the same for all frames between two CAPS events.
+#[derive(Debug)]
+pub(super) struct Stream {
+    pub video: gst_video::VideoInfo,
+    pub picture: PictureInfo,
+}
+
+/// One frame on its way through.
+#[derive(Debug)]
+pub(super) struct Frame {
+    pub buffer: gst::Buffer,
+    pub stream: Arc<Stream>,
+    pub segment: Option<gst::FormattedSegment<gst::ClockTime>>,
+    /// When it came in, since the element's origin of time.
+    pub arrived: Duration,
+    /// Frames before it were dropped.
+    pub discont: bool,
+    /// What the message `detect-detections` tells of it.
+    pub detections: Vec<gst::Structure>,
+}
+
+impl Frame {
+    pub fn running_time(&self) -> Option<gst::ClockTime> {
+        self.segment.as_ref()?.to_running_time(self.buffer.pts()?)
+    }
+
+    pub fn stream_time(&self) -> Option<gst::ClockTime> {
+        self.segment.as_ref()?.to_stream_time(self.buffer.pts()?)
+    }
+}
+
+/// What travels in order between the frames.
+#[derive(Debug)]
+pub(super) enum Item {
+    Event(gst::Event),
+    Query(LentQuery),
+}
+
+/// Whether frames come as they are taken or as time passes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Upstream {
+    /// Not asked since READY or STREAM_START.
+    #[default]
+    Unknown,
+    /// Asked, and no answer: counts as live, asked again.
+    PresumedLive,
+    Live,
+    NotLive,
+}
+
+impl Upstream {
+    pub fn is_settled(self) -> bool {
+        matches!(self, Self::Live | Self::NotLive)
+    }
+
+    pub fn is_live(self) -> bool {
+        self != Self::NotLive
+    }
+}
+
+/// Everything behind the lock.
+#[derive(Debug)]
+pub(super) struct State {
+    /// What the next chain call returns: what the other threads met last.
+    pub flow: Result<(), gst::FlowError>,
+    pub mailbox: Mailbox<Frame, Item>,
+    /// Which worker is wanted: counted up when one shall end.
+    pub epoch: u64,
+    /// An inference has failed for good; frames are refused until READY.
+    pub failed: bool,
+    /// EOS came in by the sink pad; until a new stream or segment nothing more is taken.
+    pub eos: bool,
+    /// Downstream wants no more frames, until a new stream or segment.
+    pub refusing: bool,
+    /// Frames have been lost: the next one carries DISCONT.
+    pub gap: bool,
+    pub playing: bool,
+    /// A frame has left since the start or the last flush.
+    pub frame_left: bool,
+    pub upstream: Upstream,
+    /// Upstream could not tell its latency, so a sink does not know ours.
+    pub latency_refused: bool,
+    /// The property when the model was loaded.
+    pub wanted: Mode,
+    /// The one in force.
+    pub mode: Mode,
+    /// `mode=newest` with a source that is not live was warned of.
+    pub warned: bool,
+    pub stream: Option<Arc<Stream>>,
+    pub segment: Option<gst::FormattedSegment<gst::ClockTime>>,
+    pub recorder: Recorder,
+    pub delay: DeclaredDelay,
+    /// Counted up when a property has changed that the thread of the source pad looks at.
+    pub settings_changed: u64,
+    /// When statistics were posted last.
+    pub stats_at: Option<Duration>,
+    /// When a QoS message was posted last.
+    pub qos_at: Option<Duration>,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            flow: Err(gst::FlowError::Flushing),
+            mailbox: Mailbox::new(1),
+            epoch: 0,
+            failed: false,
+            eos: false,
+            refusing: false,
+            gap: false,
+            playing: false,
+            frame_left: false,
+            upstream: Upstream::default(),
+            latency_refused: false,
+            wanted: Mode::default(),
+            mode: Mode::default(),
+            warned: false,
+            stream: None,
+            segment: None,
+            recorder: Recorder::default(),
+            delay: DeclaredDelay::default(),
+            settings_changed: 0,
+            stats_at: None,
+            qos_at: None,
+        }
+    }
+}
+
+/// What a flush or an error has emptied; dropped without the lock, for a buffer's release may call anywhere.
+pub(super) type Remains = Vec<Output<Frame, Item>>;
+
+impl State {
+    /// Ready for the first frame, with an estimate of an analysis.
+    pub fn start(&mut self, wanted: Mode, estimate: Duration) {
+        *self = Self {
+            flow: self.flow,
+            playing: self.playing,
+            epoch: self.epoch,
+            wanted,
+            delay: DeclaredDelay::new(estimate),
+            ..Self::default()
+        };
+    }
+
+    /// Both threads let go; nothing is accepted until [`Self::end_flush`].
+    #[must_use]
+    pub fn begin_flush(&mut self) -> Remains {
+        self.flow = Err(gst::FlowError::Flushing);
+        self.mailbox.clear()
+    }
+
+    /// A new beginning: after a flush, or when the pads are activated.
+    pub fn end_flush(&mut self) {
+        self.flow = if self.failed {
+            Err(gst::FlowError::Error)
+        } else {
+            Ok(())
+        };
+        self.eos = false;
+        self.refusing = false;
+        self.frame_left = false;
+        self.segment = None;
+        self.recorder.restart_window();
+    }
+
+    /// The first reason stays. Nothing that is still in the line will leave.
+    #[must_use]
+    pub fn end_flow(&mut self, reason: gst::FlowError) -> Remains {
+        if self.flow.is_ok() {
+            self.flow = Err(reason);
+        }
+        self.gap = true;
+        self.mailbox.clear()
+    }
+
+    /// Nothing is analysed any more until READY, whatever else happens to the stream.
+    #[must_use]
+    pub fn fail(&mut self) -> Remains {
+        self.failed = true;
+        if self.flow != Err(gst::FlowError::Flushing) {
+            self.flow = Err(gst::FlowError::Error);
+        }
+        self.mailbox.clear()
+    }
+
+    /// Downstream wants no more of this stream: frames go, up to the event that begins another or ends it.
+    #[must_use]
+    pub fn refuse_frames(&mut self) -> Remains {
+        let removed = self.mailbox.drain_until(|item| {
+            matches!(item, Item::Event(event) if matches!(
+                event.type_(),
+                gst::EventType::Eos | gst::EventType::Segment | gst::EventType::StreamStart
+            ))
+        });
+        self.refusing = self.mailbox.is_empty();
+        removed
+    }
+
+    /// What a buffer is answered with: whether one would be taken.
+    pub fn accepts_frames(&self) -> Result<(), gst::FlowError> {
+        self.flow?;
+        if self.eos || self.refusing {
+            return Err(gst::FlowError::Eos);
+        }
+        Ok(())
+    }
+
+    /// After EOS a new stream or segment begins again.
+    pub fn restart(&mut self) {
+        self.eos = false;
+        self.refusing = false;
+    }
+
+    /// Whether the failure of this frame's analysis still concerns anybody; the frame is out of the line then.
+    pub fn abandon(&mut self, ticket: Ticket) -> bool {
+        self.mailbox.abandon(ticket)
+    }
+
+    /// Whether a newer frame may take the place of the one that waits.
+    ///
+    /// A file is not dropped while nobody looks: before the first frame has left (preroll), or while paused. The last
+    /// frame before EOS is never dropped: one picture and EOS are one picture with its boxes.
+    pub fn may_displace(&self) -> bool {
+        let is_eos =
+            |item: &Item| matches!(item, Item::Event(e) if e.type_() == gst::EventType::Eos);
+        self.mode == Mode::Newest
+            && (self.upstream.is_live() || (self.frame_left && self.playing))
+            && !self.mailbox.waits_before(is_eos)
+    }
+
+    /// When the thread of the source pad has something to post, if nothing else happens.
+    pub fn post_due(&self, stats_interval: Option<Duration>) -> Option<Duration> {
+        if self.flow.is_err() || self.recorder.counters().received == 0 {
+            return None;
+        }
+        let stats = stats_interval.map(|i| self.stats_at.unwrap_or_default().saturating_add(i));
+        let live = self.upstream == Upstream::Live;
+        let latency = self.delay.message_due().filter(|_| live);
+        [stats, latency].into_iter().flatten().min()
+    }
+
+    /// Puts a frame in the line; gives back the one that it displaced.
+    pub fn push_frame(&mut self, mut frame: Frame) -> Option<Frame> {
+        let displaced = self.mailbox.take_waiting();
+        frame.discont = displaced.is_some() || std::mem::take(&mut self.gap);
+        if displaced.is_some() {
+            self.recorder.dropped_busy();
+        }
+        self.mailbox.push_frame(frame);
+        displaced
+    }
+}

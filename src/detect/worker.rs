@@ -1,0 +1,236 @@
+//! The thread that infers: takes the waiting frame, analyses it, puts it back in its place.
+
+use super::imp::{CAT, Detect};
+use super::state::Frame;
+use crate::detection::Thresholds;
+use crate::detector::{Analysis, DetectError, Detector};
+use crate::engine::EngineError;
+use crate::frame;
+use crate::mailbox::Ticket;
+use crate::meta;
+use crate::stats::StageTimes;
+use gst::prelude::*;
+use gst::subclass::prelude::*;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// Why an analysis gave nothing.
+enum Failure {
+    /// The frame could not be mapped or read.
+    Frame(String),
+    Detect(DetectError),
+}
+
+impl Failure {
+    fn is_panic(&self) -> bool {
+        matches!(
+            self,
+            Self::Detect(DetectError::Engine(EngineError::Panic { .. }))
+        )
+    }
+}
+
+impl Detect {
+    pub(super) fn start_worker(&self, detector: Detector) -> Result<(), gst::StateChangeError> {
+        let detect = self.ref_counted();
+        let epoch = self.state.lock().epoch;
+        let worker = std::thread::Builder::new()
+            .name("detect-worker".into())
+            .spawn(move || detect.work(detector, epoch))
+            .map_err(|err| {
+                gst::element_imp_error!(
+                    self,
+                    gst::ResourceError::Failed,
+                    ("Cannot start a thread for inference"),
+                    ["{err}"]
+                );
+                gst::StateChangeError
+            })?;
+        *self.worker.lock() = Some(worker);
+        Ok(())
+    }
+
+    /// Waits for the worker to end, unless it is the worker itself that changes the state.
+    pub(super) fn join(&self, worker: JoinHandle<()>) {
+        if worker.thread().id() == std::thread::current().id() {
+            gst::warning!(
+                CAT,
+                imp = self,
+                "The state is changed from the worker's thread"
+            );
+            return;
+        }
+        if worker.join().is_err() {
+            gst::error!(CAT, imp = self, "The worker has panicked");
+        }
+    }
+
+    /// The worker's thread, as long as the element is in its `epoch`.
+    fn work(&self, mut detector: Detector, epoch: u64) {
+        while let Some((ticket, frame)) = self.next_job(epoch) {
+            let process = || self.process(&mut detector, ticket, frame);
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(process)) {
+                self.post_panic("analysing a frame", panic.as_ref());
+                self.fail();
+            }
+        }
+    }
+
+    /// Waits until a frame waits and the output has a place for it; `None` when the element stops.
+    fn next_job(&self, epoch: u64) -> Option<(Ticket, Frame)> {
+        let mut state = self.state.lock();
+        loop {
+            if state.epoch != epoch {
+                return None;
+            }
+            if state.flow.is_ok()
+                && let Some(job) = state.mailbox.start()
+            {
+                drop(state);
+                self.wake.notify_all(); // the line takes another frame
+                return Some(job);
+            }
+            self.wake.wait(&mut state);
+        }
+    }
+
+    fn process(&self, detector: &mut Detector, ticket: Ticket, frame: Frame) {
+        match self.analyse(detector, &frame) {
+            Ok((analysis, wait)) => self.deliver(ticket, frame, detector, analysis, wait),
+            // An engine that has panicked is of no use any more; another failure matters if its frame does.
+            Err(failure) if failure.is_panic() || self.state.lock().abandon(ticket) => {
+                self.post_failure(&failure);
+                self.fail();
+            }
+            Err(_) => gst::debug!(
+                CAT,
+                imp = self,
+                "Flushed meanwhile: the failure is discarded"
+            ),
+        }
+    }
+
+    fn analyse(
+        &self,
+        detector: &mut Detector,
+        frame: &Frame,
+    ) -> Result<(Analysis, Duration), Failure> {
+        let wait = self.now().saturating_sub(frame.arrived);
+        let thresholds = self.thresholds(detector);
+        let in_words = |err: &dyn std::fmt::Display| Failure::Frame(err.to_string());
+        let mapped =
+            gst_video::VideoFrameRef::from_buffer_ref_readable(&frame.buffer, &frame.stream.video)
+                .map_err(|err| in_words(&err))?;
+        let image = frame::view(&mapped, &frame.stream.picture).map_err(|err| in_words(&err))?;
+        let analysis = detector
+            .detect(&image, &thresholds)
+            .map_err(Failure::Detect)?;
+        Ok((analysis, wait))
+    }
+
+    fn thresholds(&self, detector: &Detector) -> Thresholds {
+        self.settings.lock().thresholds(detector.model())
+    }
+
+    /// Attaches what was found and puts the frame back in the line.
+    fn deliver(
+        &self,
+        ticket: Ticket,
+        mut frame: Frame,
+        detector: &Detector,
+        analysis: Analysis,
+        wait: Duration,
+    ) {
+        self.annotate(&mut frame, detector, &analysis);
+        let times = StageTimes {
+            wait,
+            preprocess: analysis.preprocess,
+            model: analysis.model,
+            postprocess: analysis.postprocess,
+        };
+        let now = self.now();
+        gst::debug!(
+            CAT,
+            imp = self,
+            "{}: {} found; waited {wait:?}, pixels {:?}, model {:?}, boxes {:?}",
+            frame.buffer.pts().display(),
+            analysis.detections.len(),
+            times.preprocess,
+            times.model,
+            times.postprocess
+        );
+        let stale = {
+            let mut state = self.state.lock();
+            let delay = now.saturating_sub(frame.arrived);
+            let stale = state.mailbox.finish(ticket, frame).err();
+            if stale.is_none() {
+                state.recorder.analysed(now, times);
+                state.delay.record(now, delay);
+            }
+            stale
+        };
+        self.wake.notify_all();
+        if stale.is_some() {
+            gst::debug!(
+                CAT,
+                imp = self,
+                "Flushed meanwhile: the result is discarded"
+            );
+        } else {
+            self.post_latency_if_due();
+        }
+    }
+
+    fn annotate(&self, frame: &mut Frame, detector: &Detector, analysis: &Analysis) {
+        if analysis.detections.is_empty() {
+            return;
+        }
+        let count = analysis.detections.len() as u64;
+        let first = self.next_detection.fetch_add(count, Ordering::Relaxed);
+        let labels: Vec<_> = analysis
+            .detections
+            .iter()
+            .map(|d| detector.model().labels.get(d.class))
+            .collect();
+        let labelled: Vec<_> = (first..)
+            .zip(&analysis.detections)
+            .zip(&labels)
+            .map(|((number, detection), label)| meta::Labelled {
+                detection: *detection,
+                label,
+                number,
+            })
+            .collect();
+        let size = frame.stream.picture.size;
+        meta::attach(frame.buffer.make_mut(), size, &labelled, None);
+        if self.settings.lock().post_detections {
+            let structure = |found| meta::roi::to_structure(found, size, None);
+            frame.detections = labelled.iter().map(structure).collect();
+        }
+    }
+
+    /// Nothing is analysed any more until READY; the next chain call returns an error. What is wrong has been posted
+    /// before: whoever sees the error later, in its own thread, posts a less telling one.
+    pub(super) fn fail(&self) {
+        let remains = self.state.lock().fail();
+        self.wake.notify_all();
+        drop(remains);
+    }
+
+    fn post_failure(&self, failure: &Failure) {
+        match failure {
+            Failure::Detect(DetectError::Engine(EngineError::Panic { text, .. })) => {
+                self.post_panic("the engine ran the model", text);
+            }
+            Failure::Detect(err) => self.post_detect_error(err),
+            Failure::Frame(why) => gst::element_imp_error!(
+                self,
+                gst::StreamError::Failed,
+                ("A frame could not be read: {why}"),
+                ["{why}"]
+            ),
+        }
+    }
+}
