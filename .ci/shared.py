@@ -1,0 +1,44 @@
+"""What the checks against the shared models need of Python.
+
+    shared.py pictures FOLDER      writes every picture of the shared folder that is not PNG as FOLDER/NAME.png, decoded by OpenCV
+    shared.py accuracy FILE        average precision of the detections in FILE against that of the reference on the same pictures
+
+The shared folder is named by DETECT_SHARED.
+"""
+import json, os, subprocess, sys
+
+SHARED = os.environ['DETECT_SHARED']
+# The most that average precision may differ from the reference's.
+TOLERANCE = 0.003
+
+
+def pictures(folder):
+    import cv2
+    os.makedirs(folder, exist_ok=True)
+    for source in ('images', 'coco-mini/images'):
+        for name in sorted(os.listdir(os.path.join(SHARED, source))):
+            stem, extension = os.path.splitext(name)
+            if extension.lower() in ('.jpg', '.jpeg'):
+                picture = cv2.imread(os.path.join(SHARED, source, name))
+                cv2.imwrite(os.path.join(folder, stem + '.png'), picture, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+
+
+def average_precision(*arguments):
+    script = os.path.join(SHARED, 'reference', 'coco_map.py')
+    environment = dict(os.environ, PYTHONDONTWRITEBYTECODE='1')
+    output = subprocess.run([sys.executable, script, *arguments], check=True, capture_output=True, text=True, env=environment)
+    return json.loads(output.stdout)
+
+
+def accuracy(detections):
+    card = os.path.join(SHARED, 'models', 'yolox_nano_416.json')
+    ours, reference = average_precision(detections), average_precision('--card', card)
+    difference = abs(ours['AP'] - reference['AP'])
+    print(f'yolox_nano_416 on coco-mini, through the element: AP {ours["AP"]} AP50 {ours["AP50"]}; '
+          f'reference: AP {reference["AP"]} AP50 {reference["AP50"]}; difference in AP {difference:.4f}, at most {TOLERANCE}')
+    if difference > TOLERANCE:
+        sys.exit('the accuracy is not that of the reference')
+
+
+if __name__ == '__main__':
+    {'pictures': pictures, 'accuracy': accuracy}[sys.argv[1]](sys.argv[2])

@@ -1,0 +1,206 @@
+//! A live source, a model slower than its frames, and a sink that throws late frames away: rate, age and losses.
+//!
+//! `DETECT_LIVE_SECONDS` (10 if not set; the first three are not counted) is how long each run lasts. The run with a
+//! real model needs the folder of shared models in `DETECT_SHARED`; without it, it is skipped, and says so.
+
+mod support;
+
+use gst::prelude::*;
+use gstdetect::engine::stub::Control;
+use gstdetect::message::{DetectStats, STATS};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+const FPS: u32 = 30;
+/// Until the pipeline has taken the first delays into its latency.
+const SETTLING: Duration = Duration::from_secs(3);
+
+fn seconds() -> u64 {
+    let set = std::env::var("DETECT_LIVE_SECONDS").ok();
+    set.and_then(|s| s.parse().ok()).unwrap_or(10)
+}
+
+struct Run {
+    /// Of every frame that left, after settling: how old its picture was.
+    ages: Vec<Duration>,
+    stats: Vec<DetectStats>,
+    rendered: u64,
+    lost: u64,
+    lasted: Duration,
+    warnings: Vec<String>,
+}
+
+fn percentile(values: &[Duration], share: f64) -> Duration {
+    let mut sorted = values.to_vec();
+    sorted.sort();
+    sorted[((sorted.len() as f64 * share) as usize).min(sorted.len() - 1)]
+}
+
+fn mean(values: impl Iterator<Item = Duration>) -> Duration {
+    let all: Vec<_> = values.collect();
+    all.iter().sum::<Duration>() / all.len().max(1) as u32
+}
+
+/// Ages of frames at the source pad of `detect`, measured from outside.
+fn watch_ages(detect: &gst::Element) -> Arc<Mutex<Vec<Duration>>> {
+    let ages = Arc::new(Mutex::new(Vec::new()));
+    let (seen, element) = (ages.clone(), detect.downgrade());
+    let pad = detect.static_pad("src").expect("an always pad");
+    pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+        let running_time = || {
+            let event = pad.sticky_event::<gst::event::Segment>(0)?;
+            let segment = event.segment().downcast_ref::<gst::ClockTime>()?.clone();
+            let pts = info.buffer()?.pts()?;
+            let now = element.upgrade()?.current_running_time()?;
+            Some(now.saturating_sub(segment.to_running_time(pts)?))
+        };
+        if let Some(age) = running_time() {
+            seen.lock().unwrap().push(age.into());
+        }
+        gst::PadProbeReturn::Ok
+    });
+    ages
+}
+
+/// What the sink of a video has shown and thrown away.
+fn sink_counts(sink: &gst::Element) -> (u64, u64) {
+    let inner = sink.downcast_ref::<gst::Bin>().and_then(|bin| {
+        let mut inner = bin.iterate_sinks();
+        inner.next().ok().flatten()
+    });
+    let stats: gst::Structure = inner.as_ref().unwrap_or(sink).property("stats");
+    let count = |field| stats.get::<u64>(field).expect("statistics of a base sink");
+    (count("rendered"), count("dropped"))
+}
+
+/// Handles the bus as an application does, until `end`.
+fn follow(pipeline: &gst::Pipeline, end: Instant, mut on: impl FnMut(&gst::MessageView)) {
+    let bus = pipeline.bus().expect("a pipeline has a bus");
+    while let Some(left) = end.checked_duration_since(Instant::now()) {
+        let left = gst::ClockTime::try_from(left).expect("seconds");
+        let Some(message) = bus.timed_pop(left) else {
+            break;
+        };
+        match message.view() {
+            gst::MessageView::Error(err) => panic!("{err:?}"),
+            gst::MessageView::Latency(_) => {
+                let _ = pipeline.recalculate_latency();
+            }
+            view => on(&view),
+        }
+    }
+}
+
+fn run(properties: &str) -> Run {
+    let launch = format!(
+        "videotestsrc is-live=true ! video/x-raw,format=I420,width=1280,height=720,framerate={FPS}/1 \
+         ! detect name=detect {properties} ! fakevideosink name=sink"
+    );
+    let pipeline = gst::parse::launch(&launch).expect("the pipeline is right");
+    let pipeline = pipeline.downcast::<gst::Pipeline>().expect("a pipeline");
+    let by_name = |name| pipeline.by_name(name).expect("it has this name");
+    let ages = watch_ages(&by_name("detect"));
+    pipeline.set_state(gst::State::Playing).expect("it plays");
+    let mut warnings = Vec::new();
+    follow(&pipeline, Instant::now() + SETTLING, |_| {});
+    ages.lock().unwrap().clear();
+    let (shown, thrown) = sink_counts(&by_name("sink"));
+    let begin = Instant::now();
+    let mut stats = Vec::new();
+    let end = begin + Duration::from_secs(seconds()) - SETTLING;
+    follow(&pipeline, end, |view| match view {
+        gst::MessageView::Warning(warning) => warnings.push(format!("{warning:?}")),
+        gst::MessageView::Element(element) => {
+            let own = element.structure().filter(|s| s.name() == STATS);
+            stats.extend(own.and_then(DetectStats::from_structure));
+        }
+        _ => {}
+    });
+    let lasted = begin.elapsed();
+    let (rendered, lost) = sink_counts(&by_name("sink"));
+    pipeline.set_state(gst::State::Null).expect("it stops");
+    let ages = std::mem::take(&mut *ages.lock().unwrap());
+    Run {
+        ages,
+        stats,
+        rendered: rendered - shown,
+        lost: lost - thrown,
+        lasted,
+        warnings,
+    }
+}
+
+/// Prints the figures and holds them against the promises.
+fn judge(name: &str, run: &Run) {
+    let of = |f: fn(&DetectStats) -> Option<Duration>| mean(run.stats.iter().filter_map(f));
+    let model = of(|s| s.snapshot.model_mean);
+    let around = of(|s| s.snapshot.preprocess_mean) + of(|s| s.snapshot.postprocess_mean);
+    let model_p95 = of(|s| s.snapshot.model.map(|m| m.p95));
+    let rate = (run.rendered + run.lost) as f64 / run.lasted.as_secs_f64();
+    let possible = 1.0 / (model + around).as_secs_f64();
+    let age = percentile(&run.ages, 0.95);
+    let bound = model_p95 + around + Duration::from_secs(1) / FPS + Duration::from_millis(20);
+    let halves = run.ages.split_at(run.ages.len() / 2);
+    let (early, late) = (percentile(halves.0, 0.5), percentile(halves.1, 0.5));
+    let counters = run.stats.last().expect("statistics came").snapshot.counters;
+    println!(
+        "{name}, {:.0?}: {rate:.2} frames/s of {possible:.2} possible ({:.3}), model {model:.1?} (p95 {model_p95:.1?}), \
+         around it {around:.2?}, age p50 {:.1?} p95 {age:.1?} (bound {bound:.1?}), first half {early:.1?}, second {late:.1?}, \
+         received {} analysed {} dropped {}, lost at the sink {} of {}",
+        run.lasted,
+        rate / possible,
+        percentile(&run.ages, 0.5),
+        counters.received,
+        counters.analysed,
+        counters.dropped(),
+        run.lost,
+        run.lost + run.rendered,
+    );
+    assert!(rate >= 0.95 * possible, "the model has waited");
+    assert!(age <= bound, "frames come too old");
+    assert!(
+        late <= early.mul_f64(1.1) + Duration::from_millis(10),
+        "the age grows"
+    );
+    let inside = counters.received - counters.analysed - counters.dropped();
+    assert!(
+        inside <= 2,
+        "{inside} frames are neither analysed nor counted as dropped"
+    );
+    assert!(
+        run.lost * 100 <= run.rendered + run.lost,
+        "the sink throws frames away"
+    );
+    assert!(run.warnings.is_empty(), "{:?}", run.warnings);
+}
+
+#[test]
+fn a_stub_of_200_ms_keeps_rate_and_age() {
+    support::init();
+    let folder = support::Folder::new();
+    let model = folder.path().join("slow.onnx");
+    std::fs::copy(support::micro_model("yolov8_micro.onnx"), &model).expect("the model is there");
+    Control::of(Some(&model)).set_duration(Duration::from_millis(200));
+    let run = run(&format!("engine=stub model={}", model.display()));
+    judge("stub of 200 ms", &run);
+}
+
+#[test]
+fn a_real_model_keeps_rate_and_age() {
+    let Some(shared) = std::env::var_os("DETECT_SHARED") else {
+        support::skipped("DETECT_SHARED does not name the folder of shared models");
+        return;
+    };
+    support::init();
+    let models = std::path::Path::new(&shared).join("models");
+    let run = run(&format!(
+        "model={m}/yolox_nano_dynamic.onnx model-config={m}/yolox_nano_dynamic.json input-size=544",
+        m = models.display()
+    ));
+    let model = mean(run.stats.iter().filter_map(|s| s.snapshot.model_mean));
+    assert!(
+        model >= Duration::from_millis(60),
+        "{model:?} is no slow model"
+    );
+    judge("yolox_nano at 544x544", &run);
+}

@@ -1,0 +1,17 @@
+#!/bin/sh
+# Installs what is missing, and runs every test of the repository: with default features, and with the stub engine.
+# Arguments go to `cargo test`: tests/run.sh --lib nms
+set -e
+root=$(cd "$(dirname "$0")/.." && pwd)
+. "$root/pipelines/support/setup.sh"
+cd "$root"
+
+# shellcheck disable=SC2086 # lists of names
+install_packages $packages_to_build $packages_to_run strace
+check_rust
+built=
+[ -e "${CARGO_TARGET_DIR:-target}/debug/deps" ] || built=" (the first time they are built, which takes 5 to 10 minutes)"
+step "Tests with default features$built" cargo test --locked "$@"
+step "Tests with the stub engine, which drives threads, events and latency by gates" \
+    cargo test --locked --features stub-engine "$@"
+say "All tests passed."
