@@ -4,20 +4,17 @@
 //! accepts that in caps and in the ALLOCATION query. What is asked on one pad is asked on the other, the feature being
 //! optional on the source pad.
 
-use super::compose;
+use super::caps::{sink_caps, source_caps, with_composition};
 use super::settings::Settings;
-use crate::draw::{Artist, Drawing, Mark, Style};
+use super::{compose, marks};
+use crate::draw::{Artist, Drawing};
 use crate::frame::{self, FrameError};
-use crate::geometry::BBox;
-use crate::image::{PictureInfo, PixelFormat};
+use crate::image::PictureInfo;
 use crate::meta::{self, Roi};
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
-use gst_video::{
-    CAPS_FEATURE_META_GST_VIDEO_OVERLAY_COMPOSITION as COMPOSITION, VideoFrameRef, VideoInfo,
-    VideoOverlayCompositionMeta,
-};
+use gst_video::{VideoFrameRef, VideoInfo, VideoOverlayCompositionMeta};
 use parking_lot::Mutex;
 use std::fmt;
 use std::sync::LazyLock;
@@ -93,7 +90,9 @@ impl DetectOverlay {
             let Some(stream) = stream else {
                 return Err(gst::FlowError::NotNegotiated);
             };
-            stream.draw(buffer, &layout(artist, &settings, stream, rois))
+            let (picture, composed) = (&stream.picture, stream.attach);
+            let drawing = marks::layout(artist, &settings, picture, composed, rois);
+            stream.draw(buffer, &drawing)
         };
         result.map_err(|error| {
             gst::element_imp_error!(
@@ -251,86 +250,6 @@ fn attach(buffer: &mut gst::BufferRef, drawing: &Drawing) -> Result<(), glib::Bo
     }
     VideoOverlayCompositionMeta::add(buffer, &composition);
     Ok(())
-}
-
-fn layout(artist: &mut Artist, settings: &Settings, stream: &Stream, rois: &[Roi]) -> Drawing {
-    let size = stream.picture.size;
-    let style = Style::new(settings.line_width, settings.font_size, size);
-    let texts: Vec<_> = rois.iter().map(|roi| text(roi, settings)).collect();
-    let marks: Vec<_> = rois
-        .iter()
-        .zip(&texts)
-        .map(|(roi, text)| Mark {
-            bbox: BBox::new(
-                roi.x as f32,
-                roi.y as f32,
-                (roi.x + i64::from(roi.width)) as f32,
-                (roi.y + i64::from(roi.height)) as f32,
-            ),
-            class: &roi.label,
-            text,
-        })
-        .collect();
-    // A sink composes in red, green and blue: no chroma to care for.
-    let cell = if stream.attach {
-        (1, 1)
-    } else {
-        chroma_cell(stream.picture.format)
-    };
-    artist.draw(&marks, style, size, cell)
-}
-
-fn text(roi: &Roi, settings: &Settings) -> String {
-    let label = settings.show_labels.then_some(roi.label.as_str());
-    let score = roi
-        .score
-        .filter(|_| settings.show_scores)
-        .map(|s| format!("{s:.2}"));
-    let parts = [label, score.as_deref()];
-    let parts: Vec<_> = parts
-        .into_iter()
-        .flatten()
-        .filter(|p| !p.is_empty())
-        .collect();
-    parts.join(" ")
-}
-
-/// Pixels across and down that share one chroma sample.
-fn chroma_cell(format: PixelFormat) -> (u32, u32) {
-    use PixelFormat as F;
-    match format {
-        F::I420 | F::Yv12 | F::Nv12 | F::Nv21 => (2, 2),
-        F::Yuy2 | F::Uyvy | F::Yvyu | F::Y42b | F::Nv16 => (2, 1),
-        _ => (1, 1),
-    }
-}
-
-/// `caps` with the feature added to every structure that lacks it.
-fn with_composition(caps: &gst::CapsRef) -> gst::Caps {
-    let mut caps = caps.to_owned();
-    for (_, features) in caps.make_mut().iter_with_features_mut() {
-        if !features.contains(COMPOSITION) {
-            features.add(COMPOSITION);
-        }
-    }
-    caps
-}
-
-/// What leaves where `caps` come in: the same with the feature, or as they are.
-fn source_caps(caps: &gst::CapsRef) -> gst::Caps {
-    let mut all = with_composition(caps);
-    all.merge(caps.to_owned());
-    all
-}
-
-/// What may come in where `caps` leave: as they are, or without the feature.
-fn sink_caps(caps: &gst::CapsRef) -> gst::Caps {
-    let mut plain = caps.to_owned();
-    for (_, features) in plain.make_mut().iter_with_features_mut() {
-        features.remove(COMPOSITION);
-    }
-    plain.merge(caps.to_owned());
-    plain
 }
 
 #[glib::object_subclass]

@@ -9,8 +9,10 @@
 //! `GstVideoOverlayCompositionMeta` and the picture stays as it is; else they are painted into the picture, whose
 //! format is kept. A frame without detections is passed on untouched and is not copied.
 
+mod caps;
 mod compose;
 mod imp;
+mod marks;
 mod settings;
 
 use gst::glib;
