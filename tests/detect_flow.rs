@@ -123,6 +123,29 @@ fn a_flush_of_the_first_events_does_not_lose_the_caps() {
 }
 
 #[test]
+fn a_flush_does_not_lose_caps_that_wait_behind_a_frame() {
+    let rig = Rig::new("mode=newest");
+    for round in 0..TIMES {
+        let (old, new) = [((64, 48), (48, 64)), ((48, 64), (64, 48))][(round % 2) as usize];
+        rig.block_sink();
+        rig.push_sized(2 * round, old).unwrap();
+        rig.wait_for_frames(2 * round as usize + 1);
+        assert!(rig.event(caps_event(new)));
+        rig.flush();
+        rig.unblock_sink();
+        rig.push_sized(2 * round + 1, new).unwrap();
+        rig.wait_for_frames(2 * round as usize + 2);
+        let seen = rig.seen();
+        let last_two_events = &events(&seen)[events(&seen).len() - 2..];
+        assert!(
+            last_two_events.contains(&gst::EventType::Caps),
+            "{last_two_events:?}"
+        );
+    }
+    rig.assert_no_error();
+}
+
+#[test]
 fn flushes_while_an_inference_runs() {
     let rig = Rig::new("mode=newest");
     for round in 0..TIMES {

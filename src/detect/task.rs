@@ -206,7 +206,10 @@ impl Detect {
             (remains, reason, state.eos && !state.failed)
         };
         self.wake.notify_all();
-        self.discard(remains, |_| reason != gst::FlowError::Flushing);
+        let flushing = reason == gst::FlowError::Flushing;
+        self.discard(remains, |event| {
+            !flushing || event != gst::EventType::Segment
+        });
         match reason {
             // Whoever flushes starts the task again.
             gst::FlowError::Flushing => {
