@@ -92,6 +92,13 @@ pub fn video_format(format: PixelFormat) -> VideoFormat {
     }
 }
 
+/// Whether the buffer goes back to a pool when it is dropped, so that its source may be waiting for it.
+pub fn is_pooled(buffer: &gst::BufferRef) -> bool {
+    // SAFETY: a `BufferRef` is a valid GstBuffer, whose field `pool` is set while the buffer is taken from a pool, by
+    // the one who holds it.
+    unsafe { !(*buffer.as_ptr()).pool.is_null() }
+}
+
 /// Every format in the order of preference, system memory, any size and framerate: what the pad templates say.
 pub fn caps() -> gst::Caps {
     gst_video::VideoCapsBuilder::new()

@@ -10,6 +10,7 @@ use gst::prelude::*;
 use gst::subclass::prelude::*;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 impl Detect {
     pub(super) fn build_sinkpad(template: &gst::PadTemplate) -> gst::Pad {
@@ -114,6 +115,7 @@ impl Detect {
                 segment: state.segment.clone(),
                 arrived,
                 discont: false,
+                copying: Duration::ZERO,
                 detections: Vec::new(),
             };
             state.push_frame(frame)

@@ -25,6 +25,8 @@ pub(super) struct Frame {
     pub arrived: Duration,
     /// Frames before it were dropped.
     pub discont: bool,
+    /// What it took to copy it out of its source's memory.
+    pub copying: Duration,
     /// What the message `detect-detections` tells of it.
     pub detections: Vec<gst::Structure>,
 }

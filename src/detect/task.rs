@@ -9,13 +9,6 @@ use gst::prelude::*;
 use gst::subclass::prelude::*;
 use std::time::{Duration, Instant};
 
-/// What the task does next.
-enum Next {
-    Output(Output<Frame, Item>),
-    /// Nothing has come; a message is due.
-    Post,
-}
-
 impl Detect {
     pub(super) fn start_task(&self) -> Result<(), glib::BoolError> {
         let (element, pad) = (self.obj().downgrade(), self.srcpad.downgrade());
@@ -44,34 +37,28 @@ impl Detect {
 
     fn src_iteration(&self) -> Result<(), gst::FlowError> {
         match self.next_output()? {
-            Next::Output(Output::Event(Item::Event(event))) => {
-                self.forward(event);
-                Ok(())
-            }
-            Next::Output(Output::Event(Item::Query(query))) => {
+            Some(Output::Event(Item::Event(event))) => self.forward(event),
+            Some(Output::Event(Item::Query(query))) => {
                 query.answer(|query| self.answer_serialized(query));
-                Ok(())
             }
-            Next::Output(Output::Frame(frame)) => {
+            Some(Output::Frame(frame)) => {
                 self.push(frame)?;
                 self.post_what_is_due();
-                Ok(())
             }
-            Next::Post => {
-                self.post_what_is_due();
-                Ok(())
-            }
+            None => self.post_what_is_due(),
         }
+        Ok(())
     }
 
-    /// Waits for the next output. After an error it waits for a new beginning; a flush ends the waiting.
-    fn next_output(&self) -> Result<Next, gst::FlowError> {
+    /// Waits for the next output; `None` if a message is due before one comes. After an error it waits for a new
+    /// beginning; a flush ends the waiting.
+    fn next_output(&self) -> Result<Option<Output<Frame, Item>>, gst::FlowError> {
         let interval = self.settings.lock().stats_interval();
         let mut state = self.state.lock();
         let asked = state.settings_changed;
         loop {
             if state.settings_changed != asked {
-                return Ok(Next::Post);
+                return Ok(None);
             }
             if state.flow == Err(gst::FlowError::Flushing) {
                 return Err(gst::FlowError::Flushing);
@@ -81,13 +68,13 @@ impl Detect {
             {
                 drop(state);
                 self.wake.notify_all(); // the output has a place now
-                return Ok(Next::Output(output));
+                return Ok(Some(output));
             }
             match state
                 .post_due(interval)
                 .map(|due| due.saturating_sub(self.now()))
             {
-                Some(Duration::ZERO) => return Ok(Next::Post),
+                Some(Duration::ZERO) => return Ok(None),
                 Some(left) => {
                     self.wake.wait_until(&mut state, Instant::now() + left);
                 }

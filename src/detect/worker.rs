@@ -96,9 +96,13 @@ impl Detect {
         }
     }
 
-    fn process(&self, detector: &mut Detector, ticket: Ticket, frame: Frame) {
-        match self.analyse(detector, &frame) {
-            Ok((analysis, wait)) => self.deliver(ticket, frame, detector, analysis, wait),
+    fn process(&self, detector: &mut Detector, ticket: Ticket, mut frame: Frame) {
+        let begin = self.now();
+        let analysis = self
+            .give_back(&mut frame)
+            .and_then(|()| self.analyse(detector, &frame));
+        match analysis {
+            Ok(analysis) => self.deliver(ticket, frame, detector, analysis, begin),
             // An engine that has panicked is of no use any more; another failure matters if its frame does.
             Err(failure) if failure.is_panic() || self.state.lock().abandon(ticket) => {
                 self.post_failure(&failure);
@@ -112,12 +116,22 @@ impl Detect {
         }
     }
 
-    fn analyse(
-        &self,
-        detector: &mut Detector,
-        frame: &Frame,
-    ) -> Result<(Analysis, Duration), Failure> {
-        let wait = self.now().saturating_sub(frame.arrived);
+    /// Puts a copy in the place of a live source's buffer, which a camera of four cannot miss for a whole analysis. Its
+    /// memory, which may be uncached, is read once; the pixels are then taken from the copy.
+    fn give_back(&self, frame: &mut Frame) -> Result<(), Failure> {
+        let live = self.state.lock().upstream.is_live();
+        if live && frame::is_pooled(&frame.buffer) {
+            let begin = self.now();
+            frame.buffer = frame
+                .buffer
+                .copy_deep()
+                .map_err(|err| Failure::Frame(err.to_string()))?;
+            frame.copying = self.now().saturating_sub(begin);
+        }
+        Ok(())
+    }
+
+    fn analyse(&self, detector: &mut Detector, frame: &Frame) -> Result<Analysis, Failure> {
         let thresholds = self.thresholds(detector);
         let in_words = |err: &dyn std::fmt::Display| Failure::Frame(err.to_string());
         let mapped =
@@ -127,7 +141,7 @@ impl Detect {
         let analysis = detector
             .detect(&image, &thresholds)
             .map_err(Failure::Detect)?;
-        Ok((analysis, wait))
+        Ok(analysis)
     }
 
     fn thresholds(&self, detector: &Detector) -> Thresholds {
@@ -141,12 +155,12 @@ impl Detect {
         mut frame: Frame,
         detector: &Detector,
         analysis: Analysis,
-        wait: Duration,
+        begin: Duration,
     ) {
         self.annotate(&mut frame, detector, &analysis);
         let times = StageTimes {
-            wait,
-            preprocess: analysis.preprocess,
+            wait: begin.saturating_sub(frame.arrived),
+            preprocess: frame.copying + analysis.preprocess,
             model: analysis.model,
             postprocess: analysis.postprocess,
         };
@@ -154,9 +168,10 @@ impl Detect {
         gst::debug!(
             CAT,
             imp = self,
-            "{}: {} found; waited {wait:?}, pixels {:?}, model {:?}, boxes {:?}",
+            "{}: {} found; waited {:?}, pixels {:?}, model {:?}, boxes {:?}",
             frame.buffer.pts().display(),
             analysis.detections.len(),
+            times.wait,
             times.preprocess,
             times.model,
             times.postprocess

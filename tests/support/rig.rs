@@ -163,6 +163,10 @@ impl Rig {
         self.src.push(frame(number, SIZE))
     }
 
+    pub fn push_buffer(&self, buffer: gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
+        self.src.push(buffer)
+    }
+
     pub fn push_sized(
         &self,
         number: u64,
