@@ -312,7 +312,11 @@ fn a_card_that_does_not_fit_is_refused_with_the_value() {
     let path = folder.copy("yolov8_micro.onnx");
     for (card, wanted) in [
         ("{", "not JSON"),
-        (r#"{"decode": "detr"}"#, "\"detr\""),
+        (r#"{"decode": "v8"}"#, "\"v8\""),
+        (r#"{"decode": "e2e6"}"#, "[1, n, 6]"),
+        (r#"{"decode": "nms3"}"#, "scores [n]"),
+        (r#"{"decode": "detr"}"#, "pred_boxes"),
+        (r#"{"decode": "tfssd"}"#, "num_detections"),
         (r#"{"decode": "blazeface"}"#, "[1, n, 16]"),
         (r#"{"num_classes": 80}"#, "num_classes is 80"),
         (r#"{"input": {"width": 64}}"#, "32x32 only"),

@@ -5,7 +5,7 @@
 //! Score = sigmoid(raw). Box: centre x and y off the middle of the cell, width and height, all in input pixels;
 //! then the key points, which are not read.
 
-use super::candidates::{logit, push, sigmoid};
+use super::candidates::{least_raw_score, push, sigmoid};
 use super::grid::Grid;
 use super::output::{Dim, Output};
 use super::{DecodeError, Decoder};
@@ -115,15 +115,6 @@ impl Decoder for BlazeFace {
             }
         }
         Ok(())
-    }
-}
-
-/// A raw score below this is below the threshold, with room for rounding.
-fn least_raw_score(score_threshold: f32) -> f32 {
-    if score_threshold > 0.0 && score_threshold < 1.0 {
-        logit(score_threshold) - 0.01
-    } else {
-        f32::NEG_INFINITY
     }
 }
 

@@ -89,8 +89,17 @@ pub(super) fn sigmoid(x: f32) -> f32 {
 }
 
 /// The sigmoid's inverse: a raw score is at least this if its sigmoid is at least `probability`, up to rounding.
-pub(super) fn logit(probability: f32) -> f32 {
+fn logit(probability: f32) -> f32 {
     (probability / (1.0 - probability)).ln()
+}
+
+/// A raw score below this is below the threshold, with room for rounding.
+pub(super) fn least_raw_score(score_threshold: f32) -> f32 {
+    if score_threshold > 0.0 && score_threshold < 1.0 {
+        logit(score_threshold) - 0.01
+    } else {
+        f32::NEG_INFINITY
+    }
 }
 
 /// Length of a side given as logarithm of grid cells, in input pixels.

@@ -4,11 +4,20 @@
 
 mod blazeface;
 mod candidates;
+mod chosen;
+mod detr;
+mod e2e6;
+mod fastestdet;
+mod gfl;
 mod grid;
+mod nms3;
 mod output;
+mod tfssd;
+mod ultraface;
 mod yolov5;
 mod yolov8;
 mod yolox;
+mod yunet;
 
 pub use candidates::Labelling;
 
@@ -60,6 +69,33 @@ pub fn decoder_for(
         )?),
         Family::Yolov5 => Box::new(yolov5::Yolov5::new(classes, outputs, labelling)?),
         Family::Yolov8 => Box::new(yolov8::Yolov8::new(classes, outputs, labelling)?),
+        Family::YuNet { strides } => Box::new(yunet::YuNet::new(strides, input, outputs)?),
+        Family::UltraFace => Box::new(ultraface::UltraFace::new(input, outputs)?),
+        Family::UltraFaceRaw => Box::new(ultraface::UltraFace::raw(input, outputs)?),
+        Family::Gfl {
+            strides,
+            bins,
+            anchor_point,
+        } => {
+            let grid = gfl::Layout {
+                strides,
+                bins: *bins,
+                anchor_point: *anchor_point,
+            };
+            Box::new(gfl::Gfl::new(grid, input, classes, outputs, labelling)?)
+        }
+        Family::FastestDet => Box::new(fastestdet::FastestDet::new(
+            input, classes, outputs, labelling,
+        )?),
+        Family::E2e6 => Box::new(e2e6::E2e6::new(outputs)?),
+        Family::Nms3(places) => Box::new(nms3::Nms3::new(*places, outputs)?),
+        Family::Detr(places) => Box::new(detr::Detr::new(
+            *places, input, classes, outputs, labelling,
+        )?),
+        Family::TfSsd {
+            places,
+            first_class,
+        } => Box::new(tfssd::TfSsd::new(*places, *first_class, input, outputs)?),
     })
 }
 
@@ -126,6 +162,13 @@ mod testing {
         }
     }
 
+    pub fn spec(name: &str, dims: &[usize], element: Element) -> TensorSpec {
+        TensorSpec {
+            element,
+            ..f32_spec(name, dims)
+        }
+    }
+
     pub fn decoded(decoder: &dyn Decoder, outputs: &[Tensor], threshold: f32) -> Vec<Detection> {
         let mut found = Vec::new();
         decoder
@@ -139,6 +182,7 @@ mod testing {
 mod tests {
     use super::testing::f32_spec;
     use super::*;
+    use crate::model::family::{DetrPlaces, Nms3Places, TfSsdPlaces};
 
     #[test]
     fn errors_tell_what_was_met_and_what_was_wanted() {
@@ -180,6 +224,52 @@ mod tests {
             (yolox, vec![spec(&[1, 4, 6])]),
             (Family::Yolov5, vec![spec(&[1, 9, 6])]),
             (Family::Yolov8, vec![spec(&[1, 5, 9])]),
+            (
+                Family::YuNet { strides: vec![32] },
+                vec![spec(&[1, 4, 1]), spec(&[1, 4, 1]), spec(&[1, 4, 4])],
+            ),
+            (Family::UltraFace, vec![spec(&[1, 9, 2]), spec(&[1, 9, 4])]),
+            (
+                Family::UltraFaceRaw,
+                vec![spec(&[1, 235, 2]), spec(&[1, 235, 4])],
+            ),
+            (
+                Family::Gfl {
+                    strides: vec![32],
+                    bins: 8,
+                    anchor_point: crate::model::family::AnchorPoint::Middle,
+                },
+                vec![spec(&[1, 4, 33])],
+            ),
+            (Family::FastestDet, vec![spec(&[1, 6, 4, 4])]),
+            (Family::E2e6, vec![spec(&[1, 9, 6])]),
+            (
+                Family::Nms3(Nms3Places {
+                    boxes: 0,
+                    scores: 1,
+                    labels: 2,
+                }),
+                vec![spec(&[9, 4]), spec(&[9]), spec(&[9])],
+            ),
+            (
+                Family::Detr(DetrPlaces {
+                    logits: 1,
+                    boxes: 0,
+                }),
+                vec![spec(&[1, 9, 4]), spec(&[1, 9, 1])],
+            ),
+            (
+                Family::TfSsd {
+                    places: TfSsdPlaces {
+                        boxes: 0,
+                        classes: 1,
+                        scores: 2,
+                        count: 3,
+                    },
+                    first_class: 1,
+                },
+                vec![spec(&[1, 9, 4]), spec(&[1, 9]), spec(&[1, 9]), spec(&[1])],
+            ),
         ];
         for (family, specs) in cases {
             let outputs: Vec<Tensor> = specs

@@ -1,7 +1,7 @@
 //! [`Output`]: which output a decoder reads and what shape it must have, checked once when the decoder is made.
 
 use super::DecodeError;
-use crate::tensor::{Element, Tensor, TensorSpec};
+use crate::tensor::{Element, Tensor, TensorData, TensorSpec};
 
 /// What a layout wants of one dim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +29,7 @@ impl Dim {
     }
 }
 
-/// One f32 output: its place among the model's outputs and its dims.
+/// One output, f32 where not said otherwise: its place among the model's outputs and its dims.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Output {
     index: usize,
@@ -71,14 +71,28 @@ impl Output {
         wanted: &[Dim],
         expected: &str,
     ) -> Result<Self, DecodeError> {
-        if !fits(&spec.dims, wanted) {
-            return Err(shape_error(&spec.name, &spec.dims, expected));
-        }
+        let output = Self::of_any_type(index, spec, wanted, expected)?;
         if spec.element != Element::F32 {
             return Err(DecodeError::Element {
                 name: spec.name.clone(),
                 found: spec.element,
             });
+        }
+        Ok(output)
+    }
+
+    /// As [`Output::at`], whatever the type of its numbers: class numbers and counts. To be read with [`Output::data`].
+    ///
+    /// # Errors
+    /// [`DecodeError`] if it has another shape.
+    pub fn of_any_type(
+        index: usize,
+        spec: &TensorSpec,
+        wanted: &[Dim],
+        expected: &str,
+    ) -> Result<Self, DecodeError> {
+        if !fits(&spec.dims, wanted) {
+            return Err(shape_error(&spec.name, &spec.dims, expected));
         }
         let known = |(&dim, &wanted): (&usize, &Dim)| if dim == 0 { wanted } else { Dim::Is(dim) };
         let dims = spec.dims.iter().zip(wanted).map(known).collect();
@@ -94,20 +108,33 @@ impl Output {
     /// # Errors
     /// [`DecodeError`] if the run gave another shape or type than the decoder was made for.
     pub fn read<'a>(&self, outputs: &'a [Tensor]) -> Result<(&'a [f32], &'a [usize]), DecodeError> {
+        let tensor = self.tensor(outputs)?;
+        let values = tensor.as_f32().ok_or_else(|| DecodeError::Element {
+            name: tensor.name.clone(),
+            found: tensor.data.element(),
+        })?;
+        Ok((values, &tensor.dims))
+    }
+
+    /// The numbers of this output of one run, of whatever type.
+    ///
+    /// # Errors
+    /// [`DecodeError`] if the run gave another shape than the decoder was made for.
+    pub fn data<'a>(&self, outputs: &'a [Tensor]) -> Result<&'a TensorData, DecodeError> {
+        Ok(&self.tensor(outputs)?.data)
+    }
+
+    fn tensor<'a>(&self, outputs: &'a [Tensor]) -> Result<&'a Tensor, DecodeError> {
         let Some(tensor) = outputs.get(self.index) else {
             return Err(DecodeError::Outputs {
                 found: outputs.iter().map(Tensor::spec).collect(),
                 expected: format!("{} as output {}", self.expected, self.index),
             });
         };
-        let values = tensor.as_f32().ok_or_else(|| DecodeError::Element {
-            name: tensor.name.clone(),
-            found: tensor.data.element(),
-        })?;
         let as_made = tensor.dims.len() == self.dims.len()
             && (tensor.dims.iter().zip(&self.dims)).all(|(&dim, wanted)| wanted.holds(dim));
-        if as_made && tensor.dims.iter().product::<usize>() == values.len() {
-            Ok((values, &tensor.dims))
+        if as_made && tensor.dims.iter().product::<usize>() == tensor.data.len() {
+            Ok(tensor)
         } else {
             Err(shape_error(&tensor.name, &tensor.dims, &self.expected))
         }
@@ -205,5 +232,23 @@ mod tests {
         )
         .unwrap_err();
         assert_eq!(error.to_string(), "output out is int64, expected float32");
+    }
+
+    #[test]
+    fn integers_are_read_where_any_type_will_do() {
+        let spec = spec(&[0], Element::I64);
+        let output = Output::of_any_type(0, &spec, &[Dim::ANY], "[n]").expect("a list");
+        let tensor = |dims: &[usize]| {
+            let data = TensorData::I64(vec![7, 8]);
+            let (name, dims) = ("out".into(), dims.to_vec());
+            [Tensor { name, dims, data }]
+        };
+        assert_eq!(output.data(&tensor(&[2])), Ok(&TensorData::I64(vec![7, 8])));
+        assert!(output.read(&tensor(&[2])).is_err(), "these are no floats");
+        assert!(output.data(&tensor(&[1, 2])).is_err());
+        assert!(
+            output.data(&tensor(&[3])).is_err(),
+            "fewer than the dims say"
+        );
     }
 }

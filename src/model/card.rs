@@ -4,9 +4,12 @@
 //!
 //! | key | value |
 //! |---|---|
-//! | `decode` | a family: `blazeface`, `yolox_raw`, `yolov5`, `yolov8` |
+//! | `decode` | a family: `blazeface`, `yolox_raw`, `yolov5`, `yolov8`, `yunet`, `ultraface`, `ultraface_raw`, `gfl`, `fastestdet`, `e2e6`, `nms3`, `detr`, `tfssd` |
 //! | `strides` | `[8, 16, 32]`: input pixels a grid cell, in the order of the output |
 //! | `anchor_layers` | `[[16, 2], [32, 6]]`: stride and anchors a cell of each grid |
+//! | `reg_max` | bins of a distance, less one |
+//! | `center_offset` | where in its cell a box is measured from: `zero` the corner, `half_stride` the middle, `half_stride_minus_half` |
+//! | `first_class` | 0 or 1: where the class numbers of `tfssd` begin |
 //! | `num_classes`, `labels` | a number; a list of as many texts |
 //! | `score_threshold`, `nms_iou` | 0 to 1; `nms_iou` null = nothing is to be suppressed |
 //! | `multi_label` | true = a candidate is reported as every class above the threshold, not as its best one: for evaluations at very low thresholds, which count second guesses |
@@ -20,7 +23,7 @@
 //! | `input.interpolation` | `linear`, `cubic`, `area` |
 
 use super::error::ModelError;
-use super::family::{AnchorLayer, Family};
+use super::family::{AnchorLayer, AnchorPoint, Family};
 use super::input_size::MAX_SIDE;
 use super::recognise::{self, Reading};
 use crate::tensor::{ColourOrder, Interpolation, Layout, ResizeMode};
@@ -30,6 +33,7 @@ use std::path::{Path, PathBuf};
 /// More classes than any detector has; a bound for what we allocate.
 const MAX_CLASSES: u64 = 1 << 16;
 const MAX_STRIDE: u64 = 1024;
+const MAX_REG_MAX: u64 = 255;
 
 /// The keys a card has. The empty card overrides nothing.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -38,6 +42,9 @@ pub struct Card {
     pub decode: Option<&'static str>,
     pub strides: Option<Vec<u32>>,
     pub anchor_layers: Option<Vec<AnchorLayer>>,
+    pub reg_max: Option<usize>,
+    pub anchor_point: Option<AnchorPoint>,
+    pub first_class: Option<u32>,
     pub classes: Option<usize>,
     pub labels: Option<Vec<String>>,
     pub score_threshold: Option<f32>,
@@ -81,15 +88,32 @@ impl Card {
         }
     }
 
+    /// A number of bins that a reading of this family contradicts, for which the outputs may yet be read anew.
+    pub fn contradicts(&self, family: &Family) -> bool {
+        match (family, self.reg_max) {
+            (Family::Gfl { bins, .. }, Some(reg_max)) => *bins != reg_max + 1,
+            _ => false,
+        }
+    }
+
     /// Puts the card's values over a reading's.
     ///
     /// # Errors
-    /// [`ModelError::Card`] if the model has another number of classes.
+    /// [`ModelError::Card`] if the model has another number of classes, or of bins.
     pub fn apply(&self, reading: &mut Reading) -> Result<(), ModelError> {
+        if reading.classes == 0 {
+            reading.classes = self.classes.unwrap_or(0);
+        }
         if let Some(classes) = self.classes.filter(|classes| *classes != reading.classes) {
             return Err(self.error(format!(
                 "num_classes is {classes}, but read as {} the model has {}",
                 reading.name, reading.classes
+            )));
+        }
+        if self.contradicts(&reading.family) {
+            return Err(self.error(format!(
+                "reg_max is not that of the model read as {}, expected \"decode\" beside it",
+                reading.name
             )));
         }
         let convention = &mut reading.convention;
@@ -101,6 +125,9 @@ impl Card {
         convention.interpolation = self.interpolation.unwrap_or(convention.interpolation);
         reading.score_threshold = self.score_threshold.or(reading.score_threshold);
         reading.iou_threshold = self.iou_threshold.or(reading.iou_threshold);
+        if let Family::Gfl { anchor_point, .. } = &mut reading.family {
+            *anchor_point = self.anchor_point.unwrap_or(*anchor_point);
+        }
         match &mut reading.family {
             Family::BlazeFace { anchor_layers } => {
                 if let Some(layers) = &self.anchor_layers {
@@ -108,13 +135,20 @@ impl Card {
                     reading.stride = layers.iter().map(|layer| layer.stride).max().unwrap_or(1);
                 }
             }
-            Family::YoloxRaw { strides } => {
+            Family::YoloxRaw { strides }
+            | Family::YuNet { strides }
+            | Family::Gfl { strides, .. } => {
                 if let Some(own) = &self.strides {
                     strides.clone_from(own);
                     reading.stride = own.iter().copied().max().unwrap_or(1);
                 }
             }
             Family::Yolov5 | Family::Yolov8 => {}
+            Family::UltraFace | Family::UltraFaceRaw | Family::FastestDet => {}
+            Family::TfSsd { first_class, .. } => {
+                *first_class = self.first_class.unwrap_or(*first_class);
+            }
+            Family::E2e6 | Family::Nms3(_) | Family::Detr(_) => {}
         }
         Ok(())
     }
@@ -141,6 +175,16 @@ fn read(text: &[u8]) -> Result<Card, String> {
         })?,
         strides: top.get("strides", "a list of strides like [8, 16, 32]", strides)?,
         anchor_layers: top.get("anchor_layers", pairs, layers)?,
+        reg_max: top.get("reg_max", &format!("a number, 1 to {MAX_REG_MAX}"), reg_max)?,
+        anchor_point: top.choice(
+            "center_offset",
+            &[
+                ("zero", AnchorPoint::Corner),
+                ("half_stride", AnchorPoint::Middle),
+                ("half_stride_minus_half", AnchorPoint::MiddlePixel),
+            ],
+        )?,
+        first_class: top.get("first_class", "0 or 1", first_class)?,
         classes: top.get("num_classes", &count, classes)?,
         labels: top.get("labels", "a list of texts", texts)?,
         score_threshold: top.get("score_threshold", "a number, 0 to 1", fraction)?,
@@ -281,9 +325,18 @@ fn strides(value: &Value) -> Option<Vec<u32>> {
     list.iter().map(stride).collect()
 }
 
+fn first_class(value: &Value) -> Option<u32> {
+    value.as_u64().filter(|n| *n <= 1).map(|n| n as u32)
+}
+
 fn classes(value: &Value) -> Option<usize> {
     let classes = value.as_u64().filter(|n| (1..=MAX_CLASSES).contains(n))?;
     Some(classes as usize)
+}
+
+fn reg_max(value: &Value) -> Option<usize> {
+    let reg_max = value.as_u64().filter(|n| (1..=MAX_REG_MAX).contains(n))?;
+    Some(reg_max as usize)
 }
 
 fn texts(value: &Value) -> Option<Vec<String>> {
@@ -327,7 +380,8 @@ mod tests {
     #[test]
     fn every_key_is_read_and_notes_are_passed_over() {
         let card = parse(
-            r#"{"decode": "blazeface", "strides": [8, 16], "anchor_layers": [[16, 2]], "num_classes": 2,
+            r#"{"decode": "blazeface", "strides": [8, 16], "anchor_layers": [[16, 2]], "first_class": 1, "num_classes": 2,
+                "reg_max": 7, "center_offset": "half_stride",
                 "labels": ["a", "b"], "score_threshold": 0.25, "nms_iou": 0.5, "multi_label": true, "expected": [{"image": 1}],
                 "input": {"name": "x", "width": 640, "height": 384, "layout": "NHWC", "colour": "BGR",
                           "mean": [1, 2, 3], "std": [4, 5, 6.5], "resize_mode": "letterbox_tl", "pad_value": 114,
@@ -357,6 +411,7 @@ mod tests {
             (Some(0.25), Some(0.5))
         );
         assert_eq!(card.multi_label, Some(true));
+        assert_eq!(card.first_class, Some(1));
         assert_eq!(card.strides, Some(vec![8, 16]));
         assert_eq!(
             card.anchor_layers,
@@ -366,6 +421,10 @@ mod tests {
             }])
         );
         assert_eq!(card.labels, Some(vec!["a".into(), "b".into()]));
+        assert_eq!(
+            (card.reg_max, card.anchor_point),
+            (Some(7), Some(AnchorPoint::Middle))
+        );
     }
 
     #[test]
@@ -394,7 +453,7 @@ mod tests {
     fn a_wrong_value_is_told_with_key_found_and_wanted() {
         for (text, key, found, wanted) in [
             ("[1]", "", "[1]", "an object"),
-            (r#"{"decode": "detr"}"#, "decode", "\"detr\"", "\"yolov8\""),
+            (r#"{"decode": "v8"}"#, "decode", "\"v8\"", "\"yolov8\""),
             (r#"{"decode": 8}"#, "decode", "8", "\"blazeface\""),
             (r#"{"input": 1}"#, "input", "1", "an object"),
             (
@@ -430,7 +489,15 @@ mod tests {
                 "[[16]]",
                 "[[16, 2]",
             ),
+            (r#"{"reg_max": 0}"#, "reg_max", "0", "1 to 255"),
+            (
+                r#"{"center_offset": "middle"}"#,
+                "center_offset",
+                "\"middle\"",
+                "\"half_stride\"",
+            ),
             (r#"{"num_classes": -1}"#, "num_classes", "-1", "1 to"),
+            (r#"{"first_class": 2}"#, "first_class", "2", "0 or 1"),
             (r#"{"labels": [1]}"#, "labels", "[1]", "texts"),
             (
                 r#"{"score_threshold": 1.5}"#,

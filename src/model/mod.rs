@@ -98,6 +98,7 @@ pub struct Model {
     pub input: InputSpec,
     /// Names of the outputs, in the order of the file, which is the order of the decoder.
     pub outputs: Vec<String>,
+    /// 0 where nothing tells it; class numbers are then reported as they come.
     pub classes: usize,
     pub labels: Labels,
     pub labels_source: String,
@@ -163,7 +164,7 @@ impl Model {
             family: reading.family,
             input,
             outputs,
-            classes: reading.classes,
+            classes: labels.len(),
             labels,
             labels_source,
             score_threshold: reading.score_threshold.unwrap_or(SCORE_THRESHOLD),
@@ -246,7 +247,11 @@ fn find_labels(
         let (labels, from) = Labels::by_count(reading.classes);
         return Ok((labels, from.into()));
     };
-    let (labels, warning) = Labels::fit(names, reading.classes, &from);
+    let classes = match reading.classes {
+        0 => names.len(),
+        classes => classes,
+    };
+    let (labels, warning) = Labels::fit(names, classes, &from);
     warnings.extend(warning);
     Ok((labels, from))
 }

@@ -6,8 +6,18 @@
 //! that silently finds nothing.
 
 mod blazeface;
+mod cells;
+mod chosen;
+mod detr;
+mod e2e6;
+mod fastestdet;
+mod gfl;
 mod head;
+mod nms3;
+mod tfssd;
+mod ultraface;
 mod yolo;
+mod yunet;
 
 use super::card::Card;
 use super::error::ModelError;
@@ -33,6 +43,7 @@ pub struct Reading {
     pub name: &'static str,
     pub family: Family,
     pub because: String,
+    /// 0 where the file does not tell.
     pub classes: usize,
     pub convention: Convention,
     /// The convention follows from the file, not from habit alone.
@@ -46,23 +57,40 @@ pub struct Reading {
 }
 
 /// What recognises a family without being told.
-const READERS: [fn(&Facts) -> Option<Reading>; 5] = [
+const READERS: [fn(&Facts) -> Option<Reading>; 13] = [
     blazeface::read,
     yolo::read_yolox_raw,
     yolo::read_yolox_decoded,
     yolo::read_yolov5,
     yolo::read_yolov8,
+    yunet::read,
+    ultraface::read,
+    gfl::read,
+    fastestdet::read,
+    e2e6::read,
+    nms3::read,
+    detr::read,
+    tfssd::read,
 ];
 
 /// Reads a model as the family that its card names, or says what of it does not fit.
 type Told = fn(&Facts, &Card) -> Result<Reading, String>;
 
 /// The values of a card's `decode`.
-const TOLD: [(&str, Told); 4] = [
+const TOLD: [(&str, Told); 13] = [
     ("blazeface", blazeface::told),
     ("yolox_raw", yolo::told_yolox_raw),
     ("yolov5", yolo::told_yolov5),
     ("yolov8", yolo::told_yolov8),
+    ("yunet", yunet::told),
+    ("ultraface", ultraface::told),
+    ("ultraface_raw", ultraface::told_raw),
+    ("gfl", gfl::told),
+    ("fastestdet", fastestdet::told),
+    ("e2e6", e2e6::told),
+    ("nms3", nms3::told),
+    ("detr", detr::told),
+    ("tfssd", tfssd::told),
 ];
 
 /// The values that a card's `decode` may have.
@@ -77,7 +105,9 @@ pub fn decode_names() -> impl Iterator<Item = &'static str> {
 pub fn recognise(facts: &Facts, card: &Card) -> Result<Reading, ModelError> {
     let mut readings: Vec<Reading> = READERS.iter().filter_map(|read| read(facts)).collect();
     if let Some(decode) = card.decode {
-        readings.retain(|reading| reading.family.name() == decode);
+        readings.retain(|reading| {
+            reading.family.name() == decode && !card.contradicts(&reading.family)
+        });
         if readings.len() != 1 {
             let (_, told) = TOLD
                 .iter()
@@ -110,5 +140,36 @@ pub fn recognise(facts: &Facts, card: &Card) -> Result<Reading, ModelError> {
                 .map(|r| format!("{}, because {}", r.name, r.because))
                 .collect(),
         }),
+    }
+}
+
+/// What the tests of the readers share.
+#[cfg(test)]
+mod testing {
+    use super::super::graph::testing::model;
+    use super::*;
+    use std::path::Path;
+    use tract_onnx::pb::NodeProto;
+
+    pub fn card(text: &str) -> Card {
+        Card::parse(Path::new("x.detect.json"), text.as_bytes()).expect("a card")
+    }
+
+    pub type Outputs<'a> = &'a [(&'a str, &'a [i64])];
+
+    /// The facts of a graph of `nodes` that takes a picture `x` of dims `input`.
+    pub fn with_facts_of<T>(
+        nodes: Vec<NodeProto>,
+        input: &[i64],
+        outputs: Outputs,
+        look: impl FnOnce(&Facts) -> T,
+    ) -> T {
+        let model = model(nodes, &[("x", input)], outputs);
+        let graph = model.graph.as_ref().expect("just made");
+        look(&Facts::of(&model, graph).expect("it takes a picture"))
+    }
+
+    pub fn with_facts<T>(input: &[i64], outputs: Outputs, look: impl FnOnce(&Facts) -> T) -> T {
+        with_facts_of(Vec::new(), input, outputs, look)
     }
 }

@@ -13,12 +13,10 @@
 use super::super::card::Card;
 use super::super::facts::Facts;
 use super::super::family::Family;
+use super::cells::{STRIDES, cells, largest, misfit, told_by_card};
 use super::head::Head;
 use super::{Convention, Reading};
 use crate::tensor::{ColourOrder, Interpolation, ResizeMode};
-
-/// Strides that detectors are built with; the first is by far the most common.
-const STRIDES: [&[u32]; 4] = [&[8, 16, 32], &[8, 16, 32, 64], &[4, 8, 16, 32], &[16, 32]];
 
 /// One output `[1, n, 5 + classes]` or `[1, 4 + classes, n]`.
 struct Table<'a> {
@@ -53,15 +51,6 @@ fn columns<'a>(facts: &'a Facts) -> Option<Table<'a>> {
     }
 }
 
-/// Cells of all grids over the input. A cell that reaches over the border is one.
-fn cells(facts: &Facts, strides: &[u32]) -> Option<usize> {
-    let (width, height) = (facts.picture.width?, facts.picture.height?);
-    let cells = strides
-        .iter()
-        .map(|s| u64::from(width.div_ceil(*s)) * u64::from(height.div_ceil(*s)));
-    usize::try_from(cells.sum::<u64>()).ok()
-}
-
 /// The strides whose grids have `candidates / per_cell` cells; the most common where their number is free.
 fn strides(facts: &Facts, candidates: Option<usize>, per_cell: usize) -> Option<&'static [u32]> {
     let Some(candidates) = candidates else {
@@ -79,12 +68,8 @@ fn other_task(facts: &Facts) -> bool {
 }
 
 /// Metadata as Ultralytics' exporters write them.
-fn is_ultralytics(facts: &Facts) -> bool {
+pub fn is_ultralytics(facts: &Facts) -> bool {
     facts.metadata("names").is_some() && facts.metadata("stride").is_some()
-}
-
-fn largest(strides: &[u32]) -> u32 {
-    strides.iter().copied().max().unwrap_or(1)
 }
 
 pub fn read_yolox_raw(facts: &Facts) -> Option<Reading> {
@@ -225,18 +210,6 @@ pub fn told_yolov8(facts: &Facts, _: &Card) -> Result<Reading, String> {
     ))
 }
 
-fn told_by_card() -> String {
-    "the card says so".into()
-}
-
-fn misfit(facts: &Facts, decode: &str, expected: &str) -> String {
-    let outputs: Vec<String> = facts.outputs.iter().map(ToString::to_string).collect();
-    format!(
-        "decode is \"{decode}\" but the outputs are {}, expected {expected}",
-        outputs.join(", ")
-    )
-}
-
 fn count(candidates: Option<usize>) -> String {
     candidates.map_or("free number of".into(), |n| n.to_string())
 }
@@ -252,7 +225,7 @@ fn yolox_convention() -> Convention {
     }
 }
 
-fn ultralytics_convention() -> Convention {
+pub fn ultralytics_convention() -> Convention {
     Convention {
         colour: ColourOrder::Rgb,
         std: [255.0; 3],
