@@ -20,6 +20,7 @@ pub(super) fn model_report(
     running_time: Option<gst::ClockTime>,
 ) -> DetectModel {
     let model = detector.model();
+    let thresholds = settings.thresholds(model.score_threshold, model.iou_threshold);
     let in_words = |d: &crate::model::Decision| format!("{}: {} ({})", d.topic, d.value, d.reason);
     DetectModel {
         path: settings.model_name(),
@@ -39,8 +40,8 @@ pub(super) fn model_report(
             .map(in_words)
             .collect(),
         rewritten: model.rewrites.clone(),
-        score_threshold: settings.thresholds(model).score,
-        iou_threshold: settings.thresholds(model).iou,
+        score_threshold: thresholds.score,
+        iou_threshold: thresholds.iou,
         running_time,
     }
 }
@@ -55,21 +56,20 @@ impl Detect {
     /// Statistics of now.
     pub(super) fn stats(&self) -> DetectStats {
         let settings = self.settings.lock().clone();
-        let own = {
+        let thresholds = {
             let loaded = self.loaded.lock();
-            loaded
-                .as_ref()
-                .map_or((0.0, 0.0), |l| (l.score_threshold, l.iou_threshold))
+            let own = loaded.as_ref();
+            let (score, iou) = own.map_or((0.0, 0.0), |l| (l.score_threshold, l.iou_threshold));
+            settings.thresholds(score, iou)
         };
         let running_time = self.obj().current_running_time();
-        let or_own = |set: f32, own: f32| if set > 0.0 { set } else { own };
         let state = self.state.lock();
         let interval = settings.stats_interval().unwrap_or_default();
         DetectStats {
             snapshot: state.recorder.snapshot(self.now(), interval),
             mode: state.mode.nick().into(),
-            score_threshold: or_own(settings.score_threshold, own.0),
-            iou_threshold: or_own(settings.iou_threshold, own.1),
+            score_threshold: thresholds.score,
+            iou_threshold: thresholds.iou,
             latency: state.delay.get(),
             running_time,
         }

@@ -2,7 +2,6 @@
 
 use crate::detection::Thresholds;
 use crate::engine::EngineKind;
-use crate::model::Model;
 use gst::glib;
 use gst::prelude::*;
 use std::path::PathBuf;
@@ -165,12 +164,12 @@ impl Settings {
         self.model.as_ref().map_or_else(|| "built-in".into(), name)
     }
 
-    /// The cut-offs in force with `model`, where 0 means the model's own.
-    pub fn thresholds(&self, model: &Model) -> Thresholds {
+    /// The cut-offs in force with a model whose own are `score` and `iou`: 0 means these.
+    pub fn thresholds(&self, score: f32, iou: f32) -> Thresholds {
         let or_own = |set: f32, own: f32| if set > 0.0 { set } else { own };
         Thresholds {
-            score: or_own(self.score_threshold, model.score_threshold),
-            iou: or_own(self.iou_threshold, model.iou_threshold),
+            score: or_own(self.score_threshold, score),
+            iou: or_own(self.iou_threshold, iou),
             max_detections: self.max_detections as usize,
         }
     }

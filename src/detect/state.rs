@@ -3,7 +3,7 @@
 use super::settings::Mode;
 use crate::image::PictureInfo;
 use crate::lent::LentQuery;
-use crate::mailbox::{Mailbox, Output, Ticket};
+use crate::mailbox::{Mailbox, Output};
 use crate::stats::{DeclaredDelay, Recorder};
 use std::sync::Arc;
 use std::time::Duration;
@@ -221,11 +221,6 @@ impl State {
     pub fn restart(&mut self) {
         self.eos = false;
         self.refusing = false;
-    }
-
-    /// Whether the failure of this frame's analysis still concerns anybody; the frame is out of the line then.
-    pub fn abandon(&mut self, ticket: Ticket) -> bool {
-        self.mailbox.abandon(ticket)
     }
 
     /// Whether a newer frame may take the place of the one that waits.

@@ -104,7 +104,7 @@ impl Detect {
         match analysis {
             Ok(analysis) => self.deliver(ticket, frame, detector, analysis, begin),
             // An engine that has panicked is of no use any more; another failure matters if its frame does.
-            Err(failure) if failure.is_panic() || self.state.lock().abandon(ticket) => {
+            Err(failure) if failure.is_panic() || self.state.lock().mailbox.abandon(ticket) => {
                 self.post_failure(&failure);
                 self.fail();
             }
@@ -145,7 +145,9 @@ impl Detect {
     }
 
     fn thresholds(&self, detector: &Detector) -> Thresholds {
-        self.settings.lock().thresholds(detector.model())
+        let model = detector.model();
+        let settings = self.settings.lock();
+        settings.thresholds(model.score_threshold, model.iou_threshold)
     }
 
     /// Attaches what was found and puts the frame back in the line.
