@@ -10,6 +10,7 @@ use crate::nms;
 use crate::preprocess::{PreprocessError, Preprocessor};
 use crate::tensor::{Element, InputSpec, Tensor, TensorData};
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// What to load, and how to run it.
@@ -32,7 +33,7 @@ pub struct Analysis {
 
 /// A model that is ready to look at pictures, one at a time.
 pub struct Detector {
-    model: Model,
+    model: Arc<Model>,
     engine: Box<dyn Engine>,
     decoder: Box<dyn Decoder>,
     preprocessor: Option<Preprocessor>,
@@ -65,7 +66,7 @@ impl Detector {
         )?;
         let mut detector = Self {
             input: empty_tensor(&model.input),
-            model,
+            model: Arc::new(model),
             engine,
             decoder,
             preprocessor: None,
@@ -85,7 +86,7 @@ impl Detector {
         Ok(())
     }
 
-    pub fn model(&self) -> &Model {
+    pub fn model(&self) -> &Arc<Model> {
         &self.model
     }
 

@@ -19,6 +19,7 @@ pub mod meta;
 pub mod model;
 pub mod nms;
 pub mod overlay;
+pub mod pace;
 pub mod preprocess;
 pub mod stats;
 pub mod tensor;

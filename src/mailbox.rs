@@ -3,19 +3,25 @@
 //! One line holds everything between the pads, so that nothing can overtake:
 //!
 //! ```text
-//!   out <- | event | done | running | event | waiting | event | <- in
+//!   out <- | event | done | passing | running | event | waiting | event | <- in
 //! ```
 //!
 //! - At most one frame *waits*. Whether a newer one may take its place is the caller's choice
-//!   ([`Mailbox::take_waiting`]); events stay where they are, whatever happens to the frames around them.
+//!   ([`Mailbox::displace`]); events stay where they are, whatever happens to the frames around them.
 //! - A worker *starts* the waiting frame and gets a [`Ticket`]; the frame's place in the line stays. At most
 //!   `workers + 1` frames are running or done, so that a blocked output stops the workers.
-//! - Only the front leaves, and only when it is an event or done.
+//! - A frame that is not to be analysed *passes*: it waits for its turn to leave, and for nothing else. At most
+//!   [`MOST_PASSING`] do.
+//! - Only the front leaves, and only when it is an event, done or passing.
 //!
 //! Tickets are never reused: the result of a frame that a flush has removed is refused by [`Mailbox::finish`].
 //! It is a state machine: no threads, no locks, no time.
 
 use std::collections::VecDeque;
+
+/// Frames that pass through the line at the same time: enough that the frames between two analyses need not wait for
+/// the first of the two, few enough for the memory of a small machine.
+pub const MOST_PASSING: usize = 8;
 
 /// Names the place in the line of a frame that a worker has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +38,7 @@ pub enum Output<F, E> {
 enum Entry<F, E> {
     Event(E),
     Waiting(F),
+    Passing(F),
     Running(Ticket),
     Done(F),
 }
@@ -59,9 +66,10 @@ impl<F, E> Mailbox<F, E> {
         self.workers + 1
     }
 
-    /// Whether no frame waits.
+    /// Whether no frame waits, and not too many pass.
     pub fn accepts_frame(&self) -> bool {
-        !self.line.iter().any(|e| matches!(e, Entry::Waiting(_)))
+        let passing = |e: &&Entry<F, E>| matches!(e, Entry::Passing(_));
+        self.waiting().is_none() && self.line.iter().filter(passing).count() < MOST_PASSING
     }
 
     /// Whether an event for which `is_such` holds stands behind the waiting frame.
@@ -71,19 +79,32 @@ impl<F, E> Mailbox<F, E> {
             .is_some_and(|index| self.line.range(index..).any(such))
     }
 
-    /// Removes the waiting frame, so that a newer one can take its turn. Events keep their places.
-    pub fn take_waiting(&mut self) -> Option<F> {
-        let index = self.waiting()?;
+    /// Removes the waiting frame, or the oldest of too many that pass, so that a newer one can take its turn. Events
+    /// keep their places.
+    pub fn displace(&mut self) -> Option<F> {
+        if self.accepts_frame() {
+            return None;
+        }
+        let passing = |e: &Entry<F, E>| matches!(e, Entry::Passing(_));
+        let index = self
+            .waiting()
+            .or_else(|| self.line.iter().position(passing))?;
         match self.line.remove(index) {
-            Some(Entry::Waiting(frame)) => Some(frame),
+            Some(Entry::Waiting(frame) | Entry::Passing(frame)) => Some(frame),
             _ => None,
         }
     }
 
-    /// Puts a frame at the end of the line. The caller has made sure that none waits.
+    /// Puts a frame that is to be analysed at the end of the line. The caller has made sure that none waits.
     pub fn push_frame(&mut self, frame: F) {
         debug_assert!(self.accepts_frame(), "one frame waits at the most");
         self.line.push_back(Entry::Waiting(frame));
+    }
+
+    /// Puts a frame that is not to be analysed at the end of the line. The caller has made sure that there is room.
+    pub fn push_passing(&mut self, frame: F) {
+        debug_assert!(self.accepts_frame(), "the line is full");
+        self.line.push_back(Entry::Passing(frame));
     }
 
     /// Puts an event at the end of the line.
@@ -136,18 +157,28 @@ impl<F, E> Mailbox<F, E> {
         outputs(self.line.drain(..count))
     }
 
+    /// The frames that nothing but the output keeps from leaving, in their order.
+    pub fn ready(&mut self) -> impl Iterator<Item = &mut F> {
+        let stays = |e: &&mut Entry<F, E>| !matches!(e, Entry::Running(_) | Entry::Waiting(_));
+        let front = self.line.iter_mut().take_while(stays);
+        front.filter_map(|entry| match entry {
+            Entry::Done(frame) | Entry::Passing(frame) => Some(frame),
+            _ => None,
+        })
+    }
+
     pub fn is_empty(&self) -> bool {
         self.line.is_empty()
     }
 
     /// Takes the front of the line if it may leave.
     pub fn pop(&mut self) -> Option<Output<F, E>> {
-        if !matches!(self.line.front(), Some(Entry::Event(_) | Entry::Done(_))) {
+        if matches!(self.line.front()?, Entry::Waiting(_) | Entry::Running(_)) {
             return None;
         }
         match self.line.pop_front()? {
             Entry::Event(event) => Some(Output::Event(event)),
-            Entry::Done(frame) => Some(Output::Frame(frame)),
+            Entry::Done(frame) | Entry::Passing(frame) => Some(Output::Frame(frame)),
             Entry::Waiting(_) | Entry::Running(_) => None,
         }
     }
@@ -171,7 +202,9 @@ fn outputs<F, E>(entries: impl Iterator<Item = Entry<F, E>>) -> Vec<Output<F, E>
     entries
         .filter_map(|entry| match entry {
             Entry::Event(event) => Some(Output::Event(event)),
-            Entry::Waiting(frame) | Entry::Done(frame) => Some(Output::Frame(frame)),
+            Entry::Waiting(frame) | Entry::Passing(frame) | Entry::Done(frame) => {
+                Some(Output::Frame(frame))
+            }
             Entry::Running(_) => None,
         })
         .collect()
@@ -213,7 +246,7 @@ mod tests {
         assert!(!line.accepts_frame());
         assert!(line.waits_before(|event| *event == "caps"));
         assert!(!line.waits_before(|event| *event == "eos"));
-        assert_eq!(line.take_waiting(), Some(0));
+        assert_eq!(line.displace(), Some(0));
         line.push_frame(1);
         assert_eq!(drained(&mut line), [Event("caps")]);
         let (ticket, frame) = line.start().unwrap();
@@ -227,7 +260,35 @@ mod tests {
         line.push_frame(0);
         let _ticket = line.start().unwrap();
         assert!(line.accepts_frame());
-        assert_eq!(line.take_waiting(), None);
+        assert_eq!(line.displace(), None);
+    }
+
+    #[test]
+    fn passing_frames_keep_their_place_and_need_no_worker() {
+        let mut line = Line::new(1);
+        line.push_frame(0);
+        let (ticket, frame) = line.start().unwrap();
+        line.push_passing(1);
+        line.push_event("gap");
+        line.push_frame(2);
+        assert_eq!(line.pop(), None, "1 does not overtake 0");
+        assert_eq!(line.ready().count(), 0);
+        line.finish(ticket, frame).unwrap();
+        assert_eq!(line.ready().map(|f| *f).collect::<Vec<_>>(), [0, 1]);
+        assert_eq!(drained(&mut line), [Frame(0), Frame(1), Event("gap")]);
+    }
+
+    #[test]
+    fn the_oldest_of_too_many_passing_frames_makes_way() {
+        let mut line = Line::new(1);
+        for number in 0..MOST_PASSING as u32 {
+            assert_eq!(line.displace(), None);
+            line.push_passing(number);
+        }
+        assert!(!line.accepts_frame());
+        assert_eq!(line.displace(), Some(0));
+        line.push_frame(100);
+        assert_eq!(line.displace(), Some(100), "the one that waits goes first");
     }
 
     #[test]

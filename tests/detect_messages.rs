@@ -5,18 +5,8 @@ mod support;
 use gst::prelude::*;
 use gstdetect::message::{DETECTIONS, DetectStats, MODEL, STATS};
 use gstdetect::meta;
-use gstdetect::tensor::Tensor;
 use std::time::Duration;
-use support::{Rig, Source};
-
-/// Outputs of the micro model (`[1, 4 + 2, 21]`) with one dog of 0.75 at the centre of the 32x32 input, 8 wide, 16 high.
-fn one_dog() -> Vec<Tensor> {
-    let mut data = vec![0.0; 6 * 21];
-    for (row, value) in [(0, 16.0), (1, 16.0), (2, 8.0), (3, 16.0), (5, 0.75)] {
-        data[row * 21 + 7] = value;
-    }
-    vec![Tensor::f32("output0", [1, 6, 21], data)]
-}
+use support::{Rig, Source, one_dog};
 
 #[test]
 fn a_model_is_announced_once_it_is_ready() {

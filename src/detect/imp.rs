@@ -11,7 +11,6 @@ use gst::prelude::*;
 use gst::subclass::prelude::*;
 use parking_lot::{Condvar, Mutex};
 use std::sync::LazyLock;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -41,8 +40,6 @@ pub struct Detect {
     /// With `state`: signalled on every change a thread may wait for.
     pub(super) wake: Condvar,
     pub(super) worker: Mutex<Option<JoinHandle<()>>>,
-    /// Number of the next detection, unique in the stream.
-    pub(super) next_detection: AtomicU64,
     /// Where this element's times are counted from.
     origin: Instant,
 }
@@ -67,7 +64,6 @@ impl ObjectSubclass for Detect {
             state: Mutex::default(),
             wake: Condvar::new(),
             worker: Mutex::default(),
-            next_detection: AtomicU64::new(1),
             origin: Instant::now(),
         }
     }
@@ -80,9 +76,17 @@ impl ObjectImpl for Detect {
     }
 
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
-        self.settings.lock().set(pspec.name(), value);
-        self.state.lock().settings_changed += 1;
-        self.wake.notify_all(); // the interval of statistics may be another
+        let latency = {
+            let mut settings = self.settings.lock();
+            settings.set(pspec.name(), value);
+            settings.latency()
+        };
+        {
+            let mut state = self.state.lock();
+            state.settings_changed += 1;
+            state.delay.fix(latency);
+        }
+        self.wake.notify_all(); // the interval of statistics may be another, or a LATENCY message due
     }
 
     fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
@@ -171,9 +175,9 @@ impl Detect {
         let detector = self.load().inspect_err(|_| {
             self.loaded.lock().take();
         })?;
-        let mode = self.settings.lock().mode;
-        self.state.lock().start(mode, detector.warm_up_time());
-        self.next_detection.store(1, Ordering::Relaxed);
+        let settings = self.settings.lock().clone();
+        let estimate = detector.warm_up_time();
+        self.state.lock().start(&settings, estimate);
         self.start_worker(detector)
     }
 

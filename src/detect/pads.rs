@@ -2,7 +2,7 @@
 
 use super::imp::{CAT, Detect};
 use super::settings::Mode;
-use super::state::{Frame, Item, Remains, State, Stream, Upstream};
+use super::state::{Course, Frame, Item, Remains, State, Stream, Upstream};
 use crate::frame;
 use crate::lent::LentQuery;
 use crate::mailbox::Output;
@@ -100,14 +100,11 @@ impl Detect {
     fn sink_chain(&self, buffer: gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
         let arrived = self.now();
         self.settle_upstream();
-        let displaced = {
+        let settings = self.settings.lock().clone();
+        let (displaced, exceeded) = {
             let mut state = self.state.lock();
             state.accepts_frames()?;
             state.recorder.received(arrived);
-            self.wake.wait_while(&mut state, |s| {
-                s.accepts_frames().is_ok() && !s.mailbox.accepts_frame() && !s.may_displace()
-            });
-            state.accepts_frames()?;
             let stream = state.stream.clone().ok_or(gst::FlowError::NotNegotiated)?;
             let frame = Frame {
                 buffer,
@@ -116,13 +113,25 @@ impl Detect {
                 arrived,
                 discont: false,
                 copying: Duration::ZERO,
-                detections: Vec::new(),
+                found: None,
+                measured: false,
             };
-            state.push_frame(frame)
+            let course = state.course(arrived, &frame, &settings);
+            let dropped = matches!(course, Course::Drop(_));
+            self.wake.wait_while(&mut state, |s| {
+                let full = !s.mailbox.accepts_frame() && !s.may_displace();
+                s.accepts_frames().is_ok() && full && !dropped
+            });
+            state.accepts_frames()?;
+            let displaced = state.push_frame(frame, course);
+            (displaced, state.measure_ready(self.now()))
         };
         self.wake.notify_all();
-        if let Some(frame) = displaced {
-            self.report_drop(&frame);
+        if let Some((frame, why)) = displaced {
+            self.report_drop(&frame, why);
+        }
+        if let Some(delay) = exceeded {
+            self.warn_of_delay(delay);
         }
         Ok(gst::FlowSuccess::Ok)
     }
@@ -298,13 +307,17 @@ impl Detect {
 
     fn src_event(&self, pad: &gst::Pad, event: gst::Event) -> bool {
         gst::log!(CAT, obj = pad, "{event:?}");
-        if let gst::EventView::Reconfigure(_) = event.view() {
-            let mut state = self.state.lock();
-            if state.flow == Err(gst::FlowError::NotLinked) && !state.failed {
-                state.flow = Ok(());
+        match event.view() {
+            gst::EventView::Reconfigure(_) => {
+                let mut state = self.state.lock();
+                if state.flow == Err(gst::FlowError::NotLinked) && !state.failed {
+                    state.flow = Ok(());
+                }
+                drop(state);
+                self.wake.notify_all();
             }
-            drop(state);
-            self.wake.notify_all();
+            gst::EventView::Qos(qos) => self.state.lock().late_before = late_before(qos),
+            _ => {}
         }
         gst::Pad::event_default(pad, Some(&*self.obj()), event)
     }
@@ -382,6 +395,14 @@ fn guarded<T>(
         detect.fail();
         failed()
     })
+}
+
+/// Frames before this running time would come too late, as a sink has met them: one that was `jitter` late means that
+/// those of as long after it are late too, by the time that they have come through.
+fn late_before(qos: &gst::event::Qos) -> Option<gst::ClockTime> {
+    let (_, _, jitter, timestamp) = qos.get();
+    let late = u64::try_from(jitter).ok().filter(|late| *late > 0)?;
+    timestamp?.checked_add(gst::ClockTime::from_nseconds(late))
 }
 
 fn activation_failed() -> Result<(), gst::LoggableError> {

@@ -2,7 +2,7 @@
 
 use super::imp::{CAT, Detect};
 use super::settings::Settings;
-use super::state::{Frame, Upstream};
+use super::state::{Drop, Frame, Upstream};
 use crate::detector::Detector;
 use crate::engine::EngineKind;
 use crate::message::{DetectModel, DetectStats, STATS};
@@ -99,15 +99,26 @@ impl Detect {
         }
     }
 
-    /// Reports a dropped frame: always in the log, on the bus at most once a second in sum.
-    pub(super) fn report_drop(&self, frame: &Frame) {
-        let pts = frame.buffer.pts();
-        gst::debug!(
-            CAT,
-            imp = self,
-            "{}: dropped for a newer one",
-            pts.display()
+    /// A frame has stayed longer than the user has declared: a sink will have thrown it away.
+    pub(super) fn warn_of_delay(&self, delay: Duration) {
+        let declared = self.settings.lock().latency().unwrap_or_default();
+        gst::element_imp_warning!(
+            self,
+            gst::StreamError::Failed,
+            ("A frame took {delay:.1?}, but the property latency declares {declared:.1?}: sinks may drop frames"),
+            ["latency=0 declares what is measured"]
         );
+    }
+
+    /// Reports a dropped frame: always in the log, on the bus at most once a second in sum.
+    pub(super) fn report_drop(&self, frame: &Frame, why: Drop) {
+        let pts = frame.buffer.pts();
+        let why = match why {
+            Drop::Busy => "for a newer one",
+            Drop::Interval => "by inference-interval or max-rate",
+            Drop::Late => "as it is late already",
+        };
+        gst::debug!(CAT, imp = self, "{}: dropped {why}", pts.display());
         let now = self.now();
         let (live, counters) = {
             let mut state = self.state.lock();

@@ -2,6 +2,7 @@
 
 use crate::detection::Thresholds;
 use crate::engine::EngineKind;
+use crate::pace::PaceOptions;
 use gst::glib;
 use gst::prelude::*;
 use std::path::PathBuf;
@@ -14,6 +15,12 @@ pub(super) const PROP_ENGINE: &str = "engine";
 pub(super) const PROP_THREADS: &str = "threads";
 pub(super) const PROP_INPUT_SIZE: &str = "input-size";
 pub(super) const PROP_MODE: &str = "mode";
+pub(super) const PROP_ACTIVE: &str = "active";
+pub(super) const PROP_INFERENCE_INTERVAL: &str = "inference-interval";
+pub(super) const PROP_MAX_RATE: &str = "max-rate";
+pub(super) const PROP_MAX_AGE: &str = "max-age";
+pub(super) const PROP_LATENCY: &str = "latency";
+pub(super) const PROP_QOS: &str = "qos";
 pub(super) const PROP_SCORE_THRESHOLD: &str = "score-threshold";
 pub(super) const PROP_IOU_THRESHOLD: &str = "iou-threshold";
 pub(super) const PROP_MAX_DETECTIONS: &str = "max-detections";
@@ -87,6 +94,12 @@ pub(super) struct Settings {
     pub threads: u32,
     pub input_size: String,
     pub mode: Mode,
+    pub active: bool,
+    pub inference_interval: u32,
+    pub max_rate: f64,
+    pub max_age: u64,
+    pub latency: u64,
+    pub qos: bool,
     pub score_threshold: f32,
     pub iou_threshold: f32,
     pub max_detections: u32,
@@ -104,6 +117,12 @@ impl Default for Settings {
             threads: 0,
             input_size: "auto".into(),
             mode: Mode::default(),
+            active: true,
+            inference_interval: 1,
+            max_rate: 0.0,
+            max_age: 0,
+            latency: 0,
+            qos: false,
             score_threshold: 0.0,
             iou_threshold: 0.0,
             max_detections: 100,
@@ -130,6 +149,12 @@ impl Settings {
                 self.input_size = size.unwrap_or_else(|| Self::default().input_size);
             }
             PROP_MODE => self.mode = value.get().expect(CHECKED),
+            PROP_ACTIVE => self.active = value.get().expect(CHECKED),
+            PROP_INFERENCE_INTERVAL => self.inference_interval = value.get().expect(CHECKED),
+            PROP_MAX_RATE => self.max_rate = value.get().expect(CHECKED),
+            PROP_MAX_AGE => self.max_age = value.get().expect(CHECKED),
+            PROP_LATENCY => self.latency = value.get().expect(CHECKED),
+            PROP_QOS => self.qos = value.get().expect(CHECKED),
             PROP_SCORE_THRESHOLD => self.score_threshold = value.get().expect(CHECKED),
             PROP_IOU_THRESHOLD => self.iou_threshold = value.get().expect(CHECKED),
             PROP_MAX_DETECTIONS => self.max_detections = value.get().expect(CHECKED),
@@ -149,6 +174,12 @@ impl Settings {
             PROP_THREADS => self.threads.to_value(),
             PROP_INPUT_SIZE => self.input_size.to_value(),
             PROP_MODE => self.mode.to_value(),
+            PROP_ACTIVE => self.active.to_value(),
+            PROP_INFERENCE_INTERVAL => self.inference_interval.to_value(),
+            PROP_MAX_RATE => self.max_rate.to_value(),
+            PROP_MAX_AGE => self.max_age.to_value(),
+            PROP_LATENCY => self.latency.to_value(),
+            PROP_QOS => self.qos.to_value(),
             PROP_SCORE_THRESHOLD => self.score_threshold.to_value(),
             PROP_IOU_THRESHOLD => self.iou_threshold.to_value(),
             PROP_MAX_DETECTIONS => self.max_detections.to_value(),
@@ -174,6 +205,23 @@ impl Settings {
         }
     }
 
+    pub fn pace(&self) -> PaceOptions {
+        PaceOptions {
+            interval: self.inference_interval,
+            max_rate: self.max_rate,
+        }
+    }
+
+    /// The delay to declare; `None` for the one that is measured.
+    pub fn latency(&self) -> Option<Duration> {
+        (self.latency > 0).then(|| Duration::from_nanos(self.latency))
+    }
+
+    /// Above it boxes are not attached any more; `None` for what the rate of analyses tells.
+    pub fn max_age(&self) -> Option<gst::ClockTime> {
+        (self.max_age > 0).then(|| gst::ClockTime::from_nseconds(self.max_age.min(u64::MAX - 1)))
+    }
+
     /// How often statistics are posted; `None` for never.
     pub fn stats_interval(&self) -> Option<Duration> {
         (self.stats_interval > 0).then(|| Duration::from_nanos(self.stats_interval))
@@ -183,6 +231,7 @@ impl Settings {
 /// The declaration of every property, in the order of the manual.
 pub(super) fn properties() -> Vec<glib::ParamSpec> {
     let mut all = model_properties();
+    all.extend(flow_properties());
     all.extend(threshold_properties());
     all.extend(report_properties());
     all
@@ -228,6 +277,51 @@ fn model_properties() -> Vec<glib::ParamSpec> {
             .nick("Mode")
             .blurb("Which frames leave, and whether frames are dropped to keep the latency low")
             .mutable_ready()
+            .build(),
+    ]
+}
+
+fn flow_properties() -> Vec<glib::ParamSpec> {
+    let default = Settings::default();
+    vec![
+        glib::ParamSpecBoolean::builder(PROP_ACTIVE)
+            .nick("Active")
+            .blurb("Analyses frames; false = they pass, and carry no boxes")
+            .default_value(default.active)
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecUInt::builder(PROP_INFERENCE_INTERVAL)
+            .nick("Inference Interval")
+            .blurb("Offer only every Nth frame for analysis; in mode every the frames between leave with the last boxes and their age, in mode newest they are dropped")
+            .minimum(1)
+            .default_value(default.inference_interval)
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecDouble::builder(PROP_MAX_RATE)
+            .nick("Max Rate")
+            .blurb("At most so many analyses a second, to save power and heat; 0 = no limit")
+            .minimum(0.0)
+            .maximum(1e6)
+            .default_value(default.max_rate)
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecUInt64::builder(PROP_MAX_AGE)
+            .nick("Max Age")
+            .blurb("Boxes of an earlier frame are not attached any more when they are older than this, in nanoseconds; 0 = the larger of 1 s and 2.5 times what lies between two analyses")
+            .default_value(default.max_age)
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecUInt64::builder(PROP_LATENCY)
+            .nick("Latency")
+            .blurb("The delay of a frame to declare to the pipeline, in nanoseconds, with a warning when a frame takes longer; 0 = as measured")
+            .default_value(default.latency)
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecBoolean::builder(PROP_QOS)
+            .nick("QoS")
+            .blurb("In mode every: drop frames that a sink has said it cannot show any more, and do not analyse them")
+            .default_value(default.qos)
+            .mutable_playing()
             .build(),
     ]
 }

@@ -1,12 +1,17 @@
 //! [`State`]: what the sink pad's thread, the worker and the source pad's task share, behind one lock.
 
-use super::settings::Mode;
+use super::boxes::{Boxes, Found};
+use super::settings::{Mode, Settings};
 use crate::image::PictureInfo;
 use crate::lent::LentQuery;
 use crate::mailbox::{Mailbox, Output};
+use crate::pace::Pace;
 use crate::stats::{DeclaredDelay, Recorder};
 use std::sync::Arc;
 use std::time::Duration;
+
+/// Two warnings about a delay longer than the property `latency` are at least this far apart.
+const EXCEEDED_INTERVAL: Duration = Duration::from_secs(10);
 
 /// What is the same for all frames between two CAPS events.
 #[derive(Debug)]
@@ -27,8 +32,30 @@ pub(super) struct Frame {
     pub discont: bool,
     /// What it took to copy it out of its source's memory.
     pub copying: Duration,
-    /// What the message `detect-detections` tells of it.
-    pub detections: Vec<gst::Structure>,
+    /// What its analysis found; `None` of a frame that was not analysed.
+    pub found: Option<Arc<Found>>,
+    /// How long it was inside is recorded already.
+    pub measured: bool,
+}
+
+/// What becomes of a frame that has come in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Course {
+    Analyse,
+    /// It leaves as it is, in its turn.
+    Pass,
+    Drop(Drop),
+}
+
+/// Why a frame does not leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Drop {
+    /// A newer one has taken its place.
+    Busy,
+    /// It was not offered for analysis.
+    Interval,
+    /// It would come too late to be shown.
+    Late,
 }
 
 impl Frame {
@@ -102,6 +129,14 @@ pub(super) struct State {
     pub segment: Option<gst::FormattedSegment<gst::ClockTime>>,
     pub recorder: Recorder,
     pub delay: DeclaredDelay,
+    pub pace: Pace,
+    pub boxes: Boxes,
+    /// `active` as the last frame met it.
+    pub active: bool,
+    /// What a sink has said it cannot show any more: frames before this running time.
+    pub late_before: Option<gst::ClockTime>,
+    /// When a frame that stayed longer than the property `latency` was warned of last.
+    pub exceeded_at: Option<Duration>,
     /// Counted up when a property has changed that the thread of the source pad looks at.
     pub settings_changed: u64,
     /// When statistics were posted last.
@@ -131,6 +166,11 @@ impl Default for State {
             segment: None,
             recorder: Recorder::default(),
             delay: DeclaredDelay::default(),
+            pace: Pace::default(),
+            boxes: Boxes::default(),
+            active: true,
+            late_before: None,
+            exceeded_at: None,
             settings_changed: 0,
             stats_at: None,
             qos_at: None,
@@ -143,13 +183,15 @@ pub(super) type Remains = Vec<Output<Frame, Item>>;
 
 impl State {
     /// Ready for the first frame, with an estimate of an analysis.
-    pub fn start(&mut self, wanted: Mode, estimate: Duration) {
+    pub fn start(&mut self, settings: &Settings, estimate: Duration) {
+        let mut delay = DeclaredDelay::new(estimate);
+        delay.fix(settings.latency());
         *self = Self {
             flow: self.flow,
             playing: self.playing,
             epoch: self.epoch,
-            wanted,
-            delay: DeclaredDelay::new(estimate),
+            wanted: settings.mode,
+            delay,
             ..Self::default()
         };
     }
@@ -172,6 +214,9 @@ impl State {
         self.refusing = false;
         self.frame_left = false;
         self.segment = None;
+        self.late_before = None;
+        self.pace = Pace::default();
+        self.boxes.forget();
         self.recorder.restart_window();
     }
 
@@ -246,14 +291,82 @@ impl State {
         [stats, latency].into_iter().flatten().min()
     }
 
-    /// Puts a frame in the line; gives back the one that it displaced.
-    pub fn push_frame(&mut self, mut frame: Frame) -> Option<Frame> {
-        let displaced = self.mailbox.take_waiting();
-        frame.discont = displaced.is_some() || std::mem::take(&mut self.gap);
-        if displaced.is_some() {
-            self.recorder.dropped_busy();
+    /// What becomes of the frame that has come in `now`.
+    pub fn course(&mut self, now: Duration, frame: &Frame, settings: &Settings) -> Course {
+        self.follow_active(settings.active);
+        let in_every = self.mode == Mode::Every;
+        let late = |before| frame.running_time().is_some_and(|time| time < before);
+        if in_every && settings.qos && self.late_before.is_some_and(late) {
+            return Course::Drop(Drop::Late);
         }
-        self.mailbox.push_frame(frame);
+        if !settings.active {
+            return Course::Pass;
+        }
+        match self.pace.offers(now, settings.pace()) {
+            true => Course::Analyse,
+            false if in_every => Course::Pass,
+            false => Course::Drop(Drop::Interval),
+        }
+    }
+
+    /// Frames that are not analysed stay no time, and frames that are again stay as long as an analysis takes: the
+    /// delay to declare is then another at once.
+    fn follow_active(&mut self, active: bool) {
+        if std::mem::replace(&mut self.active, active) == active {
+            return;
+        }
+        let estimate = match active {
+            true => self.recorder.last_processing().unwrap_or_default(),
+            false => Duration::ZERO,
+        };
+        self.delay.restart(estimate);
+        self.boxes.forget();
+    }
+
+    /// Puts a frame in the line; gives back the one that it displaced.
+    pub fn push_frame(&mut self, mut frame: Frame, course: Course) -> Option<(Frame, Drop)> {
+        if let Course::Drop(why) = course {
+            return Some(self.dropped(frame, why));
+        }
+        let displaced = self.mailbox.displace();
+        let displaced = displaced.map(|frame| self.dropped(frame, Drop::Busy));
+        frame.discont = std::mem::take(&mut self.gap);
+        match course {
+            Course::Pass => self.mailbox.push_passing(frame),
+            _ => self.mailbox.push_frame(frame),
+        }
         displaced
+    }
+
+    /// Counts a frame that is lost.
+    fn dropped(&mut self, frame: Frame, why: Drop) -> (Frame, Drop) {
+        self.gap = true;
+        match why {
+            Drop::Busy => self.recorder.dropped_busy(),
+            Drop::Interval => self.recorder.dropped_interval(),
+            Drop::Late => self.recorder.dropped_late(),
+        }
+        (frame, why)
+    }
+
+    /// Takes in how long the frames were inside that nothing but the output keeps from leaving now.
+    ///
+    /// Gives back the longest of them if it is longer than the delay that the user has set, once in
+    /// [`EXCEEDED_INTERVAL`].
+    pub fn measure_ready(&mut self, now: Duration) -> Option<Duration> {
+        let mut longest = Duration::ZERO;
+        for frame in self.mailbox.ready().filter(|frame| !frame.measured) {
+            frame.measured = true;
+            let delay = now.saturating_sub(frame.arrived);
+            self.delay.record(now, delay);
+            longest = longest.max(delay);
+        }
+        let exceeded = self.delay.fixed().is_some_and(|fixed| longest > fixed);
+        let silent = |at: Duration| now.saturating_sub(at) < EXCEEDED_INTERVAL;
+        if !exceeded || self.exceeded_at.is_some_and(silent) {
+            return None;
+        }
+        self.exceeded_at = Some(now);
+        Some(longest)
     }
 }

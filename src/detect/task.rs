@@ -4,6 +4,7 @@ use super::imp::{CAT, Detect};
 use super::state::{Frame, Item};
 use crate::mailbox::Output;
 use crate::message;
+use crate::meta;
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
@@ -84,14 +85,7 @@ impl Detect {
     }
 
     fn push(&self, mut frame: Frame) -> Result<(), gst::FlowError> {
-        if self.settings.lock().post_detections {
-            let boxes = std::mem::take(&mut frame.detections);
-            self.post(message::detections(
-                frame.running_time(),
-                frame.buffer.pts(),
-                boxes,
-            ));
-        }
+        self.annotate(&mut frame);
         if frame.discont {
             frame.buffer.make_mut().set_flags(gst::BufferFlags::DISCONT);
         }
@@ -117,6 +111,36 @@ impl Detect {
         drop(state);
         self.wake.notify_all();
         Ok(())
+    }
+
+    /// Attaches the frame's own boxes, or the last ones where it was not analysed.
+    fn annotate(&self, frame: &mut Frame) {
+        let settings = self.settings.lock().clone();
+        let shown = {
+            let mut state = self.state.lock();
+            let running_time = frame.running_time();
+            match frame.found.take() {
+                Some(found) => Some(state.boxes.own(found, running_time)),
+                None => state.boxes.latest(running_time, settings.max_age()),
+            }
+        };
+        let Some(shown) = shown else {
+            return;
+        };
+        let size = frame.stream.picture.size;
+        let labels = shown.labels();
+        let labelled = shown.labelled(&labels);
+        if !labelled.is_empty() {
+            meta::attach(frame.buffer.make_mut(), size, &labelled, shown.age);
+        }
+        if settings.post_detections && shown.age.is_none() {
+            let structure = |found| meta::roi::to_structure(found, size, None);
+            self.post(message::detections(
+                frame.running_time(),
+                frame.buffer.pts(),
+                labelled.iter().map(structure),
+            ));
+        }
     }
 
     /// How old the picture is: clock time minus the frame's running time. Of a live source only.

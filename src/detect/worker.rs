@@ -1,5 +1,6 @@
 //! The thread that infers: takes the waiting frame, analyses it, puts it back in its place.
 
+use super::boxes::Found;
 use super::imp::{CAT, Detect};
 use super::state::Frame;
 use crate::detection::Thresholds;
@@ -7,12 +8,11 @@ use crate::detector::{Analysis, DetectError, Detector};
 use crate::engine::EngineError;
 use crate::frame;
 use crate::mailbox::Ticket;
-use crate::meta;
 use crate::stats::StageTimes;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -159,7 +159,6 @@ impl Detect {
         analysis: Analysis,
         begin: Duration,
     ) {
-        self.annotate(&mut frame, detector, &analysis);
         let times = StageTimes {
             wait: begin.saturating_sub(frame.arrived),
             preprocess: frame.copying + analysis.preprocess,
@@ -167,26 +166,31 @@ impl Detect {
             postprocess: analysis.postprocess,
         };
         let now = self.now();
+        frame.found = Some(Arc::new(Found {
+            detections: analysis.detections,
+            model: detector.model().clone(),
+        }));
         gst::debug!(
             CAT,
             imp = self,
             "{}: {} found; waited {:?}, pixels {:?}, model {:?}, boxes {:?}",
             frame.buffer.pts().display(),
-            analysis.detections.len(),
+            frame
+                .found
+                .as_ref()
+                .map_or(0, |found| found.detections.len()),
             times.wait,
             times.preprocess,
             times.model,
             times.postprocess
         );
-        let stale = {
+        let (stale, exceeded) = {
             let mut state = self.state.lock();
-            let delay = now.saturating_sub(frame.arrived);
             let stale = state.mailbox.finish(ticket, frame).err();
             if stale.is_none() {
                 state.recorder.analysed(now, times);
-                state.delay.record(now, delay);
             }
-            stale
+            (stale, state.measure_ready(now))
         };
         self.wake.notify_all();
         if stale.is_some() {
@@ -198,33 +202,8 @@ impl Detect {
         } else {
             self.post_latency_if_due();
         }
-    }
-
-    fn annotate(&self, frame: &mut Frame, detector: &Detector, analysis: &Analysis) {
-        if analysis.detections.is_empty() {
-            return;
-        }
-        let count = analysis.detections.len() as u64;
-        let first = self.next_detection.fetch_add(count, Ordering::Relaxed);
-        let labels: Vec<_> = analysis
-            .detections
-            .iter()
-            .map(|d| detector.model().labels.get(d.class))
-            .collect();
-        let labelled: Vec<_> = (first..)
-            .zip(&analysis.detections)
-            .zip(&labels)
-            .map(|((number, detection), label)| meta::Labelled {
-                detection: *detection,
-                label,
-                number,
-            })
-            .collect();
-        let size = frame.stream.picture.size;
-        meta::attach(frame.buffer.make_mut(), size, &labelled, None);
-        if self.settings.lock().post_detections {
-            let structure = |found| meta::roi::to_structure(found, size, None);
-            frame.detections = labelled.iter().map(structure).collect();
+        if let Some(delay) = exceeded {
+            self.warn_of_delay(delay);
         }
     }
 

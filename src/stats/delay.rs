@@ -33,6 +33,8 @@ const MOST_SAMPLES: usize = 1024;
 #[derive(Debug, Default)]
 pub struct DeclaredDelay {
     declared: Duration,
+    /// What a user has set, whatever is measured.
+    fixed: Option<Duration>,
     told: Duration,
     told_at: Option<Duration>,
     measured: VecDeque<(Duration, Duration)>,
@@ -50,7 +52,23 @@ impl DeclaredDelay {
     }
 
     pub fn get(&self) -> Duration {
-        self.declared
+        self.fixed.unwrap_or(self.declared)
+    }
+
+    /// From now on declares this whatever is measured, or, with `None`, what is measured.
+    pub fn fix(&mut self, fixed: Option<Duration>) {
+        self.fixed = fixed;
+    }
+
+    pub fn fixed(&self) -> Option<Duration> {
+        self.fixed
+    }
+
+    /// Begins again from an estimate: what was measured is no longer what frames meet.
+    pub fn restart(&mut self, estimate: Duration) {
+        self.declared = estimate;
+        self.measured.clear();
+        self.forgiven = None;
     }
 
     /// Takes in how long a frame has been inside.
@@ -83,14 +101,14 @@ impl DeclaredDelay {
         let due = self
             .told_at
             .map_or(Duration::ZERO, |at| at + MESSAGE_INTERVAL);
-        (self.told != self.declared).then_some(due)
+        (self.told != self.get()).then_some(due)
     }
 
     /// Whether a LATENCY message is due now. It counts as posted then.
     pub fn take_message(&mut self, now: Duration) -> bool {
         let due = self.message_due().is_some_and(|due| due <= now);
         if due {
-            self.told = self.declared;
+            self.told = self.get();
             self.told_at = Some(now);
         }
         due
@@ -208,6 +226,29 @@ mod tests {
                 delay.get()
             );
         }
+    }
+
+    #[test]
+    fn a_fixed_delay_is_declared_whatever_is_measured() {
+        let mut delay = DeclaredDelay::new(MS * 100);
+        delay.fix(Some(MS * 250));
+        assert!(delay.take_message(Duration::ZERO));
+        let now = feed(&mut delay, Duration::ZERO, [300; 20]);
+        assert_eq!(delay.get(), MS * 250);
+        assert!(!delay.take_message(now));
+        delay.fix(None);
+        assert!(delay.get() >= MS * 300);
+        assert!(delay.take_message(now + MESSAGE_INTERVAL));
+    }
+
+    #[test]
+    fn a_restart_forgets_what_was_measured() {
+        let mut delay = DeclaredDelay::new(MS * 100);
+        let now = feed(&mut delay, Duration::ZERO, [300; 20]);
+        delay.restart(Duration::ZERO);
+        assert_eq!(delay.get(), Duration::ZERO);
+        delay.record(now, MS);
+        assert!(delay.get() < MS * 2, "{:?}", delay.get());
     }
 
     #[test]

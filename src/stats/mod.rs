@@ -169,6 +169,16 @@ impl Recorder {
         self.counters.dropped_busy += 1;
     }
 
+    /// A frame was not offered for analysis, and did not leave.
+    pub fn dropped_interval(&mut self) {
+        self.counters.dropped_interval += 1;
+    }
+
+    /// A frame would have come too late to be shown.
+    pub fn dropped_late(&mut self) {
+        self.counters.dropped_late += 1;
+    }
+
     /// An analysis is done.
     pub fn analysed(&mut self, now: Duration, times: StageTimes) {
         self.counters.analysed += 1;
@@ -215,6 +225,12 @@ impl Recorder {
             age: Percentiles::of(left().filter_map(|l| l.age).collect()),
             counters: self.counters,
         }
+    }
+
+    /// Of the last analysis, without waiting.
+    pub fn last_processing(&self) -> Option<Duration> {
+        let (_, times) = self.analysed.0.back()?;
+        Some(times.processing())
     }
 
     /// Mean time of one analysis in the last [`SHORTEST_WINDOW`], if there was one.

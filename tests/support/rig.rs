@@ -5,9 +5,10 @@ use super::{Folder, PATIENCE, init, micro_model};
 use gst::prelude::*;
 use gstdetect::engine::stub::Control;
 use gstdetect::message::{DetectStats, STATS_PROPERTY};
+use gstdetect::tensor::Tensor;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Between the frames of a rig.
@@ -223,7 +224,9 @@ impl Rig {
     }
 
     pub fn unblock_sink(&self) {
-        self.sink.0.lock().unwrap().blocked = false;
+        // Also while a test that has failed unwinds.
+        let sink = self.sink.0.lock();
+        sink.unwrap_or_else(PoisonError::into_inner).blocked = false;
         self.sink.1.notify_all();
     }
 
@@ -321,6 +324,20 @@ impl Drop for Rig {
             let _ = pad.set_active(false);
         }
     }
+}
+
+/// As [`one_dog`], and no dog.
+pub fn nothing() -> Vec<Tensor> {
+    vec![Tensor::f32("output0", [1, 6, 21], vec![0.0; 6 * 21])]
+}
+
+/// Outputs of the micro model (`[1, 4 + 2, 21]`) with one dog of 0.75 at the centre of the 32x32 input, 8 wide, 16 high.
+pub fn one_dog() -> Vec<Tensor> {
+    let mut data = vec![0.0; 6 * 21];
+    for (row, value) in [(0, 16.0), (1, 16.0), (2, 8.0), (3, 16.0), (5, 0.75)] {
+        data[row * 21 + 7] = value;
+    }
+    vec![Tensor::f32("output0", [1, 6, 21], data)]
 }
 
 pub fn numbers(seen: &[Seen]) -> Vec<u64> {
