@@ -1,5 +1,6 @@
 //! GStreamer elements that find objects in live video with an ONNX model.
 
+pub mod affinity;
 pub mod allocation;
 pub mod builtin;
 pub mod decode;

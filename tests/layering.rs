@@ -15,6 +15,7 @@ const LAYERS: [&[&str]; 5] = [
         "decode",
         "nms",
         "mailbox",
+        "affinity",
         "pace",
         "stats",
         "draw",

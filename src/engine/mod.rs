@@ -3,6 +3,7 @@
 //! Nothing of an engine but its errors crosses: a panic inside one is caught where it is called and comes out as
 //! [`EngineError::Panic`].
 
+mod shelf;
 #[cfg(feature = "stub-engine")]
 pub mod stub;
 mod tract;
@@ -25,6 +26,12 @@ pub trait Engine: Send {
     /// [`EngineError::Shape`] if `input` differs from the model's input; [`EngineError::Run`] if the graph fails;
     /// [`EngineError::Panic`] if the engine does.
     fn run(&mut self, input: &Tensor) -> Result<Vec<Tensor>, EngineError>;
+
+    /// A second one of the same model that runs beside this one and shares its weights.
+    ///
+    /// # Errors
+    /// [`EngineError::Load`] if there is no memory for what is not shared.
+    fn another(&self) -> Result<Box<dyn Engine>, EngineError>;
 }
 
 /// Which engine runs a model.
@@ -49,7 +56,7 @@ impl fmt::Display for EngineKind {
 }
 
 /// How an engine shall work.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct EngineOptions {
     /// Threads for one inference; 0 = a good choice for this machine.
     pub threads: usize,
@@ -57,7 +64,8 @@ pub struct EngineOptions {
 
 /// Loads a model.
 ///
-/// Takes as long as the engine needs to optimise the graph. Threads that the engine starts inherit the processor
+/// Takes as long as the engine needs to optimise the graph, unless the same model is open already: then the weights are
+/// shared with it. Threads that the engine starts inherit the processor
 /// affinity of the calling thread.
 ///
 /// # Errors
@@ -70,7 +78,10 @@ pub fn open(
 ) -> Result<Box<dyn Engine>, EngineError> {
     let tract = || tract::Tract::open(&model.bytes, &model.input, options);
     match kind {
-        EngineKind::Tract => Ok(Box::new(tract()?)),
+        EngineKind::Tract => {
+            let key = shelf::Key::new(kind, model, options);
+            shelf::open(key, || Ok(Box::new(tract()?)))
+        }
         #[cfg(feature = "stub-engine")]
         EngineKind::Stub => {
             let control = stub::Control::of(model.path.as_deref());

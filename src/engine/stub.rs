@@ -189,6 +189,14 @@ impl Engine for StubEngine {
         &self.outputs
     }
 
+    fn another(&self) -> Result<Box<dyn Engine>, EngineError> {
+        Ok(Box::new(Self {
+            control: self.control.clone(),
+            outputs: self.outputs.clone(),
+            input: self.input.clone(),
+        }))
+    }
+
     fn run(&mut self, input: &Tensor) -> Result<Vec<Tensor>, EngineError> {
         let found = input.spec();
         if (&found.dims, found.element) != (&self.input.dims, self.input.element) {

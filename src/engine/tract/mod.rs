@@ -14,6 +14,7 @@ use std::sync::Arc;
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::plan::SimpleState;
 
+type TractTensor = tract_onnx::prelude::Tensor;
 type Plan = Arc<TypedSimplePlan>;
 type State = SimpleState<TypedFact, Box<dyn TypedOp>>;
 
@@ -22,7 +23,7 @@ pub(super) struct Tract {
     /// What is kept from run to run; absent after a run that failed, whose remains nobody wants.
     state: Option<State>,
     /// Filled anew for each run: exclusive again as soon as the run is over.
-    input: Arc<tract_onnx::prelude::Tensor>,
+    input: Arc<TractTensor>,
     expected: TensorSpec,
     outputs: Vec<TensorSpec>,
 }
@@ -73,6 +74,20 @@ impl Tract {
 impl Engine for Tract {
     fn outputs(&self) -> &[TensorSpec] {
         &self.outputs
+    }
+
+    /// The plan holds the weights; what a run leaves behind is each engine's own.
+    fn another(&self) -> Result<Box<dyn Engine>, EngineError> {
+        caught(|| {
+            let input = TractTensor::zero_dt(self.input.datum_type(), self.input.shape());
+            Ok(Box::new(Self {
+                state: Some(self.plan.spawn().map_err(load::refused)?),
+                plan: self.plan.clone(),
+                input: Arc::new(input.map_err(load::refused)?),
+                expected: self.expected.clone(),
+                outputs: self.outputs.clone(),
+            }) as Box<dyn Engine>)
+        })
     }
 
     fn run(&mut self, input: &Tensor) -> Result<Vec<Tensor>, EngineError> {
