@@ -22,6 +22,7 @@ pub mod overlay;
 pub mod preprocess;
 pub mod stats;
 pub mod tensor;
+pub mod track;
 
 use gst::glib;
 

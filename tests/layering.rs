@@ -17,6 +17,7 @@ const LAYERS: [&[&str]; 5] = [
         "mailbox",
         "stats",
         "draw",
+        "track",
     ],
     &["detector"],
     &["frame", "meta", "message", "lent", "allocation"],
