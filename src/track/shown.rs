@@ -18,7 +18,7 @@ use std::time::Duration;
 
 /// Analyses not seeing an object after which its box is still shown.
 pub const LOST_ANALYSES: u32 = 2;
-/// Seconds after which 37 % of a correction are still to be made.
+/// Seconds after which 37 % of a correction are still to be made: it takes a handful of frames.
 const GLIDE: f64 = 0.08;
 /// A correction larger than this share of the box is made at once.
 const JUMP: f32 = 0.5;
@@ -52,7 +52,7 @@ impl Default for ShownOptions {
 /// A box of a frame shown.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ShownBox {
-    /// Not clipped: a box that is moved on may leave the picture.
+    /// Not clipped: a box that is moved on may leave the picture, in part or wholly.
     pub detection: Detection,
     /// Since the frame in which the object was last seen.
     pub age: Duration,
@@ -185,19 +185,19 @@ impl Shown {
 
     /// The objects seen twice, moved on or not, corrections spread over time.
     fn steady(&self, at: Duration) -> Vec<ShownBox> {
-        let seen = |track: &&Track| track.id.is_some() && track.missed <= LOST_ANALYSES;
-        let tracks: Vec<_> = self.tracker.tracks().iter().filter(seen).collect();
+        let steady = |track: &&Track| track.id.is_some() && track.missed <= LOST_ANALYSES;
+        let tracks = self.tracker.tracks().iter().filter(steady);
+        let (lost, seen): (Vec<_>, Vec<_>) = tracks.partition(|track| track.missed > 0);
         let shown = |track: &Track| ShownBox {
             detection: track.detection(self.place(track, at)),
             age: at.saturating_sub(track.seen),
             track: track.id,
         };
-        let (lost, live): (Vec<_>, Vec<_>) = tracks.iter().partition(|track| track.missed > 0);
-        let mut boxes: Vec<_> = live.into_iter().map(|track| shown(track)).collect();
-        let live = boxes.len();
-        for lost in lost.into_iter().map(|track| shown(track)) {
+        let mut boxes: Vec<_> = seen.into_iter().map(shown).collect();
+        let count = boxes.len();
+        for lost in lost.into_iter().map(shown) {
             let covers = |b: &ShownBox| b.detection.bbox.iou(&lost.detection.bbox) > SAME_PLACE;
-            if !boxes[..live].iter().any(covers) {
+            if !boxes[..count].iter().any(covers) {
                 boxes.push(lost);
             }
         }

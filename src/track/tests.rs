@@ -208,7 +208,7 @@ fn noise_of_the_detector_is_not_shown() {
 
 #[test]
 fn a_correction_is_spread_over_frames() {
-    // The second analysis finds the parked object 12 pixels further right, and so do all that follow.
+    // From 1 s on the parked object is found 12 pixels further right.
     let scene = |time: f64| {
         vec![at(
             if time < 1.0 { 400.0 } else { 412.0 },
@@ -404,7 +404,6 @@ fn a_class_that_flickers_is_one_box() {
 
 #[test]
 fn a_parked_object_does_not_drift() {
-    let mut random = Random::new(9);
     let parked = |_: f64| vec![at(300.0, 300.0, 100.0, 60.0)];
     let mean = |options| {
         let mut random = Random::new(9);
@@ -487,7 +486,6 @@ fn two_hundred_objects_take_little_time() {
         }
     }
     times.sort_unstable();
-    // Without optimisation, and on a busy machine; `tests/benches/track.rs` measures.
+    // Forty times what it takes, for a busy machine; `tests/benches/track.rs` measures.
     assert!(times[15] < Duration::from_millis(20), "{:?}", times[15]);
-    println!("median {:?} worst {:?}", times[15], times[29]);
 }
