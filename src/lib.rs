@@ -24,6 +24,7 @@ pub mod pace;
 pub mod preprocess;
 pub mod stats;
 pub mod tensor;
+pub mod track;
 
 use gst::glib;
 

@@ -19,6 +19,7 @@ const LAYERS: [&[&str]; 5] = [
         "pace",
         "stats",
         "draw",
+        "track",
     ],
     &["detector"],
     &["frame", "meta", "message", "lent", "allocation"],
