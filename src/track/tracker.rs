@@ -110,7 +110,7 @@ impl Tracker {
     /// Numbers begin at 1 and are never used again. A time before the last one is a seek: all objects are forgotten.
     /// A box that is empty or not finite is no object.
     ///
-    /// Cost: every object with every box of its class four times, and [`assign`] on those that overlap.
+    /// Cost: every object with every box of its class four times, and the assignment of those that overlap.
     pub fn update(
         &mut self,
         now: Duration,
