@@ -1,6 +1,6 @@
 """Makes the micro models of the tests: the layouts of real detectors in a few kilobytes, without trained weights.
 
-    pip install numpy onnx
+    pip install numpy onnx onnxruntime
     python tests/models/make.py
 
 All take a picture of 32x32 with grids of strides 8, 16 and 32 (16 + 4 + 1 = 21 cells) and two classes. Every cell
@@ -171,6 +171,62 @@ def yolov5(graph):
     return graph
 
 
+def halves(name, edges):
+    """The model in f16, with inputs and outputs of f16 if `edges`, else with casts behind and before them."""
+    model = onnx.load(os.path.join(HERE, name + ".onnx"))
+    graph = model.graph
+    for tensor in graph.initializer:
+        if tensor.data_type == TensorProto.FLOAT:
+            half = numpy_helper.to_array(tensor).astype(np.float16)
+            tensor.CopyFrom(numpy_helper.from_array(half, tensor.name))
+    (picture,), (result,) = graph.input, graph.output
+    if edges:
+        for port in (picture, result):
+            port.type.tensor_type.elem_type = TensorProto.FLOAT16
+    else:
+        for node in graph.node:
+            node.input[:] = ["images16" if name == picture.name else name for name in node.input]
+            node.output[:] = ["output16" if name == result.name else name for name in node.output]
+        first = helper.make_node("Cast", [picture.name], ["images16"], to=TensorProto.FLOAT16)
+        last = helper.make_node("Cast", ["output16"], [result.name], to=TensorProto.FLOAT)
+        graph.node.insert(0, first)
+        graph.node.append(last)
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, os.path.join(HERE, name + (".fp16io.onnx" if edges else ".fp16.onnx")))
+
+
+def quantised(name):
+    """The model in the forms in which ONNX Runtime's quantiser writes it."""
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_dynamic, quantize_static
+
+    class Pictures(CalibrationDataReader):
+        def __init__(self):
+            random = np.random.default_rng(1)
+            smooth = [random.uniform(0, 255, (1, 3, 4, 4)).repeat(8, 2).repeat(8, 3) for _ in range(40)]
+            flat = [np.full((1, 3, SIDE, SIDE), level) for level in (0, 255)]
+            self.pictures = iter({"images": p.astype(np.float32)} for p in [*smooth, *flat])
+
+        def get_next(self):
+            return next(self.pictures, None)
+
+    path = os.path.join(HERE, name)
+    for form, how, per_channel, activations in (
+        ("qdq", QuantFormat.QDQ, False, QuantType.QUInt8),
+        ("qdq_pc", QuantFormat.QDQ, True, QuantType.QInt8),
+        ("qop", QuantFormat.QOperator, True, QuantType.QUInt8),
+    ):
+        quantize_static(
+            path + ".onnx",
+            f"{path}.{form}.onnx",
+            Pictures(),
+            quant_format=how,
+            per_channel=per_channel,
+            activation_type=activations,
+            weight_type=QuantType.QInt8,
+        )
+    quantize_dynamic(path + ".onnx", path + ".dyn.onnx", weight_type=QuantType.QUInt8)
+
+
 def classifier(graph):
     mean = graph.add("GlobalAveragePool", ["images"], "mean")
     flat = graph.add("Flatten", [mean], "flat")
@@ -187,6 +243,9 @@ def main():
     yolox_decoded(Graph(), "output0").save("ambiguous", "output0", [1, 21, 7])
     yolov5(Graph()).save("yolov5_micro", "output0", [1, 63, 7], metadata=ultralytics())
     yolox(Graph(), "output").save("free_size", "output", [1, "n", 7], size=("height", "width"))
+    for edges in (False, True):
+        halves("yolox_micro", edges)
+    quantised("yolox_micro")
     classifier(Graph()).save("not_a_detector", "logits", [1, 10])
     yolov8(Graph(), last="NoEngineHasThis", domain="example").save(
         "unknown_op", "output0", [1, 6, 21], metadata=detect, domains=["example"]
