@@ -1,4 +1,5 @@
-//! One detector in the forms in which it may be exported: quantised and in f16. All must be recognised alike and give what the plain form gives.
+//! One detector in the forms in which it may be exported: quantised, in f16, and spelt in old and new operator sets.
+//! All must be recognised alike and give what the plain form gives.
 
 mod support;
 
@@ -70,5 +71,17 @@ fn quantised_and_half_forms_are_read_as_their_float_form() {
             model.rewrites[0]
         );
         assert!(difference < tolerance, "{form}: {difference}");
+    }
+}
+
+#[test]
+fn every_operator_set_gives_the_same() {
+    let plain = open("yolox_micro");
+    let wanted = output(&plain);
+    for opset in [7, 9, 11, 13, 17, 21] {
+        let model = open(&format!("opset{opset}"));
+        assert_eq!(model.family, plain.family, "operator set {opset}");
+        let difference = worst(&output(&model), &wanted);
+        assert!(difference < 1e-4, "operator set {opset}: {difference}");
     }
 }

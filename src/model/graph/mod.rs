@@ -10,6 +10,7 @@ mod fix_shape;
 mod fold_quantised;
 mod lossless;
 mod name_nodes;
+mod raise_opset;
 mod widen_f16;
 
 use super::error::ModelError;
@@ -84,6 +85,7 @@ pub fn prepare(
 ) -> Result<Prepared, ModelError> {
     let fields = lossless::unknown_fields(original);
     let mut rewrites = done;
+    rewrites.extend(raise_opset::run(&mut model));
     if let Some(graph) = model.graph.as_mut() {
         rewrites.extend(fix_shape::run(graph, input));
         rewrites.extend(constant_of_shape::run(graph));
