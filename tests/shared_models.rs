@@ -55,6 +55,30 @@ const WITHOUT_CARD: [&str; 9] = [
     "picodet_xs_320",
     "fastestdet_352",
 ];
+/// Forms whose graph is rewritten to float, and how many boxes of the card (or beyond it) may differ.
+///
+/// A quantised graph computes in steps of 1/256; so little moves a number by a step, and a step so often tips a choice
+/// between neighbouring cells, that the boxes are only ever repeated by the same arithmetic in the same order: ONNX
+/// Runtime itself, which made them, moves 12 of the 31 of fastestdet and three of the 24 of yolox_nano when its
+/// own optimisations are off. Folded to float there are no steps, and what the weights mean comes out.
+const FOLDED: [(&str, usize); 13] = [
+    ("fastestdet_352.qdq_pc", 14),
+    ("nanodet_m_320.dyn", 0),
+    ("nanodet_m_320.qdq", 2),
+    ("nanodet_m_320.qdq_pc", 1),
+    ("nanodet_m_320.qop_pc", 1),
+    ("yolox_nano_416.fp16", 0),
+    ("yolox_nano_416.fp16io", 0),
+    ("yolox_nano_416.mix_dyn", 2),
+    ("yolox_nano_416.mix_qdq_pc", 5),
+    ("yolox_nano_416.mix_qop_pc", 3),
+    ("yunet_n_320.fp16", 0),
+    ("yunet_n_320.qdq_pc", 0),
+    ("yunet_n_320.qop_pc", 1),
+];
+
+/// Those whose average precision is compared; .ci/shared.py knows how near it must be.
+const FOR_AVERAGE_PRECISION: [&str; 2] = ["yolox_nano_416", "yolox_nano_416.mix_qdq_pc"];
 
 /// Pictures in which two boxes around one object have scores so close that the reference, which rounds the resized
 /// picture to whole numbers, keeps one of them, and without this rounding the other.
@@ -76,7 +100,7 @@ const EXACT: Tolerance = Tolerance {
     iou: 0.97,
     score: 0.02,
 };
-/// Colour at half resolution, and rounded twice.
+/// Colour at half resolution, and rounded twice; or weights of few bits.
 const SUBSAMPLED: Tolerance = Tolerance {
     iou: 0.9,
     score: 0.1,
@@ -187,15 +211,27 @@ fn size_of(picture: &Path) -> (f32, f32) {
     (side(16), side(20))
 }
 
-/// Worst IoU and score difference of the expected boxes, or what is wrong.
+/// Worst IoU and score difference of the expected boxes, or what is wrong first.
 fn compare(
     expected: &[Found],
     found: &[Found],
     threshold: f64,
     tolerance: &Tolerance,
 ) -> Result<(f32, f64), String> {
+    let (worst, wrong) = differences(expected, found, threshold, tolerance);
+    wrong.into_iter().next().map_or(Ok(worst), Err)
+}
+
+/// Worst IoU and score difference of the boxes that are right, and what is wrong with the others.
+fn differences(
+    expected: &[Found],
+    found: &[Found],
+    threshold: f64,
+    tolerance: &Tolerance,
+) -> ((f32, f64), Vec<String>) {
     let mut rest: Vec<_> = found.to_vec();
     let mut worst = (1.0f32, 0.0f64);
+    let mut wrong = Vec::new();
     for wanted in expected {
         let fits = |f: &Found| f.label == wanted.label;
         let best = (0..rest.len()).filter(|i| fits(&rest[*i])).max_by(|a, b| {
@@ -204,27 +240,41 @@ fn compare(
         });
         // A box within the tolerance of the threshold may fall on either side of it.
         let Some(best) = best else {
-            if wanted.score < threshold + tolerance.score {
-                continue;
+            if wanted.score >= threshold + tolerance.score {
+                wrong.push(format!("missing {wanted:?}, found {found:?}"));
             }
-            return Err(format!("missing {wanted:?}, found {found:?}"));
+            continue;
         };
         let met = rest.swap_remove(best);
         let iou = met.bbox.iou(&wanted.bbox);
         let difference = (met.score - wanted.score).abs();
         if iou < tolerance.iou || difference > tolerance.score {
-            return Err(format!("wanted {wanted:?}, met {met:?}: IoU {iou}"));
+            wrong.push(format!("wanted {wanted:?}, met {met:?}: IoU {iou}"));
+        } else {
+            worst = (worst.0.min(iou), worst.1.max(difference));
         }
-        worst = (worst.0.min(iou), worst.1.max(difference));
     }
-    match rest.iter().find(|f| f.score > threshold + tolerance.score) {
-        Some(extra) => Err(format!("one too many: {extra:?}")),
-        None => Ok(worst),
-    }
+    let extra = rest
+        .iter()
+        .filter(|f| f.score > threshold + tolerance.score);
+    wrong.extend(extra.map(|f| format!("one too many: {f:?}")));
+    (worst, wrong)
 }
 
 /// Checks one model on all pictures of its card and prints a row.
 fn check(shared: &Path, name: &str, format: &str, with_card: bool, tolerance: &Tolerance) {
+    check_but(0, shared, name, format, with_card, tolerance);
+}
+
+/// As [`check`], but for so many boxes.
+fn check_but(
+    allowed: usize,
+    shared: &Path,
+    name: &str,
+    format: &str,
+    with_card: bool,
+    tolerance: &Tolerance,
+) {
     let card = card(shared, name);
     let threshold = card["score_threshold"].as_f64().expect("a threshold");
     let mut properties = format!(
@@ -243,6 +293,7 @@ fn check(shared: &Path, name: &str, format: &str, with_card: bool, tolerance: &T
         );
     }
     let (mut worst, mut count, mut time) = ((1.0f32, 0.0f64), 0, Vec::new());
+    let mut moved = Vec::new();
     for picture in card["expected"].as_array().expect("pictures") {
         let image = picture["image"].as_str().expect("a path");
         if UNDECIDED.contains(&(name, image)) {
@@ -257,15 +308,20 @@ fn check(shared: &Path, name: &str, format: &str, with_card: bool, tolerance: &T
         let (found, stats) = detect(&png, format, &properties);
         count += wanted.len();
         time.extend(stats.snapshot.model_mean);
-        match compare(&wanted, &found, threshold, tolerance) {
-            Ok((iou, score)) => worst = (worst.0.min(iou), worst.1.max(score)),
-            Err(what) => panic!("{name} {format} card={with_card} {image:?}: {what}"),
-        }
+        let ((iou, score), wrong) = differences(&wanted, &found, threshold, tolerance);
+        worst = (worst.0.min(iou), worst.1.max(score));
+        moved.extend(wrong.into_iter().map(|what| format!("{image:?}: {what}")));
     }
+    assert!(
+        moved.len() <= allowed,
+        "{name} {format} card={with_card}: {} boxes differ, at most {allowed} may: {moved:#?}",
+        moved.len()
+    );
     time.sort();
     println!(
-        "{name:28} {format:5} {:8} {count:5} boxes, worst IoU {:.4}, worst score difference {:.4}, model {:?}",
+        "{name:28} {format:5} {:8} {count:5} boxes, {} matched, worst IoU {:.4}, worst score difference {:.4}, model {:?}",
         if with_card { "card" } else { "no card" },
+        count.saturating_sub(moved.len()),
         worst.0,
         worst.1,
         time.get(time.len() / 2).copied().unwrap_or_default()
@@ -295,6 +351,40 @@ fn boxes_without_a_card_are_those_of_the_reference() {
     }
 }
 
+#[test]
+fn boxes_of_quantised_and_half_forms_are_near_those_of_the_card() {
+    let Some(shared) = shared() else { return };
+    support::init();
+    for (name, allowed) in FOLDED {
+        for with_card in [true, false] {
+            check_but(allowed, &shared, name, "RGB", with_card, &SUBSAMPLED);
+        }
+    }
+}
+
+#[test]
+fn quantised_and_half_forms_are_recognised_as_their_float_form() {
+    let Some(shared) = shared() else { return };
+    let open = |name: &str| {
+        let path = Some(shared.join(format!("models/{name}.onnx")));
+        let options = ModelOptions {
+            path,
+            ..ModelOptions::default()
+        };
+        Model::open(&options).unwrap_or_else(|error| panic!("{name}: {error}"))
+    };
+    for (name, _) in FOLDED {
+        let (form, float) = (open(name), open(name.split('.').next().expect("a part")));
+        assert_eq!(form.family, float.family, "{name}");
+        assert_eq!(form.input, float.input, "{name}");
+        assert_eq!(form.outputs, float.outputs, "{name}");
+        assert_eq!(form.labels.len(), float.labels.len(), "{name}");
+        assert_eq!(form.warnings, float.warnings, "{name}");
+        println!("{name:28} {}", form.rewrites.join("; "));
+        assert!(!form.rewrites.is_empty(), "{name}");
+    }
+}
+
 /// Their conventions may differ from those of the card, so only the family is compared.
 #[test]
 fn graphs_that_choose_are_recognised_without_a_card() {
@@ -311,51 +401,52 @@ fn graphs_that_choose_are_recognised_without_a_card() {
     }
 }
 
-/// Writes `DETECT_AP_OUT`, for the script that computes average precision.
+/// Writes a file for each model into the folder `DETECT_AP_OUT`, for the script that computes average precision.
 #[test]
 fn detections_for_average_precision() {
     let Some(shared) = shared() else { return };
-    let Some(out) = std::env::var_os("DETECT_AP_OUT") else {
-        support::skipped("DETECT_AP_OUT does not name a file to write");
+    let Some(out) = std::env::var_os("DETECT_AP_OUT").map(PathBuf::from) else {
+        support::skipped("DETECT_AP_OUT does not name a folder to write into");
         return;
     };
     support::init();
+    std::fs::create_dir_all(&out).expect("DETECT_AP_OUT can be made");
+    for name in FOR_AVERAGE_PRECISION {
+        let rows = detections_on_coco_mini(&shared, name);
+        let file = out.join(format!("{name}.json"));
+        std::fs::write(&file, Value::Array(rows).to_string()).expect("the folder is writable");
+        println!("written: {}", file.display());
+    }
+}
+
+/// A row a picture, in the form of the reference's script.
+fn detections_on_coco_mini(shared: &Path, name: &str) -> Vec<Value> {
     let folder = support::Folder::new();
-    let mut card = card(&shared, "yolox_nano_416");
+    let mut card = card(shared, name);
     card["multi_label"] = Value::Bool(true);
     let card = folder.file("card.json", card.to_string().as_bytes());
     let properties = format!(
         "model={} model-config={} score-threshold=0.01 max-detections=100",
-        shared.join("models/yolox_nano_416.onnx").display(),
+        shared.join(format!("models/{name}.onnx")).display(),
         card.display()
     );
-    let mut rows = Vec::new();
     let mut images: Vec<_> = std::fs::read_dir(shared.join("coco-mini/images"))
         .expect("the pictures of coco-mini")
         .map(|entry| entry.expect("a readable folder").path())
         .collect();
     images.sort();
-    for image in &images {
-        let png = png(&shared, image);
+    let row = |image: &PathBuf| {
+        let png = png(shared, image);
         let (width, height) = size_of(&png);
         let (found, _) = detect(&png, "RGB", &properties);
-        let boxes: Vec<_> = found
-            .iter()
-            .map(|f| {
-                json!([
-                    f.bbox.x1 * width,
-                    f.bbox.y1 * height,
-                    f.bbox.x2 * width,
-                    f.bbox.y2 * height,
-                    f.score,
-                    f.label
-                ])
-            })
-            .collect();
-        rows.push(json!({"image": image.file_name().unwrap().to_str(), "boxes": boxes}));
-    }
-    std::fs::write(&out, Value::Array(rows).to_string()).expect("DETECT_AP_OUT can be written");
-    println!("{} pictures written to {}", images.len(), out.display());
+        let boxes = found.iter().map(|f| {
+            let (x, y) = (|x: f32| x * width, |y: f32| y * height);
+            let b = &f.bbox;
+            json!([x(b.x1), y(b.y1), x(b.x2), y(b.y2), f.score, f.label])
+        });
+        json!({"image": image.file_name().unwrap().to_str(), "boxes": boxes.collect::<Vec<_>>()})
+    };
+    images.iter().map(row).collect()
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! [`Model`]: the prepared ONNX and all that is known of it.
 //!
-//! A file is read and checked (`file`, `onnx`), its family recognised from what it says of itself (`facts`,
-//! `recognise`) under the overrides of a card (`card`), its labels found (`labels`), and its graph rewritten where
-//! that helps every engine (`graph`). What was guessed on the way is told in [`Model::decisions`].
+//! A file is read and checked (`file`, `onnx`), brought to the one form that recognition knows (`graph::normalise`),
+//! its family recognised from what it says of itself (`facts`, `recognise`) under the overrides of a card (`card`), its
+//! labels found (`labels`), and its graph rewritten where that helps every engine (`graph`). What was guessed on the
+//! way is told in [`Model::decisions`].
 
 pub mod card;
 pub mod error;
@@ -128,6 +129,7 @@ impl Model {
         let folder = options.path.as_deref().and_then(Path::parent);
         let embedded = graph::embed_data::run(&mut proto, folder)?;
         onnx::check_embedded(&proto)?;
+        let normalised = graph::normalise(&bytes, &mut proto);
 
         let graph = proto.graph.as_ref().ok_or_else(|| ModelError::NotOnnx {
             why: "it has no graph".into(),
@@ -142,7 +144,7 @@ impl Model {
         )];
         let input = input::spec(&facts, &reading, &card, options.input_size, &mut decisions)?;
         decisions.extend(convention_decisions(&input, &card, &reading));
-        let mut warnings = Vec::new();
+        let mut warnings = normalised.warnings;
         let (labels, labels_source) = find_labels(options, &card, &facts, &reading, &mut warnings)?;
         decisions.push(Decision::new(
             topic::LABELS,
@@ -157,7 +159,8 @@ impl Model {
             .map(|output| output.name.clone())
             .collect();
 
-        let prepared = graph::prepare(&bytes, proto, &input, embedded.into_iter().collect())?;
+        let done = embedded.into_iter().chain(normalised.rewrites).collect();
+        let prepared = graph::prepare(&bytes, proto, &input, done)?;
         Ok(Self {
             path: options.path.clone(),
             bytes: prepared.bytes.map_or(bytes, Arc::from),

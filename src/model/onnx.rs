@@ -157,7 +157,10 @@ fn check_constants(graph: &GraphProto) -> Result<(), ModelError> {
 }
 
 /// Whatever a node or the graph takes must be made by a node, or be an input or a constant.
-fn check_names(graph: &GraphProto) -> Result<(), ModelError> {
+///
+/// # Errors
+/// [`ModelError::NotOnnx`] that names who takes what.
+pub fn check_names(graph: &GraphProto) -> Result<(), ModelError> {
     let mut made: HashSet<&str> = HashSet::new();
     made.extend(graph.input.iter().map(|input| input.name.as_str()));
     made.extend(graph.initializer.iter().map(|tensor| tensor.name.as_str()));

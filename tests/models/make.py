@@ -1,6 +1,6 @@
 """Makes the micro models of the tests: the layouts of real detectors in a few kilobytes, without trained weights.
 
-    pip install numpy onnx
+    pip install numpy onnx onnxruntime
     python tests/models/make.py
 
 All take a picture of 32x32 with grids of strides 8, 16 and 32 (16 + 4 + 1 = 21 cells) and two classes. Every cell
@@ -171,6 +171,130 @@ def yolov5(graph):
     return graph
 
 
+OPSETS = (7, 9, 11, 13, 17, 21)
+
+
+def spelt(graph, opset):
+    """The picture, after a walk through operators that were spelt otherwise in other operator sets."""
+
+    def call(op, value, name, since=0, before=(), **parameters):
+        """An operator whose `parameters` are inputs from set `since` on and attributes before."""
+        if opset < since:
+            return graph.add(op, [value], name, **{**dict(before), **parameters})
+        inputs = [graph.constant(f"{name}_{key}", np.asarray(numbers)) for key, numbers in parameters.items()]
+        return graph.add(op, [value, *inputs], name)
+
+    value = call("Pad", "pixels", "padded", 11, pads=np.asarray([0, 0, 2, 2, 0, 0, 2, 2], np.int64))
+    middle = {"starts": [2, 2], "ends": [SIDE + 2, SIDE + 2], "axes": [2, 3]}
+    value = call("Slice", value, "middle", 10, **middle)
+    twice = np.asarray([1, 1, 2, 2], np.float32)
+    if opset < 9:
+        value = graph.add("Upsample", [value], "twice", mode="nearest", scales=twice.tolist())
+    elif opset < 11:
+        op = "Upsample" if opset < 10 else "Resize"
+        value = graph.add(op, [value, graph.floats("scales", twice)], "twice", mode="nearest")
+    else:
+        how = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+        value = graph.add("Resize", [value, graph.floats("roi", []), graph.floats("scales", twice)], "twice", **how)
+    value = graph.add("MaxPool", [value], "once", kernel_shape=[2, 2], strides=[2, 2])
+    value = call("Clip", value, "clipped", 11, min=np.float32(0), max=np.float32(1000))
+    value = call("Unsqueeze", value, "five", 13, axes=np.asarray([2], np.int64))
+    value = call("Squeeze", value, "four", 13, axes=np.asarray([2], np.int64))
+    value = call("Unsqueeze", value, "five_again", 13, axes=np.asarray([0], np.int64))
+    if opset < 18:
+        value = graph.add("ReduceMean", [value], "mean", axes=[0], keepdims=0)
+    else:
+        axes = graph.constant("mean_axes", np.asarray([0], np.int64))
+        value = graph.add("ReduceMean", [value, axes], "mean", keepdims=0)
+    value = graph.add("Dropout", [value], "kept")
+    norm = [graph.floats(name, [number] * 3) for name, number in (("gain", 1), ("shift", 0), ("mean0", 0), ("var1", 1))]
+    value = graph.add("BatchNormalization", [value, *norm], "normalised", epsilon=0.0)
+    names = [f"channel{i}" for i in range(3)]
+    if opset < 13:
+        graph.nodes.append(helper.make_node("Split", [value], names, axis=1, split=[1, 1, 1]))
+    else:
+        parts = graph.constant("channels", np.asarray([1, 1, 1], np.int64))
+        graph.nodes.append(helper.make_node("Split", [value, parts], names, axis=1))
+    return graph.add("Concat", names, "images", axis=1)
+
+
+def opset(version):
+    """`yolox` behind operators of this set; up to set 9 the constants are listed as inputs, as exporters then did."""
+    graph = Graph()
+    spelt(graph, version)
+    yolox(graph, "output")
+    picture = helper.make_tensor_value_info("pixels", TensorProto.FLOAT, [1, 3, SIDE, SIDE])
+    result = helper.make_tensor_value_info("output", TensorProto.FLOAT, [1, 21, 7])
+    inputs = [picture]
+    if version <= 9:
+        listed = ((c.name, c.data_type, c.dims) for c in graph.constants)
+        inputs += [helper.make_tensor_value_info(*parts) for parts in listed]
+    name = f"opset{version}"
+    made = helper.make_graph(graph.nodes, name, inputs, [result], graph.constants)
+    ir_version = 3 if version <= 9 else 10
+    model = helper.make_model(
+        made, producer_name="make.py", ir_version=ir_version, opset_imports=[helper.make_opsetid("", version)]
+    )
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, os.path.join(HERE, name + ".onnx"))
+
+
+def halves(name, edges):
+    """The model in f16, with inputs and outputs of f16 if `edges`, else with casts behind and before them."""
+    model = onnx.load(os.path.join(HERE, name + ".onnx"))
+    graph = model.graph
+    for tensor in graph.initializer:
+        if tensor.data_type == TensorProto.FLOAT:
+            half = numpy_helper.to_array(tensor).astype(np.float16)
+            tensor.CopyFrom(numpy_helper.from_array(half, tensor.name))
+    (picture,), (result,) = graph.input, graph.output
+    if edges:
+        for port in (picture, result):
+            port.type.tensor_type.elem_type = TensorProto.FLOAT16
+    else:
+        for node in graph.node:
+            node.input[:] = ["images16" if name == picture.name else name for name in node.input]
+            node.output[:] = ["output16" if name == result.name else name for name in node.output]
+        first = helper.make_node("Cast", [picture.name], ["images16"], to=TensorProto.FLOAT16)
+        last = helper.make_node("Cast", ["output16"], [result.name], to=TensorProto.FLOAT)
+        graph.node.insert(0, first)
+        graph.node.append(last)
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, os.path.join(HERE, name + (".fp16io.onnx" if edges else ".fp16.onnx")))
+
+
+def quantised(name):
+    """The model in the forms in which ONNX Runtime's quantiser writes it."""
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_dynamic, quantize_static
+
+    class Pictures(CalibrationDataReader):
+        def __init__(self):
+            random = np.random.default_rng(1)
+            smooth = [random.uniform(0, 255, (1, 3, 4, 4)).repeat(8, 2).repeat(8, 3) for _ in range(40)]
+            flat = [np.full((1, 3, SIDE, SIDE), level) for level in (0, 255)]
+            self.pictures = iter({"images": p.astype(np.float32)} for p in [*smooth, *flat])
+
+        def get_next(self):
+            return next(self.pictures, None)
+
+    path = os.path.join(HERE, name)
+    for form, how, per_channel, activations in (
+        ("qdq", QuantFormat.QDQ, False, QuantType.QUInt8),
+        ("qdq_pc", QuantFormat.QDQ, True, QuantType.QInt8),
+        ("qop", QuantFormat.QOperator, True, QuantType.QUInt8),
+    ):
+        quantize_static(
+            path + ".onnx",
+            f"{path}.{form}.onnx",
+            Pictures(),
+            quant_format=how,
+            per_channel=per_channel,
+            activation_type=activations,
+            weight_type=QuantType.QInt8,
+        )
+    quantize_dynamic(path + ".onnx", path + ".dyn.onnx", weight_type=QuantType.QUInt8)
+
+
 def classifier(graph):
     mean = graph.add("GlobalAveragePool", ["images"], "mean")
     flat = graph.add("Flatten", [mean], "flat")
@@ -187,6 +311,11 @@ def main():
     yolox_decoded(Graph(), "output0").save("ambiguous", "output0", [1, 21, 7])
     yolov5(Graph()).save("yolov5_micro", "output0", [1, 63, 7], metadata=ultralytics())
     yolox(Graph(), "output").save("free_size", "output", [1, "n", 7], size=("height", "width"))
+    for version in OPSETS:
+        opset(version)
+    for edges in (False, True):
+        halves("yolox_micro", edges)
+    quantised("yolox_micro")
     classifier(Graph()).save("not_a_detector", "logits", [1, 10])
     yolov8(Graph(), last="NoEngineHasThis", domain="example").save(
         "unknown_op", "output0", [1, 6, 21], metadata=detect, domains=["example"]

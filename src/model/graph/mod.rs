@@ -4,9 +4,14 @@
 //! bytes; one that is changed is written anew only if the file holds nothing that would be lost by it.
 
 mod constant_of_shape;
+mod constants;
 pub mod embed_data;
 mod fix_shape;
+mod fold_quantised;
 mod lossless;
+mod name_nodes;
+mod raise_opset;
+mod widen_f16;
 
 use super::error::ModelError;
 use crate::tensor::InputSpec;
@@ -21,7 +26,54 @@ pub struct Prepared {
     pub rewrites: Vec<String>,
 }
 
-/// Runs every rewrite. `done` names those that ran before, on the same messages.
+/// What came of [`normalise`].
+#[derive(Debug, Default, PartialEq)]
+pub struct Normalised {
+    /// One sentence for each rewrite that changed something.
+    pub rewrites: Vec<String>,
+    /// What could have been rewritten and was not, and why.
+    pub warnings: Vec<String>,
+}
+
+/// Makes one graph of the forms in which the same detector is exported: numbers of 16 bits, quantised. Runs before
+/// recognition, which so needs to know one form only.
+pub fn normalise(original: &[u8], model: &mut ModelProto) -> Normalised {
+    let mut done = Normalised::default();
+    let opset = opset(model);
+    let Some(graph) = model.graph.as_mut() else {
+        return done;
+    };
+    let (half, quantised) = (widen_f16::applies(graph), fold_quantised::applies(graph));
+    if !half && !quantised {
+        return done;
+    }
+    let fields = lossless::unknown_fields(original);
+    if !fields.is_empty() {
+        done.warnings.push(format!(
+            "the graph stays in its f16 or quantised form: written anew it would lose {}",
+            fields.join(", ")
+        ));
+        return done;
+    }
+    done.rewrites.extend(widen_f16::run(graph));
+    match fold_quantised::run(graph, opset) {
+        Ok(said) => done.rewrites.extend(said),
+        Err(reason) => done
+            .warnings
+            .push(format!("the graph stays quantised, and slow: {reason}")),
+    }
+    done
+}
+
+/// The version of ONNX's own operators.
+fn opset(model: &ModelProto) -> i64 {
+    let own = |domain: &str| domain.is_empty() || domain == "ai.onnx";
+    let mut sets = model.opset_import.iter();
+    sets.find(|set| own(&set.domain))
+        .map_or(1, |set| set.version)
+}
+
+/// Runs every rewrite that needs to know what the model is. `done` names those that ran before, on the same messages.
 ///
 /// # Errors
 /// [`ModelError::Lossy`] if a rewrite is needed that the file does not allow.
@@ -31,10 +83,16 @@ pub fn prepare(
     input: &InputSpec,
     done: Vec<String>,
 ) -> Result<Prepared, ModelError> {
+    let fields = lossless::unknown_fields(original);
     let mut rewrites = done;
+    rewrites.extend(raise_opset::run(&mut model));
     if let Some(graph) = model.graph.as_mut() {
         rewrites.extend(fix_shape::run(graph, input));
         rewrites.extend(constant_of_shape::run(graph));
+        // A model may do without.
+        if fields.is_empty() {
+            rewrites.extend(name_nodes::run(graph));
+        }
     }
     if rewrites.is_empty() {
         return Ok(Prepared {
@@ -42,7 +100,6 @@ pub fn prepare(
             rewrites,
         });
     }
-    let fields = lossless::unknown_fields(original);
     if !fields.is_empty() {
         return Err(ModelError::Lossy {
             needed: rewrites.join("; "),
@@ -59,6 +116,8 @@ pub fn prepare(
 mod tests {
     use super::testing::{input_spec, model, node};
     use super::*;
+    use tract_onnx::pb::AttributeProto;
+    use tract_onnx::pb::tensor_proto::DataType;
 
     /// A model with a field that prost does not know, and its bytes.
     fn with_unknown_field(side: i64) -> (ModelProto, Vec<u8>) {
@@ -87,6 +146,42 @@ mod tests {
         let (model, bytes) = with_unknown_field(64);
         let prepared = prepare(&bytes, model, &input_spec(), Vec::new()).unwrap();
         assert!(prepared.bytes.is_none() && prepared.rewrites.is_empty());
+    }
+
+    #[test]
+    fn a_file_that_would_lose_something_stays_quantised() {
+        let mut cast = node("Cast", &["x"], &["y"]);
+        cast.attribute.push(AttributeProto {
+            name: "to".into(),
+            i: DataType::Float16 as i64,
+            ..Default::default()
+        });
+        let mut half = model(vec![cast], &[("x", &[1])], &[("y", &[1])]);
+        let mut bytes = half.encode_to_vec();
+        let before = half.clone();
+        bytes.extend([0xd2, 0x01, 0]);
+        let done = normalise(&bytes, &mut half);
+        assert!(done.rewrites.is_empty() && half == before);
+        assert!(done.warnings[0].contains("Model.26"), "{:?}", done.warnings);
+        let done = normalise(&before.encode_to_vec(), &mut half);
+        assert!(done.rewrites[0].contains("f16"), "{:?}", done.rewrites);
+    }
+
+    #[test]
+    fn what_cannot_be_folded_is_told() {
+        let nodes = vec![
+            node("DynamicQuantizeLinear", &["x"], &["q", "s", "z"]),
+            node("Neg", &["q"], &["y"]),
+        ];
+        let mut odd = model(nodes, &[("x", &[1])], &[("y", &[1])]);
+        let before = odd.clone();
+        let done = normalise(&before.encode_to_vec(), &mut odd);
+        assert!(done.rewrites.is_empty() && odd == before);
+        assert!(
+            done.warnings[0].contains("stays quantised"),
+            "{:?}",
+            done.warnings
+        );
     }
 
     #[test]

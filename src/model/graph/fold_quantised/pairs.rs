@@ -1,0 +1,381 @@
+//! The QDQ form to float: QuantizeLinear and DequantizeLinear of activations go, those of weights are computed.
+//!
+//! Between the two there may be operators that only move numbers (a Reshape, a MaxPool): they then move floats.
+
+use super::draft::{Draft, int_attribute, node};
+use super::ranges::NonNegative;
+use super::{KeptNames, Reason};
+use std::collections::{HashMap, HashSet};
+use tract_onnx::pb::tensor_proto::DataType;
+use tract_onnx::pb::{AttributeProto, NodeProto};
+
+/// Operators that move numbers, or choose among them, without computing new ones.
+const MOVES: [&str; 16] = [
+    "Identity",
+    "Reshape",
+    "Transpose",
+    "Slice",
+    "Squeeze",
+    "Unsqueeze",
+    "Flatten",
+    "Gather",
+    "Split",
+    "Concat",
+    "MaxPool",
+    "Resize",
+    "Upsample",
+    "Expand",
+    "SpaceToDepth",
+    "DepthToSpace",
+];
+
+/// From this version on, Clip takes its bounds as inputs.
+const CLIP_OF_INPUTS: i64 = 11;
+
+pub struct Folded {
+    pub nodes: Vec<NodeProto>,
+    /// Constants made f32.
+    pub weights: usize,
+    /// Names that were those of integers.
+    pub integers: HashSet<String>,
+}
+
+/// # Errors
+/// Scales that are not constant, or anything that computes with integers.
+pub fn fold(
+    nodes: Vec<NodeProto>,
+    draft: &mut Draft,
+    kept: &KeptNames,
+    opset: i64,
+) -> Result<Folded, Reason> {
+    let mut folding = Folding {
+        draft,
+        kept,
+        opset,
+        nodes: Vec::with_capacity(nodes.len()),
+        real: HashMap::new(),
+        renamed: HashMap::new(),
+        positive: NonNegative::default(),
+        weights: 0,
+    };
+    for mut node in nodes {
+        for input in &mut node.input {
+            if let Some(name) = folding.renamed.get(input) {
+                input.clone_from(name);
+            }
+        }
+        match node.op_type.as_str() {
+            "QuantizeLinear" => folding.quantise(&node)?,
+            "DequantizeLinear" => folding.dequantise(node)?,
+            _ => folding.other(node)?,
+        }
+    }
+    Ok(Folded {
+        integers: folding.real.into_keys().collect(),
+        nodes: folding.nodes,
+        weights: folding.weights,
+    })
+}
+
+/// Scale and zero point, one of each or one for each channel.
+#[derive(Debug, Clone, PartialEq)]
+struct Params {
+    scale: Vec<f32>,
+    zero: Vec<i32>,
+    /// Where the channels are, if there is more than one scale.
+    axis: Option<i64>,
+    /// Least and largest number of the type.
+    limits: (i32, i32),
+}
+
+/// The float value that an integer tensor stands for.
+struct Real {
+    name: String,
+    params: Params,
+}
+
+struct Folding<'a, 'b> {
+    draft: &'a mut Draft<'b>,
+    kept: &'a KeptNames,
+    opset: i64,
+    nodes: Vec<NodeProto>,
+    /// By the name of the integers.
+    real: HashMap<String, Real>,
+    /// Results of DequantizeLinear, and what holds the same value now.
+    renamed: HashMap<String, String>,
+    positive: NonNegative,
+    weights: usize,
+}
+
+impl Folding<'_, '_> {
+    fn push(&mut self, node: NodeProto) {
+        self.positive.learn(&node);
+        self.nodes.push(node);
+    }
+
+    fn params(&mut self, node: &NodeProto) -> Result<Params, Reason> {
+        let odd = |what: &str| Err(format!("{} \"{}\" {what}", node.op_type, node.name));
+        let Some(scale) = node.input.get(1) else {
+            return odd("has no scale");
+        };
+        let scale = self.draft.floats(scale)?;
+        if scale.is_empty() || !scale.iter().all(|s| s.is_finite() && *s > 0.0) {
+            return odd("has a scale that is not above 0");
+        }
+        if int_attribute(node, "block_size").is_some_and(|size| size != 0) {
+            return odd("has scales in blocks");
+        }
+        let (zero, kind) = match node.input.get(2).filter(|name| !name.is_empty()) {
+            Some(name) => {
+                let Some(zero) = self.draft.quantised(name)? else {
+                    return odd("has a zero point that is not a constant of 8, 16 or 32 bits");
+                };
+                (zero.numbers, zero.kind)
+            }
+            None => {
+                let kind = int_attribute(node, "output_dtype").filter(|kind| *kind != 0);
+                let kind = kind.and_then(|kind| i32::try_from(kind).ok());
+                (vec![0; scale.len()], kind.unwrap_or(DataType::Uint8 as i32))
+            }
+        };
+        let zero = match zero[..] {
+            [one] => vec![one; scale.len()],
+            _ if zero.len() == scale.len() => zero,
+            _ => return odd("has not as many zero points as scales"),
+        };
+        let Some(limits) = limits(kind) else {
+            return odd("makes numbers of a type that is not known here");
+        };
+        let axis = (scale.len() > 1).then(|| int_attribute(node, "axis").unwrap_or(1));
+        Ok(Params {
+            scale,
+            zero,
+            axis,
+            limits,
+        })
+    }
+
+    fn quantise(&mut self, node: &NodeProto) -> Result<(), Reason> {
+        let ([x, ..], [output]) = (&node.input[..], &node.output[..]) else {
+            return Err(format!(
+                "QuantizeLinear \"{}\" has no input or output",
+                node.name
+            ));
+        };
+        if self.real.contains_key(x) {
+            return Err(format!("\"{x}\" is quantised twice"));
+        }
+        let params = self.params(node)?;
+        let name = if params.starts_at_zero() && !self.positive.contains(x) {
+            self.clipped(x, &params)?
+        } else {
+            x.clone()
+        };
+        self.stands_for(output, name, params)
+    }
+
+    /// The range of the integers starts at 0, so that they did the work of a Relu, or of a Clip up to 6.
+    fn clipped(&mut self, x: &str, params: &Params) -> Result<String, Reason> {
+        let name = self.draft.fresh(&format!("{x}/clipped"));
+        let clip = match (params.largest(), self.opset < CLIP_OF_INPUTS) {
+            (None, _) => node("Relu", &[x], &name, Vec::new()),
+            (Some(max), true) => {
+                let bounds = vec![float_attribute("min", 0.0), float_attribute("max", max)];
+                node("Clip", &[x], &name, bounds)
+            }
+            (Some(max), false) => {
+                let min = self.draft.add(&format!("{name}/min"), Vec::new(), &[0.0])?;
+                let max = self.draft.add(&format!("{name}/max"), Vec::new(), &[max])?;
+                node("Clip", &[x, &min, &max], &name, Vec::new())
+            }
+        };
+        self.push(clip);
+        self.positive.insert(&name);
+        Ok(name)
+    }
+
+    /// From now on the integers `q` are the value `name`.
+    fn stands_for(&mut self, q: &str, name: String, params: Params) -> Result<(), Reason> {
+        if self.kept.inside.contains(q) {
+            return Err(format!(
+                "the integers \"{q}\" are taken by a graph inside a node"
+            ));
+        }
+        if self.kept.outputs.contains(q) && name != q {
+            // Decoders want the value, so the output becomes float.
+            self.push(node("Identity", &[&name], q, Vec::new()));
+        }
+        self.real.insert(q.to_owned(), Real { name, params });
+        Ok(())
+    }
+
+    fn dequantise(&mut self, node: NodeProto) -> Result<(), Reason> {
+        let ([q, ..], [output]) = (&node.input[..], &node.output[..]) else {
+            return Err(format!(
+                "DequantizeLinear \"{}\" has no input or output",
+                node.name
+            ));
+        };
+        if self.real.contains_key(q) {
+            let params = self.params(&node)?;
+            let real = self
+                .real
+                .get(q)
+                .filter(|real| params.same_numbers(&real.params));
+            let Some(name) = real.map(|real| real.name.clone()) else {
+                return Err(format!(
+                    "\"{q}\" is quantised with one scale and read with another"
+                ));
+            };
+            return self.rename(output, name);
+        }
+        let Some(weights) = self.draft.quantised(q)? else {
+            // An input of integers, for example: dequantised once, as it stands.
+            self.push(node);
+            return Ok(());
+        };
+        let floats = self
+            .params(&node)?
+            .dequantised(&weights.numbers, &weights.dims)?;
+        let name = self
+            .draft
+            .add(&format!("{output}/weights"), weights.dims, &floats)?;
+        self.weights += 1;
+        self.rename(output, name)
+    }
+
+    fn rename(&mut self, output: &str, name: String) -> Result<(), Reason> {
+        if self.kept.outputs.contains(output) || self.kept.inside.contains(output) {
+            self.push(node("Identity", &[&name], output, Vec::new()));
+        } else {
+            self.renamed.insert(output.to_owned(), name);
+        }
+        Ok(())
+    }
+
+    fn other(&mut self, mut node: NodeProto) -> Result<(), Reason> {
+        let quantised = |name: &String| self.real.contains_key(name);
+        if !node.input.iter().any(quantised) {
+            self.push(node);
+            return Ok(());
+        }
+        // All parts of a Concat, the first input of the others.
+        let moved = match node.op_type.as_str() {
+            "Concat" => node.input.len(),
+            _ => 1,
+        };
+        let known = MOVES.contains(&node.op_type.as_str())
+            && node.input.iter().take(moved).all(quantised)
+            && !node.input.iter().skip(moved).any(quantised);
+        let Some(first) = node
+            .input
+            .first()
+            .and_then(|name| self.real.get(name))
+            .filter(|_| known)
+        else {
+            return Err(format!(
+                "{} \"{}\" computes with integers",
+                node.op_type, node.name
+            ));
+        };
+        if first.params.axis.is_some() {
+            return Err(format!(
+                "{} \"{}\" moves channels of several scales",
+                node.op_type, node.name
+            ));
+        }
+        let params = first.params.clone();
+        for input in node.input.iter_mut().take(moved) {
+            match self.real.get(input) {
+                Some(real) if real.params == params => input.clone_from(&real.name),
+                _ => return Err(format!("Concat \"{}\" mixes several scales", node.name)),
+            }
+        }
+        // The second output of a MaxPool tells places.
+        let outputs = match node.op_type.as_str() {
+            "Split" => node.output.clone(),
+            _ => node.output.iter().take(1).cloned().collect(),
+        };
+        self.push(node);
+        for output in outputs {
+            self.stands_for(&output, output.clone(), params.clone())?;
+        }
+        Ok(())
+    }
+}
+
+impl Params {
+    fn starts_at_zero(&self) -> bool {
+        self.zero.iter().all(|zero| *zero == self.limits.0)
+    }
+
+    /// The largest value, if there is one scale.
+    fn largest(&self) -> Option<f32> {
+        match (&self.scale[..], &self.zero[..]) {
+            ([scale], [zero]) => {
+                let steps = i64::from(self.limits.1) - i64::from(*zero);
+                Some(steps as f32 * scale)
+            }
+            _ => None,
+        }
+    }
+
+    /// The type of a zero point left out is not told.
+    fn same_numbers(&self, other: &Self) -> bool {
+        (&self.scale, &self.zero, self.axis) == (&other.scale, &other.zero, other.axis)
+    }
+
+    /// (q - zero) * scale
+    fn dequantised(&self, numbers: &[i32], dims: &[i64]) -> Result<Vec<f32>, Reason> {
+        let odd = || format!("{} scales for weights of dims {dims:?}", self.scale.len());
+        // Numbers in a row that share a scale.
+        let run = match self.axis {
+            None => numbers.len(),
+            Some(axis) => {
+                let rank = dims.len() as i64;
+                let axis = if axis < 0 {
+                    axis.checked_add(rank).ok_or_else(odd)?
+                } else {
+                    axis
+                };
+                let axis = usize::try_from(axis).map_err(|_| odd())?;
+                if dims.get(axis) != Some(&(self.scale.len() as i64)) {
+                    return Err(odd());
+                }
+                let mut inner = dims.iter().skip(axis + 1);
+                inner
+                    .try_fold(1_usize, |product, dim| {
+                        product.checked_mul(usize::try_from(*dim).ok()?)
+                    })
+                    .ok_or_else(odd)?
+            }
+        };
+        let channels = self.scale.iter().zip(&self.zero).cycle();
+        let runs = numbers.chunks(run.max(1)).zip(channels);
+        let floats = runs.flat_map(|(run, (scale, zero))| {
+            run.iter()
+                .map(move |q| (i64::from(*q) - i64::from(*zero)) as f32 * scale)
+        });
+        Ok(floats.collect())
+    }
+}
+
+fn limits(data_type: i32) -> Option<(i32, i32)> {
+    Some(match DataType::try_from(data_type).ok()? {
+        DataType::Uint8 => (0, u8::MAX.into()),
+        DataType::Int8 => (i8::MIN.into(), i8::MAX.into()),
+        DataType::Uint16 => (0, u16::MAX.into()),
+        DataType::Int16 => (i16::MIN.into(), i16::MAX.into()),
+        DataType::Int32 => (i32::MIN, i32::MAX),
+        _ => return None,
+    })
+}
+
+fn float_attribute(name: &str, value: f32) -> AttributeProto {
+    AttributeProto {
+        name: name.into(),
+        r#type: tract_onnx::pb::attribute_proto::AttributeType::Float as i32,
+        f: value,
+        ..Default::default()
+    }
+}

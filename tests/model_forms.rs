@@ -1,0 +1,87 @@
+//! One detector in the forms in which it may be exported: quantised, in f16, and spelt in old and new operator sets.
+//! All must be recognised alike and give what the plain form gives.
+
+mod support;
+
+use gstdetect::engine::{self, EngineKind, EngineOptions};
+use gstdetect::model::{Model, ModelOptions};
+use gstdetect::tensor::{Tensor, TensorData};
+
+fn open(name: &str) -> Model {
+    let model = Model::open(&ModelOptions {
+        path: Some(support::micro_model(&format!("{name}.onnx"))),
+        ..ModelOptions::default()
+    });
+    model.unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+/// The output for a picture of blocks, a block a cell of the finest grid.
+fn output(model: &Model) -> Vec<f32> {
+    let mut engine = engine::open(EngineKind::Tract, model, &EngineOptions::default())
+        .unwrap_or_else(|error| panic!("{:?}: {error}", model.path));
+    let dims = model.input.dims();
+    assert_eq!(dims, [1, 3, 32, 32]);
+    let block = |i: usize| {
+        let (channel, y, x) = (i / 1024, i / 32 % 32 / 8, i % 32 / 8);
+        ((channel * 16 + y * 4 + x) * 97 % 256) as f32
+    };
+    let picture = Tensor::f32(&model.input.name, dims, (0..3 * 1024).map(block).collect());
+    let mut outputs = engine.run(&picture).expect("it runs");
+    match outputs.remove(0).data {
+        TensorData::F32(numbers) => numbers,
+        other => panic!("not floats: {other:?}"),
+    }
+}
+
+fn worst(a: &[f32], b: &[f32]) -> f32 {
+    assert_eq!(a.len(), b.len());
+    let differences = a.iter().zip(b).map(|(a, b)| (a - b).abs());
+    differences.fold(0.0, f32::max)
+}
+
+#[test]
+fn quantised_and_half_forms_are_read_as_their_float_form() {
+    let float = open("yolox_micro");
+    let wanted = output(&float);
+    for (form, tolerance) in [
+        ("fp16", 0.01),
+        ("fp16io", 0.01),
+        // Weights of 8 bits; the logits reach 12.
+        ("qdq", 0.1),
+        ("qdq_pc", 0.1),
+        ("qop", 0.1),
+        ("dyn", 0.1),
+    ] {
+        let model = open(&format!("yolox_micro.{form}"));
+        assert_eq!(model.family, float.family, "{form}");
+        assert_eq!(model.classes, float.classes, "{form}");
+        assert_eq!(model.input.element, float.input.element, "{form}");
+        assert_eq!(model.warnings, float.warnings, "{form}");
+        assert!(!model.rewrites.is_empty(), "{form}");
+        for gone in ["QuantizeLinear", "QLinear", "Integer"] {
+            let gone_from = |window: &[u8]| window != gone.as_bytes();
+            assert!(
+                model.bytes.windows(gone.len()).all(gone_from),
+                "{form}: {gone}"
+            );
+        }
+        let difference = worst(&output(&model), &wanted);
+        println!(
+            "{form:8} worst difference {difference}: {}",
+            model.rewrites[0]
+        );
+        assert!(difference < tolerance, "{form}: {difference}");
+    }
+}
+
+#[test]
+fn every_operator_set_gives_the_same() {
+    let plain = open("yolox_micro");
+    let wanted = output(&plain);
+    for opset in [7, 9, 11, 13, 17, 21] {
+        let model = open(&format!("opset{opset}"));
+        assert_eq!(model.family, plain.family, "operator set {opset}");
+        let difference = worst(&output(&model), &wanted);
+        assert!(difference < 1e-4, "operator set {opset}: {difference}");
+    }
+}
