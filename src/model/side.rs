@@ -11,6 +11,9 @@ use super::facts::Port;
 use crate::geometry::Size;
 use tract_onnx::pb::tensor_proto::DataType;
 
+/// A mask of more pixels a side is none that a detector has; a bound for what we allocate.
+const MAX_MASK_SIDE: usize = 2048;
+
 /// A known input beside the picture.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Side {
@@ -34,7 +37,10 @@ impl Side {
             ("orig_target_sizes", [None | Some(1), Some(2)]) => Some(Self::OriginalSize),
             ("im_shape", [None | Some(1), Some(2)]) => Some(Self::InputShape),
             ("scale_factor", [None | Some(1), Some(2)]) => Some(Self::ScaleFactor),
-            ("pixel_mask", &[None | Some(1), h, w]) => Some(Self::PixelMask(h, w)),
+            ("pixel_mask", &[None | Some(1), h, w]) => {
+                let fits = |side: Option<usize>| side.is_none_or(|side| side <= MAX_MASK_SIDE);
+                (fits(h) && fits(w)).then_some(Self::PixelMask(h, w))
+            }
             _ => None,
         }
     }
@@ -83,6 +89,7 @@ mod tests {
             side("pixel_mask", &[1, 64, -1]),
             Some(Side::PixelMask(Some(64), None))
         );
+        assert_eq!(side("pixel_mask", &[1, 64, 4096]), None);
         assert_eq!(side("scale_factor", &[1, 4]), None);
         assert_eq!(side("scale_factor", &[8, 2]), None, "several pictures");
         assert_eq!(side("image", &[1, 2]), None);
