@@ -148,7 +148,7 @@ def half(pixels, cubic):
         return (pixels[:, 0::2] + pixels[:, 1::2]) / 2
     wide = np.pad(pixels, ((0, 0), (1, 1), (0, 0)), mode="edge")
     near, far = wide[:, 1:-2:2] + wide[:, 2:-1:2], wide[:, 0:-3:2] + wide[:, 3::2]
-    return 0.59375 * near - 0.09375 * far
+    return np.clip(0.59375 * near - 0.09375 * far, 0, 255)
 
 
 class Twin:
