@@ -4,12 +4,14 @@
 //!
 //! | key | value |
 //! |---|---|
-//! | `decode` | a family: `blazeface`, `yolox_raw`, `yolov5`, `yolov8`, `yunet`, `ultraface`, `ultraface_raw`, `gfl`, `fastestdet`, `e2e6`, `nms3`, `detr`, `tfssd` |
+//! | `decode` | a family: `blazeface`, `yolox_raw`, `yolov5`, `yolov8`, `yunet`, `ultraface`, `ultraface_raw`, `gfl`, `fastestdet`, `e2e6`, `nms3`, `detr`, `detr_rows`, `tfssd`, `rows`, `dets`, `counted`, `boxes_scores` |
 //! | `strides` | `[8, 16, 32]`: input pixels a grid cell, in the order of the output |
 //! | `anchor_layers` | `[[16, 2], [32, 6]]`: stride and anchors a cell of each grid |
 //! | `reg_max` | bins of a distance, less one |
 //! | `center_offset` | where in its cell a box is measured from: `zero` the corner, `half_stride` the middle, `half_stride_minus_half` |
 //! | `first_class` | 0 or 1: where the class numbers of `tfssd` begin |
+//! | `activation` | `sigmoid`, `softmax`: what makes scores of the logits of `detr` |
+//! | `columns` | `["other", "x1", "y1", "x2", "y2", "class", "score"]`: what the numbers of a row of `rows` are |
 //! | `num_classes`, `labels` | a number; a list of as many texts |
 //! | `score_threshold`, `nms_iou` | 0 to 1; `nms_iou` null = nothing is to be suppressed |
 //! | `multi_label` | true = a candidate is reported as every class above the threshold, not as its best one: for evaluations at very low thresholds, which count second guesses |
@@ -23,7 +25,7 @@
 //! | `input.interpolation` | `linear`, `cubic`, `area` |
 
 use super::error::ModelError;
-use super::family::{AnchorLayer, AnchorPoint, Family};
+use super::family::{Activation, AnchorLayer, AnchorPoint, Column, Family};
 use super::input_size::MAX_SIDE;
 use super::recognise::{self, Reading};
 use crate::tensor::{ColourOrder, Interpolation, Layout, ResizeMode};
@@ -45,6 +47,8 @@ pub struct Card {
     pub reg_max: Option<usize>,
     pub anchor_point: Option<AnchorPoint>,
     pub first_class: Option<u32>,
+    pub activation: Option<Activation>,
+    pub columns: Option<Vec<Column>>,
     pub classes: Option<usize>,
     pub labels: Option<Vec<String>>,
     pub score_threshold: Option<f32>,
@@ -88,10 +92,24 @@ impl Card {
         }
     }
 
-    /// A number of bins that a reading of this family contradicts, for which the outputs may yet be read anew.
+    /// A number of bins or columns that a reading of this family contradicts, for which the outputs may yet be read
+    /// anew.
     pub fn contradicts(&self, family: &Family) -> bool {
-        match (family, self.reg_max) {
-            (Family::Gfl { bins, .. }, Some(reg_max)) => *bins != reg_max + 1,
+        match family {
+            Family::Gfl { bins, .. } => self.reg_max.is_some_and(|own| *bins != own + 1),
+            Family::Rows { columns, .. } => {
+                (self.columns.as_ref()).is_some_and(|own| columns.len() != own.len())
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether this reading is not the one of several that the card means.
+    pub fn excludes(&self, family: &Family) -> bool {
+        match family {
+            Family::Detr { activation, .. } => {
+                self.activation.is_some_and(|own| own != *activation)
+            }
             _ => false,
         }
     }
@@ -112,7 +130,7 @@ impl Card {
         }
         if self.contradicts(&reading.family) {
             return Err(self.error(format!(
-                "reg_max is not that of the model read as {}, expected \"decode\" beside it",
+                "reg_max or columns are not those of the model read as {}, expected \"decode\" beside them",
                 reading.name
             )));
         }
@@ -148,7 +166,13 @@ impl Card {
             Family::TfSsd { first_class, .. } => {
                 *first_class = self.first_class.unwrap_or(*first_class);
             }
-            Family::E2e6 | Family::Nms3(_) | Family::Detr(_) => {}
+            Family::Rows { columns, .. } => {
+                if let Some(own) = &self.columns {
+                    columns.clone_from(own);
+                }
+            }
+            Family::E2e6 | Family::Nms3(_) | Family::Detr { .. } | Family::DetrRows => {}
+            Family::Dets(_) | Family::Counted(_) | Family::BoxesScores { .. } => {}
         }
         Ok(())
     }
@@ -185,6 +209,14 @@ fn read(text: &[u8]) -> Result<Card, String> {
             ],
         )?,
         first_class: top.get("first_class", "0 or 1", first_class)?,
+        activation: top.choice(
+            "activation",
+            &[
+                ("sigmoid", Activation::Sigmoid),
+                ("softmax", Activation::Softmax),
+            ],
+        )?,
+        columns: top.get("columns", COLUMNS_WANTED, columns)?,
         classes: top.get("num_classes", &count, classes)?,
         labels: top.get("labels", "a list of texts", texts)?,
         score_threshold: top.get("score_threshold", "a number, 0 to 1", fraction)?,
@@ -323,6 +355,28 @@ fn stride(value: &Value) -> Option<u32> {
 fn strides(value: &Value) -> Option<Vec<u32>> {
     let list = value.as_array().filter(|list| !list.is_empty())?;
     list.iter().map(stride).collect()
+}
+
+const COLUMNS_WANTED: &str = "a list of \"x1\", \"y1\", \"x2\", \"y2\", \"score\", \"class\", each of them once, \
+    and \"other\"";
+
+fn columns(value: &Value) -> Option<Vec<Column>> {
+    let column = |name: &Value| match name.as_str()? {
+        "x1" => Some(Column::Left),
+        "y1" => Some(Column::Top),
+        "x2" => Some(Column::Right),
+        "y2" => Some(Column::Bottom),
+        "score" => Some(Column::Score),
+        "class" => Some(Column::Class),
+        "other" => Some(Column::Other),
+        _ => None,
+    };
+    let list = value.as_array().filter(|list| list.len() <= 64)?;
+    let columns: Vec<Column> = list.iter().map(column).collect::<Option<_>>()?;
+    Column::WANTED
+        .iter()
+        .all(|wanted| columns.iter().filter(|column| *column == wanted).count() == 1)
+        .then_some(columns)
 }
 
 fn first_class(value: &Value) -> Option<u32> {

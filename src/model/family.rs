@@ -46,6 +46,51 @@ pub struct DetrPlaces {
     pub boxes: usize,
 }
 
+/// How a row of logits becomes scores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activation {
+    /// Each class for itself.
+    Sigmoid,
+    /// Shares of 1; the last logit is that of no object and is no class.
+    Softmax,
+}
+
+/// Which output is which, counted in the order of the file; see [`Family::Dets`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DetsPlaces {
+    pub dets: usize,
+    pub labels: usize,
+}
+
+/// Which output is which, counted in the order of the file; see [`Family::Counted`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CountedPlaces {
+    pub count: usize,
+    pub boxes: usize,
+    pub scores: usize,
+    pub classes: usize,
+}
+
+/// Which output is which, counted in the order of the file; see [`Family::BoxesScores`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BoxesScoresPlaces {
+    pub boxes: usize,
+    pub scores: usize,
+}
+
+/// What one number of a row says of a detection; see [`Family::Rows`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Column {
+    Left,
+    Top,
+    Right,
+    Bottom,
+    Score,
+    Class,
+    /// The number of the picture, which is the only one, or anything else that is of no use.
+    Other,
+}
+
 /// Which output is which, counted in the order of the file; see [`Family::TfSsd`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TfSsdPlaces {
@@ -53,6 +98,18 @@ pub struct TfSsdPlaces {
     pub classes: usize,
     pub scores: usize,
     pub count: usize,
+}
+
+impl Column {
+    /// What every row has once.
+    pub const WANTED: [Self; 6] = [
+        Self::Left,
+        Self::Top,
+        Self::Right,
+        Self::Bottom,
+        Self::Score,
+        Self::Class,
+    ];
 }
 
 /// Set of models decoded alike; what the layout does not tell is a field of the variant.
@@ -84,8 +141,26 @@ pub enum Family {
     E2e6,
     /// Boxes `[n, 4]`, scores `[n]` and class numbers `[n]`, already suppressed, as many as were found: torchvision.
     Nms3(Nms3Places),
-    /// Logits `[1, n, classes]` and boxes `[1, n, 4]` of queries, which need no suppression: RT-DETR, RF-DETR.
-    Detr(DetrPlaces),
+    /// Logits `[1, n, classes]` and boxes `[1, n, 4]` of queries, which need no suppression: DETR, RT-DETR, RF-DETR.
+    Detr {
+        places: DetrPlaces,
+        activation: Activation,
+    },
+    /// `[1, n, 4 + classes]`, boxes and scores of queries: RT-DETR of Ultralytics.
+    DetrRows,
+    /// One output of rows, already suppressed, in which a detection is spread over `columns`: YOLOv7 and YOLOv6 with
+    /// NMS, YOLO-NAS, PaddleDetection.
+    Rows { place: usize, columns: Vec<Column> },
+    /// Boxes with their scores `[1, n, 5]` and class numbers `[1, n]`, already suppressed: mmdeploy.
+    Dets(DetsPlaces),
+    /// Boxes `[1, n, 4]`, scores and class numbers `[1, n]`, already suppressed, and how many of the `n` there are.
+    Counted(CountedPlaces),
+    /// Boxes `[1, n, 4]` in pixels and scores of all candidates, `[1, n, classes]` or, class by class,
+    /// `[1, classes, n]`: YOLO-NAS and PaddleDetection without NMS.
+    BoxesScores {
+        places: BoxesScoresPlaces,
+        by_class: bool,
+    },
     /// TensorFlow's object detection API; its classes count from `first_class`.
     TfSsd {
         places: TfSsdPlaces,
@@ -108,7 +183,12 @@ impl Family {
             Self::FastestDet => "fastestdet",
             Self::E2e6 => "e2e6",
             Self::Nms3(_) => "nms3",
-            Self::Detr(_) => "detr",
+            Self::Detr { .. } => "detr",
+            Self::DetrRows => "detr_rows",
+            Self::Rows { .. } => "rows",
+            Self::Dets(_) => "dets",
+            Self::Counted(_) => "counted",
+            Self::BoxesScores { .. } => "boxes_scores",
             Self::TfSsd { .. } => "tfssd",
         }
     }

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, unused_imports)] // each test file uses its part
 
+pub mod families;
 pub mod pictures;
 pub mod portrait;
 #[cfg(feature = "stub-engine")]

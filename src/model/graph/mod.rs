@@ -3,6 +3,7 @@
 //! A rewrite keeps the boxes, or it does not run. A model that none of them changed goes to the engine as its original
 //! bytes; one that is changed is written anew only if the file holds nothing that would be lost by it.
 
+mod add_batch;
 mod constant_of_shape;
 mod constants;
 pub mod embed_data;
@@ -11,6 +12,7 @@ mod fold_quantised;
 mod lossless;
 mod name_nodes;
 mod raise_opset;
+mod side_inputs;
 mod widen_f16;
 
 use super::error::ModelError;
@@ -87,6 +89,8 @@ pub fn prepare(
     let mut rewrites = done;
     rewrites.extend(raise_opset::run(&mut model));
     if let Some(graph) = model.graph.as_mut() {
+        rewrites.extend(side_inputs::run(graph, input));
+        rewrites.extend(add_batch::run(graph, input));
         rewrites.extend(fix_shape::run(graph, input));
         rewrites.extend(constant_of_shape::run(graph));
         // A model may do without.

@@ -1,0 +1,110 @@
+//! Micro models of families on one picture, against what a small implementation in numpy finds there.
+//!
+//! `tests/models/families.py` describes the picture and writes a list of cases: the model, a card, and the expected
+//! rows of class, score and corners in pixels of the picture.
+
+use super::{Folder, micro_model};
+use gstdetect::detection::Thresholds;
+use gstdetect::detector::{Detector, DetectorOptions};
+use gstdetect::geometry::{BBox, Size};
+use gstdetect::image::{ImageView, PictureInfo, PixelFormat, Plane};
+use gstdetect::model::ModelOptions;
+use serde_json::Value;
+
+const SIZE: Size = Size::new(128, 64);
+/// The expected numbers are rounded, and computed in another order.
+const PIXELS: f32 = 0.05;
+const SCORE: f32 = 0.001;
+
+pub struct Case {
+    pub model: String,
+    pub card: Value,
+    /// Class, score, left, top, right, bottom.
+    expected: Vec<[f32; 6]>,
+}
+
+/// The cases of one file beside the micro models.
+pub fn cases(file: &str) -> Vec<Case> {
+    let text = std::fs::read(micro_model(file)).expect("the file of cases");
+    let cases: Vec<Value> = serde_json::from_slice(&text).expect("a list of cases");
+    let cases = cases.into_iter().map(|case| Case {
+        model: case["model"].as_str().expect("a name").to_owned(),
+        card: case["card"].clone(),
+        expected: serde_json::from_value(case["expected"].clone()).expect("rows of six"),
+    });
+    cases.collect()
+}
+
+/// Opens the model of a case, with its card or without, so that either is compared with what the card says.
+pub fn open(case: &Case, with_card: bool) -> Result<Detector, String> {
+    let folder = Folder::new();
+    let card = folder.file("card.json", case.card.to_string().as_bytes());
+    let model = ModelOptions {
+        path: Some(micro_model(&format!("{}.onnx", case.model))),
+        card: with_card.then_some(card),
+        ..ModelOptions::default()
+    };
+    let options = DetectorOptions {
+        model,
+        ..DetectorOptions::default()
+    };
+    Detector::open(&options).map_err(|error| error.to_string())
+}
+
+/// Panics unless the model is of the card's family and finds what is expected, no more and no less.
+pub fn check(case: &Case, with_card: bool) {
+    let what = format!("{}, card: {with_card}", case.model);
+    let mut detector = open(case, with_card).unwrap_or_else(|error| panic!("{what}: {error}"));
+    assert_eq!(
+        case.card["decode"],
+        detector.model().family.name(),
+        "{what}"
+    );
+    let iou = case.card["nms_iou"].as_f64().unwrap_or(1.0) as f32;
+    if with_card || iou == 1.0 {
+        assert_eq!(detector.model().iou_threshold, iou, "{what}");
+    }
+    let thresholds = Thresholds {
+        score: case.card["score_threshold"].as_f64().expect("a threshold") as f32,
+        iou,
+        max_detections: 1000,
+    };
+    let pixels = picture();
+    let plane = Plane {
+        data: &pixels,
+        stride: SIZE.width as usize * 3,
+    };
+    let info = PictureInfo::new(PixelFormat::Rgb, SIZE);
+    let image = ImageView::new(info, &[plane]).expect("a picture");
+    let found = detector.detect(&image, &thresholds);
+    let mut found = found
+        .unwrap_or_else(|error| panic!("{what}: {error}"))
+        .detections;
+    for &[class, score, x1, y1, x2, y2] in &case.expected {
+        let wanted = BBox::new(x1, y1, x2, y2);
+        let same = found.iter().position(|d| {
+            d.class as f32 == class && (d.score - score).abs() < SCORE && near(&d.bbox, &wanted)
+        });
+        let Some(index) = same else {
+            panic!("{what}: no {class} of {score} at {wanted:?} among {found:#?}")
+        };
+        found.swap_remove(index);
+    }
+    assert!(found.is_empty(), "{what}: too many: {found:#?}");
+}
+
+fn near(a: &BBox, b: &BBox) -> bool {
+    let sides = |b: &BBox| [b.x1, b.y1, b.x2, b.y2];
+    (sides(a).iter().zip(sides(b))).all(|(a, b)| (a - b).abs() < PIXELS)
+}
+
+/// RGB, as `picture` of families.py.
+fn picture() -> Vec<u8> {
+    let pixel = |x: u32, y: u32| {
+        let (x, y) = (x / 16, y / 16);
+        [0, 1, 2].map(|c| ((x * 73 + y * 151 + c * 97 + x * y * 29) % 256) as u8)
+    };
+    (0..SIZE.height)
+        .flat_map(|y| (0..SIZE.width).flat_map(move |x| pixel(x, y)))
+        .collect()
+}
