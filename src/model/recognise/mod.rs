@@ -14,6 +14,7 @@ mod fastestdet;
 mod gfl;
 mod head;
 mod nms3;
+mod scale;
 mod tfssd;
 mod ultraface;
 mod yolo;
