@@ -8,6 +8,7 @@
 mod blazeface;
 mod cells;
 mod chosen;
+mod damo;
 mod detr;
 mod e2e6;
 mod fastestdet;
@@ -15,10 +16,14 @@ mod gfl;
 mod head;
 mod nms3;
 mod scale;
+mod scrfd;
+mod ssd;
 mod tfssd;
 mod ultraface;
 mod yolo;
+mod yolov5_raw;
 mod yunet;
+mod yunet_2022;
 
 use super::card::Card;
 use super::error::ModelError;
@@ -58,7 +63,7 @@ pub struct Reading {
 }
 
 /// What recognises a family without being told.
-const READERS: [fn(&Facts) -> Option<Reading>; 13] = [
+const READERS: [fn(&Facts) -> Option<Reading>; 19] = [
     blazeface::read,
     yolo::read_yolox_raw,
     yolo::read_yolox_decoded,
@@ -72,13 +77,19 @@ const READERS: [fn(&Facts) -> Option<Reading>; 13] = [
     nms3::read,
     detr::read,
     tfssd::read,
+    damo::read,
+    scrfd::read,
+    ssd::read,
+    yolov5_raw::read_yolov5,
+    yolov5_raw::read_yolov7,
+    yunet_2022::read,
 ];
 
 /// Reads a model as the family that its card names, or says what of it does not fit.
 type Told = fn(&Facts, &Card) -> Result<Reading, String>;
 
 /// The values of a card's `decode`.
-const TOLD: [(&str, Told); 13] = [
+const TOLD: [(&str, Told); 18] = [
     ("blazeface", blazeface::told),
     ("yolox_raw", yolo::told_yolox_raw),
     ("yolov5", yolo::told_yolov5),
@@ -92,6 +103,11 @@ const TOLD: [(&str, Told); 13] = [
     ("nms3", nms3::told),
     ("detr", detr::told),
     ("tfssd", tfssd::told),
+    ("boxes_scores", damo::told),
+    ("scrfd", scrfd::told),
+    ("ssd", ssd::told),
+    ("yolov5_raw", yolov5_raw::told),
+    ("yunet_2022", yunet_2022::told),
 ];
 
 /// The values that a card's `decode` may have.
@@ -133,7 +149,11 @@ pub fn recognise(facts: &Facts, card: &Card) -> Result<Reading, ModelError> {
             kept
         });
     match readings.len() {
-        0 => Err(facts.not_a_detector("its outputs are those of no family")),
+        0 => {
+            let why = ssd::why_not(facts);
+            let why = why.unwrap_or_else(|| "its outputs are those of no family".into());
+            Err(facts.not_a_detector(why))
+        }
         1 => Ok(readings.remove(0)),
         _ => Err(ModelError::Ambiguous {
             readings: readings
