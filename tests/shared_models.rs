@@ -40,8 +40,8 @@ const WITHOUT_SUPPRESSION: [&str; 4] = [
     "yolox_nano_as_detr_416",
     "yolox_nano_e2e_tfod_416",
 ];
-/// In RGB only. In I420 one box has an IoU of 0.899: it may be that neighbouring cells of nearly equal scores change
-/// places when colour comes at half resolution; nobody has looked.
+/// In RGB only. Two cells have nearly the same score for the astronaut: the reference changes from one to the other as
+/// well when it is given the picture as OpenCV writes and reads I420 (left edge at pixel 27 instead of 1).
 const CARDS_IN_RGB: [&str; 1] = ["fastestdet_352"];
 /// Those that need no card to give the same boxes.
 const WITHOUT_CARD: [&str; 9] = [
@@ -80,9 +80,16 @@ const FOLDED: [(&str, usize); 13] = [
 /// Those whose average precision is compared; .ci/shared.py knows how near it must be.
 const FOR_AVERAGE_PRECISION: [&str; 2] = ["yolox_nano_416", "yolox_nano_416.mix_qdq_pc"];
 
-/// Pictures in which two boxes around one object have scores so close that the reference, which rounds the resized
-/// picture to whole numbers, keeps one of them, and without this rounding the other.
-const UNDECIDED: [(&str, &str); 1] = [("fastestdet_352", "images/000000214753.jpg")];
+/// Those that need no card to give most of the boxes. The class numbers of `yolox_nano_e2e_tfod_416` begin at 0 and not,
+/// as TensorFlow's do, at 1.
+const OTHER_CONVENTION: [&str; 6] = [
+    "yolox_nano_decoded_416",
+    "yolox_nano_as_yolov5_416",
+    "yolox_nano_as_yolov8_416",
+    "yolox_nano_e2e_nms6_416",
+    "yolox_nano_e2e_boxes_scores_labels_416",
+    "yolox_nano_as_detr_416",
+];
 
 #[derive(Debug, Clone, PartialEq)]
 struct Found {
@@ -296,12 +303,6 @@ fn check_but(
     let mut moved = Vec::new();
     for picture in card["expected"].as_array().expect("pictures") {
         let image = picture["image"].as_str().expect("a path");
-        if UNDECIDED.contains(&(name, image)) {
-            support::skipped(&format!(
-                "{name} on {image}: two scores are too close to compare"
-            ));
-            continue;
-        }
         let image = Path::new(image);
         let png = png(shared, image);
         let wanted = expected(picture, size_of(&png));
@@ -382,6 +383,46 @@ fn quantised_and_half_forms_are_recognised_as_their_float_form() {
         assert_eq!(form.warnings, float.warnings, "{name}");
         println!("{name:28} {}", form.rewrites.join("; "));
         assert!(!form.rewrites.is_empty(), "{name}");
+    }
+}
+
+/// The re-wired and end-to-end ones are fed otherwise than the exporters of their families do.
+#[test]
+fn most_boxes_are_found_where_the_convention_is_anothers() {
+    let Some(shared) = shared() else { return };
+    support::init();
+    for name in OTHER_CONVENTION {
+        let card = card(&shared, name);
+        let properties = format!(
+            "model={} score-threshold={} iou-threshold={}",
+            shared.join(format!("models/{name}.onnx")).display(),
+            card["score_threshold"],
+            card["nms_iou"].as_f64().unwrap_or(1.0)
+        );
+        let labels = card["labels"].as_array().expect("labels");
+        // A graph that chooses does not tell how many classes there are, so its labels are numbers.
+        let number = |label: &str| labels.iter().position(|l| l == label).unwrap_or_default();
+        let (mut met, mut all) = (0, 0);
+        for picture in card["expected"].as_array().expect("pictures") {
+            let png = png(
+                &shared,
+                Path::new(picture["image"].as_str().expect("a path")),
+            );
+            let (found, _) = detect(&png, "RGB", &properties);
+            for wanted in expected(picture, size_of(&png)) {
+                let labels = [
+                    wanted.label.clone(),
+                    format!("class {}", number(&wanted.label)),
+                ];
+                let like = |f: &Found| labels.contains(&f.label) && f.bbox.iou(&wanted.bbox) >= 0.8;
+                if wanted.score > 0.5 {
+                    all += 1;
+                    met += usize::from(found.iter().any(like));
+                }
+            }
+        }
+        println!("{name:40} no card: {met} of {all} boxes above 0.5");
+        assert!(met * 100 >= all * 80, "{name}: {met} of {all}");
     }
 }
 

@@ -17,12 +17,16 @@ mod grid;
 mod nms3;
 mod output;
 mod rows;
+mod scrfd;
+mod ssd;
 mod tfssd;
 mod ultraface;
 mod yolov5;
+mod yolov5_raw;
 mod yolov8;
 mod yolox;
 mod yunet;
+mod yunet_2022;
 
 pub use candidates::Labelling;
 
@@ -115,6 +119,25 @@ pub fn decoder_for(
             places,
             first_class,
         } => Box::new(tfssd::TfSsd::new(*places, *first_class, input, outputs)?),
+        Family::Scrfd { strides, anchors } => {
+            Box::new(scrfd::Scrfd::new(strides, *anchors, input, outputs)?)
+        }
+        Family::Ssd {
+            places,
+            logits,
+            priors,
+        } => {
+            let layout = ssd::Layout {
+                places: *places,
+                logits: *logits,
+                priors: priors.as_ref(),
+            };
+            Box::new(ssd::Ssd::new(layout, input, classes, outputs, labelling)?)
+        }
+        Family::Yolov5Raw { levels, activated } => Box::new(yolov5_raw::Yolov5Raw::new(
+            levels, *activated, input, classes, outputs, labelling,
+        )?),
+        Family::YuNet2022 => Box::new(yunet_2022::YuNet2022::new(input, outputs)?),
     })
 }
 
@@ -327,6 +350,48 @@ mod tests {
                     first_class: 1,
                 },
                 vec![spec(&[1, 9, 4]), spec(&[1, 9]), spec(&[1, 9]), spec(&[1])],
+            ),
+            (
+                Family::BoxesScores {
+                    places: BoxesScoresPlaces {
+                        boxes: 0,
+                        scores: 1,
+                    },
+                    by_class: false,
+                },
+                vec![spec(&[1, 9, 4]), spec(&[1, 9, 1])],
+            ),
+            (
+                Family::Scrfd {
+                    strides: vec![32],
+                    anchors: 2,
+                },
+                vec![spec(&[8, 1]), spec(&[8, 4])],
+            ),
+            (
+                Family::Ssd {
+                    places: BoxesScoresPlaces {
+                        boxes: 1,
+                        scores: 0,
+                    },
+                    logits: false,
+                    priors: None,
+                },
+                vec![spec(&[1, 9, 2]), spec(&[1, 9, 4])],
+            ),
+            (
+                Family::Yolov5Raw {
+                    levels: vec![AnchorBoxes {
+                        stride: 32,
+                        sizes: vec![[8.0, 8.0]],
+                    }],
+                    activated: false,
+                },
+                vec![spec(&[1, 6, 2, 2])],
+            ),
+            (
+                Family::YuNet2022,
+                vec![spec(&[235, 14]), spec(&[235, 2]), spec(&[235, 1])],
             ),
         ];
         for (family, specs) in cases {

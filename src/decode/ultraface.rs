@@ -18,7 +18,7 @@ const SCORE_FIELDS: usize = 2;
 const FACE: usize = 1;
 
 /// Stride, and the sides of the priors of a cell in input pixels.
-const PRIORS: [(u32, &[f32]); 4] = [
+pub(super) const PRIORS: [(u32, &[f32]); 4] = [
     (8, &[10.0, 16.0, 24.0]),
     (16, &[32.0, 48.0]),
     (32, &[64.0, 96.0]),

@@ -102,10 +102,7 @@ mod tests {
     use std::cell::Cell;
 
     fn engine_of(model: &Model, threads: usize, loads: &Cell<u32>) -> Box<dyn Engine> {
-        let options = EngineOptions {
-            threads,
-            ..EngineOptions::default()
-        };
+        let options = EngineOptions { threads };
         let key = Key::new(EngineKind::Tract, model, &options);
         let load = || {
             loads.set(loads.get() + 1);

@@ -4,9 +4,11 @@
 //!
 //! | key | value |
 //! |---|---|
-//! | `decode` | a family: `blazeface`, `yolox_raw`, `yolov5`, `yolov8`, `yunet`, `ultraface`, `ultraface_raw`, `gfl`, `fastestdet`, `e2e6`, `nms3`, `detr`, `detr_rows`, `tfssd`, `rows`, `dets`, `counted`, `boxes_scores` |
+//! | `decode` | a family: `blazeface`, `yolox_raw`, `yolov5`, `yolov8`, `yunet`, `ultraface`, `ultraface_raw`, `gfl`, `fastestdet`, `e2e6`, `nms3`, `detr`, `detr_rows`, `tfssd`, `rows`, `dets`, `counted`, `boxes_scores`, `scrfd`, `ssd`, `yolov5_raw`, `yunet_2022` |
 //! | `strides` | `[8, 16, 32]`: input pixels a grid cell, in the order of the output |
 //! | `anchor_layers` | `[[16, 2], [32, 6]]`: stride and anchors a cell of each grid |
+//! | `anchors` | `[[[10, 13], [16, 30], [33, 23]], ...]`: width and height of each anchor in input pixels, for every output of `yolov5_raw` |
+//! | `priors` | `{"variances": [0.1, 0.2], "layers": [{"cells": [19, 19], "step": 16, "boxes": [[60, 60], [105, 105]]}, ...]}`: the priors of `ssd`. A layer has `cells` columns and rows, `step` pixels apart (missing: the input's side over their number), and in each, in this order, `boxes` of so many pixels' width and height |
 //! | `reg_max` | bins of a distance, less one |
 //! | `center_offset` | where in its cell a box is measured from: `zero` the corner, `half_stride` the middle, `half_stride_minus_half` |
 //! | `first_class` | 0 or 1: where the class numbers of `tfssd` begin |
@@ -24,8 +26,10 @@
 //! | `input.pad_value` | 0 to 255 |
 //! | `input.interpolation` | `linear`, `cubic`, `area` |
 
+mod priors;
+
 use super::error::ModelError;
-use super::family::{Activation, AnchorLayer, AnchorPoint, Column, Family};
+use super::family::{Activation, AnchorLayer, AnchorPoint, Column, Family, Priors};
 use super::input_size::MAX_SIDE;
 use super::recognise::{self, Reading};
 use crate::tensor::{ColourOrder, Interpolation, Layout, ResizeMode};
@@ -44,6 +48,9 @@ pub struct Card {
     pub decode: Option<&'static str>,
     pub strides: Option<Vec<u32>>,
     pub anchor_layers: Option<Vec<AnchorLayer>>,
+    /// Widths and heights for every output.
+    pub anchors: Option<Vec<Vec<[f32; 2]>>>,
+    pub priors: Option<Priors>,
     pub reg_max: Option<usize>,
     pub anchor_point: Option<AnchorPoint>,
     pub first_class: Option<u32>,
@@ -173,6 +180,24 @@ impl Card {
             }
             Family::E2e6 | Family::Nms3(_) | Family::Detr { .. } | Family::DetrRows => {}
             Family::Dets(_) | Family::Counted(_) | Family::BoxesScores { .. } => {}
+            Family::YuNet2022 => {}
+            Family::Scrfd { strides, .. } => {
+                if let Some(own) = &self.strides {
+                    strides.clone_from(own);
+                    reading.stride = own.iter().copied().max().unwrap_or(1);
+                }
+            }
+            Family::Ssd { priors, .. } => {
+                if let Some(own) = &self.priors {
+                    *priors = Some(own.clone());
+                }
+            }
+            Family::Yolov5Raw { levels, .. } => {
+                if let Some(own) = &self.anchors {
+                    let sizes = levels.iter_mut().zip(own);
+                    sizes.for_each(|(level, own)| level.sizes.clone_from(own));
+                }
+            }
         }
         Ok(())
     }
@@ -199,6 +224,8 @@ fn read(text: &[u8]) -> Result<Card, String> {
         })?,
         strides: top.get("strides", "a list of strides like [8, 16, 32]", strides)?,
         anchor_layers: top.get("anchor_layers", pairs, layers)?,
+        anchors: top.get("anchors", priors::ANCHORS_WANTED, priors::anchors)?,
+        priors: top.get("priors", priors::PRIORS_WANTED, priors::priors)?,
         reg_max: top.get("reg_max", &format!("a number, 1 to {MAX_REG_MAX}"), reg_max)?,
         anchor_point: top.choice(
             "center_offset",

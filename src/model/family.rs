@@ -112,8 +112,32 @@ impl Column {
     ];
 }
 
+/// The anchors of one stride of YOLOv5: `sizes` are width and height in input pixels.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AnchorBoxes {
+    pub stride: u32,
+    pub sizes: Vec<[f32; 2]>,
+}
+
+/// One layer of SSD priors: rectangles of `sizes`, width and height in input pixels, around the middle of every cell.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PriorLayer {
+    pub columns: u32,
+    pub rows: u32,
+    /// Input pixels from cell to cell; `None`: the input's side over their number.
+    pub step: Option<f32>,
+    pub sizes: Vec<[f32; 2]>,
+}
+
+/// The priors of an SSD, and what offsets of centres and logarithms of sides are multiplied with.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Priors {
+    pub layers: Vec<PriorLayer>,
+    pub variances: [f32; 2],
+}
+
 /// Set of models decoded alike; what the layout does not tell is a field of the variant.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Family {
     /// MediaPipe's face detector: raw scores and boxes beside anchor centres.
     BlazeFace { anchor_layers: Vec<AnchorLayer> },
@@ -166,6 +190,23 @@ pub enum Family {
         places: TfSsdPlaces,
         first_class: u32,
     },
+    /// InsightFace's face detector: scores and distances to the sides of a box, each for every stride.
+    Scrfd { strides: Vec<u32>, anchors: usize },
+    /// Scores with a background `[1, n, 1 + classes]` and boxes `[1, n, 4]`, as shares of the input or beside `priors`.
+    Ssd {
+        places: BoxesScoresPlaces,
+        /// The graph has no softmax.
+        logits: bool,
+        priors: Option<Priors>,
+    },
+    /// YOLOv5, v7 without their decoding: an output for every stride, levels in the order of the outputs.
+    Yolov5Raw {
+        levels: Vec<AnchorBoxes>,
+        /// The graph has a sigmoid.
+        activated: bool,
+    },
+    /// libfacedetection's face detector as of 2021 and 2022: beside SSD priors.
+    YuNet2022,
 }
 
 impl Family {
@@ -188,8 +229,12 @@ impl Family {
             Self::Rows { .. } => "rows",
             Self::Dets(_) => "dets",
             Self::Counted(_) => "counted",
-            Self::BoxesScores { .. } => "boxes_scores",
             Self::TfSsd { .. } => "tfssd",
+            Self::BoxesScores { .. } => "boxes_scores",
+            Self::Scrfd { .. } => "scrfd",
+            Self::Ssd { .. } => "ssd",
+            Self::Yolov5Raw { .. } => "yolov5_raw",
+            Self::YuNet2022 => "yunet_2022",
         }
     }
 }

@@ -16,6 +16,9 @@ use crate::image::{PictureInfo, PixelFormat, YuvMatrix, YuvRange};
 /// Middle of the chroma range.
 const CHROMA_ZERO: f32 = 128.0;
 const MAX_LEVEL: f32 = 255.0;
+/// Floats of this size are whole, so that adding it to a level and taking it away again rounds: in two additions that
+/// vectorise on every processor.
+const ROUNDING: f32 = (1 << 23) as f32;
 
 /// How one kind of picture becomes RGB.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -37,9 +40,9 @@ impl Linear {
         value * self.scale + self.offset
     }
 
-    /// The number for a pixel, which is cut to 0..=255 first.
+    /// The number for a pixel, which is cut to 0..=255 and rounded first, as in a picture of bytes.
     pub fn of_level(self, level: f32) -> f32 {
-        self.of(level.clamp(0.0, MAX_LEVEL))
+        self.of((level.clamp(0.0, MAX_LEVEL) + ROUNDING) - ROUNDING)
     }
 }
 
@@ -108,7 +111,7 @@ impl Colour {
         }
     }
 
-    /// A row of components to red, green and blue, cut to 0..=255 and passed through `numbers`. All rows have the same length.
+    /// A row of components to red, green and blue, cut to 0..=255, rounded and passed through `numbers`. All rows have the same length.
     pub fn convert(
         &self,
         components: &[Vec<f32>; 3],
@@ -219,11 +222,28 @@ mod tests {
     }
 
     #[test]
+    fn levels_are_whole_before_they_become_numbers() {
+        let halves = Linear {
+            scale: 0.5,
+            offset: -1.0,
+        };
+        for (level, whole) in [
+            (0.4, 0.0),
+            (0.6, 1.0),
+            (254.4, 254.0),
+            (-3.0, 0.0),
+            (300.0, 255.0),
+        ] {
+            assert_eq!(halves.of_level(level), whole * 0.5 - 1.0, "{level}");
+        }
+    }
+
+    #[test]
     fn colours_outside_the_cube_are_cut() {
         let [red, green, blue] = rgb_of(YuvMatrix::Bt601, YuvRange::Limited, [255.0; 3]);
         assert_eq!((red, blue), (255.0, 255.0));
         assert!(
-            (125.0..126.0).contains(&green),
+            (125.0..=126.0).contains(&green),
             "{green} is inside and stays"
         );
         let black = rgb_of(YuvMatrix::Bt601, YuvRange::Limited, [0.0, 128.0, 128.0]);

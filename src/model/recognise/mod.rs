@@ -10,6 +10,7 @@ mod boxes_scores;
 mod cells;
 mod chosen;
 mod counted;
+mod damo;
 mod detr;
 mod detr_rows;
 mod dets;
@@ -20,10 +21,15 @@ mod head;
 mod nms3;
 mod pieces;
 mod rows;
+mod scale;
+mod scrfd;
+mod ssd;
 mod tfssd;
 mod ultraface;
 mod yolo;
+mod yolov5_raw;
 mod yunet;
+mod yunet_2022;
 
 use super::card::Card;
 use super::error::ModelError;
@@ -63,7 +69,7 @@ pub struct Reading {
 }
 
 /// What recognises a family without being told.
-const READERS: [fn(&Facts) -> Option<Reading>; 23] = [
+const READERS: [fn(&Facts) -> Option<Reading>; 29] = [
     blazeface::read,
     yolo::read_yolox_raw,
     yolo::read_yolox_decoded,
@@ -87,13 +93,19 @@ const READERS: [fn(&Facts) -> Option<Reading>; 23] = [
     counted::read,
     boxes_scores::read_yolo_nas,
     boxes_scores::read_paddle,
+    damo::read,
+    scrfd::read,
+    ssd::read,
+    yolov5_raw::read_yolov5,
+    yolov5_raw::read_yolov7,
+    yunet_2022::read,
 ];
 
 /// Reads a model as the family that its card names, or says what of it does not fit.
 type Told = fn(&Facts, &Card) -> Result<Reading, String>;
 
 /// The values of a card's `decode`.
-const TOLD: [(&str, Told); 18] = [
+const TOLD: [(&str, Told); 22] = [
     ("blazeface", blazeface::told),
     ("yolox_raw", yolo::told_yolox_raw),
     ("yolov5", yolo::told_yolov5),
@@ -112,6 +124,10 @@ const TOLD: [(&str, Told); 18] = [
     ("dets", dets::told),
     ("counted", counted::told),
     ("boxes_scores", boxes_scores::told),
+    ("scrfd", scrfd::told),
+    ("ssd", ssd::told),
+    ("yolov5_raw", yolov5_raw::told),
+    ("yunet_2022", yunet_2022::told),
 ];
 
 /// The values that a card's `decode` may have.
@@ -154,7 +170,11 @@ pub fn recognise(facts: &Facts, card: &Card) -> Result<Reading, ModelError> {
             kept
         });
     match readings.len() {
-        0 => Err(facts.not_a_detector("its outputs are those of no family")),
+        0 => {
+            let why = ssd::why_not(facts);
+            let why = why.unwrap_or_else(|| "its outputs are those of no family".into());
+            Err(facts.not_a_detector(why))
+        }
         1 => Ok(readings.remove(0)),
         _ => Err(ModelError::Ambiguous {
             readings: readings

@@ -12,15 +12,12 @@ use super::{Convention, Reading};
 use crate::tensor::{ColourOrder, Interpolation, ResizeMode};
 
 /// Stride and priors a cell of each grid.
-const PRIORS: [(u32, usize); 4] = [(8, 3), (16, 2), (32, 2), (64, 3)];
+pub const PRIORS: [(u32, usize); 4] = [(8, 3), (16, 2), (32, 2), (64, 3)];
 const EXPECTED: &str = "scores [1, n, 2] and boxes [1, n, 4]";
 
 pub fn read(facts: &Facts) -> Option<Reading> {
     let (boxes, count) = boxes(facts)?;
-    let priors = PRIORS
-        .iter()
-        .map(|&(stride, priors)| Some(cells(facts, &[stride])? * priors))
-        .sum::<Option<usize>>()?;
+    let priors = priors(facts)?;
     if count != Some(priors) {
         return None;
     }
@@ -37,6 +34,14 @@ pub fn read(facts: &Facts) -> Option<Reading> {
         "it has two scores and a box for each of {priors} priors, which the graph {decoding}"
     );
     Some(reading(family, because))
+}
+
+/// Priors over the input, if its size is fixed.
+pub fn priors(facts: &Facts) -> Option<usize> {
+    PRIORS
+        .iter()
+        .map(|&(stride, priors)| Some(cells(facts, &[stride])? * priors))
+        .sum()
 }
 
 pub fn told(facts: &Facts, _: &Card) -> Result<Reading, String> {

@@ -8,13 +8,15 @@
 //! | YOLOv8 layout: v8, v9, v11, v12 | `[1, 4 + classes, n]`, pixels | one a cell | RGB / 255, letterbox centre, 114 |
 //!
 //! Where the dims leave two readings, the name of the output, as the exporters give it, decides: `output` (YOLOX),
-//! `outputs` (YOLOv6), `output0` (Ultralytics).
+//! `outputs` (YOLOv6), `output0` (Ultralytics). Where name and exponential disagree, the size of the first weights does:
+//! YOLOX takes levels of 0..255, the others shares of 0..1.
 
 use super::super::card::Card;
 use super::super::facts::Facts;
 use super::super::family::Family;
 use super::cells::{STRIDES, cells, largest, misfit, told_by_card};
 use super::head::Head;
+use super::scale::Scale;
 use super::{Convention, Reading};
 use crate::tensor::{ColourOrder, Interpolation, ResizeMode};
 
@@ -96,6 +98,9 @@ pub fn read_yolox_decoded(facts: &Facts) -> Option<Reading> {
     if !(head.is_decoded() && (head.exponential || by_name)) {
         return None;
     }
+    if !by_name && Scale::of(facts.graph) == Some(Scale::Shares) {
+        return None;
+    }
     let because = if by_name {
         format!(
             "its output is named \"output\", one candidate a cell of strides {strides:?}, with a grid added"
@@ -143,6 +148,9 @@ pub fn read_yolov5(facts: &Facts) -> Option<Reading> {
     };
     // An exporter's name speaks for this layout whatever the graph does, a grid without exponential does so too.
     let mine = head.is_decoded() && (!exporter.is_empty() || !head.exponential);
+    if head.exponential && !sure && Scale::of(facts.graph) == Some(Scale::Levels) {
+        return None;
+    }
     mine.then(|| Reading {
         sure,
         ..yolov5(table.features - 5, largest(strides), because)
@@ -264,5 +272,42 @@ fn yolov8(classes: usize, stride: u32, because: String) -> Reading {
         name: "YOLOv8 layout",
         family: Family::Yolov8,
         ..yolov5(classes, stride, because)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::graph::testing::{float_tensor, model, node};
+    use super::*;
+
+    /// Which readers take a decoded output of one candidate a cell for theirs, by the size of the first weights.
+    fn readings(output: &str, weight: f32) -> Vec<&'static str> {
+        let nodes = vec![
+            node("Conv", &["x", "w", "b"], &["c"]),
+            node("Exp", &["c"], &["e"]),
+            node("Add", &["e", "grid"], &[output]),
+        ];
+        // 4 x 4, 2 x 2 and 1 cells of strides 8, 16 and 32.
+        let mut model = model(nodes, &[("x", &[1, 3, 32, 32])], &[(output, &[1, 21, 7])]);
+        let graph = model.graph.as_mut().expect("just made");
+        graph.initializer = vec![
+            float_tensor("w", &[1, 3, 1, 1], &[weight; 3]),
+            float_tensor("b", &[1], &[0.0]),
+            float_tensor("grid", &[1, 21, 2], &[0.0; 42]),
+        ];
+        let graph = model.graph.as_ref().expect("just made");
+        let facts = Facts::of(&model, graph).expect("it takes a picture");
+        let readings = [read_yolox_decoded(&facts), read_yolov5(&facts)];
+        readings.into_iter().flatten().map(|r| r.name).collect()
+    }
+
+    #[test]
+    fn where_name_and_exponential_disagree_the_weights_decide() {
+        let (yolox, yolov5) = ("YOLOX, decoded in the graph", "YOLOv5 layout");
+        assert_eq!(readings("output0", 0.05), [yolox]);
+        assert_eq!(readings("output0", 1.0), [yolov5]);
+        assert_eq!(readings("output0", 0.0), [yolox, yolov5], "no evidence");
+        assert_eq!(readings("outputs", 1.0), [yolov5]);
+        assert_eq!(readings("output", 1.0), [yolox], "the name agrees");
     }
 }

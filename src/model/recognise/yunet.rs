@@ -70,7 +70,7 @@ fn width_of(output: &Port) -> Option<usize> {
     }
 }
 
-fn reading(strides: Vec<u32>, because: String) -> Reading {
+pub fn reading(strides: Vec<u32>, because: String) -> Reading {
     Reading {
         name: "YuNet",
         stride: largest(&strides),
