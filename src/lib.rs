@@ -2,6 +2,7 @@
 
 pub mod allocation;
 pub mod builtin;
+pub mod classes;
 pub mod decode;
 pub mod detect;
 pub mod detection;
