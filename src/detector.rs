@@ -1,5 +1,6 @@
 //! [`Detector`]: picture in, detections out: preprocess, engine, decode, suppress, map back.
 
+use crate::classes::{ClassesError, Cutoffs, Selection};
 use crate::decode::{DecodeError, Decoder, Labelling, decoder_for};
 use crate::detection::{Detection, Thresholds};
 use crate::engine::{self, Engine, EngineError, EngineKind, EngineOptions};
@@ -31,11 +32,21 @@ pub struct Analysis {
     pub postprocess: Duration,
 }
 
+/// Classes as they were asked for, and what follows.
+struct Wanted {
+    classes: Arc<str>,
+    /// The threshold of classes that have none of their own.
+    score: f32,
+    cutoffs: Arc<Cutoffs>,
+}
+
 /// A model that is ready to look at pictures, one at a time.
 pub struct Detector {
     model: Arc<Model>,
     engine: Box<dyn Engine>,
     decoder: Box<dyn Decoder>,
+    /// What the decoder was made for; `None` = all classes.
+    wanted: Option<Wanted>,
     preprocessor: Option<Preprocessor>,
     input: Tensor,
     load_time: Duration,
@@ -53,22 +64,13 @@ impl Detector {
         let begin = Instant::now();
         let model = Model::open(&options.model)?;
         let engine = engine::open(options.engine, &model, &options.engine_options)?;
-        let labelling = match model.multi_label {
-            true => Labelling::Every,
-            false => Labelling::Best,
-        };
-        let decoder = decoder_for(
-            &model.family,
-            model.input.size,
-            model.classes,
-            engine.outputs(),
-            labelling,
-        )?;
+        let decoder = decoder(&model, engine.as_ref(), None)?;
         let mut detector = Self {
             input: empty_tensor(&model.input),
             model: Arc::new(model),
             engine,
             decoder,
+            wanted: None,
             preprocessor: None,
             load_time: begin.elapsed(),
             warm_up_time: Duration::ZERO,
@@ -86,6 +88,24 @@ impl Detector {
         Ok(())
     }
 
+    /// A second one of the same model that works beside this one and shares its weights.
+    ///
+    /// # Errors
+    /// [`OpenError::Engine`] if there is no memory for what is not shared.
+    pub fn another(&self) -> Result<Self, OpenError> {
+        let engine = self.engine.another()?;
+        Ok(Self {
+            model: self.model.clone(),
+            decoder: decoder(&self.model, engine.as_ref(), None)?,
+            engine,
+            wanted: None,
+            preprocessor: None,
+            input: empty_tensor(&self.model.input),
+            load_time: self.load_time,
+            warm_up_time: self.warm_up_time,
+        })
+    }
+
     pub fn model(&self) -> &Arc<Model> {
         &self.model
     }
@@ -100,6 +120,11 @@ impl Detector {
         self.warm_up_time
     }
 
+    fn selection(&self, classes: &str) -> Result<Selection, ClassesError> {
+        let labels: Vec<String> = self.model.labels.iter().map(|l| l.into_owned()).collect();
+        Selection::new(classes, &labels)
+    }
+
     /// Finds objects in one picture. Blocks for the whole analysis.
     ///
     /// # Errors
@@ -111,19 +136,32 @@ impl Detector {
         thresholds: &Thresholds,
     ) -> Result<Analysis, DetectError> {
         let begin = Instant::now();
+        self.want(thresholds)?;
         let preprocessor = Self::preprocessor_for(&mut self.preprocessor, image, &self.model)?;
         preprocessor.run(image, &mut self.input)?;
         let prepared = Instant::now();
         let outputs = self.engine.run(&self.input)?;
         let inferred = Instant::now();
         let mut detections = Vec::new();
-        self.decoder
-            .decode(&outputs, thresholds.score, &mut detections)?;
-        nms::suppress(&mut detections, thresholds.iou, thresholds.max_detections);
-        let letterbox = preprocessor.letterbox();
-        let size = image.info().size;
+        let cutoffs = self.wanted.as_ref().map(|wanted| &wanted.cutoffs);
+        let lowest = cutoffs.map_or(thresholds.score, |cutoffs| cutoffs.lowest());
+        self.decoder.decode(&outputs, lowest, &mut detections)?;
+        if let Some(cutoffs) = cutoffs {
+            // Heads that have chosen their classes themselves know nothing of those wanted.
+            detections.retain(|d| cutoffs.admits(d.class, d.score));
+        }
+        let (letterbox, size) = (preprocessor.letterbox(), image.info().size);
+        let in_picture = |bbox: &BBox| letterbox.box_to_source(bbox).clip(size);
+        if thresholds.min_size > 0 {
+            detections.retain(|d| is_of_size(&in_picture(&d.bbox), thresholds.min_size));
+        }
+        let suppress = match thresholds.class_agnostic {
+            true => nms::suppress_across_classes,
+            false => nms::suppress,
+        };
+        suppress(&mut detections, thresholds.iou, thresholds.max_detections);
         for detection in &mut detections {
-            detection.bbox = letterbox.box_to_source(&detection.bbox).clip(size);
+            detection.bbox = in_picture(&detection.bbox);
         }
         detections.retain(|d| visible(&d.bbox));
         Ok(Analysis {
@@ -132,6 +170,30 @@ impl Detector {
             model: inferred - prepared,
             postprocess: inferred.elapsed(),
         })
+    }
+
+    /// Makes the decoder anew when other classes are wanted, or the threshold of those without one has changed.
+    fn want(&mut self, thresholds: &Thresholds) -> Result<(), DetectError> {
+        let as_it_is = match (&self.wanted, &thresholds.classes) {
+            (None, None) => true,
+            (Some(w), Some(classes)) => w.classes == *classes && w.score == thresholds.score,
+            _ => false,
+        };
+        if as_it_is {
+            return Ok(());
+        }
+        let wanted = match &thresholds.classes {
+            Some(classes) => Some(Wanted {
+                classes: classes.clone(),
+                score: thresholds.score,
+                cutoffs: Arc::new(self.selection(classes)?.cutoffs(thresholds.score)),
+            }),
+            None => None,
+        };
+        let cutoffs = wanted.as_ref().map(|wanted| wanted.cutoffs.clone());
+        self.decoder = decoder(&self.model, self.engine.as_ref(), cutoffs)?;
+        self.wanted = wanted;
+        Ok(())
     }
 
     /// The preprocessor of the picture's format, made anew when the format changes.
@@ -148,9 +210,31 @@ impl Detector {
     }
 }
 
+/// The decoder of the classes that `cutoffs` admit, `None` = all; making one is cheap.
+fn decoder(
+    model: &Model,
+    engine: &dyn Engine,
+    cutoffs: Option<Arc<Cutoffs>>,
+) -> Result<Box<dyn Decoder>, DecodeError> {
+    let (size, labelling) = (model.input.size, Labelling::new(model.multi_label, cutoffs));
+    decoder_for(
+        &model.family,
+        size,
+        model.classes,
+        engine.outputs(),
+        labelling,
+    )
+}
+
 /// A box wholly in the padding, or of no area, shows nothing.
 fn visible(bbox: &BBox) -> bool {
     bbox.area() > 0.0
+}
+
+/// Whether neither side is shorter than `least` pixels.
+fn is_of_size(bbox: &BBox, least: u32) -> bool {
+    let least = least as f32;
+    bbox.width() >= least && bbox.height() >= least
 }
 
 fn empty_tensor(spec: &InputSpec) -> Tensor {
@@ -198,6 +282,8 @@ impl std::error::Error for OpenError {
 /// Why one picture could not be analysed.
 #[derive(Debug)]
 pub enum DetectError {
+    /// [`Thresholds::classes`] are not those of the model.
+    Classes(ClassesError),
     Preprocess(PreprocessError),
     Engine(EngineError),
     Decode(DecodeError),
@@ -206,6 +292,7 @@ pub enum DetectError {
 impl fmt::Display for DetectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Classes(err) => write!(f, "classes are {err}"),
             Self::Preprocess(err) => err.fmt(f),
             Self::Engine(err) => err.fmt(f),
             Self::Decode(err) => err.fmt(f),
@@ -216,6 +303,7 @@ impl fmt::Display for DetectError {
 impl std::error::Error for DetectError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
+            Self::Classes(err) => Some(err),
             Self::Preprocess(err) => Some(err),
             Self::Engine(err) => Some(err),
             Self::Decode(err) => Some(err),
@@ -237,7 +325,121 @@ from! {
     OpenError::Model(ModelError),
     OpenError::Engine(EngineError),
     OpenError::Decode(DecodeError),
+    DetectError::Classes(ClassesError),
     DetectError::Preprocess(PreprocessError),
     DetectError::Engine(EngineError),
     DetectError::Decode(DecodeError),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::geometry::Size;
+    use crate::image::{PictureInfo, PixelFormat, Plane};
+    use crate::model::{Family, Labels};
+    use crate::tensor::TensorSpec;
+
+    /// An engine that always finds the same rows: corners, score, class.
+    struct Canned {
+        rows: Vec<[f32; 6]>,
+        outputs: [TensorSpec; 1],
+    }
+
+    impl Engine for Canned {
+        fn outputs(&self) -> &[TensorSpec] {
+            &self.outputs
+        }
+
+        fn run(&mut self, _: &Tensor) -> Result<Vec<Tensor>, EngineError> {
+            let dims = [1, self.rows.len(), 6];
+            Ok(vec![Tensor::f32("rows", dims, self.rows.concat())])
+        }
+
+        fn another(&self) -> Result<Box<dyn Engine>, EngineError> {
+            Ok(Box::new(Self {
+                rows: self.rows.clone(),
+                outputs: self.outputs.clone(),
+            }))
+        }
+    }
+
+    /// With the input of the built-in model, and a head that has chosen the classes itself.
+    fn detector(rows: &[[f32; 6]]) -> Detector {
+        let mut model = Model::open(&ModelOptions::default()).expect("it is built in");
+        let names = ["cat", "dog"].map(str::to_owned).to_vec();
+        (model.family, model.classes) = (Family::E2e6, names.len());
+        (model.labels, _) = Labels::fit(names, 2, "");
+        let spec = Tensor::f32("rows", [1, rows.len(), 6], rows.concat()).spec();
+        let engine: Box<dyn Engine> = Box::new(Canned {
+            rows: rows.to_vec(),
+            outputs: [spec],
+        });
+        Detector {
+            decoder: decoder(&model, engine.as_ref(), None).expect("these are its outputs"),
+            input: empty_tensor(&model.input),
+            model: Arc::new(model),
+            engine,
+            wanted: None,
+            preprocessor: None,
+            load_time: Duration::ZERO,
+            warm_up_time: Duration::ZERO,
+        }
+    }
+
+    fn thresholds(score: f32, classes: Option<&str>) -> Thresholds {
+        Thresholds {
+            score,
+            iou: 1.0,
+            class_agnostic: false,
+            max_detections: 100,
+            min_size: 0,
+            classes: classes.map(Arc::from),
+        }
+    }
+
+    /// Classes of what is found on a picture as large as the model's input.
+    fn classes(detector: &mut Detector, thresholds: &Thresholds) -> Result<Vec<u32>, DetectError> {
+        let (width, height) = (256, 256);
+        let data = vec![128; 3 * width * height];
+        let info = PictureInfo::new(PixelFormat::Rgb, Size::new(width as u32, height as u32));
+        let plane = Plane {
+            data: &data,
+            stride: 3 * width,
+        };
+        let image = ImageView::new(info, &[plane]).expect("a picture");
+        let found = detector.detect(&image, thresholds)?.detections;
+        Ok(found.iter().map(|d| d.class).collect())
+    }
+
+    #[test]
+    fn classes_are_chosen_too_where_the_head_has_chosen_before() {
+        let mut detector = detector(&[
+            [10.0, 10.0, 50.0, 50.0, 0.9, 0.0],
+            [90.0, 90.0, 150.0, 150.0, 0.6, 1.0],
+        ]);
+        let mut found =
+            |score, list| classes(&mut detector, &thresholds(score, list)).expect("found");
+        assert_eq!(found(0.5, None), [0, 1]);
+        assert_eq!(found(0.5, Some("dog")), [1]);
+        assert!(
+            found(0.8, Some("dog")).is_empty(),
+            "the threshold of all has changed"
+        );
+        assert_eq!(found(0.8, Some("dog=0.6,cat")), [0, 1]);
+        assert_eq!(found(0.8, Some("dog=0.6,cat=0.95")), [1]);
+        assert_eq!(found(0.8, None), [0]);
+    }
+
+    #[test]
+    fn classes_that_the_model_has_not_are_an_error_and_the_next_picture_is_none() {
+        let mut detector = detector(&[[10.0, 10.0, 50.0, 50.0, 0.9, 0.0]]);
+        let error = classes(&mut detector, &thresholds(0.5, Some("mouse")));
+        let error = error.expect_err("there is no mouse").to_string();
+        assert!(
+            error.contains("mouse") && error.contains("cat, dog"),
+            "{error}"
+        );
+        let found = classes(&mut detector, &thresholds(0.5, Some("cat")));
+        assert_eq!(found.expect("a cat"), [0]);
+    }
 }

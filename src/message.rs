@@ -145,6 +145,107 @@ fn time(s: &gst::StructureRef, field: &str) -> Option<Duration> {
     s.get(field).ok().map(Duration::from_nanos)
 }
 
+/// Something that was concluded of a model.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Decision {
+    pub topic: String,
+    pub value: String,
+    pub reason: String,
+    /// Nothing said so; it is only what is usual.
+    pub guessed: bool,
+}
+
+impl Decision {
+    fn to_structure(&self) -> gst::Structure {
+        gst::Structure::builder("decision")
+            .field("topic", &self.topic)
+            .field("value", &self.value)
+            .field("reason", &self.reason)
+            .field("guessed", self.guessed)
+            .build()
+    }
+
+    fn from_structure(s: &gst::StructureRef) -> Self {
+        Self {
+            topic: s.get("topic").unwrap_or_default(),
+            value: s.get("value").unwrap_or_default(),
+            reason: s.get("reason").unwrap_or_default(),
+            guessed: s.get("guessed").unwrap_or_default(),
+        }
+    }
+}
+
+/// A line for people.
+impl std::fmt::Display for Decision {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {} ({})", self.topic, self.value, self.reason)
+    }
+}
+
+/// What decides whether a box is reported: the properties, with the model's own values where they are 0.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct InForce {
+    pub score_threshold: f32,
+    pub iou_threshold: f32,
+    pub max_detections: u32,
+    pub class_agnostic_nms: bool,
+    pub min_size: u32,
+    /// `None` = all.
+    pub kept_classes: Option<Vec<KeptClass>>,
+}
+
+/// A class of the property `classes`.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct KeptClass {
+    pub number: u32,
+    pub label: String,
+    /// Its own, or that of all.
+    pub score_threshold: f32,
+}
+
+impl InForce {
+    fn add_to(&self, s: &mut gst::Structure) {
+        s.set("score-threshold", as_written(self.score_threshold));
+        s.set("iou-threshold", as_written(self.iou_threshold));
+        s.set("max-detections", self.max_detections);
+        s.set("class-agnostic-nms", self.class_agnostic_nms);
+        s.set("min-size", self.min_size);
+        if let Some(classes) = &self.kept_classes {
+            s.set("kept-classes", structures(classes, KeptClass::to_structure));
+        }
+    }
+
+    fn read_from(s: &gst::StructureRef) -> Self {
+        Self {
+            score_threshold: s.get::<f64>("score-threshold").unwrap_or_default() as f32,
+            iou_threshold: s.get::<f64>("iou-threshold").unwrap_or_default() as f32,
+            max_detections: s.get("max-detections").unwrap_or_default(),
+            class_agnostic_nms: s.get("class-agnostic-nms").unwrap_or_default(),
+            min_size: s.get("min-size").unwrap_or_default(),
+            kept_classes: (s.has_field("kept-classes"))
+                .then(|| read_structures(s, "kept-classes", KeptClass::from_structure)),
+        }
+    }
+}
+
+impl KeptClass {
+    fn to_structure(&self) -> gst::Structure {
+        gst::Structure::builder("class")
+            .field("number", self.number)
+            .field("label", &self.label)
+            .field("score-threshold", as_written(self.score_threshold))
+            .build()
+    }
+
+    fn from_structure(s: &gst::StructureRef) -> Self {
+        Self {
+            number: s.get("number").unwrap_or_default(),
+            label: s.get("label").unwrap_or_default(),
+            score_threshold: s.get::<f64>("score-threshold").unwrap_or_default() as f32,
+        }
+    }
+}
+
 /// What was recognised of a model, and what it cost to load.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DetectModel {
@@ -160,19 +261,18 @@ pub struct DetectModel {
     pub load_time: Duration,
     /// Of the first inference, made before any frame.
     pub warm_up_time: Duration,
-    /// Every decision, as "topic: value (reason)"; those that were guessed also in `guessed`.
-    pub decisions: Vec<String>,
-    pub guessed: Vec<String>,
+    pub decisions: Vec<Decision>,
     /// What was changed in the graph.
     pub rewritten: Vec<String>,
-    pub score_threshold: f32,
-    pub iou_threshold: f32,
+    /// What is odd and does no harm; each was also posted as a warning.
+    pub warnings: Vec<String>,
+    pub in_force: InForce,
     /// Of the element's clock; absent where there is none, as before a pipeline plays for the first time.
     pub running_time: Option<gst::ClockTime>,
 }
 
 impl DetectModel {
-    /// The message `detect-model`, or the property `model-info`, which also has the labels and all decisions.
+    /// The message `detect-model`, or the property `model-info`, which also has the labels.
     pub fn to_structure(&self, name: &str) -> gst::Structure {
         let strings = |v: &[String]| gst::Array::new(v.iter().map(String::as_str));
         let mut s = gst::Structure::builder(name)
@@ -183,19 +283,28 @@ impl DetectModel {
             .field("input-height", self.input.1)
             .field("classes", self.classes)
             .field("labels-source", &self.labels_source)
-            .field("score-threshold", as_written(self.score_threshold))
-            .field("iou-threshold", as_written(self.iou_threshold))
-            .field("guessed", strings(&self.guessed))
+            .field(
+                "decisions",
+                structures(&self.decisions, Decision::to_structure),
+            )
+            .field("guessed", gst::Array::new(self.guessed()))
             .field("rewritten", strings(&self.rewritten))
+            .field("warnings", strings(&self.warnings))
             .build();
+        self.in_force.add_to(&mut s);
         set_time(&mut s, "load-time", Some(self.load_time));
         set_time(&mut s, "warm-up-time", Some(self.warm_up_time));
         set_time(&mut s, "running-time", self.running_time.map(Into::into));
         if name == MODEL_PROPERTY {
             s.set("labels", strings(&self.labels));
-            s.set("decisions", strings(&self.decisions));
         }
         s
+    }
+
+    /// The decisions that were guessed, as text: the first thing to look at where boxes are wrong.
+    pub fn guessed(&self) -> impl Iterator<Item = String> {
+        let guessed = self.decisions.iter().filter(|d| d.guessed);
+        guessed.map(Decision::to_string)
     }
 
     /// Reads either structure back. A field that is missing keeps its default.
@@ -205,7 +314,6 @@ impl DetectModel {
         }
         let text = |field| s.get::<String>(field).unwrap_or_default();
         let number = |field| s.get::<u32>(field).unwrap_or_default();
-        let threshold = |field| s.get::<f64>(field).unwrap_or_default() as f32;
         let texts = |field| {
             let array = s.get::<gst::Array>(field).ok();
             let values = array.iter().flat_map(|a| a.iter());
@@ -221,14 +329,28 @@ impl DetectModel {
             labels_source: text("labels-source"),
             load_time: time(s, "load-time").unwrap_or_default(),
             warm_up_time: time(s, "warm-up-time").unwrap_or_default(),
-            decisions: texts("decisions"),
-            guessed: texts("guessed"),
+            decisions: read_structures(s, "decisions", Decision::from_structure),
             rewritten: texts("rewritten"),
-            score_threshold: threshold("score-threshold"),
-            iou_threshold: threshold("iou-threshold"),
+            warnings: texts("warnings"),
+            in_force: InForce::read_from(s),
             running_time: running_time(s),
         })
     }
+}
+
+fn structures<T>(items: &[T], to_structure: fn(&T) -> gst::Structure) -> gst::Array {
+    gst::Array::new(items.iter().map(|item| to_structure(item).to_send_value()))
+}
+
+fn read_structures<T>(
+    s: &gst::StructureRef,
+    field: &str,
+    from_structure: fn(&gst::StructureRef) -> T,
+) -> Vec<T> {
+    let array = s.get::<gst::Array>(field).ok();
+    let values = array.iter().flat_map(|a| a.iter());
+    let structures = values.filter_map(|v| v.get::<gst::Structure>().ok());
+    structures.map(|s| from_structure(&s)).collect()
 }
 
 fn running_time(s: &gst::StructureRef) -> Option<gst::ClockTime> {
@@ -271,21 +393,47 @@ mod tests {
             labels_source: "metadata".into(),
             load_time: Duration::from_millis(100),
             warm_up_time: Duration::from_millis(40),
-            decisions: texts(&["colour: RGB (usual)", "labels: 2 (metadata)"]),
-            guessed: texts(&["colour: RGB (usual)"]),
-            rewritten: Vec::new(),
-            score_threshold: 0.4,
-            iou_threshold: 0.45,
+            decisions: vec![
+                Decision {
+                    topic: "colour".into(),
+                    value: "RGB".into(),
+                    reason: "usual, \"as always\"".into(),
+                    guessed: true,
+                },
+                Decision {
+                    topic: "labels".into(),
+                    value: "2".into(),
+                    reason: "metadata".into(),
+                    guessed: false,
+                },
+            ],
+            rewritten: texts(&["the input has 640x384 pixels"]),
+            warnings: texts(&["x.txt has 1 label"]),
+            in_force: InForce {
+                score_threshold: 0.4,
+                iou_threshold: 0.45,
+                max_detections: 100,
+                class_agnostic_nms: true,
+                min_size: 8,
+                kept_classes: Some(vec![KeptClass {
+                    number: 1,
+                    label: "chien".into(),
+                    score_threshold: 0.3,
+                }]),
+            },
             running_time: Some(gst::ClockTime::SECOND),
         };
         let property = model.to_structure(MODEL_PROPERTY);
         assert_eq!(DetectModel::from_structure(&property), Some(model.clone()));
         let message = DetectModel::from_structure(&model.to_structure(MODEL)).expect("its name");
         assert_eq!(
-            (message.guessed, message.labels),
-            (model.guessed, Vec::new()),
-            "the message leaves out the long lists"
+            (message.decisions, message.labels),
+            (model.decisions, Vec::new()),
+            "the message leaves out the labels"
         );
+        let guessed = property.get::<gst::Array>("guessed").expect("an array");
+        let guessed: Vec<_> = guessed.iter().map(|g| g.get::<&str>()).collect();
+        assert_eq!(guessed, [Ok("colour: RGB (usual, \"as always\")")]);
     }
 
     #[test]

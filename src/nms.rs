@@ -4,78 +4,286 @@
 //! IoU with a kept box *of the same class* is strictly above the threshold. IoU is that of
 //! [`BBox::iou`](crate::geometry::BBox::iou): in float, continuous coordinates, no +1.
 //!
-//! The kept boxes of a class lie sorted by their left edge, so that a candidate meets only those that can reach
-//! the threshold: of two boxes with IoU above `t` the intersection is wider than `t` times either box, which bounds
-//! how far left and how far right the partner may begin.
+//! A kept box looks for those that it removes, and must not look at all of them: of two boxes with IoU above `t` the
+//! intersection is, along either axis, longer than `t` times the longer side. That bounds how much the sides can
+//! differ and how far apart the boxes can begin. So the boxes of a class lie sorted in groups of similar height, in
+//! each group in horizontal strips, in each strip by their left edge; a kept box looks at a part of a few strips. As
+//! kept boxes overlap little, each box is looked at by few of them, whatever the layout, and the cost stays that of
+//! sorting. Only close to a threshold of 1 all boxes may be kept and all overlap, and every pair must be looked at.
 
 use crate::detection::Detection;
 use crate::geometry::BBox;
-use std::collections::HashMap;
+use std::ops::Range;
 
 /// Keeps boxes in order of falling score (ties: lower index first), at most `max` of them.
 ///
 /// A box is removed when its IoU with a kept box *of the same class* is strictly above `iou_threshold`, which is
-/// 0..=1; at 1 and above nothing is suppressed. A box with a coordinate that is not finite neither removes nor is
-/// removed. Boxes may be in any space, all in the same.
-///
-/// Cost: the sort, then for each candidate the kept boxes of its class near it; it ends with the `max`th kept box.
+/// 0..=1; at 1 and above nothing is suppressed. A box with a coordinate that is not finite, or without area, neither
+/// removes nor is removed. Boxes may be in any space, all in the same.
 pub fn suppress(detections: &mut Vec<Detection>, iou_threshold: f32, max: usize) {
+    run(detections, iou_threshold, max, |detection| detection.class);
+}
+
+/// As [`suppress`], but boxes of different classes remove each other too.
+pub fn suppress_across_classes(detections: &mut Vec<Detection>, iou_threshold: f32, max: usize) {
+    run(detections, iou_threshold, max, |_| 0);
+}
+
+fn run(
+    detections: &mut Vec<Detection>,
+    iou_threshold: f32,
+    max: usize,
+    class: impl Fn(&Detection) -> u32,
+) {
     // Stable, which is the rule for ties.
     detections.sort_by(|a, b| b.score.total_cmp(&a.score));
-    if iou_threshold >= 1.0 {
-        detections.truncate(max);
-        return;
-    }
-    let mut classes: HashMap<u32, Kept> = HashMap::new();
-    let mut count = 0;
-    for index in 0..detections.len() {
-        if count == max {
-            break;
+    if iou_threshold < 1.0 && max > 0 {
+        let field = Field::new(detections, &class);
+        let mut removed = vec![false; detections.len()];
+        let mut kept = 0;
+        for rank in 0..detections.len() {
+            if removed[rank] {
+                continue;
+            }
+            // `kept <= rank`: only places already read are overwritten.
+            let detection = detections[rank];
+            detections[kept] = detection;
+            kept += 1;
+            if kept == max {
+                break;
+            }
+            field.remove(
+                &detection.bbox,
+                class(&detection),
+                iou_threshold,
+                &mut removed,
+            );
         }
-        let detection = detections[index];
-        let kept = classes.entry(detection.class).or_default();
-        if kept.admit(&detection.bbox, iou_threshold) {
-            // `count <= index`: only places already read are overwritten.
-            detections[count] = detection;
-            count += 1;
-        }
+        detections.truncate(kept);
     }
-    detections.truncate(count);
+    detections.truncate(max);
 }
 
-/// The kept boxes of one class, sorted by `x1`.
-#[derive(Default)]
-struct Kept {
-    boxes: Vec<BBox>,
-    /// Width of the widest of them.
-    widest: f32,
+/// Where a box lies among those it may be compared with. Compared in the order of the fields.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    class: u32,
+    /// Of heights from a quarter of [`top`] to all of it.
+    level: u32,
+    /// Upper edge, in whole `top`s.
+    strip: i64,
 }
 
-impl Kept {
-    /// Adds the box unless one of those already there suppresses it; says whether it was added.
-    fn admit(&mut self, bbox: &BBox, iou_threshold: f32) -> bool {
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    bbox: BBox,
+    /// Index of the detection, in order of falling score.
+    rank: u32,
+}
+
+/// Boxes of one place.
+#[derive(Debug)]
+struct Strip {
+    number: i64,
+    entries: Range<usize>,
+}
+
+/// Boxes of one class and level.
+#[derive(Debug)]
+struct Group {
+    class: u32,
+    level: u32,
+    strips: Range<usize>,
+    lowest: f64,
+    tallest: f64,
+    widest: f64,
+}
+
+/// All boxes that can remove or be removed, sorted by place, those of one place by their left edge.
+#[derive(Debug, Default)]
+struct Field {
+    entries: Vec<Entry>,
+    strips: Vec<Strip>,
+    /// In order of their class.
+    groups: Vec<Group>,
+}
+
+impl Field {
+    fn new(detections: &[Detection], class: impl Fn(&Detection) -> u32) -> Self {
+        let mut placed: Vec<(Place, Entry)> = (0..)
+            .zip(detections)
+            .filter(|(_, d)| d.bbox.is_finite() && d.bbox.width() > 0.0 && d.bbox.height() > 0.0)
+            .map(|(rank, d)| {
+                let bbox = d.bbox;
+                (Place::of(&bbox, class(d)), Entry { bbox, rank })
+            })
+            .collect();
+        placed.sort_unstable_by(|(a, x), (b, y)| a.cmp(b).then(x.bbox.x1.total_cmp(&y.bbox.x1)));
+        let mut field = Self::default();
+        for (place, entry) in placed {
+            field.add(place, entry);
+        }
+        field
+    }
+
+    /// Adds the next box in the order of places.
+    fn add(&mut self, place: Place, entry: Entry) {
+        let (index, strip) = (self.entries.len(), self.strips.len());
+        self.entries.push(entry);
+        let (width, height) = (width(&entry.bbox), height(&entry.bbox));
+        let new_group = match self.groups.last_mut() {
+            Some(group) if (group.class, group.level) == (place.class, place.level) => {
+                group.lowest = group.lowest.min(height);
+                group.tallest = group.tallest.max(height);
+                group.widest = group.widest.max(width);
+                false
+            }
+            _ => {
+                self.groups.push(Group {
+                    class: place.class,
+                    level: place.level,
+                    strips: strip..strip,
+                    lowest: height,
+                    tallest: height,
+                    widest: width,
+                });
+                true
+            }
+        };
+        match self.strips.last_mut() {
+            Some(last) if !new_group && last.number == place.strip => last.entries.end += 1,
+            _ => {
+                self.strips.push(Strip {
+                    number: place.strip,
+                    entries: index..index + 1,
+                });
+                if let Some(group) = self.groups.last_mut() {
+                    group.strips.end += 1;
+                }
+            }
+        }
+    }
+
+    /// Marks the boxes that the kept box `bbox` of this class removes. It may mark boxes kept before, itself included:
+    /// nobody asks for them again.
+    fn remove(&self, bbox: &BBox, class: u32, iou_threshold: f32, removed: &mut [bool]) {
         if !bbox.is_finite() {
-            return true;
+            return;
         }
-        let (width, t) = (bbox.width(), iou_threshold.max(0.0));
-        // Room for the rounding of IoU itself, in the unit of the coordinates.
-        let slack = (bbox.x1.abs() + bbox.x2.abs()) * 1e-6 + width * 1e-3;
-        // A partner is narrower than `width / t`, and more than `t` of it lies inside; so does more than `t` of `bbox`.
-        let reach = self.widest.min(width * (1.0 - t) / t);
-        let first = bbox.x1 - reach - slack;
-        let last = bbox.x2 - t * width + slack;
-        let from = self.boxes.partition_point(|kept| kept.x1 < first);
-        let suppressed = self.boxes[from..]
+        let first = self.groups.partition_point(|group| group.class < class);
+        let reach = Reach::of(bbox, iou_threshold);
+        for group in self.groups[first..]
             .iter()
-            .take_while(|kept| kept.x1 <= last)
-            .any(|kept| kept.iou(bbox) > iou_threshold);
-        if suppressed {
-            return false;
+            .take_while(|group| group.class == class)
+            .filter(|group| reach.meets(group))
+        {
+            let (upper, lower) = reach.upper_edges(group);
+            let (left, right) = reach.left_edges(group);
+            let (from, to) = (strip(upper, group.level), strip(lower, group.level));
+            let strips = &self.strips[group.strips.clone()];
+            let from = strips.partition_point(|strip| strip.number < from);
+            for strip in strips[from..].iter().take_while(|strip| strip.number <= to) {
+                let entries = &self.entries[strip.entries.clone()];
+                let from = entries.partition_point(|entry| f64::from(entry.bbox.x1) < left);
+                for entry in entries[from..]
+                    .iter()
+                    .take_while(|entry| f64::from(entry.bbox.x1) <= right)
+                {
+                    // Without a branch, which would often be foretold wrong.
+                    removed[entry.rank as usize] |= bbox.iou(&entry.bbox) > iou_threshold;
+                }
+            }
         }
-        let place = self.boxes.partition_point(|kept| kept.x1 < bbox.x1);
-        self.boxes.insert(place, *bbox);
-        self.widest = self.widest.max(bbox.width());
-        true
+    }
+}
+
+impl Place {
+    /// Of a box that is finite and has a height.
+    fn of(bbox: &BBox, class: u32) -> Self {
+        /// Below it are the bits of the mantissa; above, as a height is positive, nothing but the exponent.
+        const EXPONENT: u32 = f32::MANTISSA_DIGITS - 1;
+        let level = bbox.height().to_bits() >> EXPONENT >> 1;
+        Self {
+            class,
+            level,
+            strip: strip(f64::from(bbox.y1), level),
+        }
+    }
+}
+
+/// What no height of a level reaches: a power of four. A level is half a biased exponent of `f32`.
+fn top(level: u32) -> f64 {
+    /// The exponent of 1.
+    const BIAS: i32 = 127;
+    2.0_f64.powi(2 * level as i32 + 2 - BIAS)
+}
+
+fn strip(y: f64, level: u32) -> i64 {
+    // Held to the numbers of an i64, in the same order.
+    (y / top(level)).floor() as i64
+}
+
+fn width(bbox: &BBox) -> f64 {
+    f64::from(bbox.x2) - f64::from(bbox.x1)
+}
+
+fn height(bbox: &BBox) -> f64 {
+    f64::from(bbox.y2) - f64::from(bbox.y1)
+}
+
+/// Where the boxes can be whose IoU with one box is above the threshold; in f64, in which differences of coordinates
+/// are as good as exact.
+#[derive(Debug)]
+struct Reach {
+    x: (f64, f64),
+    y: (f64, f64),
+    /// IoU that a partner has at least.
+    iou: f64,
+}
+
+impl Reach {
+    fn of(bbox: &BBox, iou_threshold: f32) -> Self {
+        /// Rounding of the IoU in f32, with room to spare.
+        const ROUNDING: f64 = 1e-4;
+        /// Below this an area in f32 is no measure any more; only that there is an overlap is certain then.
+        const LEAST_AREA: f64 = 1e-35;
+        let iou = f64::from(iou_threshold).max(0.0) * (1.0 - ROUNDING);
+        let measurable = width(bbox) * height(bbox) * iou > LEAST_AREA;
+        Self {
+            x: (bbox.x1.into(), bbox.x2.into()),
+            y: (bbox.y1.into(), bbox.y2.into()),
+            iou: if measurable { iou } else { 0.0 },
+        }
+    }
+
+    /// Whether the sides of a box of the group are long and short enough.
+    fn meets(&self, group: &Group) -> bool {
+        let height = self.y.1 - self.y.0;
+        group.tallest >= self.iou * height
+            && group.lowest * self.iou <= height
+            && group.widest >= self.iou * (self.x.1 - self.x.0)
+    }
+
+    /// First and last left edge of a partner in the group.
+    fn left_edges(&self, group: &Group) -> (f64, f64) {
+        self.edges(self.x, group.widest)
+    }
+
+    /// First and last upper edge of a partner in the group.
+    fn upper_edges(&self, group: &Group) -> (f64, f64) {
+        self.edges(self.y, group.tallest)
+    }
+
+    /// Where partners begin whose side is no longer than `longest`: more than `iou` of the longer of both sides is
+    /// within both.
+    fn edges(&self, (begin, end): (f64, f64), longest: f64) -> (f64, f64) {
+        let side = end - begin;
+        let longest = if self.iou > 0.0 {
+            longest.min(side / self.iou)
+        } else {
+            longest
+        };
+        (begin - longest * (1.0 - self.iou), end - self.iou * side)
     }
 }
 
@@ -163,6 +371,110 @@ mod tests {
                     "seed {seed}, {iou}, {max}"
                 );
             }
+        }
+    }
+
+    /// Boxes of one layout: what a model finds, and what an implementation may trip over.
+    fn layout(kind: usize, random: &mut Random, count: usize) -> Vec<Detection> {
+        let mut bboxes: Vec<BBox> = (0..count)
+            .map(|index| {
+                let (a, b) = (random.next() * 640.0, random.next() * 640.0);
+                let (w, h) = (1.0 + random.next() * 90.0, 1.0 + random.next() * 90.0);
+                let place = index as f32;
+                let (x, y, w, h) = match kind {
+                    0 => (a, b, w, h),
+                    // All overlap.
+                    1 => (a / 100.0, b / 100.0, 300.0 + w / 10.0, 300.0 + h / 10.0),
+                    // All are disjoint, then all touch.
+                    2 => (place % 90.0 * 7.0, (place / 90.0).floor() * 7.0, 6.0, 6.0),
+                    3 => (place % 90.0 * 7.0, (place / 90.0).floor() * 7.0, 7.0, 7.0),
+                    // One row, one column, one diagonal.
+                    4 => (a, 100.0, w, 20.0),
+                    5 => (100.0, b, 20.0, h),
+                    6 => (a, a, w, w),
+                    // Sides of every order of size, from points to the whole plane.
+                    7 => (a, b, (w / 5.0).exp2(), (h / 5.0).exp2()),
+                    8 => {
+                        let scale = 10_f32.powf(random.next() * 60.0 - 30.0);
+                        (a * scale, b * scale, w * scale * 5.0, h * scale * 5.0)
+                    }
+                    // Long and thin, either way.
+                    9 if index.is_multiple_of(2) => (a, b, 600.0, 1.0 + h / 90.0),
+                    9 => (a, b, 1.0 + w / 90.0, 600.0),
+                    // Areas below what an f32 can tell apart.
+                    10 => (a * 1e-24, b * 1e-24, w * 1e-22, h * 1e-22),
+                    // Far out, where coordinates are coarse.
+                    11 => (a + 1e7, b - 1e7, w, h),
+                    // A few tall boxes beside one another, each over its own column of flat ones.
+                    12 if index.is_multiple_of(50) => (place, 0.0, 49.0, 640.0),
+                    _ => (place, b, 1.0 + w / 40.0, 1.0 + h / 40.0),
+                };
+                BBox::new(x, y, x + w, y + h)
+            })
+            .collect();
+        if kind.is_multiple_of(2) {
+            // What is no box, and what is as large as can be, among the others.
+            for (bbox, odd) in bboxes.iter_mut().step_by(17).zip([
+                BBox::new(50.0, 50.0, 50.0, 90.0),
+                BBox::new(90.0, 90.0, 50.0, 50.0),
+                BBox::new(f32::MIN, f32::MIN, f32::MAX, f32::MAX),
+                BBox::new(-1e19, -1e18, 1e19, 1e18),
+                BBox::new(0.0, 0.0, f32::MIN_POSITIVE, f32::MAX),
+                BBox::new(0.0, 0.0, 1e-40, 1e-40),
+                BBox::new(-0.0, f32::NEG_INFINITY, 5.0, 5.0),
+                BBox::new(0.0, 0.0, 640.0, 640.0),
+            ]) {
+                *bbox = odd;
+            }
+        }
+        let detection = |bbox| Detection {
+            bbox,
+            class: (random.next() * 2.0) as u32,
+            score: (random.next() * 100.0).floor() / 100.0,
+        };
+        bboxes.into_iter().map(detection).collect()
+    }
+
+    const LAYOUTS: usize = 14;
+
+    #[test]
+    fn agrees_with_the_naive_definition_in_every_layout() {
+        for seed in 0..40 {
+            let mut random = Random(seed * 2 + 1);
+            for kind in 0..LAYOUTS {
+                let boxes = layout(kind, &mut random, 250);
+                for iou in [0.0, 1e-6, 0.01, 0.2, 0.45, 0.6, 0.9, 0.9999] {
+                    let found = fast(&boxes, iou, usize::MAX);
+                    assert_eq!(
+                        in_words(&found),
+                        in_words(&naive(&boxes, iou, usize::MAX)),
+                        "layout {kind}, seed {seed}, {iou}"
+                    );
+                }
+            }
+        }
+    }
+
+    /// Comparable also where a coordinate is no number.
+    fn in_words(detections: &[Detection]) -> String {
+        format!("{detections:?}")
+    }
+
+    #[test]
+    fn across_classes_is_as_if_all_were_of_one_class() {
+        let of_one_class = |boxes: &[Detection]| -> Vec<Detection> {
+            boxes.iter().map(|d| Detection { class: 7, ..*d }).collect()
+        };
+        for seed in 0..100 {
+            let boxes = random_boxes(seed);
+            let mut found = boxes.clone();
+            suppress_across_classes(&mut found, 0.45, usize::MAX);
+            let expected = naive(&of_one_class(&boxes), 0.45, usize::MAX);
+            assert_eq!(of_one_class(&found), expected, "seed {seed}");
+            assert!(
+                found.iter().all(|d| boxes.contains(d)),
+                "with their classes"
+            );
         }
     }
 

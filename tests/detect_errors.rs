@@ -99,7 +99,7 @@ fn assert_recovers(rig: &Rig) {
     rig.element
         .set_property("model", good.display().to_string());
     rig.element.set_property("input-size", "auto");
-    for name in ["labels", "model-config"] {
+    for name in ["labels", "model-config", "classes"] {
         rig.element.set_property(name, None::<&str>);
     }
     assert_passes_a_frame(rig);
@@ -277,6 +277,19 @@ fn a_card_that_cannot_be_used_is_refused_with_key_and_value() {
     refused(&[("model-config", "/nowhere/x.json")])
         .is(gst::LibraryError::Settings)
         .names(&["/nowhere/x.json"]);
+}
+
+#[test]
+fn classes_that_the_model_has_not_are_refused_with_those_it_has() {
+    for (classes, words) in [
+        ("mouse", ["classes", "\"mouse\"", "0 to 1", "cat, dog"]),
+        ("cat,7", ["classes", "\"7\"", "0 to 1", "cat, dog"]),
+        ("cat=much", ["classes", "\"much\"", "above 0", "up to 1"]),
+    ] {
+        refused(&[("classes", classes)])
+            .is(gst::LibraryError::Settings)
+            .names(&words);
+    }
 }
 
 #[test]

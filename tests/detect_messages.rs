@@ -2,9 +2,11 @@
 
 mod support;
 
+use gst::glib;
 use gst::prelude::*;
-use gstdetect::message::{DETECTIONS, DetectStats, MODEL, STATS};
+use gstdetect::message::{DETECTIONS, DetectModel, DetectStats, MODEL, STATS};
 use gstdetect::meta;
+use std::collections::BTreeMap;
 use std::time::Duration;
 use support::{Rig, Source, one_dog};
 
@@ -24,6 +26,95 @@ fn a_model_is_announced_once_it_is_ready() {
     let labels = info.get::<gst::Array>("labels").unwrap();
     let labels: Vec<_> = labels.iter().map(|l| l.get::<&str>().unwrap()).collect();
     assert_eq!(labels, ["cat", "dog"]);
+}
+
+/// In C as in Python only GLib's own types and GStreamer's arrays and structures can be read.
+#[test]
+fn every_field_of_a_model_has_a_type_that_any_language_reads() {
+    let rig = Rig::new("classes=dog=0.3");
+    let model = rig.messages(MODEL).remove(0);
+    let types: BTreeMap<&str, glib::Type> = model
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.type_()))
+        .collect();
+    let text = ["path", "family", "engine", "labels-source"];
+    let number = [
+        "input-width",
+        "input-height",
+        "classes",
+        "max-detections",
+        "min-size",
+    ];
+    let arrays = [
+        "decisions",
+        "guessed",
+        "rewritten",
+        "warnings",
+        "kept-classes",
+    ];
+    let expected = text
+        .map(|name| (name, glib::Type::STRING))
+        .into_iter()
+        .chain(number.map(|name| (name, glib::Type::U32)))
+        .chain(arrays.map(|name| (name, gst::Array::static_type())))
+        .chain(["score-threshold", "iou-threshold"].map(|name| (name, glib::Type::F64)))
+        .chain(["load-time", "warm-up-time"].map(|name| (name, glib::Type::U64)))
+        .chain([("class-agnostic-nms", glib::Type::BOOL)]);
+    let mut expected: BTreeMap<&str, glib::Type> = expected.collect();
+    if types.contains_key("running-time") {
+        expected.insert("running-time", glib::Type::U64);
+    }
+    assert_eq!(types, expected);
+    let written = model.to_string();
+    let read: gst::Structure = written.parse().expect("as gst-launch-1.0 -m prints it");
+    assert_eq!(
+        DetectModel::from_structure(&read),
+        DetectModel::from_structure(&model)
+    );
+}
+
+#[test]
+fn every_decision_says_what_why_and_whether_it_is_a_guess() {
+    let rig = Rig::new("");
+    let info: gst::Structure = rig.element.property("model-info");
+    let decisions = info.get::<gst::Array>("decisions").expect("an array");
+    let mut topics = Vec::new();
+    let mut guessed = Vec::new();
+    for decision in decisions.iter() {
+        let decision = decision.get::<gst::Structure>().expect("of structures");
+        assert_eq!(decision.name(), "decision");
+        let text = |field| decision.get::<String>(field).expect("a text");
+        assert!(
+            !text("value").is_empty() && !text("reason").is_empty(),
+            "{decision}"
+        );
+        if decision.get::<bool>("guessed").expect("yes or no") {
+            guessed.push(format!(
+                "{}: {} ({})",
+                text("topic"),
+                text("value"),
+                text("reason")
+            ));
+        }
+        topics.push(text("topic"));
+    }
+    for topic in ["family", "labels", "thresholds", "colour", "resize"] {
+        assert!(
+            topics.iter().any(|t| t == topic),
+            "no {topic} in {topics:?}"
+        );
+    }
+    assert!(
+        guessed
+            .iter()
+            .any(|text| text.starts_with("thresholds: score 0.4"))
+    );
+    let as_text = info.get::<gst::Array>("guessed").expect("an array");
+    let as_text: Vec<_> = as_text
+        .iter()
+        .map(|t| t.get::<String>().expect("a text"))
+        .collect();
+    assert_eq!(as_text, guessed);
 }
 
 #[test]

@@ -4,7 +4,7 @@ mod support;
 
 use gst::glib;
 use gst::prelude::*;
-use gstdetect::message::{DetectModel, DetectStats, MODEL, STATS};
+use gstdetect::message::{DetectModel, DetectStats, InForce, MODEL, STATS};
 use gstdetect::stats::{Percentiles, Snapshot};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -268,6 +268,10 @@ fn the_fields_of_messages_are_told() {
         stats.to_structure(STATS),
         DetectModel {
             running_time: Some(gst::ClockTime::ZERO),
+            in_force: InForce {
+                kept_classes: Some(Vec::new()),
+                ..InForce::default()
+            },
             ..DetectModel::default()
         }
         .to_structure(MODEL),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// Modules of each layer, lowest first. Whatever is not named here is not allowed to exist.
 const LAYERS: [&[&str]; 5] = [
-    &["geometry", "image", "tensor", "detection"],
+    &["geometry", "image", "tensor", "detection", "classes"],
     &[
         "letterbox",
         "preprocess",

@@ -1,10 +1,15 @@
 //! From scores to detections: [`Labelling`], and what the heads of several families share.
 
+use crate::classes::Cutoffs;
 use crate::detection::Detection;
 use crate::geometry::BBox;
+use std::sync::Arc;
 
 /// As how many classes one candidate may be reported.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+///
+/// Where only some classes are wanted the decoder knows them, so that a class that nobody wants, or that does not reach
+/// its own threshold, does not hide one that is wanted and does.
+#[derive(Debug, Clone, PartialEq, Default)]
 pub enum Labelling {
     /// As its best class; equal scores take the lower class. What a viewer wants.
     #[default]
@@ -12,14 +17,28 @@ pub enum Labelling {
     /// As every class whose score reaches the threshold. What evaluations at very low thresholds assume: the second
     /// guess about an object then counts too.
     Every,
+    /// As the best of the classes that are wanted and reach their own threshold.
+    BestOf(Arc<Cutoffs>),
+    /// As every class that is wanted and reaches its own threshold.
+    EveryOf(Arc<Cutoffs>),
 }
 
 impl Labelling {
+    /// Of the classes that `cutoffs` admit; `None`: of all.
+    pub fn new(every: bool, cutoffs: Option<Arc<Cutoffs>>) -> Self {
+        match (every, cutoffs) {
+            (false, None) => Self::Best,
+            (true, None) => Self::Every,
+            (false, Some(cutoffs)) => Self::BestOf(cutoffs),
+            (true, Some(cutoffs)) => Self::EveryOf(cutoffs),
+        }
+    }
+
     /// Reports the class and score of a candidate whose class scores are `scores`, each times `factor`.
     ///
     /// Scores below `threshold`, and numbers that are not finite, are never reported.
     pub(super) fn choose(
-        self,
+        &self,
         scores: impl Iterator<Item = f32>,
         factor: f32,
         threshold: f32,
@@ -27,21 +46,38 @@ impl Labelling {
     ) {
         let passes = |score: f32| score >= threshold && score.is_finite();
         let finite = (0..).zip(scores).filter(|(_, score)| score.is_finite());
+        let times_factor = |(class, score): (u32, f32)| (class, score * factor);
         match self {
             Self::Best => {
-                let best = finite.reduce(|best, next| if next.1 > best.1 { next } else { best });
-                if let Some((class, score)) = best
-                    && passes(score * factor)
+                if let Some((class, score)) = finite.reduce(better).map(times_factor)
+                    && passes(score)
                 {
-                    report(class, score * factor);
+                    report(class, score);
                 }
             }
             Self::Every => finite
-                .map(|(class, score)| (class, score * factor))
+                .map(times_factor)
                 .filter(|&(_, score)| passes(score))
+                .for_each(|(class, score)| report(class, score)),
+            Self::BestOf(cutoffs) => {
+                let wanted = finite
+                    .map(times_factor)
+                    .filter(|&(class, score)| passes(score) && cutoffs.admits(class, score));
+                if let Some((class, score)) = wanted.reduce(better) {
+                    report(class, score);
+                }
+            }
+            Self::EveryOf(cutoffs) => finite
+                .map(times_factor)
+                .filter(|&(class, score)| passes(score) && cutoffs.admits(class, score))
                 .for_each(|(class, score)| report(class, score)),
         }
     }
+}
+
+/// The class of the higher score, or the first.
+fn better(best: (u32, f32), next: (u32, f32)) -> (u32, f32) {
+    if next.1 > best.1 { next } else { best }
 }
 
 /// Fields of a row before its class scores: box and objectness.
@@ -53,7 +89,7 @@ pub(super) const ROW_FIELDS: usize = 5;
 pub(super) fn decode_rows(
     values: &[f32],
     width: usize,
-    labelling: Labelling,
+    labelling: &Labelling,
     threshold: f32,
     bbox: impl Fn(usize, [f32; 4]) -> BBox,
     found: &mut Vec<Detection>,
@@ -118,7 +154,7 @@ pub(super) fn side_from_log(log: f32, stride: f32) -> f32 {
 mod tests {
     use super::*;
 
-    fn chosen(labelling: Labelling, scores: &[f32], factor: f32) -> Vec<(u32, f32)> {
+    fn chosen(labelling: &Labelling, scores: &[f32], factor: f32) -> Vec<(u32, f32)> {
         let mut all = Vec::new();
         labelling.choose(scores.iter().copied(), factor, 0.5, |class, score| {
             all.push((class, score))
@@ -129,19 +165,39 @@ mod tests {
     #[test]
     fn best_is_one_class_and_every_is_all_above() {
         let scores = [0.6, 0.2, 0.9, 0.5];
-        assert_eq!(chosen(Labelling::Best, &scores, 1.0), [(2, 0.9)]);
+        assert_eq!(chosen(&Labelling::Best, &scores, 1.0), [(2, 0.9)]);
         assert_eq!(
-            chosen(Labelling::Every, &scores, 1.0),
+            chosen(&Labelling::Every, &scores, 1.0),
             [(0, 0.6), (2, 0.9), (3, 0.5)]
         );
-        assert_eq!(chosen(Labelling::Best, &scores, 0.5), []);
-        assert_eq!(chosen(Labelling::Every, &[], 1.0), []);
+        assert_eq!(chosen(&Labelling::Best, &scores, 0.5), []);
+        assert_eq!(chosen(&Labelling::Every, &[], 1.0), []);
+    }
+
+    #[test]
+    fn what_nobody_wants_hides_nothing() {
+        let labels = ["a", "b", "c", "d"].map(str::to_owned);
+        let of = |text: &str, every| {
+            let selection = crate::classes::Selection::new(text, &labels).expect("a list");
+            Labelling::new(every, Some(Arc::new(selection.cutoffs(0.5))))
+        };
+        let scores = [0.6, f32::NAN, 0.9, 0.55];
+        assert_eq!(chosen(&of("a,b,d", false), &scores, 1.0), [(0, 0.6)]);
+        assert_eq!(chosen(&of("a=0.7,d", false), &scores, 1.0), [(3, 0.55)]);
+        assert_eq!(
+            chosen(&of("a,b,d", true), &scores, 1.0),
+            [(0, 0.6), (3, 0.55)]
+        );
+        assert_eq!(chosen(&of("b", false), &scores, 1.0), []);
+        assert_eq!(chosen(&of("a", false), &scores, 0.8), [], "0.48 after all");
+        // The threshold of the call holds too: it is the lowest of all in the detector.
+        assert_eq!(chosen(&of("a=0.1", false), &[0.4], 1.0), []);
     }
 
     #[test]
     fn numbers_that_are_not_finite_are_never_chosen() {
         let scores = [f32::NAN, f32::INFINITY, 0.6, f32::NEG_INFINITY];
-        for labelling in [Labelling::Best, Labelling::Every] {
+        for labelling in [&Labelling::Best, &Labelling::Every] {
             assert_eq!(chosen(labelling, &scores, 1.0), [(2, 0.6)]);
             assert_eq!(chosen(labelling, &scores, f32::INFINITY), []);
             assert_eq!(chosen(labelling, &scores, f32::NAN), []);

@@ -41,7 +41,7 @@ impl Decoder for Yolov5 {
         decode_rows(
             values,
             dims[2],
-            self.labelling,
+            &self.labelling,
             score_threshold,
             bbox,
             found,

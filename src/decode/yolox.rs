@@ -67,7 +67,7 @@ impl Decoder for Yolox {
         decode_rows(
             values,
             dims[2],
-            self.labelling,
+            &self.labelling,
             score_threshold,
             bbox,
             found,

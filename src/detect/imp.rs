@@ -1,7 +1,8 @@
 //! The element and GObject side of `detect`: class, pads, properties, state changes.
 
-use super::settings::{self, PROP_MODEL_INFO, PROP_STATS, Settings};
+use super::settings::{self, PROP_CLASSES, PROP_MODEL_INFO, PROP_STATS, Settings};
 use super::state::State;
+use crate::classes::ClassesError;
 use crate::detector::{Detector, DetectorOptions};
 use crate::engine::EngineOptions;
 use crate::message::{DetectModel, MODEL, MODEL_PROPERTY, STATS_PROPERTY};
@@ -24,9 +25,12 @@ pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
 
 /// What a loaded model told, for the messages and for the thresholds that it brings.
 pub(super) struct Loaded {
+    /// With the thresholds in force when it was loaded.
     pub report: DetectModel,
     pub score_threshold: f32,
     pub iou_threshold: f32,
+    /// From READY on to READY again: what is set meanwhile must fit this model.
+    pub in_use: bool,
 }
 
 // Lock order: settings, loaded, state; each is released before the next is taken wherever that serves. None is held
@@ -76,11 +80,15 @@ impl ObjectImpl for Detect {
     }
 
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
-        let latency = {
-            let mut settings = self.settings.lock();
-            settings.set(pspec.name(), value);
-            settings.latency()
-        };
+        if let Err(err) = self.set(pspec.name(), value) {
+            gst::element_imp_warning!(
+                self,
+                gst::LibraryError::Settings,
+                ("The property classes stays as it was: it cannot be {err}"),
+                ["{err:?}"]
+            );
+        }
+        let latency = self.settings.lock().latency();
         {
             let mut state = self.state.lock();
             state.settings_changed += 1;
@@ -93,9 +101,8 @@ impl ObjectImpl for Detect {
         match pspec.name() {
             PROP_STATS => self.stats().to_structure(STATS_PROPERTY).to_value(),
             PROP_MODEL_INFO => {
-                let loaded = self.loaded.lock();
-                let info = loaded.as_ref();
-                info.map(|l| l.report.to_structure(MODEL_PROPERTY))
+                let info = self.model_info();
+                info.map(|report| report.to_structure(MODEL_PROPERTY))
                     .to_value()
             }
             name => {
@@ -170,6 +177,21 @@ impl Detect {
         self.origin.elapsed()
     }
 
+    /// Takes a new value of a property. Classes that the model in use has not are refused, and the old ones stay.
+    fn set(&self, name: &str, value: &glib::Value) -> Result<(), ClassesError> {
+        let mut settings = self.settings.lock();
+        let mut changed = settings.clone();
+        changed.set(name, value);
+        if name == PROP_CLASSES
+            && let Some(loaded) = self.loaded.lock().as_ref()
+            && loaded.in_use
+        {
+            changed.selection(&loaded.report.labels)?;
+        }
+        *settings = changed;
+        Ok(())
+    }
+
     /// Loads the model and starts the worker.
     fn start(&self) -> Result<(), gst::StateChangeError> {
         let detector = self.load().inspect_err(|_| {
@@ -178,7 +200,9 @@ impl Detect {
         let settings = self.settings.lock().clone();
         let estimate = detector.warm_up_time();
         self.state.lock().start(&settings, estimate);
-        self.start_worker(detector)
+        self.start_worker(detector).inspect_err(|_| {
+            self.loaded.lock().take();
+        })
     }
 
     /// Ends the worker; waits for at most the one inference that it may be in. The pads are inactive already.
@@ -193,6 +217,9 @@ impl Detect {
         let worker = self.worker.lock().take();
         if let Some(worker) = worker {
             self.join(worker);
+        }
+        if let Some(loaded) = self.loaded.lock().as_mut() {
+            loaded.in_use = false;
         }
     }
 
@@ -218,7 +245,7 @@ impl Detect {
                 return Err(gst::StateChangeError);
             }
         };
-        self.announce(&settings, &path, &detector);
+        self.announce(&settings, &path, &detector)?;
         Ok(detector)
     }
 
@@ -246,20 +273,45 @@ impl Detect {
         })
     }
 
-    /// Tells the bus what was recognised.
-    fn announce(&self, settings: &Settings, path: &str, detector: &Detector) {
-        let report =
-            super::report::model_report(settings, detector, self.obj().current_running_time());
-        for warning in &detector.model().warnings {
+    /// Tells the bus what was recognised, unless classes are wanted that the model has not.
+    fn announce(
+        &self,
+        settings: &Settings,
+        path: &str,
+        detector: &Detector,
+    ) -> Result<(), gst::StateChangeError> {
+        let model = detector.model();
+        let running_time = self.obj().current_running_time();
+        let report = super::report::model_report(settings, detector, running_time);
+        if let Err(err) = self.adopt(detector, &report) {
+            gst::element_imp_error!(
+                self,
+                gst::LibraryError::Settings,
+                ("The property classes cannot be {err}"),
+                ["{path}: {err:?}"]
+            );
+            return Err(gst::StateChangeError);
+        }
+        for warning in &model.warnings {
             gst::element_imp_warning!(self, gst::LibraryError::Settings, ("{warning}"), ["{path}"]);
         }
+        let report = self.model_info().unwrap_or(report);
         let message = report.to_structure(MODEL);
         gst::info!(CAT, imp = self, "Model ready: {message}");
+        self.post(message);
+        Ok(())
+    }
+
+    /// From now on what is set must fit this model; what was set before, while it was loaded too, does.
+    fn adopt(&self, detector: &Detector, report: &DetectModel) -> Result<(), ClassesError> {
+        let settings = self.settings.lock();
+        settings.selection(&report.labels)?;
         *self.loaded.lock() = Some(Loaded {
-            report,
+            report: report.clone(),
             score_threshold: detector.model().score_threshold,
             iou_threshold: detector.model().iou_threshold,
+            in_use: true,
         });
-        self.post(message);
+        Ok(())
     }
 }

@@ -5,7 +5,7 @@ use super::settings::Settings;
 use super::state::{Drop, Frame, Upstream};
 use crate::detector::Detector;
 use crate::engine::EngineKind;
-use crate::message::{DetectModel, DetectStats, STATS};
+use crate::message::{Decision, DetectModel, DetectStats, InForce, KeptClass, STATS};
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use std::time::Duration;
@@ -13,15 +13,13 @@ use std::time::Duration;
 /// Two QoS messages about dropped frames are at least this far apart.
 const QOS_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What is told of a model that is ready.
+/// What is told of a model that is ready; the thresholds come with [`Detect::model_info`].
 pub(super) fn model_report(
     settings: &Settings,
     detector: &Detector,
     running_time: Option<gst::ClockTime>,
 ) -> DetectModel {
     let model = detector.model();
-    let thresholds = settings.thresholds(model.score_threshold, model.iou_threshold);
-    let in_words = |d: &crate::model::Decision| format!("{}: {} ({})", d.topic, d.value, d.reason);
     DetectModel {
         path: settings.model_name(),
         family: model.family.to_string(),
@@ -32,21 +30,55 @@ pub(super) fn model_report(
         labels_source: model.labels_source.clone(),
         load_time: detector.load_time(),
         warm_up_time: detector.warm_up_time(),
-        decisions: model.decisions.iter().map(in_words).collect(),
-        guessed: model
-            .decisions
-            .iter()
-            .filter(|d| d.guessed)
-            .map(in_words)
-            .collect(),
+        decisions: model.decisions.iter().map(told).collect(),
         rewritten: model.rewrites.clone(),
-        score_threshold: thresholds.score,
-        iou_threshold: thresholds.iou,
+        warnings: model.warnings.clone(),
+        in_force: InForce::default(),
         running_time,
     }
 }
 
+fn told(decision: &crate::model::Decision) -> Decision {
+    Decision {
+        topic: decision.topic.into(),
+        value: decision.value.clone(),
+        reason: decision.reason.clone(),
+        guessed: decision.guessed,
+    }
+}
+
+/// What decides about the boxes of a model with these labels, whose own thresholds are `score` and `iou`.
+fn in_force(settings: &Settings, labels: &[String], score: f32, iou: f32) -> InForce {
+    let thresholds = settings.thresholds(score, iou);
+    // What does not fit the model has been refused, or is of a model to come.
+    let selection = settings.selection(labels).ok().flatten();
+    let kept = |(number, score_threshold): (u32, f32)| KeptClass {
+        number,
+        label: labels.get(number as usize).cloned().unwrap_or_default(),
+        score_threshold,
+    };
+    InForce {
+        score_threshold: thresholds.score,
+        iou_threshold: thresholds.iou,
+        max_detections: settings.max_detections,
+        class_agnostic_nms: thresholds.class_agnostic,
+        min_size: thresholds.min_size,
+        kept_classes: selection.map(|s| s.iter(thresholds.score).map(kept).collect()),
+    }
+}
+
 impl Detect {
+    /// What is known of the model, and the thresholds of now.
+    pub(super) fn model_info(&self) -> Option<DetectModel> {
+        let settings = self.settings.lock().clone();
+        let loaded = self.loaded.lock();
+        let loaded = loaded.as_ref()?;
+        let mut report = loaded.report.clone();
+        let (score, iou) = (loaded.score_threshold, loaded.iou_threshold);
+        report.in_force = in_force(&settings, &report.labels, score, iou);
+        Some(report)
+    }
+
     /// Posts an element message. Nobody may be listening, and that is no error.
     pub(super) fn post(&self, structure: gst::Structure) {
         let obj = self.obj();

@@ -1,11 +1,13 @@
 //! [`Settings`]: the properties a user sets, their defaults and their declaration.
 
+use crate::classes::{ClassesError, Selection};
 use crate::detection::Thresholds;
 use crate::engine::EngineKind;
 use crate::pace::PaceOptions;
 use gst::glib;
 use gst::prelude::*;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 pub(super) const PROP_MODEL: &str = "model";
@@ -24,6 +26,9 @@ pub(super) const PROP_QOS: &str = "qos";
 pub(super) const PROP_SCORE_THRESHOLD: &str = "score-threshold";
 pub(super) const PROP_IOU_THRESHOLD: &str = "iou-threshold";
 pub(super) const PROP_MAX_DETECTIONS: &str = "max-detections";
+pub(super) const PROP_CLASSES: &str = "classes";
+pub(super) const PROP_CLASS_AGNOSTIC_NMS: &str = "class-agnostic-nms";
+pub(super) const PROP_MIN_SIZE: &str = "min-size";
 pub(super) const PROP_STATS_INTERVAL: &str = "stats-interval";
 pub(super) const PROP_POST_DETECTIONS: &str = "post-detections";
 pub(super) const PROP_STATS: &str = "stats";
@@ -103,6 +108,9 @@ pub(super) struct Settings {
     pub score_threshold: f32,
     pub iou_threshold: f32,
     pub max_detections: u32,
+    pub classes: Option<Arc<str>>,
+    pub class_agnostic_nms: bool,
+    pub min_size: u32,
     pub stats_interval: u64,
     pub post_detections: bool,
 }
@@ -126,6 +134,9 @@ impl Default for Settings {
             score_threshold: 0.0,
             iou_threshold: 0.0,
             max_detections: 100,
+            classes: None,
+            class_agnostic_nms: false,
+            min_size: 0,
             stats_interval: 1_000_000_000,
             post_detections: false,
         }
@@ -143,10 +154,7 @@ impl Settings {
             PROP_ENGINE => self.engine = value.get().expect(CHECKED),
             PROP_THREADS => self.threads = value.get().expect(CHECKED),
             PROP_INPUT_SIZE => {
-                // As a path, for a string need not be UTF-8. What is not, is no size either.
-                let size: Option<PathBuf> = value.get().expect(CHECKED);
-                let size = size.map(|size| size.to_string_lossy().into_owned());
-                self.input_size = size.unwrap_or_else(|| Self::default().input_size);
+                self.input_size = text(value).unwrap_or_else(|| Self::default().input_size);
             }
             PROP_MODE => self.mode = value.get().expect(CHECKED),
             PROP_ACTIVE => self.active = value.get().expect(CHECKED),
@@ -158,6 +166,9 @@ impl Settings {
             PROP_SCORE_THRESHOLD => self.score_threshold = value.get().expect(CHECKED),
             PROP_IOU_THRESHOLD => self.iou_threshold = value.get().expect(CHECKED),
             PROP_MAX_DETECTIONS => self.max_detections = value.get().expect(CHECKED),
+            PROP_CLASSES => self.classes = text(value).map(Arc::from),
+            PROP_CLASS_AGNOSTIC_NMS => self.class_agnostic_nms = value.get().expect(CHECKED),
+            PROP_MIN_SIZE => self.min_size = value.get().expect(CHECKED),
             PROP_STATS_INTERVAL => self.stats_interval = value.get().expect(CHECKED),
             PROP_POST_DETECTIONS => self.post_detections = value.get().expect(CHECKED),
             _ => {}
@@ -183,6 +194,9 @@ impl Settings {
             PROP_SCORE_THRESHOLD => self.score_threshold.to_value(),
             PROP_IOU_THRESHOLD => self.iou_threshold.to_value(),
             PROP_MAX_DETECTIONS => self.max_detections.to_value(),
+            PROP_CLASSES => self.classes.as_deref().to_value(),
+            PROP_CLASS_AGNOSTIC_NMS => self.class_agnostic_nms.to_value(),
+            PROP_MIN_SIZE => self.min_size.to_value(),
             PROP_STATS_INTERVAL => self.stats_interval.to_value(),
             PROP_POST_DETECTIONS => self.post_detections.to_value(),
             _ => return None,
@@ -201,7 +215,10 @@ impl Settings {
         Thresholds {
             score: or_own(self.score_threshold, score),
             iou: or_own(self.iou_threshold, iou),
+            class_agnostic: self.class_agnostic_nms,
             max_detections: self.max_detections as usize,
+            min_size: self.min_size,
+            classes: self.wanted_classes().cloned(),
         }
     }
 
@@ -222,10 +239,32 @@ impl Settings {
         (self.max_age > 0).then(|| gst::ClockTime::from_nseconds(self.max_age.min(u64::MAX - 1)))
     }
 
+    /// `None` = all; so is an empty text, for those who can set texts but no null.
+    fn wanted_classes(&self) -> Option<&Arc<str>> {
+        let classes = self.classes.as_ref();
+        classes.filter(|classes| !classes.trim().is_empty())
+    }
+
+    /// What is reported of a model with these labels; `None` = all its classes.
+    pub fn selection(&self, labels: &[String]) -> Result<Option<Selection>, ClassesError> {
+        let classes = self.wanted_classes();
+        classes
+            .map(|classes| Selection::new(classes, labels))
+            .transpose()
+    }
+
     /// How often statistics are posted; `None` for never.
     pub fn stats_interval(&self) -> Option<Duration> {
         (self.stats_interval > 0).then(|| Duration::from_nanos(self.stats_interval))
     }
+}
+
+/// A text, taken as a path is: a string need not be UTF-8. What is not, is no good value of any property.
+fn text(value: &glib::Value) -> Option<String> {
+    let text: Option<PathBuf> = value
+        .get()
+        .expect("GObject checks the type against the declaration");
+    text.map(|text| text.to_string_lossy().into_owned())
 }
 
 /// The declaration of every property, in the order of the manual.
@@ -349,6 +388,23 @@ fn threshold_properties() -> Vec<glib::ParamSpec> {
             .nick("Max Detections")
             .blurb("Detections reported for one frame at the most, those of the highest scores; 0 = none")
             .default_value(default.max_detections)
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecString::builder(PROP_CLASSES)
+            .nick("Classes")
+            .blurb("Comma list of the labels or class numbers to report, each with a threshold of its own if it shall have one, as \"person=0.6,car,2=0.3\"; a label with a comma or = in it stands in quotes; null or empty = all classes")
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecBoolean::builder(PROP_CLASS_AGNOSTIC_NMS)
+            .nick("Class Agnostic NMS")
+            .blurb("Whether boxes of different classes that overlap more than iou-threshold remove each other too, so that one object is not reported as two classes")
+            .default_value(default.class_agnostic_nms)
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecUInt::builder(PROP_MIN_SIZE)
+            .nick("Minimum Size")
+            .blurb("Boxes narrower or lower than so many pixels of the frame are not reported; 0 = boxes of any size")
+            .default_value(default.min_size)
             .mutable_playing()
             .build(),
     ]

@@ -18,6 +18,7 @@ mod onnx;
 mod python;
 pub mod recognise;
 pub mod side;
+mod thresholds;
 mod wire;
 
 pub use error::ModelError;
@@ -33,10 +34,7 @@ use recognise::Reading;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-/// Where neither card nor family says anything.
-const SCORE_THRESHOLD: f32 = 0.4;
-const IOU_THRESHOLD: f32 = 0.45;
+use thresholds::OwnThresholds;
 
 /// What to open, and what is said about it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -153,7 +151,8 @@ impl Model {
             labels_source.clone(),
             false,
         ));
-        decisions.push(threshold_decision(&card, &reading));
+        let own = OwnThresholds::find(&card, &facts, &reading, &mut warnings);
+        decisions.push(own.decision);
         let outputs = facts
             .outputs
             .iter()
@@ -171,8 +170,8 @@ impl Model {
             classes: labels.len(),
             labels,
             labels_source,
-            score_threshold: reading.score_threshold.unwrap_or(SCORE_THRESHOLD),
-            iou_threshold: reading.iou_threshold.unwrap_or(IOU_THRESHOLD),
+            score_threshold: own.score,
+            iou_threshold: own.iou,
             multi_label: card.multi_label.unwrap_or_default(),
             decisions,
             rewrites: prepared.rewrites,
@@ -303,26 +302,4 @@ fn convention_decisions(input: &InputSpec, card: &Card, reading: &Reading) -> [D
         ),
         decision(topic::RESIZE, resize, card.resize.is_some()),
     ]
-}
-
-fn threshold_decision(card: &Card, reading: &Reading) -> Decision {
-    let score = reading.score_threshold.unwrap_or(SCORE_THRESHOLD);
-    let iou = reading.iou_threshold.unwrap_or(IOU_THRESHOLD);
-    let source = |own: Option<f32>, family: Option<f32>| match (own, family) {
-        (Some(_), _) => "the card's",
-        (None, Some(_)) => "the family's",
-        (None, None) => "the usual",
-    };
-    let reason = format!(
-        "{} score, {} IoU",
-        source(card.score_threshold, reading.score_threshold),
-        source(card.iou_threshold, reading.iou_threshold)
-    );
-    let guessed = reading.score_threshold.is_none() || reading.iou_threshold.is_none();
-    Decision::new(
-        topic::THRESHOLDS,
-        format!("score {score}, IoU {iou}"),
-        reason,
-        guessed,
-    )
 }
