@@ -1,12 +1,11 @@
 //! The element and GObject side of `detect`: class, pads, properties, state changes.
 
-use super::settings::{self, PROP_CLASSES, PROP_MODEL_INFO, PROP_STATS, Settings};
+use super::failure::Trouble;
+use super::loading::{Fresh, Loaded, Swaps};
+use super::settings::{self, PROP_CLASSES, PROP_MODEL, PROP_MODEL_INFO, PROP_STATS, Settings};
 use super::state::State;
 use crate::classes::ClassesError;
-use crate::detector::{Detector, DetectorOptions};
-use crate::engine::EngineOptions;
-use crate::message::{DetectModel, MODEL, MODEL_PROPERTY, STATS_PROPERTY};
-use crate::model::{InputSize, ModelOptions};
+use crate::message::{MODEL_PROPERTY, STATS_PROPERTY};
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
@@ -23,16 +22,6 @@ pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     )
 });
 
-/// What a loaded model told, for the messages and for the thresholds that it brings.
-pub(super) struct Loaded {
-    /// With the thresholds in force when it was loaded.
-    pub report: DetectModel,
-    pub score_threshold: f32,
-    pub iou_threshold: f32,
-    /// From READY on to READY again: what is set meanwhile must fit this model.
-    pub in_use: bool,
-}
-
 // Lock order: settings, loaded, state; each is released before the next is taken wherever that serves. None is held
 // while pushing, querying, posting, notifying, pausing or stopping the task, loading a model or inferring.
 pub struct Detect {
@@ -43,7 +32,10 @@ pub struct Detect {
     pub(super) state: Mutex<State>,
     /// With `state`: signalled on every change a thread may wait for.
     pub(super) wake: Condvar,
-    pub(super) worker: Mutex<Option<JoinHandle<()>>>,
+    pub(super) workers: Mutex<Vec<JoinHandle<()>>>,
+    /// For each worker a detector of the model that was swapped in last.
+    pub(super) fresh: Mutex<Fresh>,
+    pub(super) swaps: Mutex<Swaps>,
     /// Where this element's times are counted from.
     origin: Instant,
 }
@@ -67,7 +59,9 @@ impl ObjectSubclass for Detect {
             loaded: Mutex::default(),
             state: Mutex::default(),
             wake: Condvar::new(),
-            worker: Mutex::default(),
+            workers: Mutex::default(),
+            fresh: Mutex::default(),
+            swaps: Mutex::default(),
             origin: Instant::now(),
         }
     }
@@ -81,12 +75,8 @@ impl ObjectImpl for Detect {
 
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
         if let Err(err) = self.set(pspec.name(), value) {
-            gst::element_imp_warning!(
-                self,
-                gst::LibraryError::Settings,
-                ("The property classes stays as it was: it cannot be {err}"),
-                ["{err:?}"]
-            );
+            let sentence = format!("The property classes stays as it was: it cannot be {err}");
+            self.post_warning(&Trouble::setting(&sentence, &err));
         }
         let latency = self.settings.lock().latency();
         {
@@ -95,6 +85,9 @@ impl ObjectImpl for Detect {
             state.delay.fix(latency);
         }
         self.wake.notify_all(); // the interval of statistics may be another, or a LATENCY message due
+        if pspec.name() == PROP_MODEL {
+            self.request_swap();
+        }
     }
 
     fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
@@ -192,32 +185,40 @@ impl Detect {
         Ok(())
     }
 
-    /// Loads the model and starts the worker.
+    /// Loads the model and starts the workers.
     fn start(&self) -> Result<(), gst::StateChangeError> {
-        let detector = self.load().inspect_err(|_| {
-            self.loaded.lock().take();
-        })?;
         let settings = self.settings.lock().clone();
-        let estimate = detector.warm_up_time();
-        self.state.lock().start(&settings, estimate);
-        self.start_worker(detector).inspect_err(|_| {
+        let started = self.load(&settings).and_then(|detectors| {
+            if let Some(first) = detectors.first() {
+                self.announce(self.describe(&settings, first))?;
+                let (estimate, workers) = (first.warm_up_time(), detectors.len());
+                self.state.lock().start(&settings, estimate, workers);
+            }
+            self.start_workers(detectors, &settings)
+        });
+        started.map_err(|trouble| {
+            self.stop();
             self.loaded.lock().take();
+            self.post_error(&trouble);
+            gst::StateChangeError
         })
     }
 
-    /// Ends the worker; waits for at most the one inference that it may be in. The pads are inactive already.
+    /// Ends the workers; waits for at most the one inference that each may be in. The pads are inactive already.
     fn stop(&self) {
         let remains = {
             let mut state = self.state.lock();
             state.epoch += 1;
+            state.running = false;
             state.begin_flush()
         };
         self.wake.notify_all();
         drop(remains);
-        let worker = self.worker.lock().take();
-        if let Some(worker) = worker {
+        let workers = std::mem::take(&mut *self.workers.lock());
+        for worker in workers {
             self.join(worker);
         }
+        self.fresh.lock().detectors.clear();
         if let Some(loaded) = self.loaded.lock().as_mut() {
             loaded.in_use = false;
         }
@@ -226,92 +227,5 @@ impl Detect {
     fn set_playing(&self, playing: bool) {
         self.state.lock().playing = playing;
         self.wake.notify_all();
-    }
-
-    fn load(&self) -> Result<Detector, gst::StateChangeError> {
-        let settings = self.settings.lock().clone();
-        let path = settings.model_name();
-        gst::info!(CAT, imp = self, "Loading the model {path}");
-        let options = self.options(&settings)?;
-        let opened = std::panic::catch_unwind(|| Detector::open(&options));
-        let detector = match opened {
-            Ok(Ok(detector)) => detector,
-            Ok(Err(err)) => {
-                self.post_open_error(&path, &err);
-                return Err(gst::StateChangeError);
-            }
-            Err(panic) => {
-                self.post_panic(&format!("loading the model {path}"), panic.as_ref());
-                return Err(gst::StateChangeError);
-            }
-        };
-        self.announce(&settings, &path, &detector)?;
-        Ok(detector)
-    }
-
-    fn options(&self, settings: &Settings) -> Result<DetectorOptions, gst::StateChangeError> {
-        let input_size: InputSize = settings.input_size.parse().map_err(|err| {
-            gst::element_imp_error!(
-                self,
-                gst::LibraryError::Settings,
-                ("The property input-size cannot be used: {err}"),
-                ["{err:?}"]
-            );
-            gst::StateChangeError
-        })?;
-        Ok(DetectorOptions {
-            model: ModelOptions {
-                path: settings.model.clone(),
-                labels: settings.labels.clone(),
-                card: settings.model_config.clone(),
-                input_size,
-            },
-            engine: settings.engine.into(),
-            engine_options: EngineOptions {
-                threads: settings.threads as usize,
-            },
-        })
-    }
-
-    /// Tells the bus what was recognised, unless classes are wanted that the model has not.
-    fn announce(
-        &self,
-        settings: &Settings,
-        path: &str,
-        detector: &Detector,
-    ) -> Result<(), gst::StateChangeError> {
-        let model = detector.model();
-        let running_time = self.obj().current_running_time();
-        let report = super::report::model_report(settings, detector, running_time);
-        if let Err(err) = self.adopt(detector, &report) {
-            gst::element_imp_error!(
-                self,
-                gst::LibraryError::Settings,
-                ("The property classes cannot be {err}"),
-                ["{path}: {err:?}"]
-            );
-            return Err(gst::StateChangeError);
-        }
-        for warning in &model.warnings {
-            gst::element_imp_warning!(self, gst::LibraryError::Settings, ("{warning}"), ["{path}"]);
-        }
-        let report = self.model_info().unwrap_or(report);
-        let message = report.to_structure(MODEL);
-        gst::info!(CAT, imp = self, "Model ready: {message}");
-        self.post(message);
-        Ok(())
-    }
-
-    /// From now on what is set must fit this model; what was set before, while it was loaded too, does.
-    fn adopt(&self, detector: &Detector, report: &DetectModel) -> Result<(), ClassesError> {
-        let settings = self.settings.lock();
-        settings.selection(&report.labels)?;
-        *self.loaded.lock() = Some(Loaded {
-            report: report.clone(),
-            score_threshold: detector.model().score_threshold,
-            iou_threshold: detector.model().iou_threshold,
-            in_use: true,
-        });
-        Ok(())
     }
 }

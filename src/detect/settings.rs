@@ -1,5 +1,8 @@
 //! [`Settings`]: the properties a user sets, their defaults and their declaration.
 
+use super::failure::Trouble;
+use super::loading::Workers;
+use crate::affinity::Processors;
 use crate::classes::{ClassesError, Selection};
 use crate::detection::Thresholds;
 use crate::engine::EngineKind;
@@ -15,6 +18,8 @@ pub(super) const PROP_LABELS: &str = "labels";
 pub(super) const PROP_MODEL_CONFIG: &str = "model-config";
 pub(super) const PROP_ENGINE: &str = "engine";
 pub(super) const PROP_THREADS: &str = "threads";
+pub(super) const PROP_WORKERS: &str = "workers";
+pub(super) const PROP_CPU_AFFINITY: &str = "cpu-affinity";
 pub(super) const PROP_INPUT_SIZE: &str = "input-size";
 pub(super) const PROP_MODE: &str = "mode";
 pub(super) const PROP_ACTIVE: &str = "active";
@@ -97,6 +102,8 @@ pub(super) struct Settings {
     pub model_config: Option<PathBuf>,
     pub engine: DetectEngine,
     pub threads: u32,
+    pub workers: u32,
+    pub cpu_affinity: Option<String>,
     pub input_size: String,
     pub mode: Mode,
     pub active: bool,
@@ -123,6 +130,8 @@ impl Default for Settings {
             model_config: None,
             engine: DetectEngine::default(),
             threads: 0,
+            workers: 1,
+            cpu_affinity: None,
             input_size: "auto".into(),
             mode: Mode::default(),
             active: true,
@@ -153,6 +162,8 @@ impl Settings {
             PROP_MODEL_CONFIG => self.model_config = value.get().expect(CHECKED),
             PROP_ENGINE => self.engine = value.get().expect(CHECKED),
             PROP_THREADS => self.threads = value.get().expect(CHECKED),
+            PROP_WORKERS => self.workers = value.get().expect(CHECKED),
+            PROP_CPU_AFFINITY => self.cpu_affinity = text(value),
             PROP_INPUT_SIZE => {
                 self.input_size = text(value).unwrap_or_else(|| Self::default().input_size);
             }
@@ -183,6 +194,8 @@ impl Settings {
             PROP_MODEL_CONFIG => self.model_config.to_value(),
             PROP_ENGINE => self.engine.to_value(),
             PROP_THREADS => self.threads.to_value(),
+            PROP_WORKERS => self.workers.to_value(),
+            PROP_CPU_AFFINITY => self.cpu_affinity.to_value(),
             PROP_INPUT_SIZE => self.input_size.to_value(),
             PROP_MODE => self.mode.to_value(),
             PROP_ACTIVE => self.active.to_value(),
@@ -220,6 +233,26 @@ impl Settings {
             min_size: self.min_size,
             classes: self.wanted_classes().cloned(),
         }
+    }
+
+    /// Those that inference may use; `None` for all. An empty text is none too.
+    pub fn processors(&self) -> Result<Option<Processors>, Trouble> {
+        let Some(list) = self.cpu_affinity.as_ref().filter(|l| !l.trim().is_empty()) else {
+            return Ok(None);
+        };
+        let processors: Result<Processors, _> = list.parse();
+        let checked = processors.and_then(|p| p.check().map(|()| p));
+        checked.map(Some).map_err(|err| {
+            let sentence = format!("The property cpu-affinity cannot be {err}");
+            Trouble::setting(&sentence, &err)
+        })
+    }
+
+    /// How the workers share the processors.
+    pub fn workers(&self, processors: Option<&Processors>) -> Workers {
+        let all = || std::thread::available_parallelism().map_or(1, usize::from);
+        let count = processors.map_or_else(all, Processors::count);
+        Workers::new(self.workers, self.threads, count)
     }
 
     pub fn pace(&self) -> PaceOptions {
@@ -281,8 +314,8 @@ fn model_properties() -> Vec<glib::ParamSpec> {
     vec![
         glib::ParamSpecString::builder(PROP_MODEL)
             .nick("Model")
-            .blurb("Path of the .onnx file, read in the change from READY to PAUSED; null = the built-in face detector")
-            .mutable_ready()
+            .blurb("Path of the .onnx file, read in the change from READY to PAUSED; null = the built-in face detector. Set while frames are under way it is loaded beside the one in use and takes its place between two frames; one that cannot be used is warned of, and the old one stays")
+            .mutable_playing()
             .build(),
         glib::ParamSpecString::builder(PROP_LABELS)
             .nick("Labels")
@@ -304,6 +337,18 @@ fn model_properties() -> Vec<glib::ParamSpec> {
             .blurb("Threads for one inference; 0 = a good choice for this machine")
             .maximum(256)
             .default_value(default.threads)
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecUInt::builder(PROP_WORKERS)
+            .nick("Workers")
+            .blurb("Frames analysed at the same time, leaving in order: more frames a second, each as late as before; 0 = as many as processors, four at the most")
+            .maximum(64)
+            .default_value(default.workers)
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecString::builder(PROP_CPU_AFFINITY)
+            .nick("CPU Affinity")
+            .blurb("The processors that inference may use, as taskset -c writes them: \"2,3\" or \"0-2\"; null = all")
             .mutable_ready()
             .build(),
         glib::ParamSpecString::builder(PROP_INPUT_SIZE)

@@ -105,6 +105,10 @@ pub(super) struct State {
     pub mailbox: Mailbox<Frame, Item>,
     /// Which worker is wanted: counted up when one shall end.
     pub epoch: u64,
+    /// From the start of the workers on to their end.
+    pub running: bool,
+    /// Number of the model in use, counted up by each swap; see [`Fresh`](super::loading::Fresh).
+    pub model: u64,
     /// An inference has failed for good; frames are refused until READY.
     pub failed: bool,
     /// EOS came in by the sink pad; until a new stream or segment nothing more is taken.
@@ -151,6 +155,8 @@ impl Default for State {
             flow: Err(gst::FlowError::Flushing),
             mailbox: Mailbox::new(1),
             epoch: 0,
+            running: false,
+            model: 0,
             failed: false,
             eos: false,
             refusing: false,
@@ -183,13 +189,15 @@ pub(super) type Remains = Vec<Output<Frame, Item>>;
 
 impl State {
     /// Ready for the first frame, with an estimate of an analysis.
-    pub fn start(&mut self, settings: &Settings, estimate: Duration) {
+    pub fn start(&mut self, settings: &Settings, estimate: Duration, workers: usize) {
         let mut delay = DeclaredDelay::new(estimate);
         delay.fix(settings.latency());
         *self = Self {
             flow: self.flow,
             playing: self.playing,
             epoch: self.epoch,
+            running: true,
+            mailbox: Mailbox::new(workers),
             wanted: settings.mode,
             delay,
             ..Self::default()

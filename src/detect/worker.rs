@@ -1,7 +1,10 @@
-//! The thread that infers: takes the waiting frame, analyses it, puts it back in its place.
+//! The threads that infer: each takes the waiting frame, analyses it, puts it back in its place.
 
 use super::boxes::Found;
+use super::failure::Trouble;
 use super::imp::{CAT, Detect};
+use super::loading;
+use super::settings::Settings;
 use super::state::Frame;
 use crate::detection::Thresholds;
 use crate::detector::{Analysis, DetectError, Detector};
@@ -15,6 +18,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
+
+/// What a worker does next.
+enum Job {
+    Analyse(Ticket, Frame),
+    /// Take a detector of the model of this number.
+    Take(u64),
+}
 
 /// Why an analysis gave nothing.
 enum Failure {
@@ -33,22 +43,32 @@ impl Failure {
 }
 
 impl Detect {
-    pub(super) fn start_worker(&self, detector: Detector) -> Result<(), gst::StateChangeError> {
-        let detect = self.ref_counted();
+    pub(super) fn start_workers(
+        &self,
+        detectors: Vec<Detector>,
+        settings: &Settings,
+    ) -> Result<(), Trouble> {
+        let processors = settings.processors()?;
         let epoch = self.state.lock().epoch;
-        let worker = std::thread::Builder::new()
-            .name("detect-worker".into())
-            .spawn(move || detect.work(detector, epoch))
-            .map_err(|err| {
-                gst::element_imp_error!(
-                    self,
-                    gst::ResourceError::Failed,
-                    ("Cannot start a thread for inference"),
-                    ["{err}"]
-                );
-                gst::StateChangeError
+        for detector in detectors {
+            let (detect, processors) = (self.ref_counted(), processors.clone());
+            let worker = std::thread::Builder::new()
+                .name("detect-worker".into())
+                .spawn(move || {
+                    // It was possible when the model was loaded.
+                    if let Some(Err(trouble)) = processors.as_ref().map(loading::pin) {
+                        detect.post_warning(&trouble);
+                    }
+                    detect.work(detector, epoch);
+                });
+            let worker = worker.map_err(|err| {
+                self.state.lock().epoch += 1;
+                self.wake.notify_all();
+                let sentence = "Cannot start a thread for inference";
+                Trouble::new(gst::ResourceError::Failed, sentence, err.to_string())
             })?;
-        *self.worker.lock() = Some(worker);
+            self.workers.lock().push(worker);
+        }
         Ok(())
     }
 
@@ -69,28 +89,47 @@ impl Detect {
 
     /// The worker's thread, as long as the element is in its `epoch`.
     fn work(&self, mut detector: Detector, epoch: u64) {
-        while let Some((ticket, frame)) = self.next_job(epoch) {
-            let process = || self.process(&mut detector, ticket, frame);
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(process)) {
-                self.post_panic("analysing a frame", panic.as_ref());
-                self.fail();
+        let mut model = 0;
+        while let Some(job) = self.next_job(epoch, model) {
+            match job {
+                Job::Analyse(ticket, frame) => {
+                    let process = || self.process(&mut detector, ticket, frame);
+                    if let Err(panic) = catch_unwind(AssertUnwindSafe(process)) {
+                        self.post_panic("analysing a frame", panic.as_ref());
+                        self.fail();
+                    }
+                }
+                Job::Take(other) => {
+                    model = other;
+                    let mut fresh = self.fresh.lock();
+                    // Another swap may have come between; its number is seen then.
+                    let taken = (fresh.model == other).then(|| fresh.detectors.pop());
+                    drop(fresh);
+                    if let Some(taken) = taken.flatten() {
+                        detector = taken;
+                    }
+                }
             }
         }
     }
 
-    /// Waits until a frame waits and the output has a place for it; `None` when the element stops.
-    fn next_job(&self, epoch: u64) -> Option<(Ticket, Frame)> {
+    /// Waits until a frame waits and the output has a place for it, or until there is another model than `model`;
+    /// `None` when the element stops.
+    fn next_job(&self, epoch: u64, model: u64) -> Option<Job> {
         let mut state = self.state.lock();
         loop {
             if state.epoch != epoch {
                 return None;
             }
+            if state.model != model {
+                return Some(Job::Take(state.model));
+            }
             if state.flow.is_ok()
-                && let Some(job) = state.mailbox.start()
+                && let Some((ticket, frame)) = state.mailbox.start()
             {
                 drop(state);
                 self.wake.notify_all(); // the line takes another frame
-                return Some(job);
+                return Some(Job::Analyse(ticket, frame));
             }
             self.wake.wait(&mut state);
         }

@@ -68,6 +68,9 @@ pub fn check(case: &Case, with_card: bool) {
         score: case.card["score_threshold"].as_f64().expect("a threshold") as f32,
         iou,
         max_detections: 1000,
+        class_agnostic: false,
+        min_size: 0,
+        classes: None,
     };
     let pixels = picture();
     let plane = Plane {

@@ -1,0 +1,324 @@
+//! Loading a model: before the first frame, and, as a *swap*, while frames go on with the one before.
+//!
+//! A swap is requested by setting `model`; a thread of its own loads the new model, with all the other properties as
+//! they are then, and hands a detector to each worker, which takes it between two frames. If loading fails the old
+//! model stays, and so does its path in the property.
+
+use super::failure::Trouble;
+use super::imp::{CAT, Detect};
+use super::report::model_report;
+use super::settings::Settings;
+use crate::classes::ClassesError;
+use crate::detector::{Detector, DetectorOptions, OpenError};
+use crate::engine::EngineOptions;
+use crate::message::{DetectModel, MODEL};
+use crate::model::{InputSize, ModelOptions};
+use gst::glib;
+use gst::prelude::*;
+use gst::subclass::prelude::*;
+use std::path::PathBuf;
+use std::thread;
+
+/// What a loaded model told, for the messages and for the thresholds that it brings.
+pub(super) struct Loaded {
+    /// With the thresholds in force when it was loaded.
+    pub report: DetectModel,
+    pub score_threshold: f32,
+    pub iou_threshold: f32,
+    /// As set when it was loaded.
+    pub path: Option<PathBuf>,
+    /// From READY on to READY again: what is set meanwhile must fit this model.
+    pub in_use: bool,
+}
+
+/// Detectors of a model that the workers have not taken yet.
+#[derive(Default)]
+pub(super) struct Fresh {
+    /// [`State::model`](super::state::State::model) that they are of.
+    pub model: u64,
+    pub detectors: Vec<Detector>,
+}
+
+/// How often a swap was asked for, and whether a thread is at it.
+#[derive(Default)]
+pub(super) struct Swaps {
+    asked: u64,
+    loading: bool,
+}
+
+/// What a thread has to load.
+struct Request {
+    number: u64,
+    settings: Settings,
+    /// [`State::epoch`](super::state::State::epoch) of the workers that wait for it.
+    epoch: u64,
+}
+
+impl Detect {
+    /// A detector for each worker. Blocks until they are ready.
+    ///
+    /// Works in a thread of its own, whose threads keep to the processors that the user allows.
+    pub(super) fn load(&self, settings: &Settings) -> Result<Vec<Detector>, Trouble> {
+        let path = settings.model_name();
+        gst::info!(CAT, imp = self, "Loading the model {path}");
+        let processors = settings.processors()?;
+        let workers = settings.workers(processors.as_ref());
+        let options = options(settings, workers)?;
+        let open = || -> Result<Vec<Detector>, Trouble> {
+            if let Some(processors) = &processors {
+                pin(processors)?;
+            }
+            let all = || -> Result<Vec<Detector>, OpenError> {
+                let first = Detector::open(&options)?;
+                let others = (1..workers.workers).map(|_| first.another());
+                let others = others.collect::<Result<Vec<_>, _>>()?;
+                Ok(std::iter::once(first).chain(others).collect())
+            };
+            all().map_err(|err| Trouble::open(&path, &err))
+        };
+        let loaded = thread::scope(|scope| {
+            let thread = thread::Builder::new().name("detect-load".into());
+            let thread = thread
+                .spawn_scoped(scope, open)
+                .map_err(|err| no_thread(&err))?;
+            thread.join().map_err(|panic| {
+                Trouble::panic(&format!("loading the model {path}"), panic.as_ref())
+            })
+        });
+        loaded?
+    }
+
+    /// What there is to tell of a model, and its thresholds.
+    pub(super) fn describe(&self, settings: &Settings, detector: &Detector) -> Loaded {
+        let model = detector.model();
+        Loaded {
+            report: model_report(settings, detector, self.obj().current_running_time()),
+            score_threshold: model.score_threshold,
+            iou_threshold: model.iou_threshold,
+            path: settings.model.clone(),
+            in_use: true,
+        }
+    }
+
+    /// From now on `loaded` is the model that properties must fit; tells the bus of it.
+    ///
+    /// Refused if classes are wanted that the model has not.
+    pub(super) fn announce(&self, loaded: Loaded) -> Result<(), Trouble> {
+        {
+            // Under the lock: what is set while the model was loaded must fit it too.
+            let settings = self.settings.lock();
+            let chosen = settings.selection(&loaded.report.labels);
+            chosen.map_err(|err| classes_trouble(&err))?;
+            *self.loaded.lock() = Some(loaded);
+        }
+        let Some(report) = self.model_info() else {
+            return Ok(());
+        };
+        for warning in &report.warnings {
+            self.post_warning(&Trouble::setting(warning, &report.path));
+        }
+        let message = report.to_structure(MODEL);
+        gst::info!(CAT, imp = self, "Model ready: {message}");
+        self.post(message);
+        Ok(())
+    }
+
+    /// The property `model` was set: if frames are under way, the model in use shall be another soon.
+    pub(super) fn request_swap(&self) {
+        if !self.state.lock().running {
+            return;
+        }
+        {
+            let mut swaps = self.swaps.lock();
+            swaps.asked += 1;
+            if std::mem::replace(&mut swaps.loading, true) {
+                return; // the thread will see that more was asked for
+            }
+        }
+        let element = self.obj().downgrade();
+        let thread = thread::Builder::new().name("detect-swap".into());
+        if let Err(err) = thread.spawn(move || swap_until_done(&element)) {
+            self.swaps.lock().loading = false;
+            self.post_warning(&no_thread(&err).and("The model in use stays"));
+        }
+    }
+
+    fn next_request(&self) -> Request {
+        let number = self.swaps.lock().asked;
+        Request {
+            number,
+            settings: self.settings.lock().clone(),
+            epoch: self.state.lock().epoch,
+        }
+    }
+
+    /// Whether what was asked for is done; the thread ends then.
+    fn swap(&self, request: &Request) -> bool {
+        let loaded = self
+            .load(&request.settings)
+            .and_then(|detectors| self.hand_over(request, detectors));
+        if let Err(trouble) = loaded
+            && self.is_wanted(request)
+        {
+            let path = self.roll_back(request);
+            self.post_warning(&trouble.and(&format!("The model in use stays: {path}")));
+        }
+        let mut swaps = self.swaps.lock();
+        let done = swaps.asked == request.number || !self.state.lock().running;
+        swaps.loading = !done;
+        done
+    }
+
+    fn is_wanted(&self, request: &Request) -> bool {
+        let newest = self.swaps.lock().asked == request.number;
+        let state = self.state.lock();
+        newest && state.running && state.epoch == request.epoch
+    }
+
+    /// Gives each worker a detector of the new model, unless they have ended meanwhile.
+    fn hand_over(&self, request: &Request, detectors: Vec<Detector>) -> Result<(), Trouble> {
+        if !self.is_wanted(request) {
+            return Ok(());
+        }
+        let Some(first) = detectors.first() else {
+            return Ok(());
+        };
+        let loaded = self.describe(&request.settings, first);
+        let chosen = self.settings.lock().selection(&loaded.report.labels);
+        chosen.map_err(|err| classes_trouble(&err))?;
+        let model = {
+            let mut fresh = self.fresh.lock();
+            fresh.model += 1;
+            fresh.detectors = detectors;
+            fresh.model
+        };
+        let accepted = {
+            let mut state = self.state.lock();
+            let accepted = state.running && state.epoch == request.epoch;
+            if accepted {
+                state.model = model;
+            }
+            accepted
+        };
+        if !accepted {
+            self.fresh.lock().detectors.clear();
+            return Ok(());
+        }
+        self.wake.notify_all();
+        self.announce(loaded)
+    }
+
+    /// The property tells the model in use again. Returns its name.
+    fn roll_back(&self, request: &Request) -> String {
+        let in_use = self.loaded.lock().as_ref().and_then(|l| l.path.clone());
+        let (name, changed) = {
+            let mut settings = self.settings.lock();
+            let changed = settings.model == request.settings.model && settings.model != in_use;
+            if changed {
+                settings.model = in_use;
+            }
+            (settings.model_name(), changed)
+        };
+        if changed {
+            self.obj().notify("model");
+        }
+        name
+    }
+}
+
+/// The thread of swaps. It keeps the element from being freed only while it loads.
+fn swap_until_done(element: &glib::WeakRef<super::Detect>) {
+    while let Some(detect) = element.upgrade() {
+        let request = detect.imp().next_request();
+        if detect.imp().swap(&request) {
+            return;
+        }
+    }
+}
+
+fn classes_trouble(err: &ClassesError) -> Trouble {
+    Trouble::setting(&format!("The property classes cannot be {err}"), err)
+}
+
+fn no_thread(err: &std::io::Error) -> Trouble {
+    let sentence = "Cannot start a thread to load the model";
+    Trouble::new(gst::ResourceError::Failed, sentence, err.to_string())
+}
+
+pub(super) fn pin(processors: &crate::affinity::Processors) -> Result<(), Trouble> {
+    processors.pin_this_thread().map_err(|err| {
+        let sentence = format!("The property cpu-affinity cannot be {err}");
+        Trouble::setting(&sentence, &err)
+    })
+}
+
+fn options(settings: &Settings, workers: Workers) -> Result<DetectorOptions, Trouble> {
+    let input_size: InputSize = settings.input_size.parse().map_err(|err| {
+        let sentence = format!("The property input-size cannot be used: {err}");
+        Trouble::setting(&sentence, &err)
+    })?;
+    Ok(DetectorOptions {
+        model: ModelOptions {
+            path: settings.model.clone(),
+            labels: settings.labels.clone(),
+            card: settings.model_config.clone(),
+            input_size,
+        },
+        engine: settings.engine.into(),
+        engine_options: EngineOptions {
+            threads: workers.threads,
+        },
+    })
+}
+
+/// How the processors are shared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Workers {
+    /// Frames analysed at the same time.
+    pub workers: usize,
+    /// Threads for each; 0 = a good choice of the engine's.
+    pub threads: usize,
+}
+
+impl Workers {
+    /// What `workers` and `threads` as set, 0 = a good choice, mean on so many processors.
+    ///
+    /// A single worker leaves the choice of threads to the engine. Several share the processors: a thread more for one
+    /// of them would be one less for another. As many as there are processors give the most frames a second, for a
+    /// second thread of one inference brings less than a second inference does.
+    pub fn new(workers: u32, threads: u32, processors: usize) -> Self {
+        /// All cores of a Raspberry Pi; each worker needs memory for its activations.
+        const MOST_GOOD: usize = 4;
+        let (workers, threads) = (workers as usize, threads as usize);
+        let workers = match workers {
+            0 => (processors / threads.max(1)).clamp(1, MOST_GOOD),
+            n => n,
+        };
+        let threads = match (workers, threads) {
+            (2.., 0) => (processors / workers).max(1),
+            (_, n) => n,
+        };
+        Self { workers, threads }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workers_share_the_processors() {
+        let shared = |workers, threads, processors| {
+            let shared = Workers::new(workers, threads, processors);
+            (shared.workers, shared.threads)
+        };
+        assert_eq!(shared(1, 0, 4), (1, 0), "the engine chooses");
+        assert_eq!(shared(1, 3, 4), (1, 3));
+        assert_eq!(shared(2, 0, 4), (2, 2));
+        assert_eq!(shared(3, 0, 4), (3, 1));
+        assert_eq!(shared(0, 0, 2), (2, 1));
+        assert_eq!(shared(0, 2, 4), (2, 2));
+        assert_eq!(shared(0, 0, 64), (4, 16));
+        assert_eq!(shared(8, 0, 2), (8, 1));
+    }
+}
