@@ -1,6 +1,8 @@
 //! DETR head. Two f32 outputs of one row a query: logits `[1, n, classes]` and boxes `[1, n, 4]`, centre x, centre y,
-//! width and height from 0 to 1 of the input. Score = sigmoid(logit). Queries do not answer twice for one object:
-//! nothing is to be suppressed. RT-DETR, RF-DETR; not the first DETR, whose scores are a softmax.
+//! width and height from 0 to 1 of the input. Queries do not answer twice for one object: nothing is to be suppressed.
+//!
+//! Score = sigmoid(logit) for RT-DETR, D-FINE, RF-DETR, Conditional and Deformable DETR. For the first DETR and YOLOS it is
+//! the softmax over the row, whose last logit is that of no object and is no class.
 
 use super::candidates::{least_raw_score, push, sigmoid};
 use super::chosen::{at_place, check_count};
@@ -8,7 +10,7 @@ use super::output::{Dim, Output};
 use super::{DecodeError, Decoder, Labelling};
 use crate::detection::Detection;
 use crate::geometry::{BBox, Size};
-use crate::model::family::DetrPlaces;
+use crate::model::family::{Activation, DetrPlaces};
 use crate::tensor::{Tensor, TensorSpec};
 
 const EXPECTED: &str = "logits [1, n, classes] and boxes [1, n, 4]";
@@ -19,6 +21,7 @@ pub(super) struct Detr {
     /// Of the output of logits, for errors.
     name: String,
     input: Size,
+    activation: Activation,
     labelling: Labelling,
 }
 
@@ -26,6 +29,7 @@ impl Detr {
     /// `classes` of 0: as many as the output has.
     pub fn new(
         places: DetrPlaces,
+        activation: Activation,
         input: Size,
         classes: usize,
         outputs: &[TensorSpec],
@@ -33,7 +37,11 @@ impl Detr {
     ) -> Result<Self, DecodeError> {
         let logits = at_place(outputs, places.logits, EXPECTED)?;
         let boxes = at_place(outputs, places.boxes, EXPECTED)?;
-        let wanted = [Dim::Is(1), Dim::ANY, Dim::fields_and(0, classes)];
+        let further = match activation {
+            Activation::Sigmoid => 0,
+            Activation::Softmax => 1,
+        };
+        let wanted = [Dim::Is(1), Dim::ANY, Dim::fields_and(further, classes)];
         Ok(Self {
             name: logits.name.clone(),
             logits: Output::at(places.logits, logits, &wanted, "logits [1, n, classes]")?,
@@ -44,6 +52,7 @@ impl Detr {
                 "boxes [1, n, 4]",
             )?,
             input,
+            activation,
             labelling,
         })
     }
@@ -60,29 +69,51 @@ impl Decoder for Detr {
         let (boxes, _) = self.boxes.read(outputs)?;
         check_count(&self.name, dims[1], boxes.len() / 4)?;
         let (width, height) = (self.input.width as f32, self.input.height as f32);
-        let least = least_raw_score(score_threshold);
+        let least = match self.activation {
+            Activation::Sigmoid => least_raw_score(score_threshold),
+            Activation::Softmax => f32::NEG_INFINITY,
+        };
         for (row, raw) in boxes.chunks_exact(4).zip(logits.chunks_exact(dims[2])) {
             // Spares the exponentials of a query that answers for nothing, as most do.
             if !raw.iter().any(|&logit| logit >= least) {
                 continue;
             }
-            // An endless logit would become a score of 1.
-            let scores = raw.iter().map(|&logit| match logit.is_finite() {
-                true => sigmoid(logit),
-                false => f32::NAN,
-            });
-            self.labelling
-                .choose(scores, 1.0, score_threshold, |class, score| {
-                    let bbox = BBox::from_centre(
-                        row[0] * width,
-                        row[1] * height,
-                        row[2] * width,
-                        row[3] * height,
-                    );
-                    push(found, bbox, class, score);
-                });
+            let report = |class, score| {
+                let bbox = BBox::from_centre(
+                    row[0] * width,
+                    row[1] * height,
+                    row[2] * width,
+                    row[3] * height,
+                );
+                push(found, bbox, class, score);
+            };
+            self.choose(raw, score_threshold, report);
         }
         Ok(())
+    }
+}
+
+impl Detr {
+    /// Reports the classes and scores of a query.
+    fn choose(&self, raw: &[f32], threshold: f32, report: impl FnMut(u32, f32)) {
+        match self.activation {
+            Activation::Sigmoid => {
+                // An endless logit would become a score of 1.
+                let scores = raw.iter().map(|&logit| match logit.is_finite() {
+                    true => sigmoid(logit),
+                    false => f32::NAN,
+                });
+                self.labelling.choose(scores, 1.0, threshold, report);
+            }
+            Activation::Softmax => {
+                let largest = raw.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+                // One number that is not finite, and there are no shares; a NaN or infinity ends as no score.
+                let sum: f32 = raw.iter().map(|logit| (logit - largest).exp()).sum();
+                let classes = &raw[..raw.len() - 1];
+                let scores = classes.iter().map(|logit| (logit - largest).exp());
+                self.labelling.choose(scores, 1.0 / sum, threshold, report);
+            }
+        }
     }
 }
 
@@ -105,7 +136,15 @@ mod tests {
             f32_spec("logits", &[1, 0, classes]),
             f32_spec("boxes", &[1, 0, 4]),
         ];
-        Detr::new(PLACES, INPUT, classes, &specs, labelling).expect("the layout")
+        Detr::new(
+            PLACES,
+            Activation::Sigmoid,
+            INPUT,
+            classes,
+            &specs,
+            labelling,
+        )
+        .expect("the layout")
     }
 
     fn outputs(logits: &[&[f32]], boxes: &[[f32; 4]]) -> [Tensor; 2] {
@@ -127,6 +166,44 @@ mod tests {
         let outputs = outputs(&logits, &[[0.0; 4], BOX]);
         let found = decoded(&decoder(3, Labelling::Best), &outputs, 0.5);
         assert_eq!(found, [detection([40.0, 40.0, 60.0, 60.0], 1, 0.5)]);
+    }
+
+    /// Of two classes, with the logit of no object behind them.
+    fn by_softmax(logits: [f32; 3], threshold: f32) -> Vec<Detection> {
+        let specs = [
+            f32_spec("logits", &[1, 0, 3]),
+            f32_spec("boxes", &[1, 0, 4]),
+        ];
+        let decoder = Detr::new(
+            PLACES,
+            Activation::Softmax,
+            INPUT,
+            2,
+            &specs,
+            Labelling::Best,
+        );
+        let decoder = decoder.expect("two classes and no object");
+        decoded(&decoder, &outputs(&[&logits], &[BOX]), threshold)
+    }
+
+    #[test]
+    fn a_softmax_shares_out_and_its_last_number_is_no_class() {
+        let found = by_softmax([1000.0, 1000.0 + 3f32.ln(), NONE], 0.5);
+        let [one] = &found[..] else {
+            panic!("{found:?}")
+        };
+        assert_eq!(one.class, 1);
+        assert!((one.score - 0.75).abs() < 1e-4, "{}", one.score);
+        assert_eq!(by_softmax([1.0, 1.0, 9.0], 0.1), [], "no object");
+        assert_eq!(
+            by_softmax([0.0; 3], 1.0 / 3.0)[0].class,
+            0,
+            "ties take the lower class"
+        );
+        for broken in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            assert_eq!(by_softmax([broken; 3], 0.0), [], "{broken}");
+            assert_eq!(by_softmax([0.0, 0.0, broken], 0.6), [], "{broken}");
+        }
     }
 
     #[test]
@@ -167,9 +244,16 @@ mod tests {
     fn refuses_other_shapes() {
         let new = |logits: &[usize], boxes: &[usize]| {
             let specs = [f32_spec("logits", logits), f32_spec("boxes", boxes)];
-            Detr::new(PLACES, INPUT, 80, &specs, Labelling::Best)
-                .err()
-                .map(|error| error.to_string())
+            Detr::new(
+                PLACES,
+                Activation::Sigmoid,
+                INPUT,
+                80,
+                &specs,
+                Labelling::Best,
+            )
+            .err()
+            .map(|error| error.to_string())
         };
         assert_eq!(new(&[1, 300, 80], &[1, 300, 4]), None);
         assert_eq!(
@@ -177,7 +261,8 @@ mod tests {
             Some("output logits has shape [1, 300, 91], expected logits [1, n, classes]")
         );
         assert!(new(&[1, 300, 80], &[1, 300, 5]).is_some());
-        assert!(Detr::new(PLACES, INPUT, 80, &[], Labelling::Best).is_err());
+        let none = Detr::new(PLACES, Activation::Sigmoid, INPUT, 80, &[], Labelling::Best);
+        assert!(none.is_err());
         let uneven = outputs(&[&[5.0; 3][..]; 2], &[BOX]);
         let mut found = Vec::new();
         let result = decoder(3, Labelling::Best).decode(&uneven, 0.1, &mut found);

@@ -6,13 +6,17 @@ mod blazeface;
 mod boxes_scores;
 mod candidates;
 mod chosen;
+mod counted;
 mod detr;
+mod detr_rows;
+mod dets;
 mod e2e6;
 mod fastestdet;
 mod gfl;
 mod grid;
 mod nms3;
 mod output;
+mod rows;
 mod scrfd;
 mod ssd;
 mod tfssd;
@@ -94,16 +98,27 @@ pub fn decoder_for(
         )?),
         Family::E2e6 => Box::new(e2e6::E2e6::new(outputs)?),
         Family::Nms3(places) => Box::new(nms3::Nms3::new(*places, outputs)?),
-        Family::Detr(places) => Box::new(detr::Detr::new(
-            *places, input, classes, outputs, labelling,
+        Family::Detr { places, activation } => Box::new(detr::Detr::new(
+            *places,
+            *activation,
+            input,
+            classes,
+            outputs,
+            labelling,
+        )?),
+        Family::DetrRows => Box::new(detr_rows::DetrRows::new(
+            input, classes, outputs, labelling,
+        )?),
+        Family::Rows { place, columns } => Box::new(rows::Rows::new(*place, columns, outputs)?),
+        Family::Dets(places) => Box::new(dets::Dets::new(*places, outputs)?),
+        Family::Counted(places) => Box::new(counted::Counted::new(*places, outputs)?),
+        Family::BoxesScores { places, by_class } => Box::new(boxes_scores::BoxesScores::new(
+            *places, *by_class, classes, outputs, labelling,
         )?),
         Family::TfSsd {
             places,
             first_class,
         } => Box::new(tfssd::TfSsd::new(*places, *first_class, input, outputs)?),
-        Family::BoxesScores { places, by_class } => Box::new(boxes_scores::BoxesScores::new(
-            *places, *by_class, classes, outputs, labelling,
-        )?),
         Family::Scrfd { strides, anchors } => {
             Box::new(scrfd::Scrfd::new(strides, *anchors, input, outputs)?)
         }
@@ -209,9 +224,7 @@ mod testing {
 mod tests {
     use super::testing::f32_spec;
     use super::*;
-    use crate::model::family::{
-        AnchorBoxes, BoxesScoresPlaces, DetrPlaces, Nms3Places, TfSsdPlaces,
-    };
+    use crate::model::family::*;
 
     #[test]
     fn errors_tell_what_was_met_and_what_was_wanted() {
@@ -242,7 +255,7 @@ mod tests {
     fn every_family_has_its_decoder() {
         let spec = |dims: &[usize]| f32_spec(&format!("{dims:?}"), dims);
         let faces = Family::BlazeFace {
-            anchor_layers: vec![crate::model::family::AnchorLayer {
+            anchor_layers: vec![AnchorLayer {
                 stride: 32,
                 anchors: 2,
             }],
@@ -266,7 +279,7 @@ mod tests {
                 Family::Gfl {
                     strides: vec![32],
                     bins: 8,
-                    anchor_point: crate::model::family::AnchorPoint::Middle,
+                    anchor_point: AnchorPoint::Middle,
                 },
                 vec![spec(&[1, 4, 33])],
             ),
@@ -281,11 +294,50 @@ mod tests {
                 vec![spec(&[9, 4]), spec(&[9]), spec(&[9])],
             ),
             (
-                Family::Detr(DetrPlaces {
-                    logits: 1,
-                    boxes: 0,
-                }),
+                Family::Detr {
+                    places: DetrPlaces {
+                        logits: 1,
+                        boxes: 0,
+                    },
+                    activation: Activation::Sigmoid,
+                },
                 vec![spec(&[1, 9, 4]), spec(&[1, 9, 1])],
+            ),
+            (Family::DetrRows, vec![spec(&[1, 9, 5])]),
+            (
+                Family::Rows {
+                    place: 0,
+                    columns: Column::WANTED.to_vec(),
+                },
+                vec![spec(&[9, 6])],
+            ),
+            (
+                Family::Dets(DetsPlaces { dets: 0, labels: 1 }),
+                vec![spec(&[1, 9, 5]), spec(&[1, 9])],
+            ),
+            (
+                Family::Counted(CountedPlaces {
+                    count: 0,
+                    boxes: 1,
+                    scores: 2,
+                    classes: 3,
+                }),
+                vec![
+                    spec(&[1, 1]),
+                    spec(&[1, 9, 4]),
+                    spec(&[1, 9]),
+                    spec(&[1, 9]),
+                ],
+            ),
+            (
+                Family::BoxesScores {
+                    places: BoxesScoresPlaces {
+                        boxes: 0,
+                        scores: 1,
+                    },
+                    by_class: true,
+                },
+                vec![spec(&[1, 9, 4]), spec(&[1, 1, 9])],
             ),
             (
                 Family::TfSsd {
@@ -298,16 +350,6 @@ mod tests {
                     first_class: 1,
                 },
                 vec![spec(&[1, 9, 4]), spec(&[1, 9]), spec(&[1, 9]), spec(&[1])],
-            ),
-            (
-                Family::BoxesScores {
-                    places: BoxesScoresPlaces {
-                        boxes: 0,
-                        scores: 1,
-                    },
-                    by_class: false,
-                },
-                vec![spec(&[1, 9, 4]), spec(&[1, 9, 1])],
             ),
             (
                 Family::Scrfd {

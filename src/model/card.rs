@@ -4,14 +4,16 @@
 //!
 //! | key | value |
 //! |---|---|
-//! | `decode` | a family: `blazeface`, `yolox_raw`, `yolov5`, `yolov8`, `yunet`, `ultraface`, `ultraface_raw`, `gfl`, `fastestdet`, `e2e6`, `nms3`, `detr`, `tfssd`, `boxes_scores`, `scrfd`, `ssd`, `yolov5_raw`, `yunet_2022` |
+//! | `decode` | a family: `blazeface`, `yolox_raw`, `yolov5`, `yolov8`, `yunet`, `ultraface`, `ultraface_raw`, `gfl`, `fastestdet`, `e2e6`, `nms3`, `detr`, `detr_rows`, `tfssd`, `rows`, `dets`, `counted`, `boxes_scores`, `scrfd`, `ssd`, `yolov5_raw`, `yunet_2022` |
 //! | `strides` | `[8, 16, 32]`: input pixels a grid cell, in the order of the output |
 //! | `anchor_layers` | `[[16, 2], [32, 6]]`: stride and anchors a cell of each grid |
 //! | `anchors` | `[[[10, 13], [16, 30], [33, 23]], ...]`: width and height of each anchor in input pixels, for every output of `yolov5_raw` |
-//! | `priors` | `{"variances": [0.1, 0.2], "layers": [{"cells": [19, 19], "step": 16, "boxes": [[60, 60], [105, 105]]}, ...]}`: the priors of `ssd`. A layer has `cells` columns and rows, `step` pixels apart (missing: the input's side over their number), and in each, in this order, `boxes` of so many pixels' width and height |
+//! | `prior_layers` | `{"variances": [0.1, 0.2], "layers": [{"cells": [19, 19], "step": 16, "boxes": [[60, 60], [105, 105]]}, ...]}`: the priors of `ssd`. A layer has `cells` columns and rows, `step` pixels apart (missing: the input's side over their number), and in each, in this order, `boxes` of so many pixels' width and height |
 //! | `reg_max` | bins of a distance, less one |
 //! | `center_offset` | where in its cell a box is measured from: `zero` the corner, `half_stride` the middle, `half_stride_minus_half` |
 //! | `first_class` | 0 or 1: where the class numbers of `tfssd` begin |
+//! | `activation` | `sigmoid`, `softmax`: what makes scores of the logits of `detr` |
+//! | `columns` | `["other", "x1", "y1", "x2", "y2", "class", "score"]`: what the numbers of a row of `rows` are |
 //! | `num_classes`, `labels` | a number; a list of as many texts |
 //! | `score_threshold`, `nms_iou` | 0 to 1; `nms_iou` null = nothing is to be suppressed |
 //! | `multi_label` | true = a candidate is reported as every class above the threshold, not as its best one: for evaluations at very low thresholds, which count second guesses |
@@ -27,7 +29,7 @@
 mod priors;
 
 use super::error::ModelError;
-use super::family::{AnchorLayer, AnchorPoint, Family, Priors};
+use super::family::{Activation, AnchorLayer, AnchorPoint, Column, Family, Priors};
 use super::input_size::MAX_SIDE;
 use super::recognise::{self, Reading};
 use crate::tensor::{ColourOrder, Interpolation, Layout, ResizeMode};
@@ -52,6 +54,8 @@ pub struct Card {
     pub reg_max: Option<usize>,
     pub anchor_point: Option<AnchorPoint>,
     pub first_class: Option<u32>,
+    pub activation: Option<Activation>,
+    pub columns: Option<Vec<Column>>,
     pub classes: Option<usize>,
     pub labels: Option<Vec<String>>,
     pub score_threshold: Option<f32>,
@@ -95,10 +99,24 @@ impl Card {
         }
     }
 
-    /// A number of bins that a reading of this family contradicts, for which the outputs may yet be read anew.
+    /// A number of bins or columns that a reading of this family contradicts, for which the outputs may yet be read
+    /// anew.
     pub fn contradicts(&self, family: &Family) -> bool {
-        match (family, self.reg_max) {
-            (Family::Gfl { bins, .. }, Some(reg_max)) => *bins != reg_max + 1,
+        match family {
+            Family::Gfl { bins, .. } => self.reg_max.is_some_and(|own| *bins != own + 1),
+            Family::Rows { columns, .. } => {
+                (self.columns.as_ref()).is_some_and(|own| columns.len() != own.len())
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether this reading is not the one of several that the card means.
+    pub fn excludes(&self, family: &Family) -> bool {
+        match family {
+            Family::Detr { activation, .. } => {
+                self.activation.is_some_and(|own| own != *activation)
+            }
             _ => false,
         }
     }
@@ -119,7 +137,7 @@ impl Card {
         }
         if self.contradicts(&reading.family) {
             return Err(self.error(format!(
-                "reg_max is not that of the model read as {}, expected \"decode\" beside it",
+                "reg_max or columns are not those of the model read as {}, expected \"decode\" beside them",
                 reading.name
             )));
         }
@@ -155,8 +173,14 @@ impl Card {
             Family::TfSsd { first_class, .. } => {
                 *first_class = self.first_class.unwrap_or(*first_class);
             }
-            Family::E2e6 | Family::Nms3(_) | Family::Detr(_) => {}
-            Family::BoxesScores { .. } | Family::YuNet2022 => {}
+            Family::Rows { columns, .. } => {
+                if let Some(own) = &self.columns {
+                    columns.clone_from(own);
+                }
+            }
+            Family::E2e6 | Family::Nms3(_) | Family::Detr { .. } | Family::DetrRows => {}
+            Family::Dets(_) | Family::Counted(_) | Family::BoxesScores { .. } => {}
+            Family::YuNet2022 => {}
             Family::Scrfd { strides, .. } => {
                 if let Some(own) = &self.strides {
                     strides.clone_from(own);
@@ -201,7 +225,7 @@ fn read(text: &[u8]) -> Result<Card, String> {
         strides: top.get("strides", "a list of strides like [8, 16, 32]", strides)?,
         anchor_layers: top.get("anchor_layers", pairs, layers)?,
         anchors: top.get("anchors", priors::ANCHORS_WANTED, priors::anchors)?,
-        priors: top.get("priors", priors::PRIORS_WANTED, priors::priors)?,
+        priors: top.get("prior_layers", priors::PRIORS_WANTED, priors::priors)?,
         reg_max: top.get("reg_max", &format!("a number, 1 to {MAX_REG_MAX}"), reg_max)?,
         anchor_point: top.choice(
             "center_offset",
@@ -212,6 +236,14 @@ fn read(text: &[u8]) -> Result<Card, String> {
             ],
         )?,
         first_class: top.get("first_class", "0 or 1", first_class)?,
+        activation: top.choice(
+            "activation",
+            &[
+                ("sigmoid", Activation::Sigmoid),
+                ("softmax", Activation::Softmax),
+            ],
+        )?,
+        columns: top.get("columns", COLUMNS_WANTED, columns)?,
         classes: top.get("num_classes", &count, classes)?,
         labels: top.get("labels", "a list of texts", texts)?,
         score_threshold: top.get("score_threshold", "a number, 0 to 1", fraction)?,
@@ -350,6 +382,28 @@ fn stride(value: &Value) -> Option<u32> {
 fn strides(value: &Value) -> Option<Vec<u32>> {
     let list = value.as_array().filter(|list| !list.is_empty())?;
     list.iter().map(stride).collect()
+}
+
+const COLUMNS_WANTED: &str = "a list of \"x1\", \"y1\", \"x2\", \"y2\", \"score\", \"class\", each of them once, \
+    and \"other\"";
+
+fn columns(value: &Value) -> Option<Vec<Column>> {
+    let column = |name: &Value| match name.as_str()? {
+        "x1" => Some(Column::Left),
+        "y1" => Some(Column::Top),
+        "x2" => Some(Column::Right),
+        "y2" => Some(Column::Bottom),
+        "score" => Some(Column::Score),
+        "class" => Some(Column::Class),
+        "other" => Some(Column::Other),
+        _ => None,
+    };
+    let list = value.as_array().filter(|list| list.len() <= 64)?;
+    let columns: Vec<Column> = list.iter().map(column).collect::<Option<_>>()?;
+    Column::WANTED
+        .iter()
+        .all(|wanted| columns.iter().filter(|column| *column == wanted).count() == 1)
+        .then_some(columns)
 }
 
 fn first_class(value: &Value) -> Option<u32> {

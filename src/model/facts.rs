@@ -2,6 +2,7 @@
 
 use super::error::ModelError;
 use super::onnx::check_budget;
+use super::side::Side;
 use crate::tensor::{Element, Layout};
 use std::collections::HashSet;
 use std::fmt;
@@ -83,6 +84,8 @@ pub struct PictureInput {
     pub width: Option<u32>,
     pub height: Option<u32>,
     pub element: Element,
+    /// It has no axis for several pictures, as with torchvision.
+    pub without_batch: bool,
 }
 
 /// What the file says.
@@ -94,6 +97,8 @@ pub struct Facts<'a> {
     pub inputs: Vec<Port>,
     pub outputs: Vec<Port>,
     pub picture: PictureInput,
+    /// What else goes in, of which we know what it is.
+    pub sides: Vec<Side>,
 }
 
 impl<'a> Facts<'a> {
@@ -112,13 +117,17 @@ impl<'a> Facts<'a> {
             .iter()
             .map(Port::new)
             .collect::<Result<Vec<_>, _>>()?;
-        let picture = match &inputs[..] {
+        let (pictures, sides): (Vec<_>, Vec<_>) =
+            inputs.iter().partition(|input| Side::of(input).is_none());
+        let picture = match &pictures[..] {
             [input] => picture_input(input),
             _ => Err(Refusal::Other(format!(
-                "{} inputs, expected one that takes a picture",
-                inputs.len()
+                "{} inputs, expected one that takes a picture, and of others {}",
+                inputs.len(),
+                Side::NAMES
             ))),
         };
+        let sides = sides.into_iter().filter_map(Side::of).collect();
         let picture = picture.map_err(|refusal| match refusal {
             Refusal::Other(why) => not_a_detector(why, &inputs, &outputs),
             Refusal::Unsupported(what) => ModelError::Unsupported { what },
@@ -132,6 +141,7 @@ impl<'a> Facts<'a> {
             inputs,
             outputs,
             picture,
+            sides,
         })
     }
 
@@ -178,10 +188,14 @@ enum Refusal {
 }
 
 fn picture_input(input: &Port) -> Result<PictureInput, Refusal> {
-    let &[batch, a, b, c] = input.dims() else {
-        return Err(Refusal::Other(format!(
-            "input {input} takes no picture, expected [1, 3, h, w] or [1, h, w, 3]"
-        )));
+    let (batch, a, b, c) = match *input.dims() {
+        [batch, a, b, c] => (batch, a, b, c),
+        [Some(3), b, c] => (Some(1), Some(3), b, c),
+        _ => {
+            return Err(Refusal::Other(format!(
+                "input {input} takes no picture, expected [1, 3, h, w], [1, h, w, 3] or [3, h, w]"
+            )));
+        }
     };
     let (layout, layout_guessed, height, width) = match (a, c) {
         (Some(3), _) => (Layout::Nchw, c == Some(3), b, c),
@@ -216,6 +230,7 @@ fn picture_input(input: &Port) -> Result<PictureInput, Refusal> {
         width: side(width),
         height: side(height),
         element,
+        without_batch: input.dims().len() == 3,
     })
 }
 
@@ -253,6 +268,12 @@ mod tests {
         );
         assert!(!free.layout_guessed);
         assert!(picture(&[0, 0, 0, 0]).unwrap().layout_guessed);
+        let alone = picture(&[3, 384, 640]).unwrap();
+        assert_eq!(
+            (alone.layout, alone.width, alone.height),
+            (Layout::Nchw, Some(640), Some(384))
+        );
+        assert!(alone.without_batch && !nchw.without_batch);
     }
 
     #[test]
@@ -266,5 +287,31 @@ mod tests {
             let error = picture(dims).unwrap_err().to_string();
             assert!(error.contains(wanted), "{error}");
         }
+    }
+
+    #[test]
+    fn inputs_that_are_known_may_stand_beside_the_picture() {
+        let facts = |inputs: &[(&str, &[i64])]| {
+            let model = model(vec![], inputs, &[("y", &[1])]);
+            let graph = model.graph.as_ref().unwrap();
+            Facts::of(&model, graph)
+                .map(|facts| (facts.picture.name, facts.sides))
+                .map_err(|error| error.to_string())
+        };
+        let paddle: [(&str, &[i64]); 3] = [
+            ("im_shape", &[1, 2]),
+            ("image", &[1, 3, 64, 64]),
+            ("scale_factor", &[-1, 2]),
+        ];
+        assert_eq!(
+            facts(&paddle),
+            Ok(("image".into(), vec![Side::InputShape, Side::ScaleFactor]))
+        );
+        let unknown: [(&str, &[i64]); 2] = [("x", &[1, 3, 64, 64]), ("prompt", &[1, 2])];
+        let error = facts(&unknown).unwrap_err();
+        assert!(
+            error.contains("2 inputs") && error.contains("scale_factor"),
+            "{error}"
+        );
     }
 }

@@ -46,6 +46,51 @@ pub struct DetrPlaces {
     pub boxes: usize,
 }
 
+/// How a row of logits becomes scores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activation {
+    /// Each class for itself.
+    Sigmoid,
+    /// Shares of 1; the last logit is that of no object and is no class.
+    Softmax,
+}
+
+/// Which output is which, counted in the order of the file; see [`Family::Dets`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DetsPlaces {
+    pub dets: usize,
+    pub labels: usize,
+}
+
+/// Which output is which, counted in the order of the file; see [`Family::Counted`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CountedPlaces {
+    pub count: usize,
+    pub boxes: usize,
+    pub scores: usize,
+    pub classes: usize,
+}
+
+/// Which output is which, counted in the order of the file; see [`Family::BoxesScores`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BoxesScoresPlaces {
+    pub boxes: usize,
+    pub scores: usize,
+}
+
+/// What one number of a row says of a detection; see [`Family::Rows`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Column {
+    Left,
+    Top,
+    Right,
+    Bottom,
+    Score,
+    Class,
+    /// The number of the picture, which is the only one, or anything else that is of no use.
+    Other,
+}
+
 /// Which output is which, counted in the order of the file; see [`Family::TfSsd`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TfSsdPlaces {
@@ -55,11 +100,16 @@ pub struct TfSsdPlaces {
     pub count: usize,
 }
 
-/// Which output is which, counted in the order of the file; see [`Family::BoxesScores`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BoxesScoresPlaces {
-    pub boxes: usize,
-    pub scores: usize,
+impl Column {
+    /// What every row has once.
+    pub const WANTED: [Self; 6] = [
+        Self::Left,
+        Self::Top,
+        Self::Right,
+        Self::Bottom,
+        Self::Score,
+        Self::Class,
+    ];
 }
 
 /// The anchors of one stride of YOLOv5: `sizes` are width and height in input pixels.
@@ -115,18 +165,30 @@ pub enum Family {
     E2e6,
     /// Boxes `[n, 4]`, scores `[n]` and class numbers `[n]`, already suppressed, as many as were found: torchvision.
     Nms3(Nms3Places),
-    /// Logits `[1, n, classes]` and boxes `[1, n, 4]` of queries, which need no suppression: RT-DETR, RF-DETR.
-    Detr(DetrPlaces),
+    /// Logits `[1, n, classes]` and boxes `[1, n, 4]` of queries, which need no suppression: DETR, RT-DETR, RF-DETR.
+    Detr {
+        places: DetrPlaces,
+        activation: Activation,
+    },
+    /// `[1, n, 4 + classes]`, boxes and scores of queries: RT-DETR of Ultralytics.
+    DetrRows,
+    /// One output of rows, already suppressed, in which a detection is spread over `columns`: YOLOv7 and YOLOv6 with
+    /// NMS, YOLO-NAS, PaddleDetection.
+    Rows { place: usize, columns: Vec<Column> },
+    /// Boxes with their scores `[1, n, 5]` and class numbers `[1, n]`, already suppressed: mmdeploy.
+    Dets(DetsPlaces),
+    /// Boxes `[1, n, 4]`, scores and class numbers `[1, n]`, already suppressed, and how many of the `n` there are.
+    Counted(CountedPlaces),
+    /// Boxes `[1, n, 4]` in pixels and scores of all candidates, `[1, n, classes]` or, class by class,
+    /// `[1, classes, n]`: YOLO-NAS and PaddleDetection without NMS, DAMO-YOLO.
+    BoxesScores {
+        places: BoxesScoresPlaces,
+        by_class: bool,
+    },
     /// TensorFlow's object detection API; its classes count from `first_class`.
     TfSsd {
         places: TfSsdPlaces,
         first_class: u32,
-    },
-    /// Boxes `[1, n, 4]` in pixels and scores of all candidates, `[1, n, classes]` or, class by class,
-    /// `[1, classes, n]`: DAMO-YOLO.
-    BoxesScores {
-        places: BoxesScoresPlaces,
-        by_class: bool,
     },
     /// InsightFace's face detector: scores and distances to the sides of a box, each for every stride.
     Scrfd { strides: Vec<u32>, anchors: usize },
@@ -162,9 +224,13 @@ impl Family {
             Self::FastestDet => "fastestdet",
             Self::E2e6 => "e2e6",
             Self::Nms3(_) => "nms3",
-            Self::Detr(_) => "detr",
-            Self::TfSsd { .. } => "tfssd",
+            Self::Detr { .. } => "detr",
+            Self::DetrRows => "detr_rows",
+            Self::Rows { .. } => "rows",
+            Self::Dets(_) => "dets",
+            Self::Counted(_) => "counted",
             Self::BoxesScores { .. } => "boxes_scores",
+            Self::TfSsd { .. } => "tfssd",
             Self::Scrfd { .. } => "scrfd",
             Self::Ssd { .. } => "ssd",
             Self::Yolov5Raw { .. } => "yolov5_raw",

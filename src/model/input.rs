@@ -2,7 +2,7 @@
 
 use super::card::Card;
 use super::error::ModelError;
-use super::facts::Facts;
+use super::facts::{Facts, Port};
 use super::input_size::{InputSize, MAX_SIDE};
 use super::onnx::check_budget;
 use super::python;
@@ -147,7 +147,8 @@ fn sides(facts: &Facts, layout: Layout) -> (Option<u32>, Option<u32>) {
         return (picture.width, picture.height);
     }
     let side = |index: usize| {
-        let dims = facts.inputs.first().map(|input| input.dims())?;
+        let own = |input: &&Port| input.name == picture.name;
+        let dims = facts.inputs.iter().find(own).map(|input| input.dims())?;
         u32::try_from((*dims.get(index)?)?).ok()
     };
     match layout {

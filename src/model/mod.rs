@@ -16,6 +16,7 @@ pub mod labels;
 mod onnx;
 mod python;
 pub mod recognise;
+pub mod side;
 mod wire;
 
 pub use error::ModelError;

@@ -3,10 +3,12 @@
 //! A rewrite keeps the boxes, or it does not run. A model that none of them changed goes to the engine as its original
 //! bytes; one that is changed is written anew only if the file holds nothing that would be lost by it.
 
+mod add_batch;
 mod constant_of_shape;
 pub mod embed_data;
 mod fix_shape;
 mod lossless;
+mod side_inputs;
 
 use super::error::ModelError;
 use crate::tensor::InputSpec;
@@ -33,6 +35,8 @@ pub fn prepare(
 ) -> Result<Prepared, ModelError> {
     let mut rewrites = done;
     if let Some(graph) = model.graph.as_mut() {
+        rewrites.extend(side_inputs::run(graph, input));
+        rewrites.extend(add_batch::run(graph, input));
         rewrites.extend(fix_shape::run(graph, input));
         rewrites.extend(constant_of_shape::run(graph));
     }

@@ -43,6 +43,15 @@ pub fn stretched() -> Convention {
     }
 }
 
+/// [`stretched`], with ImageNet's mean and deviation.
+pub fn imagenet() -> Convention {
+    Convention {
+        mean: [123.675, 116.28, 103.53],
+        std: [58.395, 57.12, 57.375],
+        ..stretched()
+    }
+}
+
 /// A reading whose number of classes, and what the graph does to a free size, are not known.
 pub fn reading(
     name: &'static str,

@@ -3,10 +3,9 @@
 //! YOLO-NAS has the same dims with the boxes first. That the boxes are made in the graph shows in the grid it adds to
 //! them, that the scores are probabilities in their sigmoid.
 
-use super::super::card::Card;
 use super::super::facts::Facts;
 use super::super::family::{BoxesScoresPlaces, Family};
-use super::cells::{STRIDES, cells, largest, misfit, told_by_card};
+use super::cells::{STRIDES, cells, largest};
 use super::head::Head;
 use super::yolo::ultralytics_convention;
 use super::{Convention, Reading};
@@ -32,12 +31,6 @@ pub fn read(facts: &Facts) -> Option<Reading> {
          {strides:?}"
     );
     Some(reading(classes, largest(strides), because))
-}
-
-pub fn told(facts: &Facts, _: &Card) -> Result<Reading, String> {
-    let expected = "scores [1, n, classes] and boxes [1, n, 4]";
-    let (classes, _) = pair(facts).ok_or_else(|| misfit(facts, "boxes_scores", expected))?;
-    Ok(reading(classes, 32, told_by_card()))
 }
 
 /// Classes and candidates.

@@ -1,111 +1,258 @@
 //! Detectors of queries, with two outputs: logits `[1, n, classes]` and boxes `[1, n, 4]`.
 //!
-//! | reading | logits, boxes | input |
-//! |---|---|---|
-//! | RT-DETR | `logits`, `pred_boxes` | RGB / 255, stretched |
-//! | RF-DETR | `labels`, `dets` | RGB, ImageNet's mean and deviation, stretched |
+//! | reading | logits, boxes | scores | input |
+//! |---|---|---|---|
+//! | RT-DETR, D-FINE | `logits`, `pred_boxes`, chosen in the graph | sigmoid | RGB / 255, stretched |
+//! | RF-DETR | `labels`, `dets` | sigmoid | RGB, ImageNet's mean and deviation, stretched |
+//! | Conditional and Deformable DETR | `logits`, `pred_boxes`, learnt queries | sigmoid | same |
+//! | DETR, YOLOS | same, and a logit more: that of no object | softmax | same |
 //!
-//! The first DETR has the names of RT-DETR, but its scores are a softmax. Its queries are learnt; the later ones are
-//! chosen in the graph. Where nothing is chosen, the card must decide.
+//! Where queries are learnt, the number of logits must tell: one more than the metadata have names, or 92, is softmax;
+//! as many as the names, or 91, sigmoid (91 are COCO's category ids from 0 to 90). Any other number could be either.
 
 use super::super::card::Card;
 use super::super::facts::Facts;
-use super::super::family::{DetrPlaces, Family};
+use super::super::family::{Activation, DetrPlaces, Family};
+use super::super::python;
 use super::cells::{misfit, told_by_card};
-use super::chosen::{self, agree, place, stretched};
+use super::chosen::{self, agree, imagenet, place, stretched};
 use super::{Convention, Reading};
+
+use Activation::{Sigmoid, Softmax};
 
 /// Names of logits and of boxes.
 const RT: [&str; 2] = ["logits", "pred_boxes"];
 const RF: [&str; 2] = ["labels", "dets"];
+/// COCO's category ids go to 90.
+const COCO_IDS: usize = 91;
 
-pub fn read(facts: &Facts) -> Option<Reading> {
-    let (places, classes) = places(facts)?;
-    let chooses = |op: &str| op == "TopK" || op == "NonMaxSuppression";
-    if !facts.graph.node.iter().any(|node| chooses(&node.op_type)) {
-        return None;
-    }
-    let name = |place: usize| &facts.outputs[place].name;
-    let because = format!(
-        "its outputs are named \"{}\" and \"{}\" and its queries are chosen in the graph",
-        name(places.logits),
-        name(places.boxes)
-    );
-    Some(reading(facts, places, classes, because))
+pub fn read_sigmoid(facts: &Facts) -> Option<Reading> {
+    let outputs = Outputs::of(facts)?;
+    let because = match outputs.evidence(facts) {
+        (Some(Sigmoid), why) => why,
+        (None, why) => format!("{why}: sigmoid, if all of them are classes"),
+        (Some(Softmax), _) => return None,
+    };
+    let (name, convention) = match (outputs.of_rf, chooses(facts)) {
+        (true, _) => ("RF-DETR", imagenet()),
+        (false, true) => ("RT-DETR", stretched()),
+        (false, false) => ("Conditional or Deformable DETR", imagenet()),
+    };
+    Some(outputs.reading(name, Sigmoid, convention, because))
 }
 
-pub fn told(facts: &Facts, _: &Card) -> Result<Reading, String> {
+pub fn read_softmax(facts: &Facts) -> Option<Reading> {
+    let outputs = Outputs::of(facts)?;
+    let because = match outputs.evidence(facts) {
+        (Some(Softmax), why) => why,
+        (None, why) => format!("{why}: softmax, if the last of them is that of no object"),
+        (Some(Sigmoid), _) => return None,
+    };
+    (outputs.logits > 1).then(|| outputs.reading("DETR", Softmax, imagenet(), because))
+}
+
+pub fn told(facts: &Facts, card: &Card) -> Result<Reading, String> {
     let expected = "logits [1, n, classes] and boxes [1, n, 4], named \"logits\" and \"pred_boxes\" or \"labels\" \
         and \"dets\"";
-    let (places, classes) = places(facts).ok_or_else(|| misfit(facts, "detr", expected))?;
-    Ok(reading(facts, places, classes, told_by_card()))
-}
-
-fn reading(facts: &Facts, places: DetrPlaces, classes: usize, because: String) -> Reading {
-    let (name, convention) = if facts.outputs[places.boxes].name == RF[1] {
-        ("RF-DETR", imagenet())
-    } else {
-        ("RT-DETR", stretched())
+    let outputs = Outputs::of(facts).ok_or_else(|| misfit(facts, "detr", expected))?;
+    let activation = (card.activation.or(outputs.evidence(facts).0)).ok_or(
+        "decode is \"detr\" and nothing tells how logits become scores, expected activation beside it: \
+            \"sigmoid\" or \"softmax\"",
+    )?;
+    let (name, convention) = match activation {
+        Sigmoid if outputs.of_rf => ("RF-DETR", imagenet()),
+        Sigmoid if chooses(facts) => ("RT-DETR", stretched()),
+        Sigmoid => ("Conditional or Deformable DETR", imagenet()),
+        Softmax => ("DETR", imagenet()),
     };
-    Reading {
-        classes,
-        stride: 32,
-        ..chosen::reading(name, Family::Detr(places), convention, because)
-    }
+    Ok(outputs.reading(name, activation, convention, told_by_card()))
 }
 
-fn imagenet() -> Convention {
-    Convention {
-        mean: [123.675, 116.28, 103.53],
-        std: [58.395, 57.12, 57.375],
-        ..stretched()
-    }
+/// Whether queries are chosen in the graph: such detectors are younger than the softmax.
+fn chooses(facts: &Facts) -> bool {
+    let chooses = |op: &str| op == "TopK" || op == "NonMaxSuppression";
+    facts.graph.node.iter().any(|node| chooses(&node.op_type))
 }
 
-/// Which output is which, and the number of classes.
-fn places(facts: &Facts) -> Option<(DetrPlaces, usize)> {
-    [RT, RF].into_iter().find_map(|[logits, boxes]| {
-        let named = |name| place(facts, |output| output.name == name);
-        let (logits, boxes) = (named(logits)?, named(boxes)?);
-        match (facts.outputs[logits].dims(), facts.outputs[boxes].dims()) {
-            (&[_, n, Some(classes)], &[_, m, Some(4)]) if agree(n, m) => {
-                Some((DetrPlaces { logits, boxes }, classes))
+/// Which output is which.
+struct Outputs {
+    places: DetrPlaces,
+    logits: usize,
+    /// Named as RF-DETR does.
+    of_rf: bool,
+}
+
+impl Outputs {
+    fn of(facts: &Facts) -> Option<Self> {
+        [RT, RF].into_iter().find_map(|[logits, boxes]| {
+            let named = |name| place(facts, |output| output.name == name);
+            let places = DetrPlaces {
+                logits: named(logits)?,
+                boxes: named(boxes)?,
+            };
+            let dims = |place: usize| facts.outputs[place].dims();
+            match (dims(places.logits), dims(places.boxes)) {
+                (&[_, n, Some(logits)], &[_, m, Some(4)]) if agree(n, m) => Some(Self {
+                    places,
+                    logits,
+                    of_rf: boxes == RF[1],
+                }),
+                _ => None,
             }
-            _ => None,
+        })
+    }
+
+    /// What makes scores of the logits, where the file tells it, and why.
+    fn evidence(&self, facts: &Facts) -> (Option<Activation>, String) {
+        let names = [self.places.logits, self.places.boxes].map(|place| &facts.outputs[place].name);
+        let named = format!(
+            "its outputs are named \"{}\" and \"{}\"",
+            names[0], names[1]
+        );
+        let labels = facts.metadata("names").and_then(python::names);
+        let labels = labels.map_or(0, |names| names.len());
+        let logits = self.logits;
+        match () {
+            () if chooses(facts) => (
+                Some(Sigmoid),
+                format!("{named} and its queries are chosen in the graph"),
+            ),
+            () if self.of_rf => (Some(Sigmoid), named),
+            () if labels > 0 && logits == labels + 1 => (
+                Some(Softmax),
+                format!("{named}, with a logit more than its metadata have names"),
+            ),
+            () if labels > 0 && logits == labels => (
+                Some(Sigmoid),
+                format!("{named}, with as many logits as its metadata have names"),
+            ),
+            () if logits == COCO_IDS + 1 => (
+                Some(Softmax),
+                format!("{named}, with logits of COCO's {COCO_IDS} category ids and of no object"),
+            ),
+            () if logits == COCO_IDS => (
+                Some(Sigmoid),
+                format!("{named}, with logits of COCO's {COCO_IDS} category ids"),
+            ),
+            () => (None, format!("{named}, with {logits} logits")),
         }
-    })
+    }
+
+    fn reading(
+        &self,
+        name: &'static str,
+        activation: Activation,
+        convention: Convention,
+        because: String,
+    ) -> Reading {
+        let family = Family::Detr {
+            places: self.places,
+            activation,
+        };
+        let classes = match activation {
+            Sigmoid => self.logits,
+            Softmax => self.logits.saturating_sub(1),
+        };
+        Reading {
+            classes,
+            stride: 32,
+            ..chosen::reading(name, family, convention, because)
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::super::graph::testing::node;
+    use super::super::recognise;
+    use super::super::testing::card;
     use super::chosen::testing::{of_facts, with_outputs};
     use super::*;
+    use tract_onnx::pb::{ModelProto, StringStringEntryProto};
 
-    fn found(op: &str, outputs: &[(&str, &[i64])]) -> Option<(&'static str, Family, usize)> {
-        let model = with_outputs(vec![node(op, &["images"], &["t"])], outputs);
-        of_facts(&model, |facts| {
-            read(facts).map(|reading| (reading.name, reading.family, reading.classes))
+    fn queries(op: &str, outputs: &[(&str, &[i64])]) -> ModelProto {
+        with_outputs(vec![node(op, &["images"], &["t"])], outputs)
+    }
+
+    /// Name, activation and classes of each reading.
+    fn found(model: &ModelProto) -> Vec<(&'static str, Activation, usize)> {
+        of_facts(model, |facts| {
+            let readings = [read_sigmoid, read_softmax]
+                .into_iter()
+                .filter_map(|read| read(facts));
+            readings
+                .map(|reading| match reading.family {
+                    Family::Detr { activation, .. } => (reading.name, activation, reading.classes),
+                    other => panic!("{other}"),
+                })
+                .collect()
         })
+    }
+
+    /// DETR's outputs with so many logits, for queries that are learnt.
+    fn learnt(logits: i64) -> ModelProto {
+        queries(
+            "Relu",
+            &[("logits", &[1, 100, logits]), ("pred_boxes", &[1, 100, 4])],
+        )
     }
 
     #[test]
     fn names_tell_which_output_is_which() {
-        let rt = [("logits", &[1, 300, 80][..]), ("pred_boxes", &[1, 300, 4])];
-        let places = |logits, boxes| Family::Detr(DetrPlaces { logits, boxes });
-        assert_eq!(found("TopK", &rt), Some(("RT-DETR", places(0, 1), 80)));
+        let rt = queries(
+            "TopK",
+            &[("logits", &[1, 300, 80]), ("pred_boxes", &[1, 300, 4])],
+        );
+        assert_eq!(found(&rt), [("RT-DETR", Sigmoid, 80)]);
         // Four classes: the dims alone would not tell.
-        let rf = [("dets", &[1, 300, 4][..]), ("labels", &[1, 300, 4])];
-        assert_eq!(found("TopK", &rf), Some(("RF-DETR", places(1, 0), 4)));
+        let rf = queries("TopK", &[("dets", &[1, 300, 4]), ("labels", &[1, 300, 4])]);
+        assert_eq!(found(&rf), [("RF-DETR", Sigmoid, 4)]);
+        let places = of_facts(&rf, |facts| Outputs::of(facts).map(|o| o.places));
+        assert_eq!(
+            places,
+            Some(DetrPlaces {
+                logits: 1,
+                boxes: 0
+            })
+        );
     }
 
     #[test]
-    fn learnt_queries_are_left_to_the_card() {
-        let first = [("logits", &[1, 100, 92][..]), ("pred_boxes", &[1, 100, 4])];
-        assert_eq!(found("Relu", &first), None);
-        let model = with_outputs(vec![], &first);
-        let told = of_facts(&model, |facts| told(facts, &Card::default()));
-        assert_eq!(told.map(|reading| reading.classes), Ok(92));
+    fn the_number_of_logits_tells_the_activation_of_learnt_queries() {
+        assert_eq!(found(&learnt(92)), [("DETR", Softmax, 91)]);
+        let deformable = "Conditional or Deformable DETR";
+        assert_eq!(found(&learnt(91)), [(deformable, Sigmoid, 91)]);
+        let mut named = learnt(3);
+        let names = |text: &str| StringStringEntryProto {
+            key: "names".into(),
+            value: text.into(),
+        };
+        named.metadata_props = vec![names("{0: 'a', 1: 'b'}")];
+        assert_eq!(found(&named), [("DETR", Softmax, 2)]);
+        named.metadata_props = vec![names("{0: 'a', 1: 'b', 2: 'c'}")];
+        assert_eq!(found(&named), [(deformable, Sigmoid, 3)]);
+    }
+
+    #[test]
+    fn two_activations_are_refused_until_the_card_tells_one() {
+        let model = learnt(8);
+        let error = of_facts(&model, |facts| {
+            recognise(facts, &Card::default()).unwrap_err()
+        });
+        let error = error.to_string();
+        assert!(
+            error.contains("sigmoid") && error.contains("softmax"),
+            "{error}"
+        );
+        for text in [
+            r#"{"activation": "softmax"}"#,
+            r#"{"decode": "detr", "activation": "softmax"}"#,
+        ] {
+            let reading = of_facts(&model, |facts| recognise(facts, &card(text)).unwrap());
+            assert_eq!((reading.name, reading.classes), ("DETR", 7), "{text}");
+        }
+        let error = of_facts(&model, |facts| told(facts, &Card::default()).unwrap_err());
+        assert!(error.contains("activation"), "{error}");
     }
 
     #[test]
@@ -118,7 +265,7 @@ mod tests {
             // mmdeploy's, which are no logits.
             &[("dets", &[1, 300, 5]), ("labels", &[1, 300])],
         ] {
-            assert_eq!(found("TopK", outputs), None, "{outputs:?}");
+            assert!(found(&queries("TopK", outputs)).is_empty(), "{outputs:?}");
         }
     }
 }

@@ -19,7 +19,9 @@ pub fn read(facts: &Facts) -> Option<Reading> {
     if facts.metadata("task").is_some_and(|task| task != "detect") {
         return None;
     }
-    let told = facts.metadata("end2end") == Some("True");
+    let with_nms = |args: &str| args.contains("'nms': True");
+    let told =
+        facts.metadata("end2end") == Some("True") || facts.metadata("args").is_some_and(with_nms);
     if !told && !Head::of(facts.graph, output, ROW).selects {
         return None;
     }
@@ -96,6 +98,10 @@ mod tests {
         model.metadata_props.push(entry("end2end", "True"));
         assert_eq!(name(&model), Some("e2e6"));
         model.metadata_props.push(entry("task", "obb"));
+        assert_eq!(name(&model), None);
+        model.metadata_props = vec![entry("args", "{'batch': 1, 'nms': True}")];
+        assert_eq!(name(&model), Some("e2e6"));
+        model.metadata_props = vec![entry("args", "{'batch': 1, 'nms': False}")];
         assert_eq!(name(&model), None);
     }
 

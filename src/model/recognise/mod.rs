@@ -6,15 +6,21 @@
 //! that silently finds nothing.
 
 mod blazeface;
+mod boxes_scores;
 mod cells;
 mod chosen;
+mod counted;
 mod damo;
 mod detr;
+mod detr_rows;
+mod dets;
 mod e2e6;
 mod fastestdet;
 mod gfl;
 mod head;
 mod nms3;
+mod pieces;
+mod rows;
 mod scale;
 mod scrfd;
 mod ssd;
@@ -63,7 +69,7 @@ pub struct Reading {
 }
 
 /// What recognises a family without being told.
-const READERS: [fn(&Facts) -> Option<Reading>; 19] = [
+const READERS: [fn(&Facts) -> Option<Reading>; 29] = [
     blazeface::read,
     yolo::read_yolox_raw,
     yolo::read_yolox_decoded,
@@ -75,8 +81,18 @@ const READERS: [fn(&Facts) -> Option<Reading>; 19] = [
     fastestdet::read,
     e2e6::read,
     nms3::read,
-    detr::read,
+    detr::read_sigmoid,
+    detr::read_softmax,
+    detr_rows::read,
     tfssd::read,
+    rows::read_yolov7,
+    rows::read_yolo_nas,
+    rows::read_paddle,
+    rows::read_corners,
+    dets::read,
+    counted::read,
+    boxes_scores::read_yolo_nas,
+    boxes_scores::read_paddle,
     damo::read,
     scrfd::read,
     ssd::read,
@@ -89,7 +105,7 @@ const READERS: [fn(&Facts) -> Option<Reading>; 19] = [
 type Told = fn(&Facts, &Card) -> Result<Reading, String>;
 
 /// The values of a card's `decode`.
-const TOLD: [(&str, Told); 18] = [
+const TOLD: [(&str, Told); 22] = [
     ("blazeface", blazeface::told),
     ("yolox_raw", yolo::told_yolox_raw),
     ("yolov5", yolo::told_yolov5),
@@ -103,7 +119,11 @@ const TOLD: [(&str, Told); 18] = [
     ("nms3", nms3::told),
     ("detr", detr::told),
     ("tfssd", tfssd::told),
-    ("boxes_scores", damo::told),
+    ("detr_rows", detr_rows::told),
+    ("rows", rows::told),
+    ("dets", dets::told),
+    ("counted", counted::told),
+    ("boxes_scores", boxes_scores::told),
     ("scrfd", scrfd::told),
     ("ssd", ssd::told),
     ("yolov5_raw", yolov5_raw::told),
@@ -121,6 +141,7 @@ pub fn decode_names() -> impl Iterator<Item = &'static str> {
 /// [`ModelError::NotADetector`], [`ModelError::Ambiguous`], or [`ModelError::Card`] if the card does not fit.
 pub fn recognise(facts: &Facts, card: &Card) -> Result<Reading, ModelError> {
     let mut readings: Vec<Reading> = READERS.iter().filter_map(|read| read(facts)).collect();
+    readings.retain(|reading| !card.excludes(&reading.family));
     if let Some(decode) = card.decode {
         readings.retain(|reading| {
             reading.family.name() == decode && !card.contradicts(&reading.family)

@@ -1,14 +1,19 @@
 //! Detectors with three outputs of one row a detection: boxes `[n, 4]`, scores `[n]`, class numbers `[n]`.
 //!
-//! Their names vary; types and dims tell them apart. Where class numbers are floats, a name must speak of classes or
+//! RT-DETR, D-FINE and DEIM, as they are deployed, also take the size of the picture: they are the ones that stretch it.
+//! Their class numbers are remainders of a division by the number of classes.
+//!
+//! Names of outputs vary; types and dims tell them apart. Where class numbers are floats, a name must speak of classes or
 //! labels. Boxes as TensorFlow's API names them are shares of the input and not meant here.
 
 use super::super::card::Card;
 use super::super::facts::{Facts, Port};
 use super::super::family::{Family, Nms3Places};
+use super::super::side::Side;
 use super::Reading;
 use super::cells::{misfit, told_by_card};
-use super::chosen::{self, agree, is_integer, place, plain};
+use super::chosen::{self, agree, is_integer, place, plain, stretched};
+use super::pieces::divisor;
 use super::yolo::ultralytics_convention;
 
 pub fn read(facts: &Facts) -> Option<Reading> {
@@ -20,17 +25,26 @@ pub fn read(facts: &Facts) -> Option<Reading> {
         name(places.scores),
         name(places.labels)
     );
-    Some(reading(places, because))
+    Some(reading(facts, places, because))
 }
 
 pub fn told(facts: &Facts, _: &Card) -> Result<Reading, String> {
     let places = places(facts)
         .ok_or_else(|| misfit(facts, "nms3", "boxes [n, 4], scores [n] and labels [n]"))?;
-    Ok(reading(places, told_by_card()))
+    Ok(reading(facts, places, told_by_card()))
 }
 
-fn reading(places: Nms3Places, because: String) -> Reading {
+fn reading(facts: &Facts, places: Nms3Places, because: String) -> Reading {
     let family = Family::Nms3(places);
+    if facts.sides.contains(&Side::OriginalSize) {
+        let because = format!("{because}, and it takes \"orig_target_sizes\"");
+        let labels = &facts.outputs[places.labels].name;
+        return Reading {
+            classes: divisor(facts.graph, labels).unwrap_or(0),
+            stride: 32,
+            ..chosen::reading("RT-DETR, D-FINE, DEIM", family, stretched(), because)
+        };
+    }
     chosen::reading(
         "boxes, scores and labels",
         family,

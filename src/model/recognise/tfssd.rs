@@ -87,7 +87,7 @@ fn adds_one(graph: &GraphProto, output: &str) -> bool {
 }
 
 /// The number of a constant that has only one.
-fn only_number(tensor: &TensorProto) -> Option<f64> {
+pub fn only_number(tensor: &TensorProto) -> Option<f64> {
     if tensor.dims.iter().any(|dim| *dim != 1) {
         return None;
     }
