@@ -35,5 +35,5 @@ fn what_no_file_tells_is_refused_with_the_key_of_the_card() {
         "{anchors}"
     );
     let priors = reasons.next().expect("SSD with raw boxes");
-    assert!(priors.contains("\"priors\""), "{priors}");
+    assert!(priors.contains("\"prior_layers\""), "{priors}");
 }

@@ -352,16 +352,6 @@ mod tests {
                 vec![spec(&[1, 9, 4]), spec(&[1, 9]), spec(&[1, 9]), spec(&[1])],
             ),
             (
-                Family::BoxesScores {
-                    places: BoxesScoresPlaces {
-                        boxes: 0,
-                        scores: 1,
-                    },
-                    by_class: false,
-                },
-                vec![spec(&[1, 9, 4]), spec(&[1, 9, 1])],
-            ),
-            (
                 Family::Scrfd {
                     strides: vec![32],
                     anchors: 2,

@@ -8,7 +8,7 @@
 //! | `strides` | `[8, 16, 32]`: input pixels a grid cell, in the order of the output |
 //! | `anchor_layers` | `[[16, 2], [32, 6]]`: stride and anchors a cell of each grid |
 //! | `anchors` | `[[[10, 13], [16, 30], [33, 23]], ...]`: width and height of each anchor in input pixels, for every output of `yolov5_raw` |
-//! | `priors` | `{"variances": [0.1, 0.2], "layers": [{"cells": [19, 19], "step": 16, "boxes": [[60, 60], [105, 105]]}, ...]}`: the priors of `ssd`. A layer has `cells` columns and rows, `step` pixels apart (missing: the input's side over their number), and in each, in this order, `boxes` of so many pixels' width and height |
+//! | `prior_layers` | `{"variances": [0.1, 0.2], "layers": [{"cells": [19, 19], "step": 16, "boxes": [[60, 60], [105, 105]]}, ...]}`: the priors of `ssd`. A layer has `cells` columns and rows, `step` pixels apart (missing: the input's side over their number), and in each, in this order, `boxes` of so many pixels' width and height |
 //! | `reg_max` | bins of a distance, less one |
 //! | `center_offset` | where in its cell a box is measured from: `zero` the corner, `half_stride` the middle, `half_stride_minus_half` |
 //! | `first_class` | 0 or 1: where the class numbers of `tfssd` begin |
@@ -225,7 +225,7 @@ fn read(text: &[u8]) -> Result<Card, String> {
         strides: top.get("strides", "a list of strides like [8, 16, 32]", strides)?,
         anchor_layers: top.get("anchor_layers", pairs, layers)?,
         anchors: top.get("anchors", priors::ANCHORS_WANTED, priors::anchors)?,
-        priors: top.get("priors", priors::PRIORS_WANTED, priors::priors)?,
+        priors: top.get("prior_layers", priors::PRIORS_WANTED, priors::priors)?,
         reg_max: top.get("reg_max", &format!("a number, 1 to {MAX_REG_MAX}"), reg_max)?,
         anchor_point: top.choice(
             "center_offset",

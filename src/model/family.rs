@@ -180,7 +180,7 @@ pub enum Family {
     /// Boxes `[1, n, 4]`, scores and class numbers `[1, n]`, already suppressed, and how many of the `n` there are.
     Counted(CountedPlaces),
     /// Boxes `[1, n, 4]` in pixels and scores of all candidates, `[1, n, classes]` or, class by class,
-    /// `[1, classes, n]`: YOLO-NAS and PaddleDetection without NMS.
+    /// `[1, classes, n]`: YOLO-NAS and PaddleDetection without NMS, DAMO-YOLO.
     BoxesScores {
         places: BoxesScoresPlaces,
         by_class: bool,
@@ -230,7 +230,6 @@ impl Family {
             Self::Dets(_) => "dets",
             Self::Counted(_) => "counted",
             Self::TfSsd { .. } => "tfssd",
-            Self::BoxesScores { .. } => "boxes_scores",
             Self::Scrfd { .. } => "scrfd",
             Self::Ssd { .. } => "ssd",
             Self::Yolov5Raw { .. } => "yolov5_raw",

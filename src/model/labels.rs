@@ -7,7 +7,11 @@
 use super::error::ModelError;
 use super::file;
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::path::Path;
+
+/// More classes than any detector has; a bound for what we allocate.
+const MAX_NUMBER: usize = 1 << 16;
 
 /// A text for every class, in the order of the model.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -87,6 +91,9 @@ impl Labels {
 
 /// A label a line, UTF-8 with or without a byte order mark, line ends of any system, empty lines at the end ignored.
 ///
+/// Lines may carry the numbers of their classes, if all of them do: "0: person" or "0 person" in any order, with gaps, or
+/// "person 0" in order.
+///
 /// # Errors
 /// [`ModelError::Labels`] if the file cannot be read or is not text.
 pub fn read(path: &Path) -> Result<Vec<String>, ModelError> {
@@ -109,10 +116,48 @@ pub fn read(path: &Path) -> Result<Vec<String>, ModelError> {
 
 fn lines(text: &str) -> Vec<String> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    text.trim_end()
-        .lines()
-        .map(|line| line.trim().to_owned())
-        .collect()
+    let text = text.replace("\r\n", "\n").replace('\r', "\n");
+    let lines: Vec<&str> = text.trim_end().lines().map(str::trim).collect();
+    numbered(&lines).unwrap_or_else(|| lines.into_iter().map(str::to_owned).collect())
+}
+
+/// The labels of lines that carry numbers; none where one does not, or where the numbers may be part of the labels.
+fn numbered(lines: &[&str]) -> Option<Vec<String>> {
+    let filled: Vec<&str> = lines.iter().copied().filter(|l| !l.is_empty()).collect();
+    let split = |separator: fn(char) -> bool| {
+        let before = |line: &&'_ str| -> Option<(usize, String)> {
+            let (number, name) = line.split_once(separator)?;
+            Some((number.trim().parse().ok()?, name.trim().to_owned()))
+        };
+        filled.iter().map(before).collect::<Option<Vec<_>>>()
+    };
+    let behind = || {
+        let after = |line: &&str| -> Option<(usize, String)> {
+            let (name, number) = line.rsplit_once(char::is_whitespace)?;
+            Some((number.parse().ok()?, name.trim().to_owned()))
+        };
+        let pairs = filled.iter().map(after).collect::<Option<Vec<_>>>()?;
+        let counts = pairs.iter().enumerate().all(|(i, pair)| i == pair.0);
+        counts.then_some(pairs)
+    };
+    let pairs = split(|c| c == ':')
+        .or_else(|| split(char::is_whitespace))
+        .or_else(behind)?;
+    let numbers: HashSet<usize> = pairs.iter().map(|pair| pair.0).collect();
+    let names: HashSet<&str> = pairs.iter().map(|pair| pair.1.as_str()).collect();
+    let first = *numbers.iter().min()?;
+    let last = *numbers.iter().max()?;
+    // "1 cent", "2 cent" are labels with numbers of their own.
+    let told = numbers.len() == pairs.len() && names.len() == pairs.len() && pairs.len() > 1;
+    let counts_from_one = filled.iter().all(|line| line.contains(':'));
+    if !told || first > usize::from(counts_from_one) || last > MAX_NUMBER {
+        return None;
+    }
+    let mut labels = vec![String::new(); last + 1 - first];
+    for (number, name) in pairs {
+        labels[number - first] = name;
+    }
+    Some(labels)
 }
 
 /// COCO's categories by id, from 1, as its paper lists them; 91 is "hair brush".
@@ -236,6 +281,39 @@ mod tests {
             "an empty line between keeps its class"
         );
         assert_eq!(lines(""), Vec::<String>::new());
+    }
+
+    #[test]
+    fn lines_of_any_system_and_script_are_read() {
+        assert_eq!(lines("a\rb\r"), ["a", "b"]);
+        assert_eq!(lines(" Fußgänger \n人\n"), ["Fußgänger", "人"]);
+    }
+
+    #[test]
+    fn lines_may_carry_the_numbers_of_their_classes() {
+        let three = ["person", "stop sign", "人"];
+        assert_eq!(lines("0: person\n1: stop sign\n2: 人\n\n"), three);
+        assert_eq!(lines("2:人\n0:person\n1:stop sign"), three, "any order");
+        assert_eq!(lines("0  person\n1  stop sign\n2\t人"), three);
+        assert_eq!(lines("person 0\nstop sign 1\n人 2"), three);
+        assert_eq!(lines("1: person\n2: stop sign\n3: 人"), three, "from 1");
+        assert_eq!(lines("0: a\n3: d"), ["a", "", "", "d"], "with gaps");
+    }
+
+    #[test]
+    fn numbers_that_are_part_of_labels_stay() {
+        for labels in [
+            &["1 cent", "2 cent", "5 cent"][..],
+            &["1 cent", "2 euro"],
+            &["0 to 9", "ten"],
+            &["type 1", "type 2"],
+            &["0: a", "0: b"],
+            &["7: a", "8: b"],
+            &["0: a", "70000: b"],
+            &["0: a"],
+        ] {
+            assert_eq!(lines(&labels.join("\n")), labels);
+        }
     }
 
     #[test]

@@ -131,18 +131,33 @@ impl Parser<'_> {
             'n' => '\n',
             't' => '\t',
             'r' => '\r',
-            'x' => self.code(2)?,
-            'u' => self.code(4)?,
-            'U' => self.code(8)?,
+            'b' => '\u{8}',
+            'f' => '\u{c}',
+            'x' => char::from_u32(self.code(2)?)?,
+            'u' => self.utf16()?,
+            'U' => char::from_u32(self.code(8)?)?,
             c => c,
         })
     }
 
-    fn code(&mut self, digits: usize) -> Option<char> {
+    /// Four digits, or twice four where JSON writes one character as a pair of surrogates.
+    fn utf16(&mut self) -> Option<char> {
+        let first = self.code(4)?;
+        if !(0xd800..0xdc00).contains(&first) {
+            return char::from_u32(first);
+        }
+        self.rest = self.rest.strip_prefix("\\u")?;
+        let second = self
+            .code(4)
+            .filter(|code| (0xdc00..0xe000).contains(code))?;
+        char::from_u32(0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00))
+    }
+
+    fn code(&mut self, digits: usize) -> Option<u32> {
         let code = self.rest.get(..digits)?;
         let number = u32::from_str_radix(code, 16).ok()?;
         self.rest = &self.rest[digits..];
-        char::from_u32(number)
+        Some(number)
     }
 
     fn integer(&mut self) -> Option<Literal> {
@@ -199,6 +214,15 @@ mod tests {
         assert_eq!(integers("[640, 480]").unwrap(), [640, 480]);
         assert_eq!(integers("(32,)").unwrap(), [32]);
         assert_eq!(integers(" 32 ").unwrap(), [32]);
+    }
+
+    #[test]
+    fn any_script_is_read_as_it_is_or_escaped() {
+        let text = r#"{0: 'Fußgänger', 1: '人', 2: '\U0001f600', 3: "\ud83d\ude00", 4: '\\b'}"#;
+        assert_eq!(names(text).unwrap(), ["Fußgänger", "人", "😀", "😀", "\\b"]);
+        assert_eq!(names(r"['\ud83d']"), None);
+        assert_eq!(names(r"['\ud83d\u0041']"), None);
+        assert_eq!(names("['\\u人人人人']"), None, "no digits");
     }
 
     #[test]

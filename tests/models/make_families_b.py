@@ -296,7 +296,7 @@ def main():
     yolov5_raw(told, "yolov5_anchors_micro", 2, own, None, True, card=anchors)
     layers = [{"cells": [SIDE // s] * 2, "step": s, "boxes": sizes} for s, sizes in PRIORS]
     convention = {"input": {"mean": [127] * 3, "std": [128] * 3}}
-    ssd(told, "ssd_raw_micro", 8, False, {"priors": {"layers": layers, "variances": [0.1, 0.2]}, **convention})
+    ssd(told, "ssd_raw_micro", 8, False, {"prior_layers": {"layers": layers, "variances": [0.1, 0.2]}, **convention})
     told.save("families_b_told.json")
 
 

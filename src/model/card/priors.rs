@@ -1,4 +1,4 @@
-//! The boxes that candidates lie beside, as a card writes them: `anchors` and `priors`.
+//! The boxes that candidates lie beside, as a card writes them: `anchors` and `prior_layers`.
 
 use super::super::family::{PriorLayer, Priors};
 use super::super::input_size::MAX_SIDE;

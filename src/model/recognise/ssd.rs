@@ -6,7 +6,7 @@
 //! | the same, VGG: 8732 priors | same | RGB, less a mean, stretch |
 //!
 //! Raw boxes lie beside priors, which no file tells and which differ between models of the same dims: they need a card
-//! with `priors`, and are refused without. Whether scores have been through a softmax, the graph tells.
+//! with `prior_layers`, and are refused without. Whether scores have been through a softmax, the graph tells.
 
 use super::super::card::Card;
 use super::super::facts::Facts;
@@ -38,7 +38,7 @@ pub fn why_not(facts: &Facts) -> Option<String> {
     let count = pair.count.map_or("many".into(), |n| n.to_string());
     Some(format!(
         "its outputs look like those of SSD, {} scores and a raw box for each of {count} priors, but no file tells the \
-         priors, expected a card with \"decode\": \"ssd\" and \"priors\"",
+         priors, expected a card with \"decode\": \"ssd\" and \"prior_layers\"",
         pair.scores
     ))
 }
@@ -46,7 +46,8 @@ pub fn why_not(facts: &Facts) -> Option<String> {
 pub fn told(facts: &Facts, card: &Card) -> Result<Reading, String> {
     let pair = Pair::of(facts).ok_or_else(|| misfit(facts, "ssd", EXPECTED))?;
     if card.priors.is_none() && !pair.decoded(facts) {
-        let what = "decode is \"ssd\" but the graph does not decode the boxes, expected \"priors\"";
+        let what =
+            "decode is \"ssd\" but the graph does not decode the boxes, expected \"prior_layers\"";
         return Err(what.into());
     }
     Ok(pair.reading(facts, told_by_card()))
@@ -219,12 +220,13 @@ mod tests {
     #[test]
     fn raw_boxes_need_the_priors_of_a_card() {
         let empty = card("{}");
-        let priors = card(r#"{"priors": {"layers": [{"cells": [1, 1], "boxes": [[9, 9]]}]}}"#);
+        let priors =
+            card(r#"{"prior_layers": {"layers": [{"cells": [1, 1], "boxes": [[9, 9]]}]}}"#);
         with("Conv", "Conv", OUTPUTS, |facts| {
             assert_eq!(read(facts), None);
             let why = why_not(facts).expect("it looks like one");
             assert!(
-                why.contains("3000 priors") && why.contains("\"priors\""),
+                why.contains("3000 priors") && why.contains("\"prior_layers\""),
                 "{why}"
             );
             assert!(told(facts, &empty).is_err_and(|what| what.contains("priors")));
