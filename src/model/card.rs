@@ -462,7 +462,7 @@ mod tests {
     fn every_key_is_read_and_notes_are_passed_over() {
         let card = parse(
             r#"{"decode": "blazeface", "strides": [8, 16], "anchor_layers": [[16, 2]], "first_class": 1, "num_classes": 2,
-                "reg_max": 7, "center_offset": "half_stride",
+                "activation": "softmax", "columns": ["class", "score", "x1", "y1", "x2", "y2", "other"], "reg_max": 7, "center_offset": "half_stride",
                 "labels": ["a", "b"], "score_threshold": 0.25, "nms_iou": 0.5, "multi_label": true, "expected": [{"image": 1}],
                 "input": {"name": "x", "width": 640, "height": 384, "layout": "NHWC", "colour": "BGR",
                           "mean": [1, 2, 3], "std": [4, 5, 6.5], "resize_mode": "letterbox_tl", "pad_value": 114,
@@ -493,6 +493,9 @@ mod tests {
         );
         assert_eq!(card.multi_label, Some(true));
         assert_eq!(card.first_class, Some(1));
+        assert_eq!(card.activation, Some(Activation::Softmax));
+        let columns = card.columns.expect("seven of them");
+        assert_eq!((columns[0], columns[6]), (Column::Class, Column::Other));
         assert_eq!(card.strides, Some(vec![8, 16]));
         assert_eq!(
             card.anchor_layers,
@@ -580,6 +583,18 @@ mod tests {
             (r#"{"num_classes": -1}"#, "num_classes", "-1", "1 to"),
             (r#"{"first_class": 2}"#, "first_class", "2", "0 or 1"),
             (r#"{"labels": [1]}"#, "labels", "[1]", "texts"),
+            (
+                r#"{"activation": "relu"}"#,
+                "activation",
+                "\"relu\"",
+                "\"softmax\"",
+            ),
+            (
+                r#"{"columns": ["x1", "y1", "x2", "y2", "score"]}"#,
+                "columns",
+                "\"score\"]",
+                "each of them once",
+            ),
             (
                 r#"{"score_threshold": 1.5}"#,
                 "score_threshold",

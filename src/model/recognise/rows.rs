@@ -210,7 +210,9 @@ mod tests {
     use crate::model::ModelError;
     use tract_onnx::pb::{ModelProto, NodeProto};
 
-    const NAMES: [(fn(&Facts) -> Option<Reading>, &str); 4] = [
+    type Read = fn(&Facts) -> Option<Reading>;
+
+    const NAMES: [(Read, &str); 4] = [
         (read_yolov7, "v7"),
         (read_yolo_nas, "nas"),
         (read_paddle, "paddle"),
