@@ -229,6 +229,7 @@ impl Family {
             Self::Rows { .. } => "rows",
             Self::Dets(_) => "dets",
             Self::Counted(_) => "counted",
+            Self::BoxesScores { .. } => "boxes_scores",
             Self::TfSsd { .. } => "tfssd",
             Self::Scrfd { .. } => "scrfd",
             Self::Ssd { .. } => "ssd",
