@@ -46,10 +46,7 @@ impl Runner {
             ..ModelOptions::default()
         });
         let model = model.unwrap_or_else(|error| panic!("{name}: {error}"));
-        let options = EngineOptions {
-            threads: 1,
-            ..EngineOptions::default()
-        };
+        let options = EngineOptions { threads: 1 };
         let engine = engine::open(EngineKind::Tract, &model, &options);
         let dims = model.input.dims();
         // Any picture does: nothing in these graphs depends on what it shows.

@@ -53,6 +53,9 @@ fn analyse(path: &Path, detector: &mut Detector) -> Clip {
         score: LOW_SCORE,
         iou: detector.model().iou_threshold,
         max_detections: 100,
+        class_agnostic: false,
+        min_size: 0,
+        classes: None,
     };
     let mut clip = Clip {
         size: Size::default(),

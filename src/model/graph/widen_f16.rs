@@ -84,7 +84,7 @@ pub fn applies(graph: &GraphProto) -> bool {
         })
     };
     graph.initializer.iter().any(|t| is_half(t.data_type))
-        || types.any(|kind| kind.as_ref().is_some_and(|kind| half_tensor(kind)))
+        || types.any(|kind| kind.as_ref().is_some_and(half_tensor))
         || graph.node.iter().any(node_is_half)
 }
 
@@ -165,12 +165,14 @@ fn drop_casts(graph: &mut GraphProto) -> usize {
         }
         let known = |name: Option<&String>| name.is_some_and(|name| floats.contains(name));
         let cast = casts_to_float(node);
-        if cast && known(node.input.first()) && !node.output.iter().any(|o| kept.contains(o)) {
-            if let ([input], [output]) = (&node.input[..], &node.output[..]) {
-                renamed.insert(output.clone(), input.clone());
-                dropped += 1;
-                return false;
-            }
+        if cast
+            && known(node.input.first())
+            && !node.output.iter().any(|o| kept.contains(o))
+            && let ([input], [output]) = (&node.input[..], &node.output[..])
+        {
+            renamed.insert(output.clone(), input.clone());
+            dropped += 1;
+            return false;
         }
         let op = node.op_type.as_str();
         if cast

@@ -15,7 +15,11 @@ use tract_onnx::pb::tensor_proto::DataType;
 /// What a name stands for in such a chain.
 enum Meaning {
     /// One of the integers of x.
-    Quantised { x: String, scale: String },
+    Quantised {
+        x: String,
+        scale: String,
+        zero: String,
+    },
     /// The scale of x.
     Scale,
     /// The sum of products, in units of both scales.
@@ -77,17 +81,19 @@ impl Chains<'_, '_> {
         };
         match node.op_type.as_str() {
             "DynamicQuantizeLinear" => {
-                let scale = node.output.get(1).cloned().unwrap_or_default();
+                let result = |at: usize| node.output.get(at).cloned().unwrap_or_default();
+                let scale = result(1);
                 let quantised = Meaning::Quantised {
                     x: input(0).to_owned(),
                     scale: scale.clone(),
+                    zero: result(2),
                 };
                 self.meanings.insert(output.clone(), quantised);
                 self.meanings.insert(scale, Meaning::Scale);
                 Ok(true)
             }
             "ConvInteger" | "MatMulInteger" => match self.meanings.get(input(0)) {
-                Some(Meaning::Quantised { x, scale }) => {
+                Some(Meaning::Quantised { x, scale, zero }) if zero == input(2) => {
                     let product = Meaning::Product {
                         node: node.clone(),
                         x: x.clone(),
@@ -205,7 +211,7 @@ impl Chains<'_, '_> {
                 continue;
             }
             let source = self.reshaped.get(other).map_or(other, |(source, _)| source);
-            let numbers = self.draft.floats(&source.to_owned())?;
+            let numbers = self.draft.floats(source)?;
             let bias = self.draft.add(other, vec![channels], &numbers)?;
             if let Some(conv) = self.done.get_mut(node) {
                 conv.input.push(bias);

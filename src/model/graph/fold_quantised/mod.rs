@@ -26,6 +26,8 @@ use std::collections::HashSet;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{GraphProto, NodeProto, type_proto};
 
+const LONGEST_NAME: usize = 4096;
+
 /// Why a graph is left as it is.
 type Reason = String;
 
@@ -57,6 +59,7 @@ pub fn run(graph: &mut GraphProto, opset: i64) -> Result<Option<String>, Reason>
     if before == 0 {
         return Ok(None);
     }
+    check_names(graph)?;
     let mut draft = Draft::new(graph);
     let nodes = operators::to_pairs(graph.node.clone(), &mut draft, opset)?;
     let nodes = dynamic::to_pairs(nodes, &mut draft)?;
@@ -73,6 +76,21 @@ pub fn run(graph: &mut GraphProto, opset: i64) -> Result<Option<String>, Reason>
         "folded the quantised graph to float: {weights} weights dequantised, {} of {before} quantising operators gone",
         before - left
     )))
+}
+
+/// A name is written wherever its value is taken, so one of a megabyte in a short file could be written a thousand
+/// times.
+fn check_names(graph: &GraphProto) -> Result<(), Reason> {
+    let names = graph
+        .node
+        .iter()
+        .flat_map(|n| n.input.iter().chain(&n.output));
+    match names.map(String::len).max() {
+        Some(length) if length > LONGEST_NAME => Err(format!(
+            "it has a name of {length} bytes, at most {LONGEST_NAME} are expected"
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// Names that somebody else refers to.
@@ -136,6 +154,9 @@ fn tidy(graph: &mut GraphProto, integers: &HashSet<String>) {
             removed.insert(tensor.name.clone());
         }
         keep
+    });
+    graph.node.retain(|node| {
+        node.op_type != "Constant" || node.output.iter().any(|name| used.contains(name))
     });
     // Old files list their constants as inputs too.
     graph.input.retain(|input| !removed.contains(&input.name));

@@ -221,6 +221,9 @@ fn a_dynamic_chain_that_ends_otherwise_is_left_alone() {
     let mut nodes = dynamic();
     nodes.push(node("Neg", &["sumf"], &["another"]));
     refused(graph(nodes, dynamic_constants()), "which nothing makes");
+    let mut nodes = dynamic();
+    nodes[3].input[2] = "z".into();
+    refused(graph(nodes, dynamic_constants()), "which nothing makes");
     let mut constants = dynamic_constants();
     constants[1] = float_tensor("ws", &[3], &[1.0; 3]);
     refused(graph(dynamic(), constants), "expected one number for each");
@@ -315,6 +318,39 @@ fn a_short_file_does_not_unfold_into_gigabytes() {
         integers("bottom8", INT8, &[], &[0]),
     ];
     refused(graph(nodes, constants), "numbers");
+}
+
+#[test]
+fn names_of_absurd_length_are_not_spread() {
+    let nodes = vec![node(
+        "QuantizeLinear",
+        &["x", "s", "z"],
+        &[&"y".repeat(5000)],
+    )];
+    refused(graph(nodes, Vec::new()), "5000 bytes");
+}
+
+#[test]
+fn constants_made_by_nodes_are_read_and_go() {
+    let constant = |name: &str, tensor: TensorProto| {
+        let mut made = node("Constant", &[], &[name]);
+        made.attribute.push(AttributeProto {
+            name: "value".into(),
+            t: Some(tensor),
+            ..Default::default()
+        });
+        made
+    };
+    let nodes = vec![
+        constant("cs", float_tensor("", &[], &[0.5])),
+        constant("cw", integers("", INT8, &[2], &[3, -3])),
+        node("DequantizeLinear", &["cw", "cs"], &["f"]),
+        node("Add", &["x", "f"], &["y"]),
+    ];
+    let mut graph = graph(nodes, Vec::new());
+    run(&mut graph, 13).unwrap().unwrap();
+    assert_eq!(ops(&graph), ["Add"]);
+    assert_eq!(floats(&graph, &graph.node[0].input[1]), [1.5, -1.5]);
 }
 
 #[test]
