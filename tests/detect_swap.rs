@@ -270,7 +270,7 @@ fn processors_that_are_not_there_are_refused_with_those_that_are() {
         ("two", "\"two\", expected a list"),
     ] {
         let rig = Rig::stopped(&format!("cpu-affinity={list}"), Source::File);
-        rig.element.set_state(gst::State::Paused).unwrap_err();
+        assert!(rig.element.set_state(gst::State::Paused).is_err());
         let message = rig.wait_for_message(&[gst::MessageType::Error]);
         let gst::MessageView::Error(error) = message.view() else {
             unreachable!("only errors were asked for");
