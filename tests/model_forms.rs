@@ -6,6 +6,8 @@ mod support;
 use gstdetect::engine::{self, EngineKind, EngineOptions};
 use gstdetect::model::{Model, ModelOptions};
 use gstdetect::tensor::{Tensor, TensorData};
+use prost::Message;
+use tract_onnx::pb::ModelProto;
 
 fn open(name: &str) -> Model {
     let model = Model::open(&ModelOptions {
@@ -33,6 +35,12 @@ fn output(model: &Model) -> Vec<f32> {
     }
 }
 
+fn operators(model: &Model) -> Vec<String> {
+    let proto = ModelProto::decode(&model.bytes[..]).expect("it has been encoded just now");
+    let nodes = proto.graph.into_iter().flat_map(|graph| graph.node);
+    nodes.map(|node| node.op_type).collect()
+}
+
 fn worst(a: &[f32], b: &[f32]) -> f32 {
     assert_eq!(a.len(), b.len());
     let differences = a.iter().zip(b).map(|(a, b)| (a - b).abs());
@@ -43,14 +51,15 @@ fn worst(a: &[f32], b: &[f32]) -> f32 {
 fn quantised_and_half_forms_are_read_as_their_float_form() {
     let float = open("yolox_micro");
     let wanted = output(&float);
-    for (form, tolerance) in [
-        ("fp16", 0.01),
-        ("fp16io", 0.01),
-        // Weights of 8 bits; the logits reach 12.
-        ("qdq", 0.1),
-        ("qdq_pc", 0.1),
-        ("qop", 0.1),
-        ("dyn", 0.1),
+    // Form, first column that is compared, tolerance. A static quantiser has no scale for weights that are all 0, as
+    // those of the two offsets are, and so loses their bias; ONNX Runtime finds the same.
+    for (form, first, tolerance) in [
+        ("fp16", 0, 1e-3),
+        ("fp16io", 0, 1e-3),
+        ("qdq", 2, 0.03),
+        ("qdq_pc", 2, 0.03),
+        ("qop", 2, 0.03),
+        ("dyn", 0, 0.03),
     ] {
         let model = open(&format!("yolox_micro.{form}"));
         assert_eq!(model.family, float.family, "{form}");
@@ -58,14 +67,20 @@ fn quantised_and_half_forms_are_read_as_their_float_form() {
         assert_eq!(model.input.element, float.input.element, "{form}");
         assert_eq!(model.warnings, float.warnings, "{form}");
         assert!(!model.rewrites.is_empty(), "{form}");
-        for gone in ["QuantizeLinear", "QLinear", "Integer"] {
-            let gone_from = |window: &[u8]| window != gone.as_bytes();
-            assert!(
-                model.bytes.windows(gone.len()).all(gone_from),
-                "{form}: {gone}"
-            );
-        }
-        let difference = worst(&output(&model), &wanted);
+        let left: Vec<_> = operators(&model)
+            .into_iter()
+            .filter(|op| {
+                op.contains("Quantize") || op.contains("QLinear") || op.contains("Integer")
+            })
+            .collect();
+        assert_eq!(left, [""; 0], "{form}");
+        let columns = |numbers: &[f32]| -> Vec<f32> {
+            numbers
+                .chunks(7)
+                .flat_map(|row| row[first..].to_vec())
+                .collect()
+        };
+        let difference = worst(&columns(&output(&model)), &columns(&wanted));
         println!(
             "{form:8} worst difference {difference}: {}",
             model.rewrites[0]

@@ -201,7 +201,7 @@ impl Folding<'_, '_> {
                 "the integers \"{q}\" are taken by a graph inside a node"
             ));
         }
-        if self.kept.outputs.contains(q) && name != q {
+        if self.kept.outputs.contains(q) {
             // Decoders want the value, so the output becomes float.
             self.push(node("Identity", &[&name], q, Vec::new()));
         }
@@ -292,13 +292,19 @@ impl Folding<'_, '_> {
             }
         }
         // The second output of a MaxPool tells places.
-        let outputs = match node.op_type.as_str() {
-            "Split" => node.output.clone(),
-            _ => node.output.iter().take(1).cloned().collect(),
+        let carried = match node.op_type.as_str() {
+            "Split" => node.output.len(),
+            _ => 1,
         };
+        // The values have a name of their own, for that of the integers still means integers.
+        let mut outputs = Vec::new();
+        for output in node.output.iter_mut().take(carried) {
+            let name = self.draft.fresh(&format!("{output}/float"));
+            outputs.push((std::mem::replace(output, name.clone()), name));
+        }
         self.push(node);
-        for output in outputs {
-            self.stands_for(&output, output.clone(), params.clone())?;
+        for (output, name) in outputs {
+            self.stands_for(&output, name, params.clone())?;
         }
         Ok(())
     }

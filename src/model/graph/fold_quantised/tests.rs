@@ -160,6 +160,42 @@ fn operators_of_integers_become_operators_of_floats() {
 }
 
 #[test]
+fn what_only_moves_numbers_moves_floats() {
+    let nodes = vec![
+        node("QuantizeLinear", &["x", "s", "z"], &["q"]),
+        node("MaxPool", &["q"], &["m", "places"]),
+        node("Reshape", &["m", "shape"], &["r"]),
+        node("DequantizeLinear", &["r", "s", "z"], &["f"]),
+        node(
+            "QLinearConcat",
+            &["s", "z", "r", "s", "z", "m", "s", "z"],
+            &["both"],
+        ),
+        node("DequantizeLinear", &["both", "s", "z"], &["g"]),
+        node("Add", &["f", "g"], &["y"]),
+    ];
+    let mut graph = graph(nodes, vec![int64_tensor("shape", &[-1])]);
+    run(&mut graph, 13).unwrap().unwrap();
+    assert_eq!(ops(&graph), ["MaxPool", "Reshape", "Concat", "Add"]);
+    let [pool, reshape, concat, add] = &graph.node[..] else {
+        panic!("four nodes");
+    };
+    assert_eq!(
+        (pool.input[0].as_str(), pool.output[1].as_str()),
+        ("x", "places")
+    );
+    assert_eq!(reshape.input[0], pool.output[0]);
+    assert_eq!(
+        concat.input,
+        [reshape.output[0].clone(), pool.output[0].clone()]
+    );
+    assert_eq!(
+        add.input,
+        [reshape.output[0].clone(), concat.output[0].clone()]
+    );
+}
+
+#[test]
 fn a_gemm_without_a_scale_of_its_result_is_float() {
     let mut gemm = node("QGemm", &["xq", "s", "z", "w", "ws", "wz", "b"], &["y"]);
     gemm.attribute.push(attribute("transB", 1));
