@@ -11,6 +11,9 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 cd "$root"
 
 seconds=${1:-60}
+case $seconds in
+0* | *[!0-9]*) fail "How long is \"$seconds\", expected a number of seconds, at least 1." ;;
+esac
 cargo_fuzz_version=0.13.1
 work=${CARGO_TARGET_DIR:-$root/target}/fuzz
 targets="readers decoders"
