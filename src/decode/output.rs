@@ -133,7 +133,8 @@ impl Output {
         };
         let as_made = tensor.dims.len() == self.dims.len()
             && (tensor.dims.iter().zip(&self.dims)).all(|(&dim, wanted)| wanted.holds(dim));
-        if as_made && tensor.dims.iter().product::<usize>() == tensor.data.len() {
+        let length = (tensor.dims.iter()).try_fold(1_usize, |length, &dim| length.checked_mul(dim));
+        if as_made && length == Some(tensor.data.len()) {
             Ok(tensor)
         } else {
             Err(shape_error(&tensor.name, &tensor.dims, &self.expected))
@@ -189,6 +190,18 @@ mod tests {
             .expect("the second fits");
         assert_eq!(output.index, 1);
         assert!(Output::find(&specs, &[Dim::Is(1), Dim::ANY, Dim::Is(84)], "rows").is_err());
+    }
+
+    #[test]
+    fn dims_beyond_any_number_of_numbers_are_refused() {
+        let specs = [spec(&[0, 0], Element::F32)];
+        let output = Output::find(&specs, &[Dim::ANY, Dim::ANY], "rows").expect("may fit");
+        let tensor = Tensor {
+            name: "out".into(),
+            dims: vec![usize::MAX, 2],
+            data: TensorData::F32(vec![0.0; 2]),
+        };
+        assert!(output.read(&[tensor]).is_err());
     }
 
     #[test]

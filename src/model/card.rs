@@ -37,7 +37,7 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 /// More classes than any detector has; a bound for what we allocate.
-const MAX_CLASSES: u64 = 1 << 16;
+pub const MAX_CLASSES: u64 = 1 << 16;
 const MAX_STRIDE: u64 = 1024;
 const MAX_REG_MAX: u64 = 255;
 

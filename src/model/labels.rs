@@ -89,7 +89,7 @@ impl Labels {
     }
 }
 
-/// A label a line, UTF-8 with or without a byte order mark, line ends of any system, empty lines at the end ignored.
+/// The labels of a file, as [`parse`] reads them.
 ///
 /// Lines may carry the numbers of their classes, if all of them do: "0: person" or "0 person" in any order, with gaps, or
 /// "person 0" in order.
@@ -97,21 +97,32 @@ impl Labels {
 /// # Errors
 /// [`ModelError::Labels`] if the file cannot be read or is not text.
 pub fn read(path: &Path) -> Result<Vec<String>, ModelError> {
-    let refuse = |what: String| ModelError::Labels {
-        path: path.into(),
-        what,
-    };
     let bytes = match file::read(path) {
         Err(ModelError::Empty { .. }) => Vec::new(),
-        other => other.map_err(|error| refuse(error.to_string()))?,
+        other => other.map_err(|error| ModelError::Labels {
+            path: path.into(),
+            what: error.to_string(),
+        })?,
     };
-    let text = String::from_utf8(bytes).map_err(|error| {
-        refuse(format!(
-            "not UTF-8 at byte {}, expected text with a label a line",
-            error.utf8_error().valid_up_to()
-        ))
-    })?;
-    Ok(lines(&text))
+    parse(path, &bytes)
+}
+
+/// A label a line, UTF-8 with or without a byte order mark, line ends of any system, empty lines at the end ignored.
+/// `path` is for messages.
+///
+/// # Errors
+/// [`ModelError::Labels`] if it is not text.
+pub fn parse(path: &Path, bytes: &[u8]) -> Result<Vec<String>, ModelError> {
+    match str::from_utf8(bytes) {
+        Ok(text) => Ok(lines(text)),
+        Err(error) => Err(ModelError::Labels {
+            path: path.into(),
+            what: format!(
+                "not UTF-8 at byte {}, expected text with a label a line",
+                error.valid_up_to()
+            ),
+        }),
+    }
 }
 
 fn lines(text: &str) -> Vec<String> {

@@ -124,6 +124,19 @@ impl Model {
             None => builtin::ONNX.into(),
         };
         let card = open_card(options)?;
+        Self::from_bytes(bytes, card, options)
+    }
+
+    /// As [`Model::open`], of a file and a card that have been read already; `options.path` tells only where weights
+    /// and labels beside the file are looked for.
+    ///
+    /// # Errors
+    /// [`ModelError`], as [`Model::open`].
+    pub fn from_bytes(
+        bytes: Arc<[u8]>,
+        card: Card,
+        options: &ModelOptions,
+    ) -> Result<Self, ModelError> {
         let mut proto = onnx::decode(&bytes)?;
         let folder = options.path.as_deref().and_then(Path::parent);
         let embedded = graph::embed_data::run(&mut proto, folder)?;

@@ -31,7 +31,7 @@ mod yolov5_raw;
 mod yunet;
 mod yunet_2022;
 
-use super::card::Card;
+use super::card::{Card, MAX_CLASSES};
 use super::error::ModelError;
 use super::facts::Facts;
 use super::family::Family;
@@ -138,7 +138,8 @@ pub fn decode_names() -> impl Iterator<Item = &'static str> {
 /// Finds the one reading of a model, with the card's overrides in it.
 ///
 /// # Errors
-/// [`ModelError::NotADetector`], [`ModelError::Ambiguous`], or [`ModelError::Card`] if the card does not fit.
+/// [`ModelError::NotADetector`], [`ModelError::Ambiguous`], [`ModelError::TooLarge`] for more classes than a detector
+/// has, or [`ModelError::Card`] if the card does not fit.
 pub fn recognise(facts: &Facts, card: &Card) -> Result<Reading, ModelError> {
     let mut readings: Vec<Reading> = READERS.iter().filter_map(|read| read(facts)).collect();
     readings.retain(|reading| !card.excludes(&reading.family));
@@ -175,7 +176,7 @@ pub fn recognise(facts: &Facts, card: &Card) -> Result<Reading, ModelError> {
             let why = why.unwrap_or_else(|| "its outputs are those of no family".into());
             Err(facts.not_a_detector(why))
         }
-        1 => Ok(readings.remove(0)),
+        1 => check_classes(readings.remove(0)),
         _ => Err(ModelError::Ambiguous {
             readings: readings
                 .iter()
@@ -183,6 +184,18 @@ pub fn recognise(facts: &Facts, card: &Card) -> Result<Reading, ModelError> {
                 .collect(),
         }),
     }
+}
+
+/// A class gets a label, so their number, of which a dim is the only proof, is a matter of memory.
+fn check_classes(reading: Reading) -> Result<Reading, ModelError> {
+    if reading.classes as u64 <= MAX_CLASSES {
+        return Ok(reading);
+    }
+    Err(ModelError::TooLarge {
+        what: format!("the model read as {}", reading.name),
+        found: format!("{} classes", reading.classes),
+        limit: format!("{MAX_CLASSES} classes"),
+    })
 }
 
 /// What the tests of the readers share.
@@ -213,5 +226,28 @@ mod testing {
 
     pub fn with_facts<T>(input: &[i64], outputs: Outputs, look: impl FnOnce(&Facts) -> T) -> T {
         with_facts_of(Vec::new(), input, outputs, look)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::{card, with_facts};
+    use super::*;
+
+    #[test]
+    fn more_classes_than_a_detector_has_are_refused() {
+        let read = |classes: i64| {
+            let dims = [1, 0, 5 + classes];
+            with_facts(&[1, 3, 64, 64], &[("y", &dims)], |facts| {
+                recognise(facts, &card(r#"{"decode": "yolov5"}"#))
+            })
+        };
+        assert_eq!(
+            read(65_536).expect("as many as a card may say").classes,
+            65_536
+        );
+        let error = read(65_537).expect_err("one more");
+        assert!(matches!(error, ModelError::TooLarge { .. }), "{error}");
+        assert!(error.to_string().contains("65537 classes"), "{error}");
     }
 }

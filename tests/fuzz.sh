@@ -1,0 +1,69 @@
+#!/bin/sh
+# Fuzzes what reads models, cards and labels, and what decodes, from the kept corpus: tests/fuzz.sh [SECONDS], 60 by
+# default, both targets at once. The first build takes 5 minutes. Fails on a crash, on an input that takes longer than 10 s,
+# and on one that takes more memory than its length allows; then it says where the input lies.
+#
+# No sanitizer: the code under test has no unsafe, so there is nothing for one to see, and without it stable Rust will do.
+# Memory is counted by the targets' own allocator. What is found on the way is kept in target/fuzz/corpus, for the next run.
+set -e
+root=$(cd "$(dirname "$0")/.." && pwd)
+. "$root/pipelines/support/setup.sh"
+cd "$root"
+
+seconds=${1:-60}
+case $seconds in
+0* | *[!0-9]*) fail "How long is \"$seconds\", expected a number of seconds, at least 1." ;;
+esac
+cargo_fuzz_version=0.13.1
+work=${CARGO_TARGET_DIR:-$root/target}/fuzz
+targets="readers decoders"
+
+install_cargo_fuzz() {
+    cargo install --quiet --locked --version "$cargo_fuzz_version" --root "$work" cargo-fuzz
+}
+
+cargo_fuzz() {
+    command=$1
+    shift
+    RUSTC_WRAPPER=$root/tests/fuzz/rustc.sh cargo fuzz "$command" --fuzz-dir tests/fuzz --sanitizer none \
+        --target-dir "$work" "$@"
+}
+
+# fuzz TARGET: one run, told in a log.
+fuzz() {
+    mkdir -p "$work/corpus/$1"
+    cargo_fuzz run "$1" "$work/corpus/$1" "tests/fuzz/corpus/$1" -- -dict=tests/fuzz/words.dict \
+        -max_total_time="$seconds" -max_len=16384 -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
+        >"$work/$1.log" 2>&1
+}
+
+fuzz_all() {
+    running=
+    for target in $targets; do
+        fuzz "$target" &
+        running="$running $target:$!"
+    done
+    failed=
+    for one in $running; do
+        wait "${one#*:}" || failed="$failed ${one%:*}"
+    done
+    for target in $targets; do
+        say "  $target: $(sed -n 's/^stat::number_of_executed_units: */inputs /p' "$work/$target.log"), $(find "$work/corpus/$target" -type f | wc -l) kept"
+    done
+    for target in $failed; do
+        tail -n 60 "$work/$target.log" >&2
+        say "Target $target failed. $(grep -o 'Test unit written to.*' "$work/$target.log" || echo 'No input was stored')."
+        say "The whole log is $work/$target.log; to run that input again: cargo fuzz run --fuzz-dir tests/fuzz --sanitizer none $target FILE"
+    done
+    [ -z "$failed" ]
+}
+
+# libFuzzer is C++.
+# shellcheck disable=SC2086 # lists of names
+install_packages $packages_to_build $packages_to_run g++
+check_rust
+PATH="$work/bin:$PATH"
+command -v cargo-fuzz >/dev/null || step "Installing cargo-fuzz $cargo_fuzz_version" install_cargo_fuzz
+step "Building the targets (the first time this takes about 5 minutes)" cargo_fuzz build
+step "Fuzzing $targets, $seconds s" fuzz_all
+say "Fuzzing found nothing."

@@ -1,0 +1,159 @@
+//! Everything that reads what a user hands over: model files with every rewrite of their graph, metadata, cards, labels.
+//!
+//! | first byte, modulo 4 | then |
+//! |---|---|
+//! | 0 | input size, family that the card names, a byte each; a model file |
+//! | 1 | which small model, a byte; its card |
+//! | 2 | which small model, which key of the metadata, a byte each; its value |
+//! | 3 | number of classes, a byte; a file of labels |
+//!
+//! An input may take [`BASE_BYTES`] of memory and [`BYTES_PER_BYTE`] for each of its bytes.
+
+#![no_main]
+
+mod guard;
+mod wire_mutator;
+
+use gstdetect::geometry::Size;
+use gstdetect::model::card::Card;
+use gstdetect::model::recognise::decode_names;
+use gstdetect::model::{InputSize, Labels, Model, ModelError, ModelOptions, labels};
+use libfuzzer_sys::{fuzz_mutator, fuzz_target, fuzzer_mutate};
+use std::path::Path;
+
+/// A list of as many classes as we ever take is in it.
+const BASE_BYTES: usize = 16 << 20;
+
+/// Two bytes of a file can be an empty message, which is some hundred bytes in memory.
+const BYTES_PER_BYTE: usize = 2048;
+
+/// Before the model of an input of kind 0.
+const MODEL_HEAD: usize = 3;
+
+const MODELS: [&[u8]; 6] = [
+    include_bytes!("../../models/yolov8_micro.onnx"),
+    include_bytes!("../../models/yolov5_micro.onnx"),
+    include_bytes!("../../models/yolox_micro.onnx"),
+    include_bytes!("../../models/yolox_decoded_micro.onnx"),
+    include_bytes!("../../models/free_size.onnx"),
+    include_bytes!("../../models/ambiguous.onnx"),
+];
+
+const KEYS: [&str; 5] = ["names", "imgsz", "stride", "task", "end2end"];
+
+fuzz_target!(init: guard::prepare(), |data: &[u8]| {
+    guard::within(BASE_BYTES + data.len() * BYTES_PER_BYTE, || read(data));
+});
+
+fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
+    let is_model = size > MODEL_HEAD && data[0] % 4 == 0;
+    // Now and then at random all the same: lengths that are wrong are cases too.
+    if is_model
+        && seed % 8 != 0
+        && let Some(message) = wire_mutator::mutate(&data[MODEL_HEAD..size], seed)
+        && MODEL_HEAD + message.len() <= max_size
+    {
+        data[MODEL_HEAD..][..message.len()].copy_from_slice(&message);
+        if seed % 16 == 1 {
+            fuzzer_mutate(&mut data[1..MODEL_HEAD], 2, 2);
+        }
+        return MODEL_HEAD + message.len();
+    }
+    fuzzer_mutate(data, size, max_size)
+});
+
+fn read(data: &[u8]) {
+    match data {
+        [kind, size, family, model @ ..] if kind % 4 == 0 => read_model(model, *size, *family),
+        [kind, which, card @ ..] if kind % 4 == 1 => read_card(chosen(&MODELS, *which), card),
+        [kind, which, key, value @ ..] if kind % 4 == 2 => {
+            let entry = metadata(chosen(&KEYS, *key), value);
+            // The first entry of a key counts.
+            let model = [&entry[..], chosen(&MODELS, *which)].concat();
+            check(open(&model, Card::default(), InputSize::Auto));
+        }
+        [kind, classes, text @ ..] if kind % 4 == 3 => read_labels(text, usize::from(*classes)),
+        _ => {}
+    }
+}
+
+fn chosen<T: Copy>(list: &[T], number: u8) -> T {
+    list[usize::from(number) % list.len()]
+}
+
+/// 0 is "auto", 255 something absurd, and what lies between a multiple of 32 for every other number.
+fn read_model(model: &[u8], size: u8, family: u8) {
+    let size = match size {
+        0 => InputSize::Auto,
+        255 => InputSize::Fixed(Size::new(8192, 8192)),
+        n => InputSize::Fixed(Size::new(u32::from(n) * 16, 64)),
+    };
+    // Beyond the families there is no card.
+    let card = match decode_names().nth(usize::from(family)) {
+        Some(name) => parse_card(format!("{{\"decode\": \"{name}\"}}").as_bytes()),
+        None => Ok(Card::default()),
+    };
+    check(open(model, card.expect("a name of the list"), size));
+}
+
+fn read_card(model: &[u8], text: &[u8]) {
+    match parse_card(text) {
+        Ok(card) => check(open(model, card, InputSize::Auto)),
+        Err(error) => check(Err(error)),
+    }
+}
+
+fn read_labels(text: &[u8], classes: usize) {
+    match labels::parse(Path::new("x.txt"), text) {
+        Ok(names) => {
+            let (labels, _) = Labels::fit(names, classes, "x.txt");
+            assert_eq!(labels.len(), classes);
+            assert_eq!(labels.iter().count(), classes);
+        }
+        Err(error) => check(Err(error)),
+    }
+}
+
+fn parse_card(text: &[u8]) -> Result<Card, ModelError> {
+    Card::parse(Path::new("x.detect.json"), text)
+}
+
+fn open(model: &[u8], card: Card, input_size: InputSize) -> Result<Model, ModelError> {
+    // No path: no file is looked for.
+    let options = ModelOptions {
+        input_size,
+        ..ModelOptions::default()
+    };
+    Model::from_bytes(model.into(), card, &options)
+}
+
+/// Whatever comes out of a file can be told, and holds what the rest of the plugin relies on.
+fn check(result: Result<Model, ModelError>) {
+    match result {
+        Ok(model) => {
+            let elements: usize = model.input.dims().iter().product();
+            assert!((3..=64 << 20).contains(&elements), "{:?}", model.input);
+            assert_eq!(model.labels.len(), model.classes);
+            assert!((0.0..=1.0).contains(&model.score_threshold));
+            assert!((0.0..=1.0).contains(&model.iou_threshold));
+            assert!(!format!("{model:?}").is_empty());
+        }
+        Err(error) => assert!(!error.to_string().is_empty()),
+    }
+}
+
+/// An entry of a model's metadata, as the file has it: field 14 of the model, with key and value.
+fn metadata(key: &str, value: &[u8]) -> Vec<u8> {
+    let field = |number: u8, bytes: &[u8]| {
+        let mut field = vec![number << 3 | 2];
+        let mut length = bytes.len();
+        while length >= 0x80 {
+            field.push(length as u8 | 0x80);
+            length >>= 7;
+        }
+        field.push(length as u8);
+        field.extend(bytes);
+        field
+    };
+    field(14, &[field(1, key.as_bytes()), field(2, value)].concat())
+}

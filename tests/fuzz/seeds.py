@@ -1,0 +1,139 @@
+"""Makes what fuzzing starts from: corpus/readers/seed-* and corpus/decoders/seed-*.
+
+    pip install onnx
+    python tests/fuzz/seeds.py
+
+Inputs of the target `readers` (its file says what the first bytes mean) are the micro models of tests/models, frames of
+graphs with the inputs, outputs and operators that each family is recognised by, cards, metadata and labels. Inputs of
+`decoders` are numbers at random, the same ones every time, some for each family.
+
+The other files of corpus/ are what runs of half an hour have found, reduced to those that reach code that none of the
+others does (the targets' option -set_cover_merge=1 with -use_counters=0, on inputs of less than 900 bytes).
+"""
+
+import glob
+import os
+import random
+
+from onnx import TensorProto, helper
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+MODELS = os.path.join(HERE, "..", "models", "*.onnx")
+
+# Beyond every family of a card, so that there is no card.
+NO_CARD = 255
+FLOAT, INT64, UINT8 = TensorProto.FLOAT, TensorProto.INT64, TensorProto.UINT8
+
+# Name: input, outputs as name, dims and type, and the operators that all outputs come from.
+NCHW = [1, 3, 64, 64]
+FRAMES = {
+    "yolox": (NCHW, [("output", [1, 84, 7], FLOAT)], ["Sigmoid"] * 6),
+    "yolov8": (NCHW, [("output0", [1, 6, "n"], FLOAT)], ["Range", "Add"]),
+    "e2e6": (NCHW, [("output0", [1, 300, 6], FLOAT)], ["TopK", "Conv"]),
+    "nms3": (NCHW, [("boxes", ["n", 4], FLOAT), ("labels", ["n"], INT64), ("scores", ["n"], FLOAT)], ["NonMaxSuppression"]),
+    "rtdetr": (NCHW, [("logits", [1, 9, 80], FLOAT), ("pred_boxes", [1, 9, 4], FLOAT)], ["TopK"]),
+    "rfdetr": (NCHW, [("dets", [1, 9, 4], FLOAT), ("labels", [1, 9, 91], FLOAT)], ["TopK"]),
+    "tfssd": (
+        ["n", "h", "w", 3],
+        [
+            ("detection_boxes:0", [1, 9, 4], FLOAT),
+            ("detection_classes:0", [1, 9], FLOAT),
+            ("detection_scores:0", [1, 9], FLOAT),
+            ("num_detections:0", [1], FLOAT),
+        ],
+        ["Add", "NonMaxSuppression"],
+    ),
+    "nanodet": (NCHW, [("output", [1, 84, 34], FLOAT)], ["Sigmoid"] * 3),
+    "picodet": (
+        NCHW,
+        [(f"cls{n}", [1, n, 2], FLOAT) for n in (64, 16, 4, 1)] + [(f"box{n}", [1, n, 32], FLOAT) for n in (64, 16, 4, 1)],
+        ["Sigmoid"],
+    ),
+    "fastestdet": (NCHW, [("output", [1, 7, 4, 4], FLOAT)], ["Sigmoid", "Softmax"]),
+    "yunet": (
+        NCHW,
+        [
+            (f"{kind}_{stride}", [1, (64 // stride) ** 2, width], FLOAT)
+            for kind, width in (("cls", 1), ("obj", 1), ("bbox", 4), ("kps", 10))
+            for stride in (8, 16, 32)
+        ],
+        ["Sigmoid"],
+    ),
+    "ultraface": (NCHW, [("scores", [1, 235, 2], FLOAT), ("boxes", [1, 235, 4], FLOAT)], ["Exp"]),
+    "ultraface_raw": (NCHW, [("scores", [1, 235, 2], FLOAT), ("boxes", [1, 235, 4], FLOAT)], ["Softmax"]),
+    "blazeface": (
+        [1, 128, 128, 3],
+        [("s0", [1, 512, 1], FLOAT), ("s1", [1, 384, 1], FLOAT), ("b0", [1, 512, 16], FLOAT), ("b1", [1, 384, 16], FLOAT)],
+        ["Conv"],
+    ),
+    "constants": (NCHW, [("output0", [1, 6, 84], FLOAT)], ["ConstantOfShape", "Expand", "Cast", "QuantizeLinear", "Range"]),
+}
+
+CARDS = [
+    "{}",
+    '{"decode": "yolov5", "num_classes": 2, "labels": ["a", "b"], "score_threshold": 0.4, "nms_iou": null, '
+    '"multi_label": true, "input": {"name": "images", "width": 64, "height": 32, "layout": "NCHW", "colour": "BGR", '
+    '"mean": [0, 0, 0], "std": [255, 255, 255], "resize_mode": "letterbox_tl", "pad_value": 114, "interpolation": "area"}}',
+    '{"decode": "gfl", "reg_max": 7, "strides": [8, 16, 32], "center_offset": "half_stride_minus_half"}',
+    '{"decode": "blazeface", "anchor_layers": [[16, 2], [32, 6]]}',
+    '{"decode": "tfssd", "first_class": 1, "input": {"layout": "NHWC", "resize_mode": "stretch", "interpolation": "cubic"}}',
+    '{"decode": "yolox_raw", "strides": [8, 16, 32], "input": {"colour": "RGB", "resize_mode": "letterbox_center"}}',
+]
+
+# Number of the key in the target's list, and its value.
+METADATA = [
+    (0, "{0: 'cat', 1: 'dog'}"),
+    (0, "['a', \"b\", 'it\\'s', '\\xe9\\u00e9\\U0001f600\\n']"),
+    (0, '{"1": "b", "0": "a"}'),
+    (1, "[64, 96]"),
+    (1, "(32,)"),
+    (2, "32"),
+    (3, "detect"),
+    (4, "True"),
+]
+
+LABELS = ["cat\ndog\n", "\ufeffcat\r\n\r\nöl\r\n", ""]
+
+
+def frame(name, dims, outputs, operators):
+    """A graph that nobody could run: each operator takes the picture and a constant, and all outputs take all of them."""
+    nodes = [helper.make_node(op, ["images", "c"], [f"n{i}"]) for i, op in enumerate(operators)]
+    made = [f"n{i}" for i in range(len(operators))]
+    nodes += [helper.make_node("Concat", made, [output]) for output, _, _ in outputs]
+    values = [helper.make_tensor_value_info(output, kind, shape) for output, shape, kind in outputs]
+    kind = UINT8 if name == "tfssd" else FLOAT
+    picture = helper.make_tensor_value_info("images", kind, dims)
+    constant = helper.make_tensor("c", INT64, [1], [1])
+    graph = helper.make_graph(nodes, "", [picture], values, [constant])
+    opsets = [helper.make_opsetid("", 13)]
+    return helper.make_model(graph, producer_name="", ir_version=7, opset_imports=opsets).SerializeToString()
+
+
+def write(target, name, data):
+    folder = os.path.join(HERE, "corpus", target)
+    os.makedirs(folder, exist_ok=True)
+    with open(os.path.join(folder, "seed-" + name), "wb") as file:
+        file.write(data)
+
+
+def main():
+    for path in sorted(glob.glob(MODELS)):
+        name = os.path.splitext(os.path.basename(path))[0]
+        with open(path, "rb") as file:
+            write("readers", f"model-{name}", bytes([0, 0, NO_CARD]) + file.read())
+    for name, parts in FRAMES.items():
+        write("readers", f"frame-{name}", bytes([0, 0, NO_CARD]) + frame(name, *parts))
+    for number, card in enumerate(CARDS):
+        write("readers", f"card-{number}", bytes([1, number]) + card.encode())
+    for number, (key, value) in enumerate(METADATA):
+        write("readers", f"metadata-{number}", bytes([2, 4, key]) + value.encode())
+    for number, labels in enumerate(LABELS):
+        write("readers", f"labels-{number}", bytes([3, 2]) + labels.encode())
+    numbers = random.Random(1)
+    for family in range(13):
+        for number in range(4):
+            write("decoders", f"{family}-{number}", bytes([family]) + numbers.randbytes(20 << number))
+
+
+if __name__ == "__main__":
+    main()
