@@ -6,6 +6,7 @@
 mod constant_of_shape;
 pub mod embed_data;
 mod fix_shape;
+mod infer;
 mod lossless;
 
 use super::error::ModelError;
