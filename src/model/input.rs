@@ -140,6 +140,15 @@ fn size(
     }
 }
 
+/// The size that the export fixes; where it leaves a side free, that of `input`.
+pub fn exported(facts: &Facts, input: &InputSpec) -> Size {
+    let (width, height) = sides(facts, input.layout);
+    Size::new(
+        width.unwrap_or(input.size.width),
+        height.unwrap_or(input.size.height),
+    )
+}
+
 /// Width and height as exported; where the dims left the layout open, they are read as the card wants.
 fn sides(facts: &Facts, layout: Layout) -> (Option<u32>, Option<u32>) {
     let picture = &facts.picture;

@@ -96,7 +96,7 @@ pub struct Model {
     pub bytes: Arc<[u8]>,
     pub family: Family,
     pub input: InputSpec,
-    /// Names of the outputs, in the order of the file, which is the order of the decoder.
+    /// Names of the outputs of `bytes`, in their order, which is the order of the decoder.
     pub outputs: Vec<String>,
     /// 0 where nothing tells it; class numbers are then reported as they come.
     pub classes: usize,
@@ -151,17 +151,30 @@ impl Model {
             false,
         ));
         decisions.push(threshold_decision(&card, &reading));
-        let outputs = facts
+        let mut outputs = facts
             .outputs
             .iter()
             .map(|output| output.name.clone())
             .collect();
 
-        let prepared = graph::prepare(&bytes, proto, &input, embedded.into_iter().collect())?;
+        let plan = graph::Plan {
+            input: &input,
+            exported: input::exported(&facts, &input),
+            family: &reading.family,
+        };
+        let prepared = graph::prepare(&bytes, proto, &plan, embedded.into_iter().collect())?;
+        let mut family = reading.family;
+        if let Some(heads) = prepared.heads {
+            outputs = heads.outputs;
+            family = Family::Yolov8Heads {
+                strides: heads.strides,
+                bins: heads.bins,
+            };
+        }
         Ok(Self {
             path: options.path.clone(),
             bytes: prepared.bytes.map_or(bytes, Arc::from),
-            family: reading.family,
+            family,
             input,
             outputs,
             classes: labels.len(),

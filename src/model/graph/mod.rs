@@ -4,13 +4,18 @@
 //! bytes; one that is changed is written anew only if the file holds nothing that would be lost by it.
 
 mod constant_of_shape;
+mod cut_head;
 pub mod embed_data;
 mod fix_shape;
 mod infer;
 mod lossless;
+mod prune;
 
 use super::error::ModelError;
+use super::family::Family;
+use crate::geometry::Size;
 use crate::tensor::InputSpec;
+pub use cut_head::Heads;
 use prost::Message;
 use tract_onnx::pb::ModelProto;
 
@@ -20,6 +25,17 @@ pub struct Prepared {
     pub bytes: Option<Vec<u8>>,
     /// One sentence for each rewrite that changed something.
     pub rewrites: Vec<String>,
+    /// What has become of the outputs, if the graph now ends earlier.
+    pub heads: Option<Heads>,
+}
+
+/// What the rewrites must know of a model.
+pub struct Plan<'a> {
+    /// As the graph shall be run.
+    pub input: &'a InputSpec,
+    /// The size that the export fixes; where it leaves a side free, the one that the input shall have.
+    pub exported: Size,
+    pub family: &'a Family,
 }
 
 /// Runs every rewrite. `done` names those that ran before, on the same messages.
@@ -29,21 +45,32 @@ pub struct Prepared {
 pub fn prepare(
     original: &[u8],
     mut model: ModelProto,
-    input: &InputSpec,
+    plan: &Plan,
     done: Vec<String>,
 ) -> Result<Prepared, ModelError> {
+    let fields = lossless::unknown_fields(original);
+    let opset = infer::opset(&model);
     let mut rewrites = done;
+    let mut heads = None;
     if let Some(graph) = model.graph.as_mut() {
-        rewrites.extend(fix_shape::run(graph, input));
+        let exported = InputSpec {
+            size: plan.exported,
+            ..plan.input.clone()
+        };
+        rewrites.extend(fix_shape::run(graph, &exported));
         rewrites.extend(constant_of_shape::run(graph));
+        if *plan.family == Family::Yolov8 && fields.is_empty() {
+            heads = cut_head::run(graph, opset, &exported);
+            rewrites.extend(heads.iter().map(|heads| heads.said.clone()));
+        }
     }
     if rewrites.is_empty() {
         return Ok(Prepared {
             bytes: None,
             rewrites,
+            heads,
         });
     }
-    let fields = lossless::unknown_fields(original);
     if !fields.is_empty() {
         return Err(ModelError::Lossy {
             needed: rewrites.join("; "),
@@ -53,6 +80,7 @@ pub fn prepare(
     Ok(Prepared {
         bytes: Some(model.encode_to_vec()),
         rewrites,
+        heads,
     })
 }
 
@@ -70,10 +98,18 @@ mod tests {
         (model, bytes)
     }
 
+    fn plan(input: &InputSpec) -> Plan<'_> {
+        Plan {
+            input,
+            exported: input.size,
+            family: &Family::Yolov5,
+        }
+    }
+
     #[test]
     fn a_file_that_would_lose_something_is_not_written_anew() {
         let (model, bytes) = with_unknown_field(-1);
-        let error = prepare(&bytes, model, &input_spec(), Vec::new())
+        let error = prepare(&bytes, model, &plan(&input_spec()), Vec::new())
             .err()
             .unwrap();
         let text = error.to_string();
@@ -86,7 +122,7 @@ mod tests {
     #[test]
     fn a_file_that_needs_no_rewrite_may_hold_anything() {
         let (model, bytes) = with_unknown_field(64);
-        let prepared = prepare(&bytes, model, &input_spec(), Vec::new()).unwrap();
+        let prepared = prepare(&bytes, model, &plan(&input_spec()), Vec::new()).unwrap();
         assert!(prepared.bytes.is_none() && prepared.rewrites.is_empty());
     }
 
@@ -94,7 +130,13 @@ mod tests {
     fn weights_of_a_second_file_are_written_into_the_model() {
         let (model, _) = with_unknown_field(64);
         let done = vec!["took in the weights".to_owned()];
-        let prepared = prepare(&model.encode_to_vec(), model.clone(), &input_spec(), done).unwrap();
+        let prepared = prepare(
+            &model.encode_to_vec(),
+            model.clone(),
+            &plan(&input_spec()),
+            done,
+        )
+        .unwrap();
         assert_eq!(prepared.bytes, Some(model.encode_to_vec()));
     }
 }
