@@ -311,11 +311,19 @@ fn graphs_that_choose_are_recognised_without_a_card() {
     }
 }
 
-/// Writes `DETECT_AP_OUT`, for the script that computes average precision.
+/// A wide picture at 416x256 is as large in the input as at 416x416, with less padding.
+const WIDE_INPUT: &str = "input-size=416x256";
+
+fn is_wide((width, height): (f32, f32)) -> bool {
+    width >= 1.5 * height
+}
+
+/// Writes `DETECT_AP_OUT`, for the script that computes average precision, and for the wide pictures in an input of
+/// their shape `DETECT_AP_OUT.wide`.
 #[test]
 fn detections_for_average_precision() {
     let Some(shared) = shared() else { return };
-    let Some(out) = std::env::var_os("DETECT_AP_OUT") else {
+    let Some(out) = std::env::var_os("DETECT_AP_OUT").map(PathBuf::from) else {
         support::skipped("DETECT_AP_OUT does not name a file to write");
         return;
     };
@@ -329,16 +337,24 @@ fn detections_for_average_precision() {
         shared.join("models/yolox_nano_416.onnx").display(),
         card.display()
     );
-    let mut rows = Vec::new();
-    let mut images: Vec<_> = std::fs::read_dir(shared.join("coco-mini/images"))
+    let mut pictures: Vec<_> = std::fs::read_dir(shared.join("coco-mini/images"))
         .expect("the pictures of coco-mini")
         .map(|entry| entry.expect("a readable folder").path())
+        .map(|image| (png(&shared, &image), image))
         .collect();
-    images.sort();
-    for image in &images {
-        let png = png(&shared, image);
-        let (width, height) = size_of(&png);
-        let (found, _) = detect(&png, "RGB", &properties);
+    pictures.sort();
+    write_detections(&out, &pictures, &properties);
+    pictures.retain(|(png, _)| is_wide(size_of(png)));
+    let wide = out.with_added_extension("wide");
+    write_detections(&wide, &pictures, &format!("{properties} {WIDE_INPUT}"));
+}
+
+/// Of each picture as a PNG, which goes by the name of the file it is from.
+fn write_detections(out: &Path, pictures: &[(PathBuf, PathBuf)], properties: &str) {
+    let mut rows = Vec::new();
+    for (png, image) in pictures {
+        let (width, height) = size_of(png);
+        let (found, _) = detect(png, "RGB", properties);
         let boxes: Vec<_> = found
             .iter()
             .map(|f| {
@@ -354,8 +370,8 @@ fn detections_for_average_precision() {
             .collect();
         rows.push(json!({"image": image.file_name().unwrap().to_str(), "boxes": boxes}));
     }
-    std::fs::write(&out, Value::Array(rows).to_string()).expect("DETECT_AP_OUT can be written");
-    println!("{} pictures written to {}", images.len(), out.display());
+    std::fs::write(out, Value::Array(rows).to_string()).expect("DETECT_AP_OUT can be written");
+    println!("{} pictures written to {}", pictures.len(), out.display());
 }
 
 #[test]

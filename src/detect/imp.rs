@@ -234,6 +234,7 @@ impl Detect {
                 labels: settings.labels.clone(),
                 card: settings.model_config.clone(),
                 input_size,
+                picture: None,
             },
             engine: settings.engine.into(),
             engine_options: EngineOptions {

@@ -24,6 +24,7 @@ pub use input_size::InputSize;
 pub use labels::Labels;
 
 use crate::builtin;
+use crate::geometry::Size;
 use crate::tensor::{ColourOrder, Element, InputSpec, Interpolation, ResizeMode};
 use card::Card;
 use facts::Facts;
@@ -46,6 +47,8 @@ pub struct ModelOptions {
     /// `None` is `x.detect.json` beside `x.onnx`, if it is there.
     pub card: Option<PathBuf>,
     pub input_size: InputSize,
+    /// The pictures that are to come, where that is known: see [`Model::follows_picture`].
+    pub picture: Option<Size>,
 }
 
 /// Something that the file left open, or that a user may want to check.
@@ -96,6 +99,8 @@ pub struct Model {
     pub bytes: Arc<[u8]>,
     pub family: Family,
     pub input: InputSpec,
+    /// The input has any size whose sides are multiples of this, and nobody says which: it is [`input_size::usual`].
+    pub follows_picture: Option<u32>,
     /// Names of the outputs of `bytes`, in their order, which is the order of the decoder.
     pub outputs: Vec<String>,
     /// 0 where nothing tells it; class numbers are then reported as they come.
@@ -140,7 +145,12 @@ impl Model {
             reading.because.clone(),
             false,
         )];
-        let input = input::spec(&facts, &reading, &card, options.input_size, &mut decisions)?;
+        let asked = input::Asked {
+            size: options.input_size,
+            picture: options.picture,
+        };
+        let input = input::spec(&facts, &reading, &card, asked, &mut decisions)?;
+        let follows_picture = input::follows_picture(&facts, &reading, &card, options.input_size);
         decisions.extend(convention_decisions(&input, &card, &reading));
         let mut warnings = Vec::new();
         let (labels, labels_source) = find_labels(options, &card, &facts, &reading, &mut warnings)?;
@@ -176,6 +186,7 @@ impl Model {
             bytes: prepared.bytes.map_or(bytes, Arc::from),
             family,
             input,
+            follows_picture,
             outputs,
             classes: labels.len(),
             labels,

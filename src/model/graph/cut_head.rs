@@ -26,7 +26,7 @@ const MAX_BINS: usize = 64;
 
 /// Most numbers of one tensor that are computed to verify an end, and of all: far beyond a picture of 1920 x 1088.
 const TENSOR_LIMIT: usize = 8 << 20;
-const BUDGET: usize = 96 << 20;
+const BUDGET: usize = 64 << 20;
 
 /// Operators that heads are decoded with.
 const END: [&str; 24] = [

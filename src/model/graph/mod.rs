@@ -7,6 +7,7 @@ mod constant_of_shape;
 mod cut_head;
 pub mod embed_data;
 mod fix_shape;
+mod follow_size;
 mod infer;
 mod lossless;
 mod prune;
@@ -63,6 +64,16 @@ pub fn prepare(
             heads = cut_head::run(graph, opset, &exported);
             rewrites.extend(heads.iter().map(|heads| heads.said.clone()));
         }
+        if plan.exported != plan.input.size {
+            let said = match heads.is_some() || has_raw_heads(plan.family) {
+                true => follow_size::run(graph, opset, &exported, plan.input),
+                false => Err("its boxes are made in the graph, for pictures of that size".into()),
+            };
+            rewrites.push(said.map_err(|why| ModelError::InputSize {
+                asked: plan.input.size,
+                takes: format!("{} only: {why}", plan.exported),
+            })?);
+        }
     }
     if rewrites.is_empty() {
         return Ok(Prepared {
@@ -82,6 +93,26 @@ pub fn prepare(
         rewrites,
         heads,
     })
+}
+
+/// The decoder makes the boxes, at whatever size; the graph knows none.
+fn has_raw_heads(family: &Family) -> bool {
+    match family {
+        Family::BlazeFace { .. }
+        | Family::YoloxRaw { .. }
+        | Family::Yolov8Heads { .. }
+        | Family::YuNet { .. }
+        | Family::UltraFaceRaw
+        | Family::Gfl { .. }
+        | Family::FastestDet => true,
+        Family::Yolov5
+        | Family::Yolov8
+        | Family::UltraFace
+        | Family::E2e6
+        | Family::Nms3(_)
+        | Family::Detr(_)
+        | Family::TfSsd { .. } => false,
+    }
 }
 
 #[cfg(test)]

@@ -8,9 +8,10 @@ mod arithmetic;
 mod attributes;
 mod forms;
 mod maps;
+mod parts;
 mod value;
 
-pub use value::{Data, Value};
+pub use value::{Data, Value, count};
 
 use attributes::Attributes;
 use std::collections::HashMap;
@@ -85,7 +86,7 @@ impl<'a> Call<'a> {
         dims: Vec<usize>,
         data: impl FnOnce() -> Option<Data>,
     ) -> Result<Vec<Value>, Problem> {
-        let count = value::count(&dims).ok_or_else(|| self.misfit("too large"))?;
+        let count = count(&dims).ok_or_else(|| self.misfit("too large"))?;
         let data = if count <= self.limit { data() } else { None };
         Ok(vec![Value::new(dims, data)])
     }
@@ -111,10 +112,15 @@ pub fn outputs(
     if !matches!(node.domain.as_str(), "" | "ai.onnx") {
         return Err(call.unknown("of another domain"));
     }
-    [maps::outputs, forms::outputs, arithmetic::outputs]
-        .iter()
-        .find_map(|rules| rules(&call))
-        .unwrap_or_else(|| Err(call.unknown("as an operator")))
+    [
+        maps::outputs,
+        forms::outputs,
+        parts::outputs,
+        arithmetic::outputs,
+    ]
+    .iter()
+    .find_map(|rules| rules(&call))
+    .unwrap_or_else(|| Err(call.unknown("as an operator")))
 }
 
 /// The version of ONNX's own operators that a model is written in.

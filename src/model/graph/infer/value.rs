@@ -46,11 +46,12 @@ fn strided<T: Copy>(numbers: &[T], offset: isize, dims: &[usize], strides: &[isi
         taken.push(numbers[at as usize]);
         for axis in (0..dims.len()).rev() {
             index[axis] += 1;
-            at += strides[axis];
+            // Wraps where a step is taken back at once.
+            at = at.wrapping_add(strides[axis]);
             if index[axis] < dims[axis] {
                 break;
             }
-            at -= strides[axis] * dims[axis] as isize;
+            at = at.wrapping_sub(strides[axis].wrapping_mul(dims[axis] as isize));
             index[axis] = 0;
         }
     }
@@ -59,15 +60,18 @@ fn strided<T: Copy>(numbers: &[T], offset: isize, dims: &[usize], strides: &[isi
 
 /// Steps along the axes of a row-major array.
 pub fn strides(dims: &[usize]) -> Vec<isize> {
-    let mut strides = vec![1; dims.len()];
+    let mut strides = vec![1_isize; dims.len()];
     for axis in (1..dims.len()).rev() {
-        strides[axis - 1] = strides[axis] * dims[axis] as isize;
+        strides[axis - 1] = strides[axis].wrapping_mul(dims[axis] as isize); // may wrap where another is 0
     }
     strides
 }
 
-/// Numbers in a tensor; `None` beyond the budget of [`onnx::MAX_ELEMENTS`].
+/// Numbers in a tensor; `None` beyond the budget of [`onnx::MAX_ELEMENTS`], which a single dim may not exceed either.
 pub fn count(dims: &[usize]) -> Option<usize> {
+    if dims.iter().any(|dim| *dim as u64 > onnx::MAX_ELEMENTS) {
+        return None;
+    }
     let count = dims
         .iter()
         .try_fold(1_usize, |n, dim| n.checked_mul(*dim))?;
