@@ -1,6 +1,7 @@
 //! The element and GObject side of `detect`: class, pads, properties, state changes.
 
 use super::settings::{self, PROP_MODEL_INFO, PROP_STATS, Settings};
+use super::sizes::Detectors;
 use super::state::State;
 use crate::detector::{Detector, DetectorOptions};
 use crate::engine::EngineOptions;
@@ -168,13 +169,13 @@ impl Detect {
 
     /// Loads the model and starts the worker.
     fn start(&self) -> Result<(), gst::StateChangeError> {
-        let detector = self.load().inspect_err(|_| {
+        let (detector, options) = self.load().inspect_err(|_| {
             self.loaded.lock().take();
         })?;
         let mode = self.settings.lock().mode;
         self.state.lock().start(mode, detector.warm_up_time());
         self.next_detection.store(1, Ordering::Relaxed);
-        self.start_worker(detector)
+        self.start_worker(Detectors::new(detector, options))
     }
 
     /// Ends the worker; waits for at most the one inference that it may be in. The pads are inactive already.
@@ -197,7 +198,7 @@ impl Detect {
         self.wake.notify_all();
     }
 
-    fn load(&self) -> Result<Detector, gst::StateChangeError> {
+    fn load(&self) -> Result<(Detector, DetectorOptions), gst::StateChangeError> {
         let settings = self.settings.lock().clone();
         let path = settings.model_name();
         gst::info!(CAT, imp = self, "Loading the model {path}");
@@ -215,7 +216,7 @@ impl Detect {
             }
         };
         self.announce(&settings, &path, &detector);
-        Ok(detector)
+        Ok((detector, options))
     }
 
     fn options(&self, settings: &Settings) -> Result<DetectorOptions, gst::StateChangeError> {
@@ -244,7 +245,7 @@ impl Detect {
     }
 
     /// Tells the bus what was recognised.
-    fn announce(&self, settings: &Settings, path: &str, detector: &Detector) {
+    pub(super) fn announce(&self, settings: &Settings, path: &str, detector: &Detector) {
         let report =
             super::report::model_report(settings, detector, self.obj().current_running_time());
         for warning in &detector.model().warnings {

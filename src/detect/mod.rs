@@ -19,6 +19,7 @@ mod imp;
 mod pads;
 mod report;
 mod settings;
+mod sizes;
 mod state;
 mod task;
 mod worker;

@@ -1,6 +1,7 @@
 //! The thread that infers: takes the waiting frame, analyses it, puts it back in its place.
 
 use super::imp::{CAT, Detect};
+use super::sizes::Detectors;
 use super::state::Frame;
 use crate::detection::Thresholds;
 use crate::detector::{Analysis, DetectError, Detector};
@@ -33,12 +34,12 @@ impl Failure {
 }
 
 impl Detect {
-    pub(super) fn start_worker(&self, detector: Detector) -> Result<(), gst::StateChangeError> {
+    pub(super) fn start_worker(&self, detectors: Detectors) -> Result<(), gst::StateChangeError> {
         let detect = self.ref_counted();
         let epoch = self.state.lock().epoch;
         let worker = std::thread::Builder::new()
             .name("detect-worker".into())
-            .spawn(move || detect.work(detector, epoch))
+            .spawn(move || detect.work(detectors, epoch))
             .map_err(|err| {
                 gst::element_imp_error!(
                     self,
@@ -68,9 +69,9 @@ impl Detect {
     }
 
     /// The worker's thread, as long as the element is in its `epoch`.
-    fn work(&self, mut detector: Detector, epoch: u64) {
+    fn work(&self, mut detectors: Detectors, epoch: u64) {
         while let Some((ticket, frame)) = self.next_job(epoch) {
-            let process = || self.process(&mut detector, ticket, frame);
+            let process = || self.process(&mut detectors, ticket, frame);
             if let Err(panic) = catch_unwind(AssertUnwindSafe(process)) {
                 self.post_panic("analysing a frame", panic.as_ref());
                 self.fail();
@@ -96,7 +97,8 @@ impl Detect {
         }
     }
 
-    fn process(&self, detector: &mut Detector, ticket: Ticket, mut frame: Frame) {
+    fn process(&self, detectors: &mut Detectors, ticket: Ticket, mut frame: Frame) {
+        let detector = self.detector_for(detectors, &frame);
         let begin = self.now();
         let analysis = self
             .give_back(&mut frame)
