@@ -7,6 +7,7 @@
 
 use super::fix_shape;
 use super::infer::{Inference, Problem, SHAPES_ONLY, Value};
+use super::prune;
 use crate::geometry::Size;
 use crate::tensor::InputSpec;
 use tract_onnx::pb::tensor_proto::DataType;
@@ -46,6 +47,7 @@ pub fn run(
     }
     graph.value_info.clear();
     fix_shape::run(graph, to);
+    prune::run(graph); // the constants that were replaced
     let (from, to) = (from.size, to.size);
     Ok(format!(
         "changed the input from {from} to {to}, with {count} shapes that follow from it"
@@ -437,6 +439,10 @@ mod tests {
         assert_eq!(graph.input[0], value("x", &[1, 3, 64, 96]));
         assert_eq!(graph.output[0], value("y", &[1, 6144, 1, 3]));
         assert!(graph.value_info.is_empty());
+        assert!(
+            graph.initializer.iter().all(|tensor| tensor.name != "flat"),
+            "replaced"
+        );
     }
 
     #[test]
