@@ -247,28 +247,54 @@ fn a_free_size_is_chosen_in_order_of_who_knows_best() {
 }
 
 #[test]
-fn a_fixed_size_stays() {
-    let path = micro("yolox_micro.onnx");
-    let same = InputSize::Fixed(Size::new(32, 32));
-    assert!(
+fn a_fixed_size_stays_where_boxes_are_made_in_the_graph() {
+    let at = |name: &str, width, height| {
         Model::open(&ModelOptions {
-            input_size: same,
-            ..options(&path)
+            input_size: InputSize::Fixed(Size::new(width, height)),
+            ..options(micro(name))
         })
-        .is_ok()
-    );
-    let other = InputSize::Fixed(Size::new(64, 64));
-    let error = Model::open(&ModelOptions {
-        input_size: other,
-        ..options(&path)
-    })
-    .unwrap_err();
-    assert!(matches!(error, ModelError::InputSize { .. }));
-    let text = error.to_string();
-    assert!(
-        text.contains("64x64") && text.contains("32x32 only"),
-        "{text}"
-    );
+    };
+    assert!(at("yolox_decoded_micro.onnx", 32, 32).is_ok());
+    for (name, side, wanted) in [
+        (
+            "yolox_decoded_micro.onnx",
+            64,
+            "32x32 only: its boxes are made in the graph",
+        ),
+        (
+            "yolov8_dfl_odd.onnx",
+            64,
+            "32x32 only: its boxes are made in the graph",
+        ),
+        (
+            "yolox_micro.onnx",
+            48,
+            "32x32 or, if its graph can follow, sides that are multiples of 32",
+        ),
+    ] {
+        let error = at(name, side, side).unwrap_err();
+        assert!(matches!(error, ModelError::InputSize { .. }));
+        let text = error.to_string();
+        assert!(
+            text.contains(&format!("{side}x{side}")) && text.contains(wanted),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn a_fixed_size_changes_where_the_graph_can_follow() {
+    let wide = Size::new(96, 64);
+    for name in ["yolox_micro.onnx", "yolov8_dfl_micro.onnx"] {
+        let model = Model::open(&ModelOptions {
+            input_size: InputSize::Fixed(wide),
+            ..options(micro(name))
+        })
+        .unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(model.input.size, wide);
+        let last = model.rewrites.last().expect("one that tells it");
+        assert!(last.contains("32x32 to 96x64"), "{last}");
+    }
 }
 
 #[test]

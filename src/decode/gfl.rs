@@ -92,7 +92,9 @@ impl Gfl {
         let cell = self.grid.cell(cell);
         let offset = self.anchor_point.offset(cell.stride);
         let (x, y) = (cell.x * cell.stride + offset, cell.y * cell.stride + offset);
-        let side = |side: usize| mean_bin(&sides[side * self.bins..][..self.bins]) * cell.stride;
+        let side = |side: usize| {
+            mean_bin(sides[side * self.bins..][..self.bins].iter().copied()) * cell.stride
+        };
         BBox::new(x - side(0), y - side(1), x + side(2), y + side(3)).clip(self.input)
     }
 }
@@ -179,13 +181,13 @@ impl Decoder for Gfl {
 }
 
 /// Mean index of the softmax over `bins`; NaN if a number is not finite.
-fn mean_bin(bins: &[f32]) -> f32 {
-    if !bins.iter().all(|bin| bin.is_finite()) {
+pub(super) fn mean_bin(bins: impl Iterator<Item = f32> + Clone) -> f32 {
+    if !bins.clone().all(f32::is_finite) {
         return f32::NAN;
     }
-    let highest = bins.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let highest = bins.clone().fold(f32::NEG_INFINITY, f32::max);
     let (mut sum, mut mean) = (0.0, 0.0);
-    for (index, bin) in bins.iter().enumerate() {
+    for (index, bin) in bins.enumerate() {
         let weight = (bin - highest).exp();
         sum += weight;
         mean += weight * index as f32;
@@ -301,10 +303,11 @@ mod tests {
 
     #[test]
     fn distances_between_bins_are_means() {
-        assert_eq!(mean_bin(&[0.0, 0.0, 0.0]), 1.0);
-        let mean = mean_bin(&[5.0, 5.0 + 3.0_f32.ln()]);
+        assert_eq!(mean_bin([0.0, 0.0, 0.0].into_iter()), 1.0);
+        let mean = mean_bin([5.0, 5.0 + 3.0_f32.ln()].into_iter());
         assert!((mean - 0.75).abs() < 1e-6, "{mean}");
-        assert_eq!(mean_bin(&[f32::MAX, f32::MIN]), 0.0, "no overflow");
+        let apart = [f32::MAX, f32::MIN].into_iter();
+        assert_eq!(mean_bin(apart), 0.0, "no overflow");
     }
 
     #[test]

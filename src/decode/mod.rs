@@ -24,6 +24,7 @@ mod ultraface;
 mod yolov5;
 mod yolov5_raw;
 mod yolov8;
+mod yolov8_heads;
 mod yolox;
 mod yunet;
 mod yunet_2022;
@@ -78,6 +79,9 @@ pub fn decoder_for(
         )?),
         Family::Yolov5 => Box::new(yolov5::Yolov5::new(classes, outputs, labelling)?),
         Family::Yolov8 => Box::new(yolov8::Yolov8::new(classes, outputs, labelling)?),
+        Family::Yolov8Heads { strides, bins } => Box::new(yolov8_heads::Yolov8Heads::new(
+            strides, *bins, input, classes, outputs, labelling,
+        )?),
         Family::YuNet { strides } => Box::new(yunet::YuNet::new(strides, input, outputs)?),
         Family::UltraFace => Box::new(ultraface::UltraFace::new(input, outputs)?),
         Family::UltraFaceRaw => Box::new(ultraface::UltraFace::raw(input, outputs)?),
@@ -266,6 +270,13 @@ mod tests {
             (yolox, vec![spec(&[1, 4, 6])]),
             (Family::Yolov5, vec![spec(&[1, 9, 6])]),
             (Family::Yolov8, vec![spec(&[1, 5, 9])]),
+            (
+                Family::Yolov8Heads {
+                    strides: vec![32],
+                    bins: 2,
+                },
+                vec![spec(&[1, 8, 2, 2]), spec(&[1, 1, 2, 2])],
+            ),
             (
                 Family::YuNet { strides: vec![32] },
                 vec![spec(&[1, 4, 1]), spec(&[1, 4, 1]), spec(&[1, 4, 4])],

@@ -14,7 +14,7 @@ use crate::tensor::{Tensor, TensorSpec};
 const COLUMN_FIELDS: usize = 4;
 
 /// Columns looked at together: enough for the vector unit, little enough for the first cache.
-const BLOCK: usize = 128;
+pub(super) const BLOCK: usize = 128;
 
 pub(super) struct Yolov8 {
     output: Output,
@@ -69,7 +69,12 @@ impl Decoder for Yolov8 {
 }
 
 /// The highest score of each column from `start` to `end`; NaN counts as none.
-fn highest_scores(scores: &[f32], candidates: usize, start: usize, end: usize) -> [f32; BLOCK] {
+pub(super) fn highest_scores(
+    scores: &[f32],
+    candidates: usize,
+    start: usize,
+    end: usize,
+) -> [f32; BLOCK] {
     let mut highest = [f32::NEG_INFINITY; BLOCK];
     for row in scores.chunks_exact(candidates) {
         for (highest, &score) in highest.iter_mut().zip(&row[start..end]) {

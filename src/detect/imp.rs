@@ -3,6 +3,7 @@
 use super::failure::Trouble;
 use super::loading::{Fresh, Loaded, Swaps};
 use super::settings::{self, PROP_CLASSES, PROP_MODEL, PROP_MODEL_INFO, PROP_STATS, Settings};
+use super::sizes::Detectors;
 use super::state::State;
 use crate::classes::ClassesError;
 use crate::message::{MODEL_PROPERTY, STATS_PROPERTY};
@@ -189,7 +190,7 @@ impl Detect {
     fn start(&self) -> Result<(), gst::StateChangeError> {
         let settings = self.settings.lock().clone();
         let started = self.load(&settings).and_then(|detectors| {
-            if let Some(first) = detectors.first() {
+            if let Some(first) = detectors.first().map(Detectors::current) {
                 self.announce(self.describe(&settings, first))?;
                 let (estimate, workers) = (first.warm_up_time(), detectors.len());
                 self.state.lock().start(&settings, estimate, workers);

@@ -8,6 +8,7 @@ use super::failure::Trouble;
 use super::imp::{CAT, Detect};
 use super::report::model_report;
 use super::settings::Settings;
+use super::sizes::Detectors;
 use crate::classes::ClassesError;
 use crate::detector::{Detector, DetectorOptions, OpenError};
 use crate::engine::EngineOptions;
@@ -36,7 +37,7 @@ pub(super) struct Loaded {
 pub(super) struct Fresh {
     /// [`State::model`](super::state::State::model) that they are of.
     pub model: u64,
-    pub detectors: Vec<Detector>,
+    pub detectors: Vec<Detectors>,
 }
 
 /// How often a swap was asked for, and whether a thread is at it.
@@ -58,21 +59,22 @@ impl Detect {
     /// A detector for each worker. Blocks until they are ready.
     ///
     /// Works in a thread of its own, whose threads keep to the processors that the user allows.
-    pub(super) fn load(&self, settings: &Settings) -> Result<Vec<Detector>, Trouble> {
+    pub(super) fn load(&self, settings: &Settings) -> Result<Vec<Detectors>, Trouble> {
         let path = settings.model_name();
         gst::info!(CAT, imp = self, "Loading the model {path}");
         let processors = settings.processors()?;
         let workers = settings.workers(processors.as_ref());
         let options = options(settings, workers)?;
-        let open = || -> Result<Vec<Detector>, Trouble> {
+        let open = || -> Result<Vec<Detectors>, Trouble> {
             if let Some(processors) = &processors {
                 pin(processors)?;
             }
-            let all = || -> Result<Vec<Detector>, OpenError> {
+            let all = || -> Result<Vec<Detectors>, OpenError> {
                 let first = Detector::open(&options)?;
                 let others = (1..workers.workers).map(|_| first.another());
                 let others = others.collect::<Result<Vec<_>, _>>()?;
-                Ok(std::iter::once(first).chain(others).collect())
+                let all = std::iter::once(first).chain(others);
+                Ok(all.map(|d| Detectors::new(d, options.clone())).collect())
             };
             all().map_err(|err| Trouble::open(&path, &err))
         };
@@ -176,11 +178,11 @@ impl Detect {
     }
 
     /// Gives each worker a detector of the new model, unless they have ended meanwhile.
-    fn hand_over(&self, request: &Request, detectors: Vec<Detector>) -> Result<(), Trouble> {
+    fn hand_over(&self, request: &Request, detectors: Vec<Detectors>) -> Result<(), Trouble> {
         if !self.is_wanted(request) {
             return Ok(());
         }
-        let Some(first) = detectors.first() else {
+        let Some(first) = detectors.first().map(Detectors::current) else {
             return Ok(());
         };
         let loaded = self.describe(&request.settings, first);
@@ -263,6 +265,7 @@ fn options(settings: &Settings, workers: Workers) -> Result<DetectorOptions, Tro
             labels: settings.labels.clone(),
             card: settings.model_config.clone(),
             input_size,
+            picture: None,
         },
         engine: settings.engine.into(),
         engine_options: EngineOptions {

@@ -23,6 +23,7 @@ mod loading;
 mod pads;
 mod report;
 mod settings;
+mod sizes;
 mod state;
 mod task;
 mod worker;

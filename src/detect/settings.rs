@@ -353,7 +353,7 @@ fn model_properties() -> Vec<glib::ParamSpec> {
             .build(),
         glib::ParamSpecString::builder(PROP_INPUT_SIZE)
             .nick("Input Size")
-            .blurb("Size that a model of free size runs at, as \"416\" or \"640x384\" (width x height) in pixels; auto = as exported, or as its metadata or card says")
+            .blurb("Size that the model runs at, as \"416\" or \"640x384\" (width x height) in pixels; auto = as exported, or as its metadata or card says, else 640 on the longer side in the shape of the picture")
             .default_value(Some(default.input_size.as_str()))
             .mutable_ready()
             .build(),

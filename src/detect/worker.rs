@@ -5,6 +5,7 @@ use super::failure::Trouble;
 use super::imp::{CAT, Detect};
 use super::loading;
 use super::settings::Settings;
+use super::sizes::Detectors;
 use super::state::Frame;
 use crate::detection::Thresholds;
 use crate::detector::{Analysis, DetectError, Detector};
@@ -45,12 +46,12 @@ impl Failure {
 impl Detect {
     pub(super) fn start_workers(
         &self,
-        detectors: Vec<Detector>,
+        detectors: Vec<Detectors>,
         settings: &Settings,
     ) -> Result<(), Trouble> {
         let processors = settings.processors()?;
         let epoch = self.state.lock().epoch;
-        for detector in detectors {
+        for detectors in detectors {
             let (detect, processors) = (self.ref_counted(), processors.clone());
             let worker = std::thread::Builder::new()
                 .name("detect-worker".into())
@@ -59,7 +60,7 @@ impl Detect {
                     if let Some(Err(trouble)) = processors.as_ref().map(loading::pin) {
                         detect.post_warning(&trouble);
                     }
-                    detect.work(detector, epoch);
+                    detect.work(detectors, epoch);
                 });
             let worker = worker.map_err(|err| {
                 self.state.lock().epoch += 1;
@@ -88,12 +89,12 @@ impl Detect {
     }
 
     /// The worker's thread, as long as the element is in its `epoch`.
-    fn work(&self, mut detector: Detector, epoch: u64) {
+    fn work(&self, mut detectors: Detectors, epoch: u64) {
         let mut model = 0;
         while let Some(job) = self.next_job(epoch, model) {
             match job {
                 Job::Analyse(ticket, frame) => {
-                    let process = || self.process(&mut detector, ticket, frame);
+                    let process = || self.process(&mut detectors, ticket, frame);
                     if let Err(panic) = catch_unwind(AssertUnwindSafe(process)) {
                         self.post_panic("analysing a frame", panic.as_ref());
                         self.fail();
@@ -106,7 +107,7 @@ impl Detect {
                     let taken = (fresh.model == other).then(|| fresh.detectors.pop());
                     drop(fresh);
                     if let Some(taken) = taken.flatten() {
-                        detector = taken;
+                        detectors = taken;
                     }
                 }
             }
@@ -135,7 +136,8 @@ impl Detect {
         }
     }
 
-    fn process(&self, detector: &mut Detector, ticket: Ticket, mut frame: Frame) {
+    fn process(&self, detectors: &mut Detectors, ticket: Ticket, mut frame: Frame) {
+        let detector = self.detector_for(detectors, &frame);
         let begin = self.now();
         let analysis = self
             .give_back(&mut frame)

@@ -147,6 +147,9 @@ pub enum Family {
     Yolov5,
     /// `[1, 4 + classes, n]`, boxes in input pixels, no objectness: YOLOv8, v9, v11, v12.
     Yolov8,
+    /// The same with its graph ended at the raw heads, sides as distributions over `bins` lengths, and classes, of each
+    /// stride.
+    Yolov8Heads { strides: Vec<u32>, bins: usize },
     /// libfacedetection's face detector: class, objectness, box and key points, each for every stride.
     YuNet { strides: Vec<u32> },
     /// Ultra-Light-Fast face detector: scores and corners as shares of the input.
@@ -216,7 +219,7 @@ impl Family {
             Self::BlazeFace { .. } => "blazeface",
             Self::YoloxRaw { .. } => "yolox_raw",
             Self::Yolov5 => "yolov5",
-            Self::Yolov8 => "yolov8",
+            Self::Yolov8 | Self::Yolov8Heads { .. } => "yolov8",
             Self::YuNet { .. } => "yunet",
             Self::UltraFace => "ultraface",
             Self::UltraFaceRaw => "ultraface_raw",

@@ -3,7 +3,7 @@
 use super::card::Card;
 use super::error::ModelError;
 use super::facts::{Facts, Port};
-use super::input_size::{InputSize, MAX_SIDE};
+use super::input_size::{self, InputSize, MAX_SIDE};
 use super::onnx::check_budget;
 use super::python;
 use super::recognise::Reading;
@@ -11,8 +11,12 @@ use super::{Decision, topic};
 use crate::geometry::Size;
 use crate::tensor::{Element, InputSpec, Layout};
 
-/// Side of a free input that nobody says anything about: what most detectors are trained at.
-const USUAL_SIDE: u32 = 640;
+/// What the user wants of the size, and the pictures that are to come, if they are known.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked {
+    pub size: InputSize,
+    pub picture: Option<Size>,
+}
 
 /// # Errors
 /// [`ModelError::InputSize`] for a size that the model does not take, [`ModelError::Card`] for a card that
@@ -21,7 +25,7 @@ pub fn spec(
     facts: &Facts,
     reading: &Reading,
     card: &Card,
-    asked: InputSize,
+    asked: Asked,
     decisions: &mut Vec<Decision>,
 ) -> Result<InputSpec, ModelError> {
     let (name, layout) = port(facts, card, decisions)?;
@@ -92,7 +96,7 @@ fn size(
     facts: &Facts,
     reading: &Reading,
     card: &Card,
-    asked: InputSize,
+    asked: Asked,
     decisions: &mut Vec<Decision>,
 ) -> Result<Size, ModelError> {
     let (width, height) = sides(facts, card.layout.unwrap_or(facts.picture.layout));
@@ -108,15 +112,33 @@ fn size(
         decisions.push(Decision::new(topic::INPUT_SIZE, size, reason, guessed));
         Ok(size)
     };
-    if let InputSize::Fixed(size) = asked {
-        if !fits(size) {
+    if let InputSize::Fixed(size) = asked.size {
+        // Whether a graph exported for one size can take another is seen when it is prepared.
+        let may_follow = [size.width, size.height]
+            .iter()
+            .all(|side| side.is_multiple_of(stride));
+        if !(fits(size) || may_follow) {
+            let takes = match (width, height) {
+                (Some(width), Some(height)) => {
+                    format!(
+                        "{} or, if its graph can follow, sides that are multiples of {stride}",
+                        Size::new(width, height)
+                    )
+                }
+                _ => takes,
+            };
             return Err(ModelError::InputSize { asked: size, takes });
         }
         return decide(size, "asked for", false);
     }
+    let usual = input_size::usual(asked.picture, stride);
     if card.width.is_some() || card.height.is_some() {
-        let side = |own: Option<u32>, fixed: Option<u32>| own.or(fixed).unwrap_or(USUAL_SIDE);
-        let size = Size::new(side(card.width, width), side(card.height, height));
+        let square = input_size::usual(None, stride);
+        let side = |own: Option<u32>, fixed: Option<u32>, usual| own.or(fixed).unwrap_or(usual);
+        let size = Size::new(
+            side(card.width, width, square.width),
+            side(card.height, height, square.height),
+        );
         if !fits(size) {
             return Err(card.error(format!("input size is {size}, but the model takes {takes}")));
         }
@@ -130,14 +152,43 @@ fn size(
     match trained_size(facts).map(complete).filter(|size| fits(*size)) {
         Some(size) => decide(size, "of the metadata's imgsz", false),
         None => {
-            let size = complete(Size::new(USUAL_SIDE, USUAL_SIDE));
-            decide(
-                size,
-                "the usual one; the model takes any and does not say what it was trained at",
-                true,
-            )
+            let reason = match asked.picture {
+                Some(_) => {
+                    "the usual one, in the shape of the picture; the model takes any and does not say what it was trained at"
+                }
+                None => {
+                    "the usual one; the model takes any and does not say what it was trained at"
+                }
+            };
+            decide(complete(usual), reason, true)
         }
     }
+}
+
+/// The stride of sides that `auto` chooses in the shape of the pictures: nobody says anything about either.
+pub fn follows_picture(
+    facts: &Facts,
+    reading: &Reading,
+    card: &Card,
+    asked: InputSize,
+) -> Option<u32> {
+    let layout = card.layout.unwrap_or(facts.picture.layout);
+    let nobody_says = asked == InputSize::Auto
+        && sides(facts, layout) == (None, None)
+        && (card.width, card.height) == (None, None);
+    let stride = stride(facts, reading);
+    let trained = trained_size(facts)
+        .filter(|size| size.width.is_multiple_of(stride) && size.height.is_multiple_of(stride));
+    (nobody_says && trained.is_none()).then_some(stride)
+}
+
+/// The size that the export fixes; where it leaves a side free, that of `input`.
+pub fn exported(facts: &Facts, input: &InputSpec) -> Size {
+    let (width, height) = sides(facts, input.layout);
+    Size::new(
+        width.unwrap_or(input.size.width),
+        height.unwrap_or(input.size.height),
+    )
 }
 
 /// Width and height as exported; where the dims left the layout open, they are read as the card wants.

@@ -10,10 +10,30 @@ pub const MAX_SIDE: u32 = 8192;
 /// `auto`, or a size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum InputSize {
-    /// As exported, and where the export leaves it free as metadata or card say.
+    /// As exported, and where the export leaves it free as metadata or card say, or else in the shape of the pictures.
     #[default]
     Auto,
     Fixed(Size),
+}
+
+/// The longer side of an input of free size that nobody says anything about: what most detectors are trained at.
+const USUAL_SIDE: u32 = 640;
+
+/// The input for pictures of such a shape, with sides that are multiples of `stride`: [`USUAL_SIDE`] on the longer one,
+/// and as little as the picture needs on the shorter. Square if there is no picture yet.
+pub fn usual(picture: Option<Size>, stride: u32) -> Size {
+    let stride = stride.clamp(1, USUAL_SIDE);
+    let side =
+        |pixels: u64| pixels.clamp(1, USUAL_SIDE.into()).div_ceil(stride.into()) as u32 * stride;
+    let picture = picture.unwrap_or(Size::new(1, 1));
+    let (width, height) = (u64::from(picture.width), u64::from(picture.height));
+    let scaled =
+        |short: u64, long: u64| side((short * u64::from(USUAL_SIDE)).div_ceil(long.max(1)));
+    let longer = side(USUAL_SIDE.into());
+    match width >= height {
+        true => Size::new(longer, scaled(height, width)),
+        false => Size::new(scaled(width, height), longer),
+    }
 }
 
 impl FromStr for InputSize {
@@ -77,6 +97,31 @@ mod tests {
         let wide: InputSize = " 640x384 ".parse().unwrap();
         assert_eq!(wide, InputSize::Fixed(Size::new(640, 384)));
         assert_eq!(wide.to_string().parse(), Ok(wide));
+    }
+
+    #[test]
+    fn the_usual_size_has_the_shape_of_the_picture() {
+        let usual = |width, height| usual(Some(Size::new(width, height)), 32);
+        assert_eq!(
+            usual(1920, 1080),
+            Size::new(640, 384),
+            "360 and what the stride needs"
+        );
+        assert_eq!(usual(640, 480), Size::new(640, 480));
+        assert_eq!(usual(480, 640), Size::new(480, 640));
+        assert_eq!(usual(320, 320), Size::new(640, 640));
+        assert_eq!(usual(10_000, 1), Size::new(640, 32));
+        assert_eq!(usual(1, u32::MAX), Size::new(32, 640));
+        assert_eq!(usual(0, 0), Size::new(640, 32), "no such picture comes");
+        assert_eq!(super::usual(None, 32), Size::new(640, 640));
+        assert_eq!(
+            super::usual(Some(Size::new(16, 9)), 128),
+            Size::new(640, 384)
+        );
+        assert_eq!(
+            super::usual(Some(Size::new(16, 9)), 4096),
+            Size::new(640, 640)
+        );
     }
 
     #[test]

@@ -27,6 +27,7 @@ pub use input_size::InputSize;
 pub use labels::Labels;
 
 use crate::builtin;
+use crate::geometry::Size;
 use crate::tensor::{ColourOrder, Element, InputSpec, Interpolation, ResizeMode};
 use card::Card;
 use facts::Facts;
@@ -46,6 +47,8 @@ pub struct ModelOptions {
     /// `None` is `x.detect.json` beside `x.onnx`, if it is there.
     pub card: Option<PathBuf>,
     pub input_size: InputSize,
+    /// The pictures that are to come, where that is known: see [`Model::follows_picture`].
+    pub picture: Option<Size>,
 }
 
 /// Something that the file left open, or that a user may want to check.
@@ -96,7 +99,9 @@ pub struct Model {
     pub bytes: Arc<[u8]>,
     pub family: Family,
     pub input: InputSpec,
-    /// Names of the outputs, in the order of the file, which is the order of the decoder.
+    /// The input has any size whose sides are multiples of this, and nobody says which: it is [`input_size::usual`].
+    pub follows_picture: Option<u32>,
+    /// Names of the outputs of `bytes`, in their order, which is the order of the decoder.
     pub outputs: Vec<String>,
     /// 0 where nothing tells it; class numbers are then reported as they come.
     pub classes: usize,
@@ -154,7 +159,12 @@ impl Model {
             reading.because.clone(),
             false,
         )];
-        let input = input::spec(&facts, &reading, &card, options.input_size, &mut decisions)?;
+        let asked = input::Asked {
+            size: options.input_size,
+            picture: options.picture,
+        };
+        let input = input::spec(&facts, &reading, &card, asked, &mut decisions)?;
+        let follows_picture = input::follows_picture(&facts, &reading, &card, options.input_size);
         decisions.extend(convention_decisions(&input, &card, &reading));
         let mut warnings = normalised.warnings;
         let (labels, labels_source) = find_labels(options, &card, &facts, &reading, &mut warnings)?;
@@ -166,19 +176,33 @@ impl Model {
         ));
         let own = OwnThresholds::find(&card, &facts, &reading, &mut warnings);
         decisions.push(own.decision);
-        let outputs = facts
+        let mut outputs = facts
             .outputs
             .iter()
             .map(|output| output.name.clone())
             .collect();
 
         let done = embedded.into_iter().chain(normalised.rewrites).collect();
-        let prepared = graph::prepare(&bytes, proto, &input, done)?;
+        let plan = graph::Plan {
+            input: &input,
+            exported: input::exported(&facts, &input),
+            family: &reading.family,
+        };
+        let prepared = graph::prepare(&bytes, proto, &plan, done)?;
+        let mut family = reading.family;
+        if let Some(heads) = prepared.heads {
+            outputs = heads.outputs;
+            family = Family::Yolov8Heads {
+                strides: heads.strides,
+                bins: heads.bins,
+            };
+        }
         Ok(Self {
             path: options.path.clone(),
             bytes: prepared.bytes.map_or(bytes, Arc::from),
-            family: reading.family,
+            family,
             input,
+            follows_picture,
             outputs,
             classes: labels.len(),
             labels,

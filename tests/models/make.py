@@ -89,6 +89,88 @@ def yolov8(graph, last="Concat", **attributes):
     return graph
 
 
+def dfl_levels(graph, bins):
+    """For each stride the raw heads of YOLOv8: `bins` numbers for each side of a box, and a logit a class."""
+    turns = np.arange(4 * bins)
+    sides = np.stack([np.sin(turns), np.cos(3 * turns), np.sin(5 * turns)], axis=1) * 3
+    for s in STRIDES:
+        box = graph.cell_means(f"box{s}", s, sides, np.cos(turns + s))
+        classes = graph.cell_means(f"cls{s}", s, [[4] * 3, [12, 0, -12]], [-6, -2])
+        yield s, box, classes
+
+
+def dfl(graph, raw, bins):
+    """[1, 4 * bins, n] -> [1, 4, n]: the mean of the softmax over the bins."""
+    shape = lambda name, dims: graph.constant(name, np.asarray(dims, np.int64))
+    value = graph.add("Reshape", [raw, shape("dfl_apart", [1, 4, bins, -1])], "dfl_bins")
+    value = graph.add("Transpose", [value], "dfl_turned", perm=[0, 2, 1, 3])
+    value = graph.add("Softmax", [value], "dfl_shares", axis=1)
+    weights = graph.floats("dfl_weights", np.arange(bins).reshape(1, bins, 1, 1))
+    value = graph.add("Conv", [value, weights], "dfl_means", kernel_shape=[1, 1])
+    return graph.add("Reshape", [value, shape("dfl_flat", [1, 4, -1])], "distances")
+
+
+def corners_to_centres(graph, grid, strides, scores, output):
+    """The rest of the head: distances from the grid, as centres and sizes in pixels, and the scores."""
+    graph.nodes.append(
+        helper.make_node("Split", ["distances", graph.constant("two_two", np.asarray([2, 2], np.int64))], ["lt", "rb"], axis=1)
+    )
+    first = graph.add("Sub", [grid, "lt"], "first")
+    second = graph.add("Add", [grid, "rb"], "second")
+    centre = graph.add("Div", [graph.add("Add", [first, second], "sum"), graph.floats("two", 2)], "centre")
+    boxes = graph.add("Concat", [centre, graph.add("Sub", [second, first], "size")], "in_cells", axis=1)
+    boxes = graph.add("Mul", [boxes, strides], "pixels")
+    graph.add("Concat", [boxes, graph.add("Sigmoid", [scores], "probabilities")], output, axis=1)
+    return graph
+
+
+def yolov8_dfl(graph, bins=4, offset=0.5):
+    """As YOLOv8 8.0 exports it: sides and classes joined at every stride, a grid of constants."""
+    levels = []
+    for s, box, classes in dfl_levels(graph, bins):
+        joined = graph.add("Concat", [box, classes], f"joined{s}", axis=1)
+        shape = graph.constant(f"shape{s}", np.asarray([1, 4 * bins + 2, (SIDE // s) ** 2], np.int64))
+        levels.append(graph.add("Reshape", [joined, shape], f"flat{s}"))
+    raw = graph.add("Concat", levels, "raw", axis=2)
+    parts = graph.constant("parts", np.asarray([4 * bins, 2], np.int64))
+    graph.nodes.append(helper.make_node("Split", [raw, parts], ["sides", "logits"], axis=1))
+    dfl(graph, "sides", bins)
+    grid = [[cx / s - 0.5 + offset, cy / s - 0.5 + offset] for cx, cy, s in cells()]
+    grid = graph.floats("grid", np.asarray([grid]).transpose(0, 2, 1))
+    strides = graph.floats("strides", [[[s for _, _, s in cells()]]])
+    return corners_to_centres(graph, grid, strides, "logits", "output0")
+
+
+def yolov8_dfl_free(graph, bins=4):
+    """As later versions export a free size: sides and classes apart, the grid computed of the shapes of the heads."""
+    number = lambda name, value: graph.constant(name, np.asarray(value, np.int64))
+    zero, one, half = number("zero", 0), number("one", 1), graph.floats("half", 0.5)
+    row, column, all_of = number("row", [1, -1]), number("column", [-1, 1]), number("all", [1, 1, -1])
+    sides, logits, grids, strides = [], [], [], []
+    for s, box, classes in dfl_levels(graph, bins):
+        sides.append(graph.flat(f"sides{s}", box, 4 * bins))
+        logits.append(graph.flat(f"logits{s}", classes, 2))
+        shape = graph.add("Shape", [box], f"shape{s}")
+        plane = graph.add("Slice", [shape, number(f"from{s}", [2]), number(f"to{s}", [4])], f"plane{s}")
+        axes = []
+        for axis, index, form in (("x", 3, row), ("y", 2, column)):
+            name = axis + str(s)
+            length = graph.add("Gather", [shape, number(name + "_index", index)], name + "_length")
+            places = graph.add("Cast", [graph.add("Range", [zero, length, one], name + "_range")], name + "_cast", to=1)
+            middle = graph.add("Add", [places, half], name + "_middle")
+            turned = graph.add("Reshape", [middle, form], name + "_turned")
+            full = graph.add("Expand", [turned, plane], name + "_full")
+            axes.append(graph.add("Reshape", [full, all_of], name + "_flat"))
+        grids.append(graph.add("Concat", axes, f"grid{s}", axis=1))
+        fill = helper.make_tensor("value", TensorProto.FLOAT, [1], [s])
+        filled = graph.add("ConstantOfShape", [plane], f"stride{s}", value=fill)
+        strides.append(graph.add("Reshape", [filled, all_of], f"stride{s}_flat"))
+    dfl(graph, graph.add("Concat", sides, "sides", axis=2), bins)
+    logits = graph.add("Concat", logits, "logits", axis=2)
+    grid = graph.add("Concat", grids, "grid", axis=2)
+    return corners_to_centres(graph, grid, graph.add("Concat", strides, "strides", axis=2), logits, "output0")
+
+
 def elsewhere(graph, file):
     """Moves the first constant into a second file, which is not written."""
     tensor = graph.constants[0]
@@ -305,6 +387,12 @@ def classifier(graph):
 def main():
     detect = ultralytics(task="detect", imgsz="[32, 32]", description="micro model, no trained weights")
     yolov8(Graph(), axis=1).save("yolov8_micro", "output0", [1, 6, 21], metadata=detect)
+    yolov8_dfl(Graph()).save("yolov8_dfl_micro", "output0", [1, 6, 21], metadata=detect)
+    # Its grid is at the corners of the cells: no exporter's.
+    yolov8_dfl(Graph(), offset=0.0).save("yolov8_dfl_odd", "output0", [1, 6, 21], metadata=detect)
+    yolov8_dfl_free(Graph()).save(
+        "yolov8_dfl_free", "output0", [1, 6, "n"], ("height", "width"), ultralytics(task="detect")
+    )
     yolox(Graph(), "output").save("yolox_micro", "output", [1, 21, 7])
     yolox_decoded(Graph(), "output").save("yolox_decoded_micro", "output", [1, 21, 7])
     # YOLOX by its exponential, Ultralytics by its name.

@@ -87,10 +87,15 @@ impl Rig {
 
     /// As `new`, but in NULL.
     pub fn stopped(properties: &str, source: Source) -> Self {
+        Self::of_model("yolov8_micro.onnx", properties, source)
+    }
+
+    /// As `stopped`, with one of the micro models.
+    pub fn of_model(name: &str, properties: &str, source: Source) -> Self {
         init();
         let folder = Folder::new();
         let model = folder.path().join("micro.onnx");
-        std::fs::copy(micro_model("yolov8_micro.onnx"), &model).expect("the micro model is there");
+        std::fs::copy(micro_model(name), &model).expect("the micro model is there");
         let control = Control::of(Some(&model));
         let launch = format!("detect engine=stub model={} {properties}", model.display());
         let element = gst::parse::launch(&launch).expect("the properties are right");

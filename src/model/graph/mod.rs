@@ -6,17 +6,24 @@
 mod add_batch;
 mod constant_of_shape;
 mod constants;
+mod cut_head;
 pub mod embed_data;
 mod fix_shape;
 mod fold_quantised;
+mod follow_size;
+mod infer;
 mod lossless;
 mod name_nodes;
+mod prune;
 mod raise_opset;
 mod side_inputs;
 mod widen_f16;
 
 use super::error::ModelError;
+use super::family::Family;
+use crate::geometry::Size;
 use crate::tensor::InputSpec;
+pub use cut_head::Heads;
 use prost::Message;
 use tract_onnx::pb::ModelProto;
 
@@ -26,6 +33,17 @@ pub struct Prepared {
     pub bytes: Option<Vec<u8>>,
     /// One sentence for each rewrite that changed something.
     pub rewrites: Vec<String>,
+    /// What has become of the outputs, if the graph now ends earlier.
+    pub heads: Option<Heads>,
+}
+
+/// What the rewrites must know of a model.
+pub struct Plan<'a> {
+    /// As the graph shall be run.
+    pub input: &'a InputSpec,
+    /// The size that the export fixes; where it leaves a side free, the one that the input shall have.
+    pub exported: Size,
+    pub family: &'a Family,
 }
 
 /// What came of [`normalise`].
@@ -41,7 +59,7 @@ pub struct Normalised {
 /// recognition, which so needs to know one form only.
 pub fn normalise(original: &[u8], model: &mut ModelProto) -> Normalised {
     let mut done = Normalised::default();
-    let opset = opset(model);
+    let opset = infer::opset(model);
     let Some(graph) = model.graph.as_mut() else {
         return done;
     };
@@ -67,14 +85,6 @@ pub fn normalise(original: &[u8], model: &mut ModelProto) -> Normalised {
     done
 }
 
-/// The version of ONNX's own operators.
-fn opset(model: &ModelProto) -> i64 {
-    let own = |domain: &str| domain.is_empty() || domain == "ai.onnx";
-    let mut sets = model.opset_import.iter();
-    sets.find(|set| own(&set.domain))
-        .map_or(1, |set| set.version)
-}
-
 /// Runs every rewrite that needs to know what the model is. `done` names those that ran before, on the same messages.
 ///
 /// # Errors
@@ -82,17 +92,37 @@ fn opset(model: &ModelProto) -> i64 {
 pub fn prepare(
     original: &[u8],
     mut model: ModelProto,
-    input: &InputSpec,
+    plan: &Plan,
     done: Vec<String>,
 ) -> Result<Prepared, ModelError> {
     let fields = lossless::unknown_fields(original);
     let mut rewrites = done;
     rewrites.extend(raise_opset::run(&mut model));
+    let opset = infer::opset(&model);
+    let mut heads = None;
     if let Some(graph) = model.graph.as_mut() {
-        rewrites.extend(side_inputs::run(graph, input));
-        rewrites.extend(add_batch::run(graph, input));
-        rewrites.extend(fix_shape::run(graph, input));
+        let exported = InputSpec {
+            size: plan.exported,
+            ..plan.input.clone()
+        };
+        rewrites.extend(side_inputs::run(graph, plan.input));
+        rewrites.extend(add_batch::run(graph, &exported));
+        rewrites.extend(fix_shape::run(graph, &exported));
         rewrites.extend(constant_of_shape::run(graph));
+        if *plan.family == Family::Yolov8 && fields.is_empty() {
+            heads = cut_head::run(graph, opset, &exported);
+            rewrites.extend(heads.iter().map(|heads| heads.said.clone()));
+        }
+        if plan.exported != plan.input.size {
+            let said = match heads.is_some() || has_raw_heads(plan.family) {
+                true => follow_size::run(graph, opset, &exported, plan.input),
+                false => Err("its boxes are made in the graph, for pictures of that size".into()),
+            };
+            rewrites.push(said.map_err(|why| ModelError::InputSize {
+                asked: plan.input.size,
+                takes: format!("{} only: {why}", plan.exported),
+            })?);
+        }
         // A model may do without.
         if fields.is_empty() {
             rewrites.extend(name_nodes::run(graph));
@@ -102,6 +132,7 @@ pub fn prepare(
         return Ok(Prepared {
             bytes: None,
             rewrites,
+            heads,
         });
     }
     if !fields.is_empty() {
@@ -113,7 +144,37 @@ pub fn prepare(
     Ok(Prepared {
         bytes: Some(model.encode_to_vec()),
         rewrites,
+        heads,
     })
+}
+
+/// The decoder makes the boxes, at whatever size; the graph knows none.
+fn has_raw_heads(family: &Family) -> bool {
+    match family {
+        Family::BlazeFace { .. }
+        | Family::YoloxRaw { .. }
+        | Family::Yolov8Heads { .. }
+        | Family::YuNet { .. }
+        | Family::UltraFaceRaw
+        | Family::Gfl { .. }
+        | Family::FastestDet
+        | Family::Scrfd { .. }
+        | Family::Yolov5Raw { .. }
+        | Family::YuNet2022 => true,
+        Family::Yolov5
+        | Family::Yolov8
+        | Family::UltraFace
+        | Family::E2e6
+        | Family::Nms3(_)
+        | Family::Detr { .. }
+        | Family::DetrRows
+        | Family::Rows { .. }
+        | Family::Dets(_)
+        | Family::Counted(_)
+        | Family::BoxesScores { .. }
+        | Family::Ssd { .. }
+        | Family::TfSsd { .. } => false,
+    }
 }
 
 #[cfg(test)]
@@ -132,10 +193,18 @@ mod tests {
         (model, bytes)
     }
 
+    fn plan(input: &InputSpec) -> Plan<'_> {
+        Plan {
+            input,
+            exported: input.size,
+            family: &Family::Yolov5,
+        }
+    }
+
     #[test]
     fn a_file_that_would_lose_something_is_not_written_anew() {
         let (model, bytes) = with_unknown_field(-1);
-        let error = prepare(&bytes, model, &input_spec(), Vec::new())
+        let error = prepare(&bytes, model, &plan(&input_spec()), Vec::new())
             .err()
             .unwrap();
         let text = error.to_string();
@@ -148,7 +217,7 @@ mod tests {
     #[test]
     fn a_file_that_needs_no_rewrite_may_hold_anything() {
         let (model, bytes) = with_unknown_field(64);
-        let prepared = prepare(&bytes, model, &input_spec(), Vec::new()).unwrap();
+        let prepared = prepare(&bytes, model, &plan(&input_spec()), Vec::new()).unwrap();
         assert!(prepared.bytes.is_none() && prepared.rewrites.is_empty());
     }
 
@@ -192,7 +261,13 @@ mod tests {
     fn weights_of_a_second_file_are_written_into_the_model() {
         let (model, _) = with_unknown_field(64);
         let done = vec!["took in the weights".to_owned()];
-        let prepared = prepare(&model.encode_to_vec(), model.clone(), &input_spec(), done).unwrap();
+        let prepared = prepare(
+            &model.encode_to_vec(),
+            model.clone(),
+            &plan(&input_spec()),
+            done,
+        )
+        .unwrap();
         assert_eq!(prepared.bytes, Some(model.encode_to_vec()));
     }
 }
