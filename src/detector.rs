@@ -2,13 +2,13 @@
 
 use crate::decode::{DecodeError, Decoder, Labelling, decoder_for};
 use crate::detection::{Detection, Thresholds};
-use crate::engine::{self, Engine, EngineError, EngineKind, EngineOptions};
+use crate::engine::{self, Engine, EngineError, EngineKind, EngineOptions, Opened};
 use crate::geometry::BBox;
 use crate::image::ImageView;
 use crate::model::{Model, ModelError, ModelOptions};
 use crate::nms;
 use crate::preprocess::{PreprocessError, Preprocessor};
-use crate::tensor::{Element, InputSpec, Tensor, TensorData};
+use crate::tensor::Tensor;
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -34,6 +34,8 @@ pub struct Analysis {
 pub struct Detector {
     model: Model,
     engine: Box<dyn Engine>,
+    engine_kind: EngineKind,
+    engine_reason: String,
     decoder: Box<dyn Decoder>,
     preprocessor: Option<Preprocessor>,
     input: Tensor,
@@ -51,7 +53,11 @@ impl Detector {
     pub fn open(options: &DetectorOptions) -> Result<Self, OpenError> {
         let begin = Instant::now();
         let model = Model::open(&options.model)?;
-        let engine = engine::open(options.engine, &model, &options.engine_options)?;
+        let Opened {
+            engine,
+            kind,
+            reason,
+        } = engine::open(options.engine, &model, &options.engine_options)?;
         let labelling = match model.multi_label {
             true => Labelling::Every,
             false => Labelling::Best,
@@ -64,9 +70,11 @@ impl Detector {
             labelling,
         )?;
         let mut detector = Self {
-            input: empty_tensor(&model.input),
+            input: model.input.blank(),
             model,
             engine,
+            engine_kind: kind,
+            engine_reason: reason,
             decoder,
             preprocessor: None,
             load_time: begin.elapsed(),
@@ -87,6 +95,16 @@ impl Detector {
 
     pub fn model(&self) -> &Model {
         &self.model
+    }
+
+    /// What runs the model.
+    pub fn engine_kind(&self) -> EngineKind {
+        self.engine_kind
+    }
+
+    /// Why this engine does, in words, with its library where it has one.
+    pub fn engine_reason(&self) -> &str {
+        &self.engine_reason
     }
 
     /// Reading, recognising and loading, without the warm-up.
@@ -150,19 +168,6 @@ impl Detector {
 /// A box wholly in the padding, or of no area, shows nothing.
 fn visible(bbox: &BBox) -> bool {
     bbox.area() > 0.0
-}
-
-fn empty_tensor(spec: &InputSpec) -> Tensor {
-    let dims = spec.dims();
-    let count = dims.iter().product();
-    Tensor {
-        name: spec.name.clone(),
-        dims: dims.to_vec(),
-        data: match spec.element {
-            Element::U8 => TensorData::U8(vec![0; count]),
-            _ => TensorData::F32(vec![0.0; count]),
-        },
-    }
 }
 
 /// Why a model cannot be used.

@@ -84,12 +84,32 @@ impl Detect {
     }
 
     fn post_engine_error(&self, path: &str, err: &EngineError) {
-        gst::element_imp_error!(
-            self,
-            gst::LibraryError::Init,
-            ("The engine cannot run the model {path}: {err}"),
-            ["{path}: {err:?}"]
-        );
+        match err {
+            EngineError::Precision { .. } => gst::element_imp_error!(
+                self,
+                gst::LibraryError::Settings,
+                ("The property precision cannot be used: {err}"),
+                ["{path}: {err:?}"]
+            ),
+            EngineError::NotInstalled { .. }
+            | EngineError::Library { .. }
+            | EngineError::OtherLibrary { .. } => gst::element_imp_error!(
+                self,
+                gst::LibraryError::Init,
+                ("The engine cannot be used: {err}"),
+                ["{path}: {err:?}"]
+            ),
+            EngineError::Load { .. }
+            | EngineError::Operator { .. }
+            | EngineError::Shape { .. }
+            | EngineError::Run { .. }
+            | EngineError::Panic { .. } => gst::element_imp_error!(
+                self,
+                gst::LibraryError::Init,
+                ("The engine cannot run the model {path}: {err}"),
+                ["{path}: {err:?}"]
+            ),
+        }
     }
 
     /// Posts why one frame could not be analysed.

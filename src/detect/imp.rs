@@ -238,6 +238,7 @@ impl Detect {
             engine: settings.engine.into(),
             engine_options: EngineOptions {
                 threads: settings.threads as usize,
+                precision: settings.precision.into(),
             },
         })
     }

@@ -1,7 +1,7 @@
 //! [`Settings`]: the properties a user sets, their defaults and their declaration.
 
 use crate::detection::Thresholds;
-use crate::engine::EngineKind;
+use crate::engine::{EngineKind, Precision};
 use gst::glib;
 use gst::prelude::*;
 use std::path::PathBuf;
@@ -12,6 +12,7 @@ pub(super) const PROP_LABELS: &str = "labels";
 pub(super) const PROP_MODEL_CONFIG: &str = "model-config";
 pub(super) const PROP_ENGINE: &str = "engine";
 pub(super) const PROP_THREADS: &str = "threads";
+pub(super) const PROP_PRECISION: &str = "precision";
 pub(super) const PROP_INPUT_SIZE: &str = "input-size";
 pub(super) const PROP_MODE: &str = "mode";
 pub(super) const PROP_SCORE_THRESHOLD: &str = "score-threshold";
@@ -62,6 +63,18 @@ pub enum DetectEngine {
     #[default]
     #[enum_value(name = "tract: built in, needs nothing", nick = "tract")]
     Tract,
+    #[enum_value(
+        name = "ONNX Runtime: its library must be installed",
+        nick = "onnxruntime"
+    )]
+    OnnxRuntime,
+    #[enum_value(name = "OpenVINO: its library must be installed", nick = "openvino")]
+    OpenVino,
+    #[enum_value(
+        name = "The fastest that is installed and can run the model, measured when it is loaded",
+        nick = "auto"
+    )]
+    Auto,
     #[cfg(feature = "stub-engine")]
     #[enum_value(name = "Canned answers, for tests", nick = "stub")]
     Stub,
@@ -71,8 +84,42 @@ impl From<DetectEngine> for EngineKind {
     fn from(engine: DetectEngine) -> Self {
         match engine {
             DetectEngine::Tract => Self::Tract,
+            DetectEngine::OnnxRuntime => Self::OnnxRuntime,
+            DetectEngine::OpenVino => Self::OpenVino,
+            DetectEngine::Auto => Self::Auto,
             #[cfg(feature = "stub-engine")]
             DetectEngine::Stub => Self::Stub,
+        }
+    }
+}
+
+/// The arithmetic of an inference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, glib::Enum)]
+#[repr(u32)]
+#[enum_type(name = "GstDetectPrecision")]
+#[non_exhaustive]
+pub enum DetectPrecision {
+    #[default]
+    #[enum_value(
+        name = "f16 where the processor computes with it and the engine would by itself, else f32",
+        nick = "auto"
+    )]
+    Auto,
+    #[enum_value(name = "Numbers of 32 bits", nick = "f32")]
+    F32,
+    #[enum_value(
+        name = "Numbers of 16 bits; an error where it cannot be had",
+        nick = "f16"
+    )]
+    F16,
+}
+
+impl From<DetectPrecision> for Precision {
+    fn from(precision: DetectPrecision) -> Self {
+        match precision {
+            DetectPrecision::Auto => Self::Auto,
+            DetectPrecision::F32 => Self::F32,
+            DetectPrecision::F16 => Self::F16,
         }
     }
 }
@@ -85,6 +132,7 @@ pub(super) struct Settings {
     pub model_config: Option<PathBuf>,
     pub engine: DetectEngine,
     pub threads: u32,
+    pub precision: DetectPrecision,
     pub input_size: String,
     pub mode: Mode,
     pub score_threshold: f32,
@@ -102,6 +150,7 @@ impl Default for Settings {
             model_config: None,
             engine: DetectEngine::default(),
             threads: 0,
+            precision: DetectPrecision::default(),
             input_size: "auto".into(),
             mode: Mode::default(),
             score_threshold: 0.0,
@@ -123,6 +172,7 @@ impl Settings {
             PROP_MODEL_CONFIG => self.model_config = value.get().expect(CHECKED),
             PROP_ENGINE => self.engine = value.get().expect(CHECKED),
             PROP_THREADS => self.threads = value.get().expect(CHECKED),
+            PROP_PRECISION => self.precision = value.get().expect(CHECKED),
             PROP_INPUT_SIZE => {
                 // As a path, for a string need not be UTF-8. What is not, is no size either.
                 let size: Option<PathBuf> = value.get().expect(CHECKED);
@@ -147,6 +197,7 @@ impl Settings {
             PROP_MODEL_CONFIG => self.model_config.to_value(),
             PROP_ENGINE => self.engine.to_value(),
             PROP_THREADS => self.threads.to_value(),
+            PROP_PRECISION => self.precision.to_value(),
             PROP_INPUT_SIZE => self.input_size.to_value(),
             PROP_MODE => self.mode.to_value(),
             PROP_SCORE_THRESHOLD => self.score_threshold.to_value(),
@@ -216,6 +267,11 @@ fn model_properties() -> Vec<glib::ParamSpec> {
             .blurb("Threads for one inference; 0 = a good choice for this machine")
             .maximum(256)
             .default_value(default.threads)
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecEnum::builder_with_default(PROP_PRECISION, default.precision)
+            .nick("Precision")
+            .blurb("Arithmetic of the inference, where engine and processor have a choice")
             .mutable_ready()
             .build(),
         glib::ParamSpecString::builder(PROP_INPUT_SIZE)
