@@ -216,6 +216,21 @@ fn check_input(input: &Tensor, expected: &TensorSpec) -> Result<(), EngineError>
     }
 }
 
+/// The outputs of a loaded engine. Without dims are numbers, and outputs of whose shape the graph says nothing: a run
+/// tells how many dims those have.
+fn with_ranks(engine: &mut dyn Engine, input: &InputSpec) -> Result<Vec<TensorSpec>, EngineError> {
+    let mut outputs = engine.outputs().to_vec();
+    if outputs.iter().any(|output| output.dims.is_empty()) {
+        let found = engine.run(&input.blank())?;
+        for (output, found) in outputs.iter_mut().zip(&found) {
+            if output.dims.is_empty() {
+                output.dims = vec![0; found.dims.len()];
+            }
+        }
+    }
+    Ok(outputs)
+}
+
 /// Runs `work`; a panic in it, which engines and their bindings answer to some odd models with, becomes an error.
 ///
 /// Whoever looks at the engine after a panic must see no half-made state.

@@ -10,7 +10,9 @@ mod convert;
 
 use super::error::shortened;
 use super::library::{Library, Machine, Once};
-use super::{Engine, EngineError, EngineKind, EngineOptions, caught, check_input, input_spec};
+use super::{
+    Engine, EngineError, EngineKind, EngineOptions, caught, check_input, input_spec, with_ranks,
+};
 use crate::model::Model;
 use crate::tensor::{Tensor, TensorSpec};
 use ort::environment::Environment;
@@ -66,21 +68,8 @@ impl OnnxRuntime {
             session,
             expected,
         };
-        if engine.outputs.iter().any(|output| output.dims.is_empty()) {
-            engine.learn_ranks(&model.input.blank())?;
-        }
+        engine.outputs = with_ranks(&mut engine, &model.input)?;
         Ok(engine)
-    }
-
-    /// A shape that the graph does not tell looks like that of a single number: a run tells how many dims there are.
-    fn learn_ranks(&mut self, input: &Tensor) -> Result<(), EngineError> {
-        let ranks: Vec<usize> = self.run(input)?.iter().map(|o| o.dims.len()).collect();
-        for (output, rank) in self.outputs.iter_mut().zip(ranks) {
-            if output.dims.is_empty() {
-                output.dims = vec![0; rank];
-            }
-        }
-        Ok(())
     }
 
     fn run_caught(&mut self, input: &Tensor) -> ort::Result<Vec<Tensor>> {

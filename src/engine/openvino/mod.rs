@@ -15,6 +15,7 @@ use super::error::shortened;
 use super::library::{Library, Machine, Once};
 use super::{
     Engine, EngineError, EngineKind, EngineOptions, Precision, caught, check_input, input_spec,
+    with_ranks,
 };
 use crate::model::Model;
 use crate::tensor::{InputSpec, Tensor, TensorSpec};
@@ -91,21 +92,8 @@ impl OpenVino {
             input,
             expected,
         };
-        if engine.outputs.iter().any(|output| output.dims.is_empty()) {
-            engine.learn_ranks(&model.input.blank())?;
-        }
+        engine.outputs = with_ranks(&mut engine, &model.input)?;
         Ok(engine)
-    }
-
-    /// Of an output whose shape OpenVINO does not know a run tells how many dims there are.
-    fn learn_ranks(&mut self, input: &Tensor) -> Result<(), EngineError> {
-        let ranks: Vec<usize> = self.run(input)?.iter().map(|o| o.dims.len()).collect();
-        for (output, rank) in self.outputs.iter_mut().zip(ranks) {
-            if output.dims.is_empty() {
-                output.dims = vec![0; rank];
-            }
-        }
-        Ok(())
     }
 
     fn run_caught(&mut self, input: &Tensor) -> Result<Vec<Tensor>, InferenceError> {
