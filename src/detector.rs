@@ -3,13 +3,13 @@
 use crate::classes::{ClassesError, Cutoffs, Selection};
 use crate::decode::{DecodeError, Decoder, Labelling, decoder_for};
 use crate::detection::{Detection, Thresholds};
-use crate::engine::{self, Engine, EngineError, EngineKind, EngineOptions};
+use crate::engine::{self, Engine, EngineError, EngineKind, EngineOptions, Opened};
 use crate::geometry::BBox;
 use crate::image::ImageView;
 use crate::model::{Model, ModelError, ModelOptions};
 use crate::nms;
 use crate::preprocess::{PreprocessError, Preprocessor};
-use crate::tensor::{Element, InputSpec, Tensor, TensorData};
+use crate::tensor::Tensor;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -44,6 +44,8 @@ struct Wanted {
 pub struct Detector {
     model: Arc<Model>,
     engine: Box<dyn Engine>,
+    engine_kind: EngineKind,
+    engine_reason: String,
     decoder: Box<dyn Decoder>,
     /// What the decoder was made for; `None` = all classes.
     wanted: Option<Wanted>,
@@ -63,12 +65,18 @@ impl Detector {
     pub fn open(options: &DetectorOptions) -> Result<Self, OpenError> {
         let begin = Instant::now();
         let model = Model::open(&options.model)?;
-        let engine = engine::open(options.engine, &model, &options.engine_options)?;
+        let Opened {
+            engine,
+            kind,
+            reason,
+        } = engine::open(options.engine, &model, &options.engine_options)?;
         let decoder = decoder(&model, engine.as_ref(), None)?;
         let mut detector = Self {
-            input: empty_tensor(&model.input),
+            input: model.input.blank(),
             model: Arc::new(model),
             engine,
+            engine_kind: kind,
+            engine_reason: reason,
             decoder,
             wanted: None,
             preprocessor: None,
@@ -98,9 +106,11 @@ impl Detector {
             model: self.model.clone(),
             decoder: decoder(&self.model, engine.as_ref(), None)?,
             engine,
+            engine_kind: self.engine_kind,
+            engine_reason: self.engine_reason.clone(),
             wanted: None,
             preprocessor: None,
-            input: empty_tensor(&self.model.input),
+            input: self.model.input.blank(),
             load_time: self.load_time,
             warm_up_time: self.warm_up_time,
         })
@@ -108,6 +118,16 @@ impl Detector {
 
     pub fn model(&self) -> &Arc<Model> {
         &self.model
+    }
+
+    /// What runs the model.
+    pub fn engine_kind(&self) -> EngineKind {
+        self.engine_kind
+    }
+
+    /// Why this engine does, in words, with its library where it has one.
+    pub fn engine_reason(&self) -> &str {
+        &self.engine_reason
     }
 
     /// Reading, recognising and loading, without the warm-up.
@@ -237,19 +257,6 @@ fn is_of_size(bbox: &BBox, least: u32) -> bool {
     bbox.width() >= least && bbox.height() >= least
 }
 
-fn empty_tensor(spec: &InputSpec) -> Tensor {
-    let dims = spec.dims();
-    let count = dims.iter().product();
-    Tensor {
-        name: spec.name.clone(),
-        dims: dims.to_vec(),
-        data: match spec.element {
-            Element::U8 => TensorData::U8(vec![0; count]),
-            _ => TensorData::F32(vec![0.0; count]),
-        },
-    }
-}
-
 /// Why a model cannot be used.
 #[derive(Debug)]
 pub enum OpenError {
@@ -376,9 +383,11 @@ mod tests {
         });
         Detector {
             decoder: decoder(&model, engine.as_ref(), None).expect("these are its outputs"),
-            input: empty_tensor(&model.input),
+            input: model.input.blank(),
             model: Arc::new(model),
             engine,
+            engine_kind: EngineKind::default(),
+            engine_reason: String::new(),
             wanted: None,
             preprocessor: None,
             load_time: Duration::ZERO,

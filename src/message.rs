@@ -253,6 +253,8 @@ pub struct DetectModel {
     pub path: String,
     pub family: String,
     pub engine: String,
+    /// Why this engine, with the times of all if they were measured, and which library it is.
+    pub engine_reason: String,
     /// Width and height of the model's input.
     pub input: (u32, u32),
     pub classes: u32,
@@ -279,6 +281,7 @@ impl DetectModel {
             .field("path", &self.path)
             .field("family", &self.family)
             .field("engine", &self.engine)
+            .field("engine-reason", &self.engine_reason)
             .field("input-width", self.input.0)
             .field("input-height", self.input.1)
             .field("classes", self.classes)
@@ -323,6 +326,7 @@ impl DetectModel {
             path: text("path"),
             family: text("family"),
             engine: text("engine"),
+            engine_reason: text("engine-reason"),
             input: (number("input-width"), number("input-height")),
             classes: number("classes"),
             labels: texts("labels"),
@@ -387,6 +391,7 @@ mod tests {
             path: "x.onnx".into(),
             family: "yolov8".into(),
             engine: "tract".into(),
+            engine_reason: "asked for".into(),
             input: (640, 384),
             classes: 2,
             labels: texts(&["cat", "chien"]),

@@ -166,6 +166,20 @@ pub struct InputSpec {
 }
 
 impl InputSpec {
+    /// A tensor of zeros of this shape and type.
+    pub fn blank(&self) -> Tensor {
+        let dims = self.dims().to_vec();
+        let count = dims.iter().product();
+        Tensor {
+            name: self.name.clone(),
+            dims,
+            data: match self.element {
+                Element::U8 => TensorData::U8(vec![0; count]),
+                _ => TensorData::F32(vec![0.0; count]),
+            },
+        }
+    }
+
     /// `[1, 3, h, w]` or `[1, h, w, 3]`.
     pub fn dims(&self) -> [usize; 4] {
         let (w, h) = (self.size.width as usize, self.size.height as usize);

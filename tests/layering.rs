@@ -34,6 +34,15 @@ const WITHIN_LAYER_1: [(&str, &str); 4] = [
     ("model", "builtin"),
 ];
 
+/// How bindings of libraries that are loaded at run time are named, and the folder that alone may do so. (`openvino`
+/// alone is also our own module.)
+const LOADED_AT_RUN_TIME: [(&str, &str); 4] = [
+    ("use ort::", "/engine/onnxruntime/"),
+    (" ort::", "/engine/onnxruntime/"),
+    ("use openvino::", "/engine/openvino/"),
+    ("openvino_sys::", "/engine/openvino/"),
+];
+
 fn layer(module: &str) -> Option<usize> {
     LAYERS.iter().position(|layer| layer.contains(&module))
 }
@@ -149,6 +158,11 @@ fn foreign_crates_stay_behind_their_border() {
         let tract_border = path.to_str().unwrap().contains("/engine/tract/");
         if mentions("tract_onnx") && !tract_border && module != "model" {
             violations.push(format!("{} uses tract", path.display()));
+        }
+        for (name, folder) in LOADED_AT_RUN_TIME {
+            if text.contains(name) && !path.to_str().unwrap().contains(folder) {
+                violations.push(format!("{} uses {name}", path.display()));
+            }
         }
         if mentions("unsafe") && !bridge {
             violations.push(format!("{} has unsafe code", path.display()));

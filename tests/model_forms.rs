@@ -28,7 +28,7 @@ fn output(model: &Model) -> Vec<f32> {
         ((channel * 16 + y * 4 + x) * 97 % 256) as f32
     };
     let picture = Tensor::f32(&model.input.name, dims, (0..3 * 1024).map(block).collect());
-    let mut outputs = engine.run(&picture).expect("it runs");
+    let mut outputs = engine.engine.run(&picture).expect("it runs");
     match outputs.remove(0).data {
         TensorData::F32(numbers) => numbers,
         other => panic!("not floats: {other:?}"),

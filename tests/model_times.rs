@@ -46,14 +46,19 @@ impl Runner {
             ..ModelOptions::default()
         });
         let model = model.unwrap_or_else(|error| panic!("{name}: {error}"));
-        let options = EngineOptions { threads: 1 };
+        let options = EngineOptions {
+            threads: 1,
+            ..EngineOptions::default()
+        };
         let engine = engine::open(EngineKind::Tract, &model, &options);
         let dims = model.input.dims();
         // Any picture does: nothing in these graphs depends on what it shows.
         let length: usize = dims.iter().product();
         let numbers = (0..length).map(|i| (i * 7919 % 255) as f32).collect();
         Self {
-            engine: engine.unwrap_or_else(|error| panic!("{name}: {error}")),
+            engine: engine
+                .unwrap_or_else(|error| panic!("{name}: {error}"))
+                .engine,
             input: Tensor::f32(&model.input.name, dims, numbers),
         }
     }

@@ -42,8 +42,16 @@ fn picture(model: &Model) -> Tensor {
 
 /// All candidates at least as good as `threshold`, and the times of the model and of the decoder.
 fn candidates(model: &Model, threshold: f32) -> (Vec<Detection>, [Duration; 2]) {
-    let mut engine =
-        engine::open(EngineKind::Tract, model, &EngineOptions { threads: 1 }).expect("it loads");
+    let mut engine = engine::open(
+        EngineKind::Tract,
+        model,
+        &EngineOptions {
+            threads: 1,
+            ..EngineOptions::default()
+        },
+    )
+    .expect("it loads")
+    .engine;
     let input = model.input.size;
     let decoder = decoder_for(
         &model.family,

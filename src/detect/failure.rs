@@ -104,11 +104,28 @@ impl Trouble {
     }
 
     fn engine(path: &str, err: &EngineError) -> Self {
-        Self::new(
-            gst::LibraryError::Init,
-            &format!("The engine cannot run the model {path}: {err}"),
-            format!("{path}: {err:?}"),
-        )
+        let detail = format!("{path}: {err:?}");
+        let (code, sentence) = match err {
+            EngineError::Precision { .. } => (
+                gst::LibraryError::Settings,
+                format!("The property precision cannot be used: {err}"),
+            ),
+            EngineError::NotInstalled { .. }
+            | EngineError::Library { .. }
+            | EngineError::OtherLibrary { .. } => (
+                gst::LibraryError::Init,
+                format!("The engine cannot be used: {err}"),
+            ),
+            EngineError::Load { .. }
+            | EngineError::Operator { .. }
+            | EngineError::Shape { .. }
+            | EngineError::Run { .. }
+            | EngineError::Panic { .. } => (
+                gst::LibraryError::Init,
+                format!("The engine cannot run the model {path}: {err}"),
+            ),
+        };
+        Self::new(code, &sentence, detail)
     }
 
     /// Ours or an engine's code has panicked while `doing` something.

@@ -270,6 +270,7 @@ fn options(settings: &Settings, workers: Workers) -> Result<DetectorOptions, Tro
         engine: settings.engine.into(),
         engine_options: EngineOptions {
             threads: workers.threads,
+            precision: settings.precision.into(),
         },
     })
 }

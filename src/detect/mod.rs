@@ -28,7 +28,7 @@ mod state;
 mod task;
 mod worker;
 
-pub use settings::{DetectEngine, Mode};
+pub use settings::{DetectEngine, DetectPrecision, Mode};
 
 use gst::glib;
 use gst::prelude::*;

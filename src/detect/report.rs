@@ -4,7 +4,6 @@ use super::imp::{CAT, Detect};
 use super::settings::Settings;
 use super::state::{Drop, Frame, Upstream};
 use crate::detector::Detector;
-use crate::engine::EngineKind;
 use crate::message::{Decision, DetectModel, DetectStats, InForce, KeptClass, STATS};
 use gst::prelude::*;
 use gst::subclass::prelude::*;
@@ -23,7 +22,8 @@ pub(super) fn model_report(
     DetectModel {
         path: settings.model_name(),
         family: model.family.to_string(),
-        engine: EngineKind::from(settings.engine).to_string(),
+        engine: detector.engine_kind().to_string(),
+        engine_reason: detector.engine_reason().into(),
         input: (model.input.size.width, model.input.size.height),
         classes: u32::try_from(model.classes).unwrap_or(u32::MAX),
         labels: model.labels.iter().map(|l| l.into_owned()).collect(),

@@ -5,7 +5,7 @@ use super::loading::Workers;
 use crate::affinity::Processors;
 use crate::classes::{ClassesError, Selection};
 use crate::detection::Thresholds;
-use crate::engine::EngineKind;
+use crate::engine::{EngineKind, Precision};
 use crate::pace::PaceOptions;
 use gst::glib;
 use gst::prelude::*;
@@ -20,6 +20,7 @@ pub(super) const PROP_ENGINE: &str = "engine";
 pub(super) const PROP_THREADS: &str = "threads";
 pub(super) const PROP_WORKERS: &str = "workers";
 pub(super) const PROP_CPU_AFFINITY: &str = "cpu-affinity";
+pub(super) const PROP_PRECISION: &str = "precision";
 pub(super) const PROP_INPUT_SIZE: &str = "input-size";
 pub(super) const PROP_MODE: &str = "mode";
 pub(super) const PROP_ACTIVE: &str = "active";
@@ -79,6 +80,18 @@ pub enum DetectEngine {
     #[default]
     #[enum_value(name = "tract: built in, needs nothing", nick = "tract")]
     Tract,
+    #[enum_value(
+        name = "ONNX Runtime: its library must be installed",
+        nick = "onnxruntime"
+    )]
+    OnnxRuntime,
+    #[enum_value(name = "OpenVINO: its library must be installed", nick = "openvino")]
+    OpenVino,
+    #[enum_value(
+        name = "The fastest that is installed and can run the model, measured when it is loaded",
+        nick = "auto"
+    )]
+    Auto,
     #[cfg(feature = "stub-engine")]
     #[enum_value(name = "Canned answers, for tests", nick = "stub")]
     Stub,
@@ -88,8 +101,42 @@ impl From<DetectEngine> for EngineKind {
     fn from(engine: DetectEngine) -> Self {
         match engine {
             DetectEngine::Tract => Self::Tract,
+            DetectEngine::OnnxRuntime => Self::OnnxRuntime,
+            DetectEngine::OpenVino => Self::OpenVino,
+            DetectEngine::Auto => Self::Auto,
             #[cfg(feature = "stub-engine")]
             DetectEngine::Stub => Self::Stub,
+        }
+    }
+}
+
+/// The arithmetic of an inference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, glib::Enum)]
+#[repr(u32)]
+#[enum_type(name = "GstDetectPrecision")]
+#[non_exhaustive]
+pub enum DetectPrecision {
+    #[default]
+    #[enum_value(
+        name = "f16 where the processor computes with it and the engine would by itself, else f32",
+        nick = "auto"
+    )]
+    Auto,
+    #[enum_value(name = "Numbers of 32 bits", nick = "f32")]
+    F32,
+    #[enum_value(
+        name = "Numbers of 16 bits; an error where it cannot be had",
+        nick = "f16"
+    )]
+    F16,
+}
+
+impl From<DetectPrecision> for Precision {
+    fn from(precision: DetectPrecision) -> Self {
+        match precision {
+            DetectPrecision::Auto => Self::Auto,
+            DetectPrecision::F32 => Self::F32,
+            DetectPrecision::F16 => Self::F16,
         }
     }
 }
@@ -104,6 +151,7 @@ pub(super) struct Settings {
     pub threads: u32,
     pub workers: u32,
     pub cpu_affinity: Option<String>,
+    pub precision: DetectPrecision,
     pub input_size: String,
     pub mode: Mode,
     pub active: bool,
@@ -132,6 +180,7 @@ impl Default for Settings {
             threads: 0,
             workers: 1,
             cpu_affinity: None,
+            precision: DetectPrecision::default(),
             input_size: "auto".into(),
             mode: Mode::default(),
             active: true,
@@ -164,6 +213,7 @@ impl Settings {
             PROP_THREADS => self.threads = value.get().expect(CHECKED),
             PROP_WORKERS => self.workers = value.get().expect(CHECKED),
             PROP_CPU_AFFINITY => self.cpu_affinity = text(value),
+            PROP_PRECISION => self.precision = value.get().expect(CHECKED),
             PROP_INPUT_SIZE => {
                 self.input_size = text(value).unwrap_or_else(|| Self::default().input_size);
             }
@@ -196,6 +246,7 @@ impl Settings {
             PROP_THREADS => self.threads.to_value(),
             PROP_WORKERS => self.workers.to_value(),
             PROP_CPU_AFFINITY => self.cpu_affinity.to_value(),
+            PROP_PRECISION => self.precision.to_value(),
             PROP_INPUT_SIZE => self.input_size.to_value(),
             PROP_MODE => self.mode.to_value(),
             PROP_ACTIVE => self.active.to_value(),
@@ -349,6 +400,11 @@ fn model_properties() -> Vec<glib::ParamSpec> {
         glib::ParamSpecString::builder(PROP_CPU_AFFINITY)
             .nick("CPU Affinity")
             .blurb("The processors that inference may use, as taskset -c writes them: \"2,3\" or \"0-2\"; null = all")
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecEnum::builder_with_default(PROP_PRECISION, default.precision)
+            .nick("Precision")
+            .blurb("Arithmetic of the inference, where engine and processor have a choice")
             .mutable_ready()
             .build(),
         glib::ParamSpecString::builder(PROP_INPUT_SIZE)

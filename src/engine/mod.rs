@@ -2,16 +2,26 @@
 //!
 //! Nothing of an engine but its errors crosses: a panic inside one is caught where it is called and comes out as
 //! [`EngineError::Panic`].
+//!
+//! `tract` is built in. `onnxruntime` and `openvino` are libraries that [`library`] looks for when a model asks for
+//! them, never before; a process has at most one of each, until its end. `auto` measures which of them is fastest.
 
+mod auto;
+mod error;
+mod library;
+mod onnxruntime;
+mod openvino;
 mod shelf;
 #[cfg(feature = "stub-engine")]
 pub mod stub;
 mod tract;
 
+pub use error::{Cause, EngineError};
+
 use crate::model::Model;
-use crate::tensor::{Tensor, TensorSpec};
-use std::error::Error;
+use crate::tensor::{InputSpec, Tensor, TensorSpec};
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// A model loaded for inference.
 pub trait Engine: Send {
@@ -40,6 +50,12 @@ pub enum EngineKind {
     /// Built in, needs nothing.
     #[default]
     Tract,
+    /// ONNX Runtime, where its library is installed.
+    OnnxRuntime,
+    /// OpenVINO, where its library is installed.
+    OpenVino,
+    /// The fastest of these for the model and machine.
+    Auto,
     /// Canned answers, for tests.
     #[cfg(feature = "stub-engine")]
     Stub,
@@ -49,8 +65,31 @@ impl fmt::Display for EngineKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Tract => "tract",
+            Self::OnnxRuntime => "onnxruntime",
+            Self::OpenVino => "openvino",
+            Self::Auto => "auto",
             #[cfg(feature = "stub-engine")]
             Self::Stub => "stub",
+        })
+    }
+}
+
+/// The arithmetic of an inference, where engine and processor have a choice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Precision {
+    /// 16 bits where the processor computes with them and the engine would by itself, else 32.
+    #[default]
+    Auto,
+    F32,
+    F16,
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Auto => "auto",
+            Self::F32 => "f32",
+            Self::F16 => "f16",
         })
     }
 }
@@ -60,161 +99,160 @@ impl fmt::Display for EngineKind {
 pub struct EngineOptions {
     /// Threads for one inference; 0 = a good choice for this machine.
     pub threads: usize,
+    pub precision: Precision,
+}
+
+/// All cores of a Raspberry Pi; more were not measured.
+const MAX_GOOD_THREADS: usize = 4;
+
+impl EngineOptions {
+    /// Threads for one inference. 0 are one for each processor that the calling thread may use, at most
+    /// [`MAX_GOOD_THREADS`].
+    fn good_threads(&self) -> usize {
+        match self.threads {
+            0 => std::thread::available_parallelism().map_or(1, |n| n.get().min(MAX_GOOD_THREADS)),
+            n => n,
+        }
+    }
+
+    /// For an engine whose arithmetic is fixed.
+    fn refuse_f16(&self, engine: EngineKind) -> Result<(), EngineError> {
+        match self.precision {
+            Precision::Auto | Precision::F32 => Ok(()),
+            Precision::F16 => Err(EngineError::Precision {
+                engine,
+                asked: self.precision,
+                takes: "auto and f32".into(),
+            }),
+        }
+    }
+}
+
+/// A loaded model, and what there is to tell of its engine.
+pub struct Opened {
+    pub engine: Box<dyn Engine>,
+    /// What runs the model; never [`EngineKind::Auto`].
+    pub kind: EngineKind,
+    /// Why this one, and which library it is, in words.
+    pub reason: String,
 }
 
 /// Loads a model.
 ///
 /// Takes as long as the engine needs to optimise the graph, unless the same model is open already: then the weights are
-/// shared with it. Threads that the engine starts inherit the processor
+/// shared with it. [`EngineKind::Auto`] takes a second more for measuring, unless the user's cache folder tells what was
+/// measured before. Threads that the engine starts inherit the processor
 /// affinity of the calling thread.
 ///
 /// # Errors
-/// [`EngineError::Operator`] if the engine lacks an operator; [`EngineError::Load`] for whatever else is wrong with
-/// the graph; [`EngineError::Panic`] if the engine panics on it.
+/// [`EngineError::NotInstalled`], [`EngineError::Library`] and [`EngineError::OtherLibrary`] if the engine's library
+/// cannot be had; [`EngineError::Precision`] for arithmetic that engine or processor has not;
+/// [`EngineError::Operator`] if the engine lacks an operator; [`EngineError::Load`] for whatever else is wrong with the
+/// graph; [`EngineError::Panic`] if the engine panics on it.
 pub fn open(
     kind: EngineKind,
     model: &Model,
     options: &EngineOptions,
-) -> Result<Box<dyn Engine>, EngineError> {
+) -> Result<Opened, EngineError> {
+    if kind == EngineKind::Auto {
+        return auto::open(model, options);
+    }
+    let (engine, library) = open_one(kind, model, options)?;
+    Ok(Opened {
+        engine,
+        kind,
+        reason: match library {
+            Some(library) => format!("asked for; {library}"),
+            None => "asked for".into(),
+        },
+    })
+}
+
+/// An engine, and its library in words where it has one.
+type WithLibrary = (Box<dyn Engine>, Option<String>);
+
+/// One engine that is not `auto`.
+fn open_one(
+    kind: EngineKind,
+    model: &Model,
+    options: &EngineOptions,
+) -> Result<WithLibrary, EngineError> {
     let tract = || tract::Tract::open(&model.bytes, &model.input, options);
     match kind {
-        EngineKind::Tract => {
-            let key = shelf::Key::new(kind, model, options);
-            shelf::open(key, || Ok(Box::new(tract()?)))
+        EngineKind::Tract | EngineKind::Auto => {
+            let key = shelf::Key::new(EngineKind::Tract, model, options);
+            shelf::open(key, || Ok((Box::new(tract()?), None)))
         }
+        EngineKind::OnnxRuntime => shelf::open(shelf::Key::new(kind, model, options), || {
+            tract::check_constants(kind, &model.bytes)?;
+            let (engine, library) = onnxruntime::OnnxRuntime::open(model, options)?;
+            Ok((Box::new(engine), Some(library)))
+        }),
+        EngineKind::OpenVino => shelf::open(shelf::Key::new(kind, model, options), || {
+            tract::check_constants(kind, &model.bytes)?;
+            let (engine, library) = openvino::OpenVino::open(model, options)?;
+            Ok((Box::new(engine), Some(library)))
+        }),
         #[cfg(feature = "stub-engine")]
         EngineKind::Stub => {
             let control = stub::Control::of(model.path.as_deref());
             let outputs = tract()?.outputs().to_vec();
-            Ok(Box::new(stub::StubEngine::new(
-                control,
-                &model.input,
-                outputs,
-            )))
+            let engine = stub::StubEngine::new(control, &model.input, outputs);
+            Ok((Box::new(engine), None))
         }
     }
 }
 
-/// What an engine said, kept for [`Error::source`].
-pub type Cause = Box<dyn Error + Send + Sync>;
-
-/// Why a model could not be loaded or run.
-#[derive(Debug)]
-pub enum EngineError {
-    /// The graph was refused.
-    Load {
-        engine: EngineKind,
-        reason: String,
-        source: Option<Cause>,
-    },
-    /// The graph has operators that the engine lacks.
-    Operator {
-        engine: EngineKind,
-        names: Vec<String>,
-    },
-    /// The input is not the model's.
-    Shape {
-        found: TensorSpec,
-        expected: TensorSpec,
-    },
-    /// The graph failed on this input.
-    Run {
-        engine: EngineKind,
-        reason: String,
-        source: Option<Cause>,
-    },
-    /// The engine panicked, with this text.
-    Panic { engine: EngineKind, text: String },
+/// What a model's input looks like.
+fn input_spec(input: &InputSpec) -> TensorSpec {
+    TensorSpec {
+        name: input.name.clone(),
+        dims: input.dims().to_vec(),
+        element: input.element,
+    }
 }
 
-impl fmt::Display for EngineError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Load { engine, reason, .. } => write!(f, "{engine} refuses the model: {reason}"),
-            Self::Operator { engine, names } => {
-                let plural = if names.len() == 1 { "" } else { "s" };
-                let names = names.join(", ");
-                write!(
-                    f,
-                    "{engine} lacks the operator{plural} {names} of this model; {}",
-                    others(*engine)
-                )
+/// Refuses an input that is not of `expected` shape and type, or whose numbers are not as many as its dims say.
+fn check_input(input: &Tensor, expected: &TensorSpec) -> Result<(), EngineError> {
+    let as_expected = input.dims == expected.dims
+        && input.data.element() == expected.element
+        && input.data.len() == input.dims.iter().product::<usize>();
+    if as_expected {
+        Ok(())
+    } else {
+        Err(EngineError::Shape {
+            found: input.spec(),
+            expected: expected.clone(),
+        })
+    }
+}
+
+/// The outputs of a loaded engine. Without dims are numbers, and outputs of whose shape the graph says nothing: a run
+/// tells how many dims those have.
+fn with_ranks(engine: &mut dyn Engine, input: &InputSpec) -> Result<Vec<TensorSpec>, EngineError> {
+    let mut outputs = engine.outputs().to_vec();
+    if outputs.iter().any(|output| output.dims.is_empty()) {
+        let found = engine.run(&input.blank())?;
+        for (output, found) in outputs.iter_mut().zip(&found) {
+            if output.dims.is_empty() {
+                output.dims = vec![0; found.dims.len()];
             }
-            Self::Shape { found, expected } => write!(f, "input is {found}, expected {expected}"),
-            Self::Run { engine, reason, .. } => {
-                write!(f, "{engine} cannot run the model: {reason}")
-            }
-            Self::Panic { engine, text } => write!(f, "{engine} panicked: {text}"),
         }
     }
+    Ok(outputs)
 }
 
-impl Error for EngineError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            Self::Load { source, .. } | Self::Run { source, .. } => source
-                .as_ref()
-                .map(|source| &**source as &(dyn Error + 'static)),
-            Self::Operator { .. } | Self::Shape { .. } | Self::Panic { .. } => None,
-        }
-    }
-}
-
-/// Which engines might do what this one cannot, in words.
-fn others(engine: EngineKind) -> &'static str {
-    match engine {
-        EngineKind::Tract => {
-            "the engines onnxruntime and openvino know more operators and might do"
-        }
-        #[cfg(feature = "stub-engine")]
-        EngineKind::Stub => "any engine might do",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::tensor::Element;
-
-    #[test]
-    fn errors_name_what_was_met() {
-        let engine = EngineKind::Tract;
-        let one = EngineError::Operator {
-            engine,
-            names: vec!["GroupNorm".into()],
-        };
-        assert_eq!(
-            one.to_string(),
-            "tract lacks the operator GroupNorm of this model; \
-             the engines onnxruntime and openvino know more operators and might do"
-        );
-        let two = EngineError::Operator {
-            engine,
-            names: vec!["A".into(), "B".into()],
-        };
-        assert!(two.to_string().contains("operators A, B"), "{two}");
-        let spec = |dims: &[usize]| TensorSpec {
-            name: "x".into(),
-            dims: dims.to_vec(),
-            element: Element::F32,
-        };
-        let shape = EngineError::Shape {
-            found: spec(&[1, 2]),
-            expected: spec(&[1, 3]),
-        };
-        assert_eq!(
-            shape.to_string(),
-            "input is x [1, 2] float32, expected x [1, 3] float32"
-        );
-        let load = EngineError::Load {
-            engine,
-            reason: "odd".into(),
-            source: Some("deeper".into()),
-        };
-        assert_eq!(load.to_string(), "tract refuses the model: odd");
-        assert_eq!(
-            load.source().map(ToString::to_string).as_deref(),
-            Some("deeper")
-        );
-    }
+/// Runs `work`; a panic in it, which engines and their bindings answer to some odd models with, becomes an error.
+///
+/// Whoever looks at the engine after a panic must see no half-made state.
+fn caught<T>(
+    engine: EngineKind,
+    work: impl FnOnce() -> Result<T, EngineError>,
+) -> Result<T, EngineError> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|payload| {
+        let text = (payload.downcast_ref::<&str>().map(ToString::to_string))
+            .or_else(|| payload.downcast_ref::<String>().cloned())
+            .unwrap_or_else(|| "without a message".into());
+        Err(EngineError::Panic { engine, text })
+    })
 }

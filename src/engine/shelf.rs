@@ -2,7 +2,7 @@
 //!
 //! The shelf holds no engine alive: it knows those that are in use, and a model that nobody uses any more is gone.
 
-use super::{Engine, EngineError, EngineKind, EngineOptions};
+use super::{Engine, EngineError, EngineKind, EngineOptions, WithLibrary};
 use crate::model::Model;
 use crate::tensor::{Tensor, TensorSpec};
 use parking_lot::Mutex;
@@ -39,7 +39,10 @@ impl Key {
 }
 
 /// The engine that the others of its model are made from; it never runs.
-type Original = Mutex<Box<dyn Engine>>;
+struct Original {
+    engine: Mutex<Box<dyn Engine>>,
+    library: Option<String>,
+}
 
 static SHELF: Mutex<Vec<(Key, Weak<Original>)>> = Mutex::new(Vec::new());
 
@@ -51,8 +54,8 @@ static SHELF: Mutex<Vec<(Key, Weak<Original>)>> = Mutex::new(Vec::new());
 /// Those of `load`.
 pub(super) fn open(
     key: Key,
-    load: impl FnOnce() -> Result<Box<dyn Engine>, EngineError>,
-) -> Result<Box<dyn Engine>, EngineError> {
+    load: impl FnOnce() -> Result<WithLibrary, EngineError>,
+) -> Result<WithLibrary, EngineError> {
     let found = SHELF
         .lock()
         .iter()
@@ -61,15 +64,18 @@ pub(super) fn open(
     let original = match found {
         Some(original) => original,
         None => {
-            let original = Arc::new(Mutex::new(load()?));
+            let (engine, library) = load()?;
+            let engine = Mutex::new(engine);
+            let original = Arc::new(Original { engine, library });
             let mut shelf = SHELF.lock();
             shelf.retain(|(k, weak)| *k != key && weak.strong_count() > 0);
             shelf.push((key, Arc::downgrade(&original)));
             original
         }
     };
-    let engine = original.lock().another()?;
-    Ok(Box::new(Shared { engine, original }))
+    let engine = original.engine.lock().another()?;
+    let library = original.library.clone();
+    Ok((Box::new(Shared { engine, original }), library))
 }
 
 /// An engine that keeps the original of its model on the shelf.
@@ -102,14 +108,17 @@ mod tests {
     use std::cell::Cell;
 
     fn engine_of(model: &Model, threads: usize, loads: &Cell<u32>) -> Box<dyn Engine> {
-        let options = EngineOptions { threads };
+        let options = EngineOptions {
+            threads,
+            ..EngineOptions::default()
+        };
         let key = Key::new(EngineKind::Tract, model, &options);
         let load = || {
             loads.set(loads.get() + 1);
             let tract = super::super::tract::Tract::open(&model.bytes, &model.input, &options)?;
-            Ok(Box::new(tract) as Box<dyn Engine>)
+            Ok((Box::new(tract) as Box<dyn Engine>, None))
         };
-        open(key, load).expect("the built-in model")
+        open(key, load).expect("the built-in model").0
     }
 
     #[test]

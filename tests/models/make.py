@@ -21,8 +21,11 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 class Graph:
     """Nodes and constants under way; every method returns the name of what it made."""
 
-    def __init__(self):
-        self.nodes, self.constants = [], []
+    def __init__(self, element=TensorProto.FLOAT):
+        self.nodes, self.constants, self.element = [], [], element
+        self.pixels = "images"
+        if element != TensorProto.FLOAT:
+            self.pixels = self.add("Cast", ["images"], "pixels", to=TensorProto.FLOAT)
 
     def constant(self, name, array):
         self.constants.append(numpy_helper.from_array(np.asarray(array), name))
@@ -38,7 +41,7 @@ class Graph:
     def cell_means(self, name, stride, rows, bias):
         """[1, len(rows), gy, gx]: for each row, the cell's mean of the channels weighted by the row, plus bias."""
         window = {"strides": [stride, stride], "kernel_shape": [stride, stride]}
-        means = self.add("AveragePool", ["images"], name + "_means", **window)
+        means = self.add("AveragePool", [self.pixels], name + "_means", **window)
         weights = np.asarray(rows, np.float32)[:, :, None, None]
         inputs = [means, self.floats(name + "_weights", weights), self.floats(name + "_bias", bias)]
         return self.add("Conv", inputs, name)
@@ -48,9 +51,12 @@ class Graph:
         return self.add("Reshape", [value, shape], name)
 
     def save(self, file, output, shape, size=(SIDE, SIDE), metadata=None, domains=(), check=True):
-        images = helper.make_tensor_value_info("images", TensorProto.FLOAT, [1, 3, *size])
         result = helper.make_tensor_value_info(output, TensorProto.FLOAT, shape)
-        graph = helper.make_graph(self.nodes, file, [images], [result], self.constants)
+        self.save_outputs(file, [result], size, metadata, domains, check)
+
+    def save_outputs(self, file, outputs, size=(SIDE, SIDE), metadata=None, domains=(), check=True):
+        images = helper.make_tensor_value_info("images", self.element, [1, 3, *size])
+        graph = helper.make_graph(self.nodes, file, [images], outputs, self.constants)
         opsets = [helper.make_opsetid("", 13), *(helper.make_opsetid(domain, 1) for domain in domains)]
         model = helper.make_model(graph, producer_name="make.py", ir_version=7, opset_imports=opsets)
         helper.set_model_props(model, metadata or {})
@@ -384,6 +390,18 @@ def classifier(graph):
     return graph
 
 
+def every_type(graph):
+    """The picture in every type of number, and where it is not 0: as many rows as there are such pixels."""
+    outputs = []
+    for name in ("FLOAT", "FLOAT16", "DOUBLE", "UINT8", "BOOL", "INT8", "INT32", "INT64"):
+        element = getattr(TensorProto, name)
+        graph.add("Cast", ["images"], name.lower(), to=element)
+        outputs.append(helper.make_tensor_value_info(name.lower(), element, [1, 3, SIDE, SIDE]))
+    graph.add("Transpose", [graph.add("NonZero", ["images"], "places")], "rows", perm=[1, 0])
+    outputs.append(helper.make_tensor_value_info("rows", TensorProto.INT64, ["n", 4]))
+    return outputs
+
+
 def main():
     detect = ultralytics(task="detect", imgsz="[32, 32]", description="micro model, no trained weights")
     yolov8(Graph(), axis=1).save("yolov8_micro", "output0", [1, 6, 21], metadata=detect)
@@ -397,6 +415,11 @@ def main():
     yolox_decoded(Graph(), "output").save("yolox_decoded_micro", "output", [1, 21, 7])
     # YOLOX by its exponential, Ultralytics by its name.
     yolox_decoded(Graph(), "output0").save("ambiguous", "output0", [1, 21, 7])
+    for name in ("UINT8", "FLOAT16"):
+        graph = yolov8(Graph(getattr(TensorProto, name)), axis=1)
+        graph.save(f"yolov8_{name.lower()}_micro", "output0", [1, 6, 21], metadata=detect)
+    graph = Graph()
+    graph.save_outputs("every_type", every_type(graph))
     yolov5(Graph()).save("yolov5_micro", "output0", [1, 63, 7], metadata=ultralytics())
     yolox(Graph(), "output").save("free_size", "output", [1, "n", 7], size=("height", "width"))
     for version in OPSETS:

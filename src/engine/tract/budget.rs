@@ -6,7 +6,8 @@
 
 use super::load::refusal;
 use crate::engine::EngineError;
-use tract_onnx::pb::{AttributeProto, GraphProto, NodeProto, TensorProto};
+use prost::Message;
+use tract_onnx::pb::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto};
 use tract_onnx::prelude::*;
 
 /// Largest single tensor, in bytes.
@@ -40,6 +41,15 @@ pub(super) fn check_graph(graph: &GraphProto) -> Result<(), EngineError> {
         }
     }
     Ok(())
+}
+
+/// As [`check_graph`], of the bytes of a file. What is no ONNX is left to the engine to say.
+pub(super) fn check_constants(bytes: &[u8]) -> Result<(), EngineError> {
+    let model = ModelProto::decode(bytes).ok();
+    match model.and_then(|model| model.graph) {
+        Some(graph) => check_graph(&graph),
+        None => Ok(()),
+    }
 }
 
 /// Refuses a model with a tensor above the budget anywhere.

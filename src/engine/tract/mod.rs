@@ -7,9 +7,8 @@ mod budget;
 mod convert;
 mod load;
 
-use super::{Engine, EngineError, EngineKind, EngineOptions};
+use super::{Engine, EngineError, EngineKind, EngineOptions, caught, check_input, input_spec};
 use crate::tensor::{InputSpec, Tensor, TensorSpec};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::plan::SimpleState;
@@ -34,10 +33,11 @@ impl Tract {
         input: &InputSpec,
         options: &EngineOptions,
     ) -> Result<Self, EngineError> {
-        caught(|| {
+        options.refuse_f16(EngineKind::Tract)?;
+        caught(EngineKind::Tract, || {
             let loaded = load::load(bytes, input)?;
             let options = RunOptions {
-                executor: Some(executor(options.threads)),
+                executor: Some(executor(options.good_threads())),
                 ..RunOptions::default()
             };
             let plan = TypedSimplePlan::build(loaded.model, &options).map_err(load::refused)?;
@@ -46,11 +46,7 @@ impl Tract {
                 state: Some(plan.spawn().map_err(load::refused)?),
                 plan,
                 input: Arc::new(loaded.input),
-                expected: TensorSpec {
-                    name: input.name.clone(),
-                    dims: input.dims().to_vec(),
-                    element: input.element,
-                },
+                expected: input_spec(input),
                 outputs: loaded.outputs,
             })
         })
@@ -71,6 +67,18 @@ impl Tract {
     }
 }
 
+/// Refuses a model with a node that would unfold a constant of absurd size: for the engines that only try.
+pub(super) fn check_constants(engine: EngineKind, bytes: &[u8]) -> Result<(), EngineError> {
+    budget::check_constants(bytes).map_err(|error| match error {
+        EngineError::Load { reason, source, .. } => EngineError::Load {
+            engine,
+            reason,
+            source,
+        },
+        other => other,
+    })
+}
+
 impl Engine for Tract {
     fn outputs(&self) -> &[TensorSpec] {
         &self.outputs
@@ -78,7 +86,7 @@ impl Engine for Tract {
 
     /// The plan holds the weights; what a run leaves behind is each engine's own.
     fn another(&self) -> Result<Box<dyn Engine>, EngineError> {
-        caught(|| {
+        caught(EngineKind::Tract, || {
             let input = TractTensor::zero_dt(self.input.datum_type(), self.input.shape());
             Ok(Box::new(Self {
                 state: Some(self.plan.spawn().map_err(load::refused)?),
@@ -91,16 +99,8 @@ impl Engine for Tract {
     }
 
     fn run(&mut self, input: &Tensor) -> Result<Vec<Tensor>, EngineError> {
-        let as_expected = input.dims == self.expected.dims
-            && input.data.element() == self.expected.element
-            && input.data.len() == input.dims.iter().product::<usize>();
-        if !as_expected {
-            return Err(EngineError::Shape {
-                found: input.spec(),
-                expected: self.expected.clone(),
-            });
-        }
-        caught(|| {
+        check_input(input, &self.expected)?;
+        caught(EngineKind::Tract, || {
             self.run_caught(input).map_err(|error| EngineError::Run {
                 engine: EngineKind::Tract,
                 reason: load::reason(&error),
@@ -112,39 +112,17 @@ impl Engine for Tract {
 
 /// Where one inference computes: on the calling thread, or on a pool of this engine's own.
 ///
-/// 0 threads are one for each processor that the calling thread may use, at most [`MAX_GOOD_THREADS`]. What a second
-/// thread costs was measured on an AMD EPYC with 2 cores (2026-11-22, unoptimised profile with optimised
+/// What a second thread costs was measured on an AMD EPYC with 2 cores (2026-11-22, unoptimised profile with optimised
 /// dependencies, the machine busy with other work): processor time of one inference, least of 120 and more, 46 ms with
 /// one thread and 51 ms with two for yolox_nano_416, 27 and 31 ms for blazeface_back_256. How much sooner the answer
 /// comes a busy machine cannot tell: 47 to 70 ms and 48 to 63 ms at best for yolox_nano_416, 168 and 106 ms for
 /// yolov8n_320.
 fn executor(threads: usize) -> multithread::Executor {
-    let threads = match threads {
-        0 => std::thread::available_parallelism().map_or(1, |n| n.get().min(MAX_GOOD_THREADS)),
-        n => n,
-    };
     if threads == 1 {
         multithread::Executor::SingleThread
     } else {
         multithread::Executor::multithread_with_name(threads, "detect-infer")
     }
-}
-
-/// All cores of a Raspberry Pi; more were not measured.
-const MAX_GOOD_THREADS: usize = 4;
-
-/// Runs `work`; a panic in it, which tract answers to some odd models with, becomes an error.
-fn caught<T>(work: impl FnOnce() -> Result<T, EngineError>) -> Result<T, EngineError> {
-    // Whoever sees the engine after a panic sees no half-made state: see `run_caught`.
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|payload| {
-        let text = (payload.downcast_ref::<&str>().map(ToString::to_string))
-            .or_else(|| payload.downcast_ref::<String>().cloned())
-            .unwrap_or_else(|| "without a message".into());
-        Err(EngineError::Panic {
-            engine: EngineKind::Tract,
-            text,
-        })
-    })
 }
 
 #[cfg(test)]

@@ -125,7 +125,14 @@ fn arithmetic() -> Vec<u8> {
 }
 
 fn opened(bytes: &[u8], threads: usize) -> Result<Box<dyn Engine>, EngineError> {
-    let tract = Tract::open(bytes, &spec(), &EngineOptions { threads })?;
+    let tract = Tract::open(
+        bytes,
+        &spec(),
+        &EngineOptions {
+            threads,
+            ..EngineOptions::default()
+        },
+    )?;
     Ok(Box::new(tract))
 }
 

@@ -1,0 +1,175 @@
+//! `auto`: the fastest engine that can run a model on this machine.
+//!
+//! Every engine that is here loads the model; those that can are timed on an empty picture, in turns, for at most a
+//! second ([`measure`]), and the fastest stays. What came out is remembered ([`memory`]), so that the next load opens the
+//! one engine alone.
+
+mod measure;
+mod memory;
+
+use super::{Engine, EngineError, EngineKind, EngineOptions, Opened, onnxruntime, openvino};
+use crate::model::Model;
+use memory::{Memory, Remembered};
+use std::time::{Duration, Instant};
+
+/// What there is to choose from.
+const CANDIDATES: [EngineKind; 3] = [
+    EngineKind::OnnxRuntime,
+    EngineKind::OpenVino,
+    EngineKind::Tract,
+];
+
+/// Longest time for measuring.
+const BUDGET: Duration = Duration::from_secs(1);
+
+/// One that has loaded the model.
+struct Candidate {
+    kind: EngineKind,
+    engine: Box<dyn Engine>,
+    library: Option<String>,
+}
+
+/// # Errors
+/// Of the engine that came nearest, if none can run the model.
+pub(super) fn open(model: &Model, options: &EngineOptions) -> Result<Opened, EngineError> {
+    let memory = Memory::of_user();
+    let libraries = [&onnxruntime::LIBRARY, &openvino::LIBRARY];
+    let key = memory::key(model, options, &libraries);
+    if let Some(remembered) = memory.read(&key)
+        && let Ok(candidate) = load(remembered.engine, model, options)
+    {
+        let reason = format!("{} (measured before)", in_words(&remembered.times));
+        return Ok(candidate.chosen(reason));
+    }
+    let (candidates, failures) = load_all(model, options);
+    if candidates.is_empty() {
+        return Err(nearest(failures));
+    }
+    let begin = Instant::now();
+    let mut now = || begin.elapsed();
+    choose(candidates, failures, model, &mut now, |remembered| {
+        memory.write(&key, remembered);
+    })
+}
+
+/// Of the candidates the one that is fastest by the clock `now`, which begins at zero; it alone stays.
+fn choose(
+    mut candidates: Vec<Candidate>,
+    failures: Vec<(EngineKind, EngineError)>,
+    model: &Model,
+    now: &mut dyn FnMut() -> Duration,
+    remember: impl FnOnce(&Remembered),
+) -> Result<Opened, EngineError> {
+    let others = others_in_words(&failures);
+    if candidates.len() == 1
+        && let Some(only) = candidates.pop()
+    {
+        return Ok(only.chosen(format!("the only one that can{others}")));
+    }
+    let input = model.input.blank();
+    let results = measure::measure(candidates.len(), BUDGET, now, &mut |index| {
+        candidates[index].engine.run(&input).map(drop)
+    });
+    let (mut ranked, mut failed) = (Vec::new(), failures);
+    for (candidate, result) in candidates.into_iter().zip(results) {
+        match result {
+            Ok(time) => ranked.push((time, candidate)),
+            Err(error) => failed.push((candidate.kind, error)),
+        }
+    }
+    ranked.sort_by_key(|(time, _)| *time);
+    let times: Vec<_> = ranked.iter().map(|(time, c)| (c.kind, *time)).collect();
+    let Some((_, fastest)) = ranked.into_iter().next() else {
+        return Err(nearest(failed));
+    };
+    let reason = format!("{}{}", in_words(&times), others_in_words(&failed));
+    remember(&Remembered {
+        engine: fastest.kind,
+        times,
+    });
+    Ok(fastest.chosen(reason))
+}
+
+impl Candidate {
+    fn chosen(self, reason: String) -> Opened {
+        Opened {
+            engine: self.engine,
+            kind: self.kind,
+            reason: match self.library {
+                Some(library) => format!("{reason}; {library}"),
+                None => reason,
+            },
+        }
+    }
+}
+
+fn load(
+    kind: EngineKind,
+    model: &Model,
+    options: &EngineOptions,
+) -> Result<Candidate, EngineError> {
+    let (engine, library) = super::open_one(kind, model, options)?;
+    Ok(Candidate {
+        kind,
+        engine,
+        library,
+    })
+}
+
+/// Those that can load the model, and why the others cannot.
+fn load_all(
+    model: &Model,
+    options: &EngineOptions,
+) -> (Vec<Candidate>, Vec<(EngineKind, EngineError)>) {
+    let (mut candidates, mut failures) = (Vec::new(), Vec::new());
+    for kind in CANDIDATES {
+        match load(kind, model, options) {
+            Ok(candidate) => candidates.push(candidate),
+            Err(error) => failures.push((kind, error)),
+        }
+    }
+    (candidates, failures)
+}
+
+/// The error to tell where every engine has one: of those that are here. If all lack operators, no engine has them.
+fn nearest(failures: Vec<(EngineKind, EngineError)>) -> EngineError {
+    let (absent, mut here): (Vec<_>, Vec<_>) = failures
+        .into_iter()
+        .map(|(_, error)| error)
+        .partition(|error| matches!(error, EngineError::NotInstalled { .. }));
+    let other = |error: &EngineError| !matches!(error, EngineError::Operator { .. });
+    if let Some(index) = here.iter().position(other) {
+        return here.swap_remove(index);
+    }
+    match here.pop() {
+        Some(EngineError::Operator { names, .. }) if absent.is_empty() => EngineError::Operator {
+            engine: EngineKind::Auto,
+            names,
+        },
+        Some(error) => error,
+        None => EngineError::Panic {
+            engine: EngineKind::Auto,
+            text: "no engine was tried".into(),
+        },
+    }
+}
+
+/// `fastest here: openvino 15.0 ms, tract 61.0 ms`
+fn in_words(times: &[(EngineKind, Duration)]) -> String {
+    let in_ms = |(kind, time): &(EngineKind, Duration)| {
+        format!("{kind} {:.1} ms", time.as_secs_f64() * 1e3)
+    };
+    let times: Vec<_> = times.iter().map(in_ms).collect();
+    format!("fastest here: {}", times.join(", "))
+}
+
+fn others_in_words(failures: &[(EngineKind, EngineError)]) -> String {
+    let why = |(kind, error): &(EngineKind, EngineError)| match error {
+        EngineError::NotInstalled { .. } => format!("; {kind} is not installed"),
+        error => format!("; {error}"),
+    };
+    failures.iter().map(why).collect()
+}
+
+#[cfg(test)]
+mod tests;

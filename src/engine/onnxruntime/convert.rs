@@ -1,0 +1,116 @@
+//! Tensors of ours to values of ONNX Runtime's and back.
+//!
+//! Outputs of types that [`Element`] has not are widened as the other engines do: see [`element`].
+
+use crate::tensor::{Element, Tensor, TensorData, TensorSpec};
+use half::{bf16, f16};
+use ort::session::SessionInputValue;
+use ort::value::{
+    DynValueTypeMarker, PrimitiveTensorElementType, TensorElementType, TensorRef, Value, ValueType,
+};
+
+/// The type of ours that an output of this type is given out as; none for text, complex numbers and odd bits.
+pub(super) fn element(ty: TensorElementType) -> Option<Element> {
+    use TensorElementType as T;
+    match ty {
+        T::Float16 | T::Bfloat16 | T::Float32 | T::Float64 => Some(Element::F32),
+        T::Uint8 | T::Bool => Some(Element::U8),
+        T::Int8 | T::Int16 | T::Int32 | T::Uint16 => Some(Element::I32),
+        T::Int64 | T::Uint32 | T::Uint64 => Some(Element::I64),
+        _ => None,
+    }
+}
+
+/// How a tensor of ours becomes the input of the graph.
+#[derive(Clone)]
+pub(super) enum Input {
+    /// Of one type: read where it lies.
+    AsItIs,
+    /// The graph computes in f16: rounded into this, run by run.
+    Rounded(Vec<f16>),
+}
+
+impl Input {
+    /// For a graph that wants `wanted`; none if it cannot be made of `ours`.
+    pub fn new(wanted: TensorElementType, ours: Element) -> Option<Self> {
+        match (wanted, ours) {
+            (TensorElementType::Float16, Element::F32) => Some(Self::Rounded(Vec::new())),
+            (wanted, ours) => (plain(ours) == wanted).then_some(Self::AsItIs),
+        }
+    }
+
+    pub fn value<'a>(&'a mut self, input: &'a Tensor) -> ort::Result<SessionInputValue<'a>> {
+        let dims = input.dims.as_slice();
+        match (self, &input.data) {
+            (Self::Rounded(rounded), TensorData::F32(numbers)) => {
+                rounded.clear();
+                rounded.extend(numbers.iter().map(|&n| f16::from_f32(n)));
+                view(dims, rounded)
+            }
+            (_, TensorData::F32(numbers)) => view(dims, numbers),
+            (_, TensorData::U8(numbers)) => view(dims, numbers),
+            (_, TensorData::I32(numbers)) => view(dims, numbers),
+            (_, TensorData::I64(numbers)) => view(dims, numbers),
+        }
+    }
+}
+
+/// ONNX Runtime's name of a type of ours.
+fn plain(element: Element) -> TensorElementType {
+    match element {
+        Element::F32 => TensorElementType::Float32,
+        Element::U8 => TensorElementType::Uint8,
+        Element::I32 => TensorElementType::Int32,
+        Element::I64 => TensorElementType::Int64,
+    }
+}
+
+fn view<'a, T: PrimitiveTensorElementType + Clone + std::fmt::Debug + 'static>(
+    dims: &'a [usize],
+    numbers: &'a [T],
+) -> ort::Result<SessionInputValue<'a>> {
+    Ok(TensorRef::from_array_view((dims, numbers))?.into())
+}
+
+/// One output of a run as the tensor that `spec` promises, with the dims that the run gave it.
+pub(super) fn output(value: &Value<DynValueTypeMarker>, spec: &TensorSpec) -> ort::Result<Tensor> {
+    use TensorElementType as T;
+    let data = match value.dtype().tensor_type() {
+        Some(T::Float32) => TensorData::F32(numbers(value, |n: f32| n)?),
+        Some(T::Float16) => TensorData::F32(numbers(value, f16::to_f32)?),
+        Some(T::Bfloat16) => TensorData::F32(numbers(value, bf16::to_f32)?),
+        Some(T::Float64) => TensorData::F32(numbers(value, |n: f64| n as f32)?),
+        Some(T::Uint8) => TensorData::U8(numbers(value, |n: u8| n)?),
+        Some(T::Bool) => TensorData::U8(numbers(value, |n: bool| n.into())?),
+        Some(T::Int8) => TensorData::I32(numbers(value, |n: i8| n.into())?),
+        Some(T::Int16) => TensorData::I32(numbers(value, |n: i16| n.into())?),
+        Some(T::Int32) => TensorData::I32(numbers(value, |n: i32| n)?),
+        Some(T::Uint16) => TensorData::I32(numbers(value, |n: u16| n.into())?),
+        Some(T::Int64) => TensorData::I64(numbers(value, |n: i64| n)?),
+        Some(T::Uint32) => TensorData::I64(numbers(value, |n: u32| n.into())?),
+        Some(T::Uint64) => TensorData::I64(numbers(value, |n: u64| n as i64)?),
+        _ => {
+            let (name, found) = (&spec.name, value.dtype());
+            return Err(ort::Error::new(format!("output {name} is {found}")));
+        }
+    };
+    let ValueType::Tensor { shape, .. } = value.dtype() else {
+        return Err(ort::Error::new(format!(
+            "output {} is no tensor",
+            spec.name
+        )));
+    };
+    Ok(Tensor {
+        name: spec.name.clone(),
+        dims: shape.iter().map(|&dim| dim.max(0) as usize).collect(),
+        data,
+    })
+}
+
+fn numbers<T: PrimitiveTensorElementType + Copy, U>(
+    value: &Value<DynValueTypeMarker>,
+    widen: impl Fn(T) -> U,
+) -> ort::Result<Vec<U>> {
+    let (_, numbers) = value.try_extract_tensor::<T>()?;
+    Ok(numbers.iter().map(|&n| widen(n)).collect())
+}

@@ -1,0 +1,117 @@
+//! Tensors of ours to tensors of OpenVINO's and back.
+//!
+//! Outputs of types that [`Element`] has not are widened as the other engines do: see [`element`].
+
+use crate::tensor::{Element, Tensor, TensorData, TensorSpec};
+use half::{bf16, f16};
+use openvino::{ElementType, InferenceError, InferenceErrorKind};
+
+type Native = openvino::Tensor;
+
+/// The type of ours that an output of this type is given out as; none for text and odd bits.
+pub(super) fn element(ty: ElementType) -> Option<Element> {
+    use ElementType as T;
+    match ty {
+        T::F16 | T::Bf16 | T::F32 | T::F64 => Some(Element::F32),
+        T::U8 | T::Boolean => Some(Element::U8),
+        T::I8 | T::I16 | T::I32 | T::U16 => Some(Element::I32),
+        T::I64 | T::U32 | T::U64 => Some(Element::I64),
+        _ => None,
+    }
+}
+
+/// How a tensor of ours becomes the input of the graph.
+#[derive(Clone, Copy)]
+pub(super) enum Input {
+    AsItIs,
+    /// The graph computes in f16.
+    Rounded,
+}
+
+impl Input {
+    /// For a graph that wants `wanted`; none if it cannot be made of `ours`.
+    pub fn new(wanted: ElementType, ours: Element) -> Option<Self> {
+        match (wanted, ours) {
+            (ElementType::F16, Element::F32) => Some(Self::Rounded),
+            (ElementType::F32, Element::F32)
+            | (ElementType::U8, Element::U8)
+            | (ElementType::I32, Element::I32)
+            | (ElementType::I64, Element::I64) => Some(Self::AsItIs),
+            _ => None,
+        }
+    }
+
+    pub fn fill(self, native: &mut Native, input: &Tensor) -> Result<(), InferenceError> {
+        match (self, &input.data) {
+            (Self::Rounded, TensorData::F32(numbers)) => {
+                let target = same_count::<f16>(native, numbers.len())?;
+                for (target, number) in target.iter_mut().zip(numbers) {
+                    *target = f16::from_f32(*number);
+                }
+                Ok(())
+            }
+            (_, TensorData::F32(numbers)) => copy(native, numbers),
+            (_, TensorData::U8(numbers)) => copy(native, numbers),
+            (_, TensorData::I32(numbers)) => copy(native, numbers),
+            (_, TensorData::I64(numbers)) => copy(native, numbers),
+        }
+    }
+}
+
+fn copy<T: Copy>(native: &mut Native, numbers: &[T]) -> Result<(), InferenceError> {
+    same_count(native, numbers.len())?.copy_from_slice(numbers);
+    Ok(())
+}
+
+fn same_count<T>(native: &mut Native, count: usize) -> Result<&mut [T], InferenceError> {
+    let target = native.get_data_mut::<T>()?;
+    if target.len() == count {
+        Ok(target)
+    } else {
+        let found = target.len();
+        Err(wrong(format!("input of {count} numbers, expected {found}")))
+    }
+}
+
+/// One output of a run as the tensor that `spec` promises, with the dims that the run gave it.
+pub(super) fn output(native: &Native, spec: &TensorSpec) -> Result<Tensor, InferenceError> {
+    use ElementType as T;
+    let data = match native.get_element_type()? {
+        T::F32 => TensorData::F32(numbers(native, |n: f32| n)?),
+        T::F16 => TensorData::F32(numbers(native, f16::to_f32)?),
+        T::Bf16 => TensorData::F32(numbers(native, bf16::to_f32)?),
+        T::F64 => TensorData::F32(numbers(native, |n: f64| n as f32)?),
+        T::U8 | T::Boolean => TensorData::U8(numbers(native, |n: u8| n)?),
+        T::I8 => TensorData::I32(numbers(native, |n: i8| n.into())?),
+        T::I16 => TensorData::I32(numbers(native, |n: i16| n.into())?),
+        T::I32 => TensorData::I32(numbers(native, |n: i32| n)?),
+        T::U16 => TensorData::I32(numbers(native, |n: u16| n.into())?),
+        T::I64 => TensorData::I64(numbers(native, |n: i64| n)?),
+        T::U32 => TensorData::I64(numbers(native, |n: u32| n.into())?),
+        T::U64 => TensorData::I64(numbers(native, |n: u64| n as i64)?),
+        found => return Err(wrong(format!("output {} is {found}", spec.name))),
+    };
+    let shape = native.get_shape()?;
+    let dims = shape.get_dimensions().iter();
+    Ok(Tensor {
+        name: spec.name.clone(),
+        dims: dims.map(|&dim| usize::try_from(dim).unwrap_or(0)).collect(),
+        data,
+    })
+}
+
+fn numbers<T: Copy, U>(native: &Native, widen: impl Fn(T) -> U) -> Result<Vec<U>, InferenceError> {
+    // Of no numbers OpenVINO may have no memory, and a slice of that the bindings must not make.
+    if native.get_byte_size()? == 0 {
+        return Ok(Vec::new());
+    }
+    let numbers = native.get_data::<T>()?;
+    Ok(numbers.iter().map(|&n| widen(n)).collect())
+}
+
+fn wrong(message: String) -> InferenceError {
+    InferenceError {
+        kind: InferenceErrorKind::ParameterMismatch,
+        message: Some(message),
+    }
+}
