@@ -37,7 +37,7 @@ fn every_field_of_a_model_has_a_type_that_any_language_reads() {
         .iter()
         .map(|(name, value)| (name.as_str(), value.type_()))
         .collect();
-    let text = ["path", "family", "engine", "labels-source"];
+    let text = ["path", "family", "engine", "engine-reason", "labels-source"];
     let number = [
         "input-width",
         "input-height",

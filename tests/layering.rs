@@ -15,14 +15,13 @@ const LAYERS: [&[&str]; 5] = [
         "decode",
         "nms",
         "mailbox",
-        "affinity",
         "pace",
         "stats",
         "draw",
         "track",
     ],
     &["detector"],
-    &["frame", "meta", "message", "lent", "allocation"],
+    &["affinity", "frame", "meta", "message", "lent", "allocation"],
     &["detect", "overlay"],
 ];
 

@@ -86,15 +86,15 @@ const FOR_AVERAGE_PRECISION: [&str; 5] = [
     "fastestdet_352",
 ];
 
-/// Those that need no card to give most of the boxes. The class numbers of `yolox_nano_e2e_tfod_416` begin at 0 and not,
-/// as TensorFlow's do, at 1.
-const OTHER_CONVENTION: [&str; 6] = [
+/// Those that need no card to give most of the boxes.
+const OTHER_CONVENTION: [&str; 7] = [
     "yolox_nano_decoded_416",
     "yolox_nano_as_yolov5_416",
     "yolox_nano_as_yolov8_416",
     "yolox_nano_e2e_nms6_416",
     "yolox_nano_e2e_boxes_scores_labels_416",
     "yolox_nano_as_detr_416",
+    "yolox_nano_e2e_tfod_416",
 ];
 
 #[derive(Debug, Clone, PartialEq)]

@@ -614,6 +614,7 @@ mod tests {
     #[test]
     fn a_long_value_is_cut() {
         let text = format!(r#"{{"decode": "{}"}}"#, "ü".repeat(5000));
-        assert!(parse(&text).unwrap_err().len() < 400);
+        // What remains are the names of the families.
+        assert!(parse(&text).unwrap_err().len() < 600);
     }
 }

@@ -229,7 +229,7 @@ mod tests {
                 why.contains("3000 priors") && why.contains("\"prior_layers\""),
                 "{why}"
             );
-            assert!(told(facts, &empty).is_err_and(|what| what.contains("priors")));
+            assert!(told(facts, &empty).is_err_and(|what| what.contains("prior_layers")));
             let reading = told(facts, &priors).expect("the card has priors");
             assert!(matches!(reading.family, Family::Ssd { logits: true, .. }));
         });
