@@ -5,6 +5,7 @@
 //! the weights' absolute values is 0.04 to 0.25 in models for 0..255 (YuNet, YOLOX) and 2 to 62 in those for pixels
 //! divided by their deviation or by 255 (UltraFace, NanoDet, YOLOv8, FastestDet, PicoDet).
 
+use std::collections::HashSet;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{GraphProto, NodeProto, TensorProto};
 
@@ -44,6 +45,32 @@ impl Scale {
             _ => None,
         }
     }
+}
+
+/// Whether pixels reach the first convolution as they are: moved, but not computed with.
+pub fn takes_pixels_as_they_are(graph: &GraphProto, input: &str) -> bool {
+    const MOVES: [&str; 9] = [
+        "Slice",
+        "Concat",
+        "Transpose",
+        "Reshape",
+        "Identity",
+        "Cast",
+        "Squeeze",
+        "Unsqueeze",
+        "SpaceToDepth",
+    ];
+    let mut pixels = HashSet::from([input]);
+    for node in &graph.node {
+        let touches = node.input.iter().any(|name| pixels.contains(name.as_str()));
+        if touches && is_convolution(node) {
+            return true;
+        }
+        if touches && MOVES.contains(&node.op_type.as_str()) {
+            pixels.extend(node.output.iter().map(String::as_str));
+        }
+    }
+    false
 }
 
 fn is_convolution(node: &NodeProto) -> bool {
@@ -97,5 +124,21 @@ mod tests {
         assert_eq!(scale([f32::INFINITY; 6], &all), None);
         assert_eq!(scale([1.0; 6], &["x", "w"]), None, "before a normalisation");
         assert_eq!(scale([1.0; 6], &["x", "other", "b"]), None, "no constant");
+    }
+
+    #[test]
+    fn pixels_that_are_computed_with_are_not_what_they_were() {
+        let reaches = |ops: [&str; 2]| {
+            let nodes = vec![
+                node(ops[0], &["x", "c"], &["a"]),
+                node(ops[1], &["a"], &["b"]),
+                node("Conv", &["b", "w"], &["y"]),
+            ];
+            let model = model(nodes, &[("x", &[1, 3, 8, 8])], &[("y", &[])]);
+            takes_pixels_as_they_are(model.graph.as_ref().expect("just made"), "x")
+        };
+        assert!(reaches(["Slice", "Transpose"]));
+        assert!(!reaches(["Sub", "Transpose"]));
+        assert!(!reaches(["Slice", "Sigmoid"]));
     }
 }

@@ -9,6 +9,7 @@ use super::super::facts::Facts;
 use super::super::family::{Family, TfSsdPlaces};
 use super::cells::{misfit, told_by_card};
 use super::chosen::{self, place, plain, stretched};
+use super::scale::{Scale, takes_pixels_as_they_are};
 use super::{Convention, Reading};
 use std::collections::{HashMap, HashSet};
 use tract_onnx::pb::tensor_proto::DataType;
@@ -31,11 +32,13 @@ fn reading(facts: &Facts, places: TfSsdPlaces, because: String) -> Reading {
         true => format!("{because}; classes count from 1, as the graph adds 1"),
         false => format!("{because}; classes count from 0, as the graph adds nothing"),
     };
-    // Whatever else is done to pixels is in the graph.
-    let convention = Convention {
-        std: [1.0; 3],
-        ..stretched()
+    // Whatever else is done to pixels is in the graph, unless they meet weights for shares as they are.
+    let as_they_are = takes_pixels_as_they_are(facts.graph, &facts.picture.name);
+    let std = match as_they_are.then(|| Scale::of(facts.graph)).flatten() {
+        Some(Scale::Shares) => [255.0; 3],
+        _ => [1.0; 3],
     };
+    let convention = Convention { std, ..stretched() };
     let family = Family::TfSsd {
         places,
         first_class: u32::from(adds_one),
