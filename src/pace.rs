@@ -38,7 +38,9 @@ impl Pace {
         if options.max_rate > 0.0 {
             let period = Duration::try_from_secs_f64(1.0 / options.max_rate);
             let period = period.unwrap_or(Duration::MAX);
-            let due = self.due.unwrap_or(now);
+            // The rate may have been lower when it was said.
+            let due = self.due.unwrap_or(now).min(now.saturating_add(period));
+            self.due = Some(due);
             if now < due {
                 return false;
             }
@@ -112,6 +114,21 @@ mod tests {
         assert!(pace.offers(ms(5000), options));
         assert!(!pace.offers(ms(5050), options));
         assert!(pace.offers(ms(5100), options));
+    }
+
+    #[test]
+    fn a_higher_rate_holds_at_once() {
+        let mut pace = Pace::default();
+        let mut offers = |ms, max_rate| {
+            let options = PaceOptions {
+                interval: 1,
+                max_rate,
+            };
+            pace.offers(Duration::from_millis(ms), options)
+        };
+        assert!(offers(0, 0.01));
+        assert!(!offers(1000, 10.0));
+        assert!(offers(1100, 10.0));
     }
 
     #[test]

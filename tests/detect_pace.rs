@@ -116,6 +116,44 @@ fn inactive_frames_pass_without_boxes_and_active_again_are_analysed() {
 }
 
 #[test]
+fn an_inactive_frame_carries_no_boxes_of_an_analysis_that_was_under_way() {
+    let rig = Rig::with_source("mode=every", Source::File);
+    rig.control.set_script(|_| Ok(one_dog()));
+    rig.control.close();
+    rig.push(0).unwrap();
+    assert!(rig.control.wait_until_running());
+    rig.element.set_property("active", false);
+    rig.push(1).unwrap();
+    rig.push(2).unwrap();
+    rig.control.open();
+    rig.wait_for_frames(3);
+    let boxes: Vec<_> = carried(&rig).iter().map(|(_, roi)| roi.is_some()).collect();
+    assert_eq!(boxes, [true, false, false]);
+}
+
+#[test]
+fn another_picture_carries_no_boxes_of_the_one_before() {
+    let rig = Rig::with_source("mode=every inference-interval=3", Source::File);
+    rig.control.set_script(|_| Ok(one_dog()));
+    rig.push(0).unwrap();
+    rig.push(1).unwrap();
+    rig.wait_for_frames(2);
+    rig.event(support::rig::caps_event((32, 24)));
+    rig.control.set_script(|_| Ok(nothing()));
+    for number in 2..4 {
+        rig.push_sized(number, (32, 24)).unwrap();
+    }
+    rig.wait_for_frames(4);
+    let boxes: Vec<_> = carried(&rig).iter().map(|(_, roi)| roi.is_some()).collect();
+    assert_eq!(boxes, [true, true, false, false]);
+    assert_eq!(
+        rig.stats().snapshot.counters.analysed,
+        2,
+        "the first of the new size is"
+    );
+}
+
+#[test]
 fn a_blocked_output_does_not_make_inactive_frames_pile_up() {
     let rig = Rig::new("mode=newest active=false");
     rig.block_sink();

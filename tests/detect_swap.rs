@@ -249,6 +249,24 @@ fn every_worker_takes_the_new_model() {
 }
 
 #[test]
+fn a_swap_keeps_the_number_of_workers() {
+    for (before, after) in [(3u32, 1u32), (1, 3)] {
+        let rig = Rig::with_source(&format!("mode=every workers={before}"), Source::File);
+        wait_for_model(&rig);
+        let other = Other::new();
+        rig.element.set_property("workers", after);
+        rig.element.set_property("model", other.name());
+        assert_eq!(wait_for_model(&rig), other.name());
+        let old = rig.control.started();
+        let pushing = rig.push_from_thread(0..12);
+        assert!(pushing.join().unwrap().is_ok());
+        rig.wait_for_frames(12);
+        assert_eq!(rig.control.started(), old, "every worker has the new model");
+        rig.assert_no_error();
+    }
+}
+
+#[test]
 fn the_declared_delay_counts_the_wait_for_the_frames_before() {
     let rig = Rig::new("mode=every workers=2");
     rig.control.close();

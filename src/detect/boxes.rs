@@ -99,7 +99,10 @@ impl Boxes {
     ) -> Option<Shown> {
         let (shown, time) = self.latest.as_ref()?;
         let age = running_time?.checked_sub(*time)?;
-        let usual = (self.cycle * 5 / 2).max(SHORTEST_MAX_AGE);
+        let usual = (self.cycle / 2)
+            .saturating_add(self.cycle)
+            .saturating_add(self.cycle)
+            .max(SHORTEST_MAX_AGE);
         (age <= max_age.unwrap_or(usual)).then(|| Shown {
             age: Some(age),
             ..shown.clone()

@@ -189,14 +189,17 @@ impl Detect {
     /// Loads the model and starts the workers.
     fn start(&self) -> Result<(), gst::StateChangeError> {
         let settings = self.settings.lock().clone();
-        let started = self.load(&settings).and_then(|detectors| {
+        let started = self.load(&settings, None).and_then(|detectors| {
             if let Some(first) = detectors.first().map(Detectors::current) {
-                self.announce(self.describe(&settings, first))?;
+                self.announce(self.describe(&settings, first), |_| true)?;
                 let (estimate, workers) = (first.warm_up_time(), detectors.len());
                 self.state.lock().start(&settings, estimate, workers);
             }
             self.start_workers(detectors, &settings)
         });
+        if started.is_ok() && self.settings.lock().model != settings.model {
+            self.request_swap(); // it was set while the other one was loaded
+        }
         started.map_err(|trouble| {
             self.stop();
             self.loaded.lock().take();

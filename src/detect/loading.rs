@@ -9,9 +9,11 @@ use super::imp::{CAT, Detect};
 use super::report::model_report;
 use super::settings::Settings;
 use super::sizes::Detectors;
+use super::state::State;
 use crate::classes::ClassesError;
 use crate::detector::{Detector, DetectorOptions, OpenError};
 use crate::engine::EngineOptions;
+use crate::geometry::Size;
 use crate::message::{DetectModel, MODEL};
 use crate::model::{InputSize, ModelOptions};
 use gst::glib;
@@ -58,13 +60,22 @@ struct Request {
 impl Detect {
     /// A detector for each worker. Blocks until they are ready.
     ///
-    /// Works in a thread of its own, whose threads keep to the processors that the user allows.
-    pub(super) fn load(&self, settings: &Settings) -> Result<Vec<Detectors>, Trouble> {
+    /// Works in a thread of its own, whose threads keep to the processors that the user allows. `running` are the
+    /// workers that there are already, whose number stays, and the picture that they look at.
+    pub(super) fn load(
+        &self,
+        settings: &Settings,
+        running: Option<(usize, Option<Size>)>,
+    ) -> Result<Vec<Detectors>, Trouble> {
         let path = settings.model_name();
         gst::info!(CAT, imp = self, "Loading the model {path}");
         let processors = settings.processors()?;
-        let workers = settings.workers(processors.as_ref());
-        let options = options(settings, workers)?;
+        let mut workers = settings.workers(processors.as_ref());
+        let mut options = options(settings, workers)?;
+        if let Some((count, picture)) = running {
+            workers.workers = count;
+            options.model.picture = picture;
+        }
         let open = || -> Result<Vec<Detectors>, Trouble> {
             if let Some(processors) = &processors {
                 pin(processors)?;
@@ -102,19 +113,28 @@ impl Detect {
         }
     }
 
-    /// From now on `loaded` is the model that properties must fit; tells the bus of it.
+    /// From now on `loaded` is the model that properties must fit; tells the bus of it. Nothing happens, and false is
+    /// given back, if `holds` says that it is not to be used any more.
     ///
     /// Refused if classes are wanted that the model has not.
-    pub(super) fn announce(&self, loaded: Loaded) -> Result<(), Trouble> {
+    pub(super) fn announce(
+        &self,
+        loaded: Loaded,
+        holds: impl FnOnce(&mut State) -> bool,
+    ) -> Result<bool, Trouble> {
         {
-            // Under the lock: what is set while the model was loaded must fit it too.
+            // Under the locks: what is set, or swapped in, while the model was loaded counts too.
             let settings = self.settings.lock();
             let chosen = settings.selection(&loaded.report.labels);
             chosen.map_err(|err| classes_trouble(&err))?;
-            *self.loaded.lock() = Some(loaded);
+            let mut in_use = self.loaded.lock();
+            if !holds(&mut self.state.lock()) {
+                return Ok(false);
+            }
+            *in_use = Some(loaded);
         }
         let Some(report) = self.model_info() else {
-            return Ok(());
+            return Ok(true);
         };
         for warning in &report.warnings {
             self.post_warning(&Trouble::setting(warning, &report.path));
@@ -122,7 +142,7 @@ impl Detect {
         let message = report.to_structure(MODEL);
         gst::info!(CAT, imp = self, "Model ready: {message}");
         self.post(message);
-        Ok(())
+        Ok(true)
     }
 
     /// The property `model` was set: if frames are under way, the model in use shall be another soon.
@@ -156,9 +176,13 @@ impl Detect {
 
     /// Whether what was asked for is done; the thread ends then.
     fn swap(&self, request: &Request) -> bool {
-        let loaded = self
-            .load(&request.settings)
-            .and_then(|detectors| self.hand_over(request, detectors));
+        let picture = {
+            let state = self.state.lock();
+            state.stream.as_ref().map(|stream| stream.picture.size)
+        };
+        let running = Some((self.workers.lock().len(), picture));
+        let loaded = self.load(&request.settings, running);
+        let loaded = loaded.and_then(|detectors| self.hand_over(request, detectors));
         if let Err(trouble) = loaded
             && self.is_wanted(request)
         {
@@ -194,20 +218,20 @@ impl Detect {
             fresh.detectors = detectors;
             fresh.model
         };
-        let accepted = {
-            let mut state = self.state.lock();
-            let accepted = state.running && state.epoch == request.epoch;
-            if accepted {
+        let used = self.announce(loaded, |state| {
+            let awaited = state.running && state.epoch == request.epoch;
+            if awaited {
                 state.model = model;
             }
-            accepted
-        };
-        if !accepted {
-            self.fresh.lock().detectors.clear();
-            return Ok(());
+            awaited
+        });
+        match used {
+            Ok(true) => {
+                self.wake.notify_all();
+            }
+            Ok(false) | Err(_) => self.fresh.lock().detectors.clear(),
         }
-        self.wake.notify_all();
-        self.announce(loaded)
+        used.map(drop)
     }
 
     /// The property tells the model in use again. Returns its name.

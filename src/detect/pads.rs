@@ -6,6 +6,7 @@ use super::state::{Course, Frame, Item, Remains, State, Stream, Upstream};
 use crate::frame;
 use crate::lent::LentQuery;
 use crate::mailbox::Output;
+use crate::pace::Pace;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -114,6 +115,7 @@ impl Detect {
                 discont: false,
                 copying: Duration::ZERO,
                 found: None,
+                bare: false,
                 measured: false,
             };
             let course = state.course(arrived, &frame, &settings);
@@ -203,7 +205,10 @@ impl Detect {
             gst::EventView::Caps(caps) => match stream_of(caps.caps()) {
                 Ok(stream) => {
                     gst::debug!(CAT, obj = pad, "Frames are now {}", caps.caps());
-                    self.queue_event(event, |state| state.stream = Some(Arc::new(stream)))
+                    self.queue_event(event, |state| {
+                        state.stream = Some(Arc::new(stream));
+                        state.pace = Pace::default();
+                    })
                 }
                 Err(err) => {
                     gst::warning!(CAT, obj = pad, "Refusing {}: {err}", caps.caps());
@@ -215,6 +220,7 @@ impl Detect {
                 self.queue_event(event, |state| {
                     state.restart();
                     state.segment = segment;
+                    state.pace = Pace::default();
                 })
             }
             gst::EventView::StreamStart(_) => self.queue_event(event, |state| {

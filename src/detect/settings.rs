@@ -40,6 +40,9 @@ pub(super) const PROP_POST_DETECTIONS: &str = "post-detections";
 pub(super) const PROP_STATS: &str = "stats";
 pub(super) const PROP_MODEL_INFO: &str = "model-info";
 
+/// An hour, in nanoseconds.
+const MOST_LATENCY: u64 = 3_600_000_000_000;
+
 /// Which frames leave the element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, glib::Enum)]
 #[repr(u32)]
@@ -454,6 +457,7 @@ fn flow_properties() -> Vec<glib::ParamSpec> {
         glib::ParamSpecUInt64::builder(PROP_LATENCY)
             .nick("Latency")
             .blurb("The delay of a frame to declare to the pipeline, in nanoseconds, with a warning when a frame takes longer; 0 = as measured")
+            .maximum(MOST_LATENCY)
             .default_value(default.latency)
             .mutable_playing()
             .build(),

@@ -15,6 +15,13 @@ use gst::subclass::prelude::*;
 /// Sizes kept at the most; a camera has two shapes, upright and across.
 const KEPT: usize = 4;
 
+/// Which workers, and of which model: both in numbers of [`State`](super::state::State).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Run {
+    pub epoch: u64,
+    pub model: u64,
+}
+
 /// What is loaded, and how more is.
 pub(super) struct Detectors {
     options: DetectorOptions,
@@ -71,17 +78,20 @@ impl Detect {
     pub(super) fn detector_for<'a>(
         &self,
         detectors: &'a mut Detectors,
-        frame: &Frame,
+        frame: &mut Frame,
+        of: Run,
     ) -> &'a mut Detector {
         let picture = frame.stream.picture.size;
         if let Some(size) = detectors.wanted(picture) {
+            // What frames usually meet is no loading.
+            frame.measured = true;
             gst::info!(
                 CAT,
                 imp = self,
                 "Pictures of {picture} ask for an input of {size}"
             );
             match detectors.change_to(size, picture) {
-                Ok(()) => self.announce_size(detectors),
+                Ok(()) => self.announce_size(detectors, of),
                 Err(err) => {
                     let sentence =
                         format!("The model cannot run at {size}, which suits the picture: {err}");
@@ -97,14 +107,15 @@ impl Detect {
     }
 
     /// Tells that the model runs at another size, unless another worker has told it.
-    fn announce_size(&self, detectors: &Detectors) {
+    fn announce_size(&self, detectors: &Detectors, of: Run) {
         let mut settings = self.settings.lock().clone();
         settings.model.clone_from(&detectors.options.model.path);
         let loaded = self.describe(&settings, detectors.current());
         let input = |loaded: &Loaded| (loaded.path.clone(), loaded.report.input);
         let told = self.loaded.lock().as_ref().map(input);
         if told != Some(input(&loaded))
-            && let Err(trouble) = self.announce(loaded)
+            && let Err(trouble) =
+                self.announce(loaded, |s| s.epoch == of.epoch && s.model == of.model)
         {
             self.post_warning(&trouble);
         }

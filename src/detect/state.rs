@@ -34,6 +34,8 @@ pub(super) struct Frame {
     pub copying: Duration,
     /// What its analysis found; `None` of a frame that was not analysed.
     pub found: Option<Arc<Found>>,
+    /// It came while nothing was to be analysed, and carries no boxes.
+    pub bare: bool,
     /// How long it was inside is recorded already.
     pub measured: bool,
 }
@@ -328,7 +330,6 @@ impl State {
             false => Duration::ZERO,
         };
         self.delay.restart(estimate);
-        self.boxes.forget();
     }
 
     /// Puts a frame in the line; gives back the one that it displaced.
@@ -339,6 +340,7 @@ impl State {
         let displaced = self.mailbox.displace();
         let displaced = displaced.map(|frame| self.dropped(frame, Drop::Busy));
         frame.discont = std::mem::take(&mut self.gap);
+        frame.bare = !self.active;
         match course {
             Course::Pass => self.mailbox.push_passing(frame),
             _ => self.mailbox.push_frame(frame),

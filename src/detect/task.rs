@@ -121,6 +121,10 @@ impl Detect {
             let running_time = frame.running_time();
             match frame.found.take() {
                 Some(found) => Some(state.boxes.own(found, running_time)),
+                None if frame.bare => {
+                    state.boxes.forget();
+                    None
+                }
                 None => state.boxes.latest(running_time, settings.max_age()),
             }
         };
@@ -157,6 +161,12 @@ impl Detect {
     fn forward(&self, event: gst::Event) {
         gst::log!(CAT, imp = self, "Forwarding {event:?}");
         let is_eos = event.type_() == gst::EventType::Eos;
+        if let gst::EventType::StreamStart | gst::EventType::Caps | gst::EventType::Segment =
+            event.type_()
+        {
+            // What follows is another picture than that of the last boxes.
+            self.state.lock().boxes.forget();
+        }
         if is_eos && self.settings.lock().stats_interval().is_some() {
             self.post_stats();
         }

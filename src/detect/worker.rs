@@ -5,7 +5,7 @@ use super::failure::Trouble;
 use super::imp::{CAT, Detect};
 use super::loading;
 use super::settings::Settings;
-use super::sizes::Detectors;
+use super::sizes::{Detectors, Run};
 use super::state::Frame;
 use crate::detection::Thresholds;
 use crate::detector::{Analysis, DetectError, Detector};
@@ -94,7 +94,8 @@ impl Detect {
         while let Some(job) = self.next_job(epoch, model) {
             match job {
                 Job::Analyse(ticket, frame) => {
-                    let process = || self.process(&mut detectors, ticket, frame);
+                    let process =
+                        || self.process(&mut detectors, Run { epoch, model }, ticket, frame);
                     if let Err(panic) = catch_unwind(AssertUnwindSafe(process)) {
                         self.post_panic("analysing a frame", panic.as_ref());
                         self.fail();
@@ -136,12 +137,11 @@ impl Detect {
         }
     }
 
-    fn process(&self, detectors: &mut Detectors, ticket: Ticket, mut frame: Frame) {
-        let detector = self.detector_for(detectors, &frame);
+    fn process(&self, detectors: &mut Detectors, of: Run, ticket: Ticket, mut frame: Frame) {
+        let given_back = self.give_back(&mut frame);
+        let detector = self.detector_for(detectors, &mut frame, of);
         let begin = self.now();
-        let analysis = self
-            .give_back(&mut frame)
-            .and_then(|()| self.analyse(detector, &frame));
+        let analysis = given_back.and_then(|()| self.analyse(detector, &frame));
         match analysis {
             Ok(analysis) => self.deliver(ticket, frame, detector, analysis, begin),
             // An engine that has panicked is of no use any more; another failure matters if its frame does.
