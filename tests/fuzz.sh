@@ -29,11 +29,22 @@ cargo_fuzz() {
         --target-dir "$work" "$@"
 }
 
+# The micro models as the target takes them: without a card, at the size of the file and at 96 x 64.
+seed_models() {
+    seeds=$work/seeds/readers
+    mkdir -p "$seeds"
+    for model in tests/models/*.onnx; do
+        name=$(basename "$model" .onnx)
+        printf '\000\000\377' | cat - "$model" >"$seeds/$name"
+        printf '\000\006\377' | cat - "$model" >"$seeds/$name-96x64"
+    done
+}
+
 # fuzz TARGET: one run, told in a log.
 fuzz() {
-    mkdir -p "$work/corpus/$1"
-    cargo_fuzz run "$1" "$work/corpus/$1" "tests/fuzz/corpus/$1" -- -dict=tests/fuzz/words.dict \
-        -max_total_time="$seconds" -max_len=16384 -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
+    mkdir -p "$work/corpus/$1" "$work/seeds/$1"
+    cargo_fuzz run "$1" "$work/corpus/$1" "tests/fuzz/corpus/$1" "$work/seeds/$1" -- -dict=tests/fuzz/words.dict \
+        -max_total_time="$seconds" -max_len=32768 -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
         >"$work/$1.log" 2>&1
 }
 
@@ -65,5 +76,6 @@ check_rust
 PATH="$work/bin:$PATH"
 command -v cargo-fuzz >/dev/null || step "Installing cargo-fuzz $cargo_fuzz_version" install_cargo_fuzz
 step "Building the targets (the first time this takes about 5 minutes)" cargo_fuzz build
+seed_models
 step "Fuzzing $targets, $seconds s" fuzz_all
 say "Fuzzing found nothing."

@@ -3,23 +3,23 @@
     pip install onnx
     python tests/fuzz/seeds.py
 
-Inputs of the target `readers` (its file says what the first bytes mean) are the micro models of tests/models, frames of
-graphs with the inputs, outputs and operators that each family is recognised by, cards, metadata and labels. Inputs of
-`decoders` are numbers at random, the same ones every time, some for each family.
+Inputs of the target `readers` (its file says what the first bytes mean) are frames of graphs with the inputs, outputs
+and operators that each family is recognised by, cards, metadata, labels and lists of classes; ../fuzz.sh adds the micro
+models of tests/models. Inputs of `decoders` are numbers at random, the same ones every time, some for each family.
 
 The other files of corpus/ are what runs of half an hour have found, reduced to those that reach code that none of the
 others does (the targets' option -set_cover_merge=1 with -use_counters=0, on inputs of less than 900 bytes).
 """
 
-import glob
 import os
 import random
 
 from onnx import TensorProto, helper
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-MODELS = os.path.join(HERE, "..", "models", "*.onnx")
 
+# As many as fuzz_targets/families.rs tells apart.
+FAMILIES = 23
 # Beyond every family of a card, so that there is no card.
 NO_CARD = 255
 FLOAT, INT64, UINT8 = TensorProto.FLOAT, TensorProto.INT64, TensorProto.UINT8
@@ -66,6 +66,36 @@ FRAMES = {
         [("s0", [1, 512, 1], FLOAT), ("s1", [1, 384, 1], FLOAT), ("b0", [1, 512, 16], FLOAT), ("b1", [1, 384, 16], FLOAT)],
         ["Conv"],
     ),
+    "scrfd": (
+        [1, 3, "h", "w"],
+        [(f"{width}_{anchors}", [anchors, width], FLOAT) for width in (1, 4, 10) for anchors in (128, 32, 8)],
+        ["Sigmoid", "Conv"],
+    ),
+    "yolov5_raw": (NCHW, [(f"o{cells}", [1, 21, cells, cells], FLOAT) for cells in (8, 4, 2)], ["Conv"]),
+    "yolov5_apart": (NCHW, [(f"o{cells}", [1, 3, cells, cells, 7], FLOAT) for cells in (8, 4, 2)], ["Conv"]),
+    "yolov8_heads": (
+        NCHW,
+        [(f"{kind}{cells}", [1, width, cells, cells], FLOAT) for cells in (8, 4, 2) for kind, width in (("b", 64), ("c", 2))],
+        ["Conv"],
+    ),
+    "ssd": (NCHW, [("scores", [1, 9, 3], FLOAT), ("boxes", [1, 9, 4], FLOAT)], ["Softmax", "Exp"]),
+    "yunet_2022": (NCHW, [("loc", [235, 14], FLOAT), ("conf", [235, 2], FLOAT), ("iou", [235, 1], FLOAT)], ["Softmax"]),
+    "dets": (NCHW, [("dets", [1, "n", 5], FLOAT), ("labels", [1, "n"], INT64)], ["NonMaxSuppression", "TopK"]),
+    "counted": (
+        NCHW,
+        [
+            ("num_dets", [1, 1], INT64),
+            ("det_boxes", [1, 9, 4], FLOAT),
+            ("det_scores", [1, 9], FLOAT),
+            ("det_classes", [1, 9], INT64),
+        ],
+        ["NonMaxSuppression"],
+    ),
+    "rows": (NCHW, [("output", ["n", 7], FLOAT)], ["NonMaxSuppression", "Concat"]),
+    "boxes_scores": (NCHW, [("boxes", [1, 84, 4], FLOAT), ("scores", [1, 84, 2], FLOAT)], ["Sigmoid"]),
+    "detr_rows": (NCHW, [("output0", [1, 9, 6], FLOAT)], ["GridSample", "TopK"]),
+    "quantised": (NCHW, [("output0", [1, 6, 84], FLOAT)], ["DynamicQuantizeLinear", "ConvInteger", "QLinearConv", "DequantizeLinear"]),
+    "sized": (NCHW, [("output0", [1, 6, 84], FLOAT)], ["Shape", "Slice", "Gather", "Reshape", "Resize", "Split", "Range"]),
     "constants": (NCHW, [("output0", [1, 6, 84], FLOAT)], ["ConstantOfShape", "Expand", "Cast", "QuantizeLinear", "Range"]),
 }
 
@@ -77,6 +107,11 @@ CARDS = [
     '{"decode": "gfl", "reg_max": 7, "strides": [8, 16, 32], "center_offset": "half_stride_minus_half"}',
     '{"decode": "blazeface", "anchor_layers": [[16, 2], [32, 6]]}',
     '{"decode": "tfssd", "first_class": 1, "input": {"layout": "NHWC", "resize_mode": "stretch", "interpolation": "cubic"}}',
+    '{"decode": "yolov5_raw", "anchors": [[[10, 13], [16, 30]], [[30, 61], [62, 45]]], "strides": [8, 16]}',
+    '{"decode": "ssd", "prior_layers": {"layers": [{"cells": [19, 19], "step": 16, "boxes": [[60, 60], [85, 40]]}], '
+    '"variances": [0.1, 0.2]}}',
+    '{"decode": "rows", "columns": ["other", "x1", "y1", "x2", "y2", "class", "score"]}',
+    '{"decode": "detr", "activation": "softmax"}',
     '{"decode": "yolox_raw", "strides": [8, 16, 32], "input": {"colour": "RGB", "resize_mode": "letterbox_center"}}',
 ]
 
@@ -90,6 +125,15 @@ METADATA = [
     (2, "32"),
     (3, "detect"),
     (4, "True"),
+]
+
+# How many of the target's labels there are, and what is wanted of them.
+CLASSES = [
+    (8, "person=0.6, 2, hot dog = 1e-3"),
+    (8, """'a, b=c'=.5,"it's",'it\\'s',cat,'7'"""),
+    (0, "17=0.3,class 65535"),
+    (8, "7"),
+    (3, "'person"),
 ]
 
 LABELS = ["cat\ndog\n", "\ufeffcat\r\n\r\nöl\r\n", ""]
@@ -117,10 +161,6 @@ def write(target, name, data):
 
 
 def main():
-    for path in sorted(glob.glob(MODELS)):
-        name = os.path.splitext(os.path.basename(path))[0]
-        with open(path, "rb") as file:
-            write("readers", f"model-{name}", bytes([0, 0, NO_CARD]) + file.read())
     for name, parts in FRAMES.items():
         write("readers", f"frame-{name}", bytes([0, 0, NO_CARD]) + frame(name, *parts))
     for number, card in enumerate(CARDS):
@@ -129,8 +169,10 @@ def main():
         write("readers", f"metadata-{number}", bytes([2, 4, key]) + value.encode())
     for number, labels in enumerate(LABELS):
         write("readers", f"labels-{number}", bytes([3, 2]) + labels.encode())
+    for number, (labels, classes) in enumerate(CLASSES):
+        write("readers", f"classes-{number}", bytes([4, labels]) + classes.encode())
     numbers = random.Random(1)
-    for family in range(13):
+    for family in range(FAMILIES):
         for number in range(4):
             write("decoders", f"{family}-{number}", bytes([family]) + numbers.randbytes(20 << number))
 

@@ -5,17 +5,20 @@
 
 #![no_main]
 
+mod families;
 mod guard;
 
 use arbitrary::{Result, Unstructured};
-use gstdetect::decode::{Labelling, decoder_for};
+use families::{family, shapes};
+use gstdetect::classes::{Cutoffs, Selection};
+use gstdetect::decode::{Decoder, Labelling, decoder_for};
 use gstdetect::detection::Detection;
 use gstdetect::geometry::{BBox, Size};
 use gstdetect::model::Family;
-use gstdetect::model::family::{AnchorLayer, AnchorPoint, DetrPlaces, Nms3Places, TfSsdPlaces};
 use gstdetect::nms;
 use gstdetect::tensor::{Element, Tensor, TensorData, TensorSpec};
 use libfuzzer_sys::fuzz_target;
+use std::sync::Arc;
 
 /// For everything: outputs, detections and what the decoder keeps.
 const MEMORY_BYTES: usize = 256 << 20;
@@ -56,6 +59,12 @@ const INTEGERS: [i64; 8] = [
     i64::MAX,
 ];
 
+/// What may be wanted: everything, or classes as a user writes them.
+const SELECTIONS: [Option<&str>; 4] = [None, Some("1"), Some("0,2=0.25"), Some("0=1,65535=0.01")];
+
+/// Of classes without a threshold of their own.
+const GENERAL_THRESHOLD: f32 = 0.5;
+
 fuzz_target!(init: guard::prepare(), |data: &[u8]| {
     // Too few bytes are no case.
     guard::within(MEMORY_BYTES, || {
@@ -67,25 +76,26 @@ fn look(data: &[u8]) -> Result<()> {
     let mut u = Unstructured::new(data);
     let number: u8 = u.arbitrary()?;
     let case = Case::new(number, &mut u)?;
-    let Ok(decoder) = decoder_for(
-        &case.family,
-        case.input,
-        case.classes,
-        &case.specs,
-        case.labelling,
-    )
-    .map_err(|error| error.to_string()) else {
+    let Some(decoder) = case.decoder(case.labelling.clone()) else {
         return Ok(());
     };
     let (threshold, iou, max) = (float(&mut u)?, float(&mut u)?, u.int_in_range(0..=300)?);
     let outputs = outputs(&case, &mut u)?;
+    let found = decode(decoder.as_ref(), &outputs, threshold);
+    compare_with_all(&case, &outputs, threshold, &found);
+    suppress(&found, iou, max);
+    Ok(())
+}
+
+/// Detections of outputs, none where they are not those of the family.
+fn decode(decoder: &dyn Decoder, outputs: &[Tensor], threshold: f32) -> Vec<Detection> {
     let before = Detection {
         bbox: BBox::new(0.0, 0.0, 1.0, 1.0),
         class: 7,
         score: 0.5,
     };
     let mut found = vec![before];
-    let result = decoder.decode(&outputs, threshold, &mut found);
+    let result = decoder.decode(outputs, threshold, &mut found);
     assert_eq!(found[0], before);
     if let Err(error) = result {
         assert_eq!(found.len(), 1, "{error}");
@@ -99,28 +109,58 @@ fn look(data: &[u8]) -> Result<()> {
         );
         assert!(detection.bbox.is_finite(), "{detection:?}");
     }
-    suppress(found, iou, max);
-    Ok(())
+    found
 }
 
-fn suppress(mut found: Vec<Detection>, iou: f32, max: usize) {
-    let compared = (0.0..=1.0).contains(&iou) && found.len() <= MAX_COMPARED;
-    let expected = compared.then(|| naive(&found, iou, max));
-    nms::suppress(&mut found, iou, max);
-    assert!(found.len() <= max);
-    assert!(found.is_sorted_by(|a, b| a.score.total_cmp(&b.score).is_ge()));
-    if let Some(expected) = expected {
-        assert_eq!(found, expected, "IoU threshold {iou}");
+/// Every class that is wanted, or every class and then those that are wanted: no difference.
+fn compare_with_all(case: &Case, outputs: &[Tensor], threshold: f32, found: &[Detection]) {
+    let Labelling::EveryOf(cutoffs) = &case.labelling else {
+        return;
+    };
+    let decoder = case.decoder(Labelling::Every).expect("as it was made");
+    let admitted = |detections: &[Detection]| -> Vec<Detection> {
+        let admitted = |d: &&Detection| cutoffs.admits(d.class, d.score);
+        detections.iter().filter(admitted).copied().collect()
+    };
+    let all = decode(decoder.as_ref(), outputs, threshold);
+    assert_eq!(admitted(found), admitted(&all), "{cutoffs:?}");
+}
+
+fn suppress(found: &[Detection], iou: f32, max: usize) {
+    let alike = |a: &Detection, b: &Detection| a.class == b.class;
+    check_suppression(nms::suppress, alike, found, iou, max);
+    check_suppression(nms::suppress_across_classes, |_, _| true, found, iou, max);
+}
+
+fn check_suppression(
+    suppress: impl Fn(&mut Vec<Detection>, f32, usize),
+    compared: impl Fn(&Detection, &Detection) -> bool,
+    found: &[Detection],
+    iou: f32,
+    max: usize,
+) {
+    let mut kept = found.to_vec();
+    suppress(&mut kept, iou, max);
+    assert!(kept.len() <= max);
+    assert!(kept.is_sorted_by(|a, b| a.score.total_cmp(&b.score).is_ge()));
+    if (0.0..=1.0).contains(&iou) && found.len() <= MAX_COMPARED {
+        let expected = naive(compared, found, iou, max);
+        assert_eq!(kept, expected, "IoU threshold {iou}");
     }
 }
 
-/// The definition of suppression, word by word.
-fn naive(found: &[Detection], iou: f32, max: usize) -> Vec<Detection> {
+/// The definition of suppression, word by word, among boxes that are `compared`.
+fn naive(
+    compared: impl Fn(&Detection, &Detection) -> bool,
+    found: &[Detection],
+    iou: f32,
+    max: usize,
+) -> Vec<Detection> {
     let mut order = found.to_vec();
     order.sort_by(|a, b| b.score.total_cmp(&a.score));
     let mut kept: Vec<Detection> = Vec::new();
     for one in order {
-        let removes = |k: &Detection| k.class == one.class && k.bbox.iou(&one.bbox) > iou;
+        let removes = |k: &Detection| compared(k, &one) && k.bbox.iou(&one.bbox) > iou;
         if iou >= 1.0 || !kept.iter().any(removes) {
             kept.push(one);
         }
@@ -152,10 +192,9 @@ impl Case {
         };
         let input = Size::new(side(sides[0]), side(sides[1]).min(512));
         let classes = u.int_in_range(0..=4)?;
-        let labelling = match u.arbitrary()? {
-            true => Labelling::Best,
-            false => Labelling::Every,
-        };
+        let reported: u8 = u.arbitrary()?;
+        let wanted = SELECTIONS[usize::from(reported >> 1) % SELECTIONS.len()];
+        let labelling = Labelling::new(reported & 1 == 0, wanted.map(cutoffs));
         let count = u.int_in_range(0..=9)?;
         let mut run: Vec<TensorSpec> = shapes(&family, input, classes, count)
             .into_iter()
@@ -181,131 +220,13 @@ impl Case {
             run,
         })
     }
-}
 
-/// Numbers as cards and readers give them.
-fn family(number: u8, u: &mut Unstructured) -> Result<Family> {
-    let strides = |u: &mut Unstructured| -> Result<Vec<u32>> {
-        let levels = u.int_in_range(1..=4)?;
-        (0..levels)
-            .map(|_| u.choose(&[8, 16, 32, 64, 4, 7, 1024]).copied())
-            .collect()
-    };
-    let place = |u: &mut Unstructured| u.int_in_range(0..=4_usize);
-    Ok(match number % 13 {
-        0 => Family::BlazeFace {
-            anchor_layers: strides(u)?
-                .into_iter()
-                .map(|stride| {
-                    let anchors = u.int_in_range(1..=6)?;
-                    Ok(AnchorLayer { stride, anchors })
-                })
-                .collect::<Result<_>>()?,
-        },
-        1 => Family::YoloxRaw {
-            strides: strides(u)?,
-        },
-        2 => Family::Yolov5,
-        3 => Family::Yolov8,
-        4 => Family::YuNet {
-            strides: strides(u)?,
-        },
-        5 => Family::UltraFace,
-        6 => Family::UltraFaceRaw,
-        7 => Family::Gfl {
-            strides: strides(u)?,
-            bins: *u.choose(&[2, 8, 17, 256])?,
-            anchor_point: *u.choose(&[
-                AnchorPoint::Corner,
-                AnchorPoint::Middle,
-                AnchorPoint::MiddlePixel,
-            ])?,
-        },
-        8 => Family::FastestDet,
-        9 => Family::E2e6,
-        10 => Family::Nms3(Nms3Places {
-            boxes: place(u)?,
-            scores: place(u)?,
-            labels: place(u)?,
-        }),
-        11 => Family::Detr(DetrPlaces {
-            logits: place(u)?,
-            boxes: place(u)?,
-        }),
-        _ => Family::TfSsd {
-            places: TfSsdPlaces {
-                boxes: place(u)?,
-                classes: place(u)?,
-                scores: place(u)?,
-                count: place(u)?,
-            },
-            first_class: u.int_in_range(0..=1)?,
-        },
-    })
-}
-
-/// Dims that are right, as far as the family alone tells; `n` candidates where it leaves their number open.
-fn shapes(family: &Family, input: Size, classes: usize, n: usize) -> Vec<Vec<usize>> {
-    let cells = |stride: u32| {
-        input.width.div_ceil(stride) as usize * input.height.div_ceil(stride) as usize
-    };
-    let all = |strides: &[u32]| strides.iter().map(|&stride| cells(stride)).sum();
-    let classes = classes.max(1);
-    match family {
-        Family::BlazeFace { anchor_layers } => {
-            let dims = |last: usize| {
-                let of = move |l: &AnchorLayer| vec![1, cells(l.stride) * l.anchors, last];
-                anchor_layers.iter().map(of)
-            };
-            dims(1).chain(dims(16)).collect()
-        }
-        Family::YoloxRaw { strides } => vec![vec![1, all(strides), 5 + classes]],
-        Family::Yolov5 => vec![vec![1, n, 5 + classes]],
-        Family::Yolov8 => vec![vec![1, 4 + classes, n]],
-        Family::YuNet { strides } => {
-            let dims = |last: usize| strides.iter().map(move |&s| vec![1, cells(s), last]);
-            dims(1).chain(dims(1)).chain(dims(4)).collect()
-        }
-        Family::UltraFace => vec![vec![1, n, 2], vec![1, n, 4]],
-        Family::UltraFaceRaw => {
-            let priors = [(8, 3), (16, 2), (32, 2), (64, 3)];
-            let priors = priors
-                .iter()
-                .map(|&(stride, sides)| cells(stride) * sides)
-                .sum();
-            vec![vec![1, priors, 2], vec![1, priors, 4]]
-        }
-        Family::Gfl { strides, bins, .. } if n % 2 == 0 => {
-            vec![vec![1, all(strides), classes + 4 * bins]]
-        }
-        Family::Gfl { strides, bins, .. } => {
-            let dims = |last: usize| strides.iter().map(move |&s| vec![1, cells(s), last]);
-            dims(classes).chain(dims(4 * bins)).collect()
-        }
-        Family::FastestDet => vec![vec![1, 5 + classes, cells(16).min(n), n]],
-        Family::E2e6 => vec![vec![1, n, 6]],
-        Family::Nms3(places) => {
-            let places = [places.boxes, places.scores, places.labels];
-            at_places(places, [vec![n, 4], vec![n], vec![n]])
-        }
-        Family::Detr(places) => at_places(
-            [places.logits, places.boxes],
-            [vec![1, n, classes], vec![1, n, 4]],
-        ),
-        Family::TfSsd { places, .. } => at_places(
-            [places.boxes, places.classes, places.scores, places.count],
-            [vec![1, n, 4], vec![1, n], vec![1, n], vec![1]],
-        ),
+    fn decoder(&self, labelling: Labelling) -> Option<Box<dyn Decoder>> {
+        let (family, specs) = (&self.family, &self.specs);
+        decoder_for(family, self.input, self.classes, specs, labelling)
+            .map_err(|error| assert!(!error.to_string().is_empty()))
+            .ok()
     }
-}
-
-/// The outputs at the places that the family says; empty ones between.
-fn at_places<const N: usize>(places: [usize; N], dims: [Vec<usize>; N]) -> Vec<Vec<usize>> {
-    let mut outputs = vec![vec![0]; places.iter().max().map_or(0, |last| last + 1)];
-    for (place, dims) in places.into_iter().zip(dims) {
-        outputs[place] = dims;
-    }
-    outputs
 }
 
 /// Makes up to three things wrong, most often none.
@@ -341,6 +262,11 @@ fn disturb(specs: &mut Vec<TensorSpec>, u: &mut Unstructured) -> Result<()> {
         }
     }
     Ok(())
+}
+
+fn cutoffs(text: &str) -> Arc<Cutoffs> {
+    let selection = Selection::new(text, &[]).expect("a list of numbers");
+    Arc::new(selection.cutoffs(GENERAL_THRESHOLD))
 }
 
 /// A threshold: anything that a property, a card or a slip may make of it.

@@ -1,11 +1,13 @@
-//! Everything that reads what a user hands over: model files with every rewrite of their graph, metadata, cards, labels.
+//! Everything that reads what a user hands over: model files with every rewrite of their graph, metadata, cards, labels,
+//! and which classes are wanted.
 //!
-//! | first byte, modulo 4 | then |
+//! | first byte, modulo 5 | then |
 //! |---|---|
 //! | 0 | input size, family that the card names, a byte each; a model file |
 //! | 1 | which small model, a byte; its card |
 //! | 2 | which small model, which key of the metadata, a byte each; its value |
 //! | 3 | number of classes, a byte; a file of labels |
+//! | 4 | length of the list of labels, a byte; a list of classes and their thresholds |
 //!
 //! An input may take [`BASE_BYTES`] of memory and [`BYTES_PER_BYTE`] for each of its bytes.
 
@@ -14,6 +16,7 @@
 mod guard;
 mod wire_mutator;
 
+use gstdetect::classes::Selection;
 use gstdetect::geometry::Size;
 use gstdetect::model::card::Card;
 use gstdetect::model::recognise::decode_names;
@@ -27,16 +30,29 @@ const BASE_BYTES: usize = 16 << 20;
 /// Two bytes of a file can be an empty message, which is some hundred bytes in memory.
 const BYTES_PER_BYTE: usize = 2048;
 
+/// What the first byte tells apart.
+const KINDS: u8 = 5;
+
 /// Before the model of an input of kind 0.
 const MODEL_HEAD: usize = 3;
 
-const MODELS: [&[u8]; 6] = [
+const MODELS: [&[u8]; 10] = [
     include_bytes!("../../models/yolov8_micro.onnx"),
     include_bytes!("../../models/yolov5_micro.onnx"),
     include_bytes!("../../models/yolox_micro.onnx"),
     include_bytes!("../../models/yolox_decoded_micro.onnx"),
     include_bytes!("../../models/free_size.onnx"),
     include_bytes!("../../models/ambiguous.onnx"),
+    // Of families to whose boxes cards have something to say.
+    include_bytes!("../../models/yolov5_raw_micro.onnx"),
+    include_bytes!("../../models/ssd_raw_micro.onnx"),
+    include_bytes!("../../models/yolov7_nms_micro.onnx"),
+    include_bytes!("../../models/rtdetr_micro.onnx"),
+];
+
+/// Labels as they make a list of classes hard to read.
+const LABELS: [&str; 8] = [
+    "person", "hot dog", "a, b=c", "it's", "7", "cat", "cat", "Größe",
 ];
 
 const KEYS: [&str; 5] = ["names", "imgsz", "stride", "task", "end2end"];
@@ -46,7 +62,7 @@ fuzz_target!(init: guard::prepare(), |data: &[u8]| {
 });
 
 fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
-    let is_model = size > MODEL_HEAD && data[0] % 4 == 0;
+    let is_model = size > MODEL_HEAD && data[0] % KINDS == 0;
     // Now and then at random all the same: lengths that are wrong are cases too.
     if is_model
         && seed % 8 != 0
@@ -64,15 +80,19 @@ fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
 
 fn read(data: &[u8]) {
     match data {
-        [kind, size, family, model @ ..] if kind % 4 == 0 => read_model(model, *size, *family),
-        [kind, which, card @ ..] if kind % 4 == 1 => read_card(chosen(&MODELS, *which), card),
-        [kind, which, key, value @ ..] if kind % 4 == 2 => {
+        [kind, size, family, model @ ..] if kind % KINDS == 0 => read_model(model, *size, *family),
+        [kind, which, card @ ..] if kind % KINDS == 1 => read_card(chosen(&MODELS, *which), card),
+        [kind, which, key, value @ ..] if kind % KINDS == 2 => {
             let entry = metadata(chosen(&KEYS, *key), value);
             // The first entry of a key counts.
             let model = [&entry[..], chosen(&MODELS, *which)].concat();
             check(open(&model, Card::default(), InputSize::Auto));
         }
-        [kind, classes, text @ ..] if kind % 4 == 3 => read_labels(text, usize::from(*classes)),
+        [kind, classes, text @ ..] if kind % KINDS == 3 => read_labels(text, usize::from(*classes)),
+        [kind, labels, text @ ..] if kind % KINDS == 4 => {
+            let labels = &LABELS[..usize::from(*labels) % (LABELS.len() + 1)];
+            read_classes(&String::from_utf8_lossy(text), labels);
+        }
         _ => {}
     }
 }
@@ -111,6 +131,31 @@ fn read_labels(text: &[u8], classes: usize) {
             assert_eq!(labels.iter().count(), classes);
         }
         Err(error) => check(Err(error)),
+    }
+}
+
+/// Classes come in order and once each, with thresholds that a score can reach, and are admitted from there on.
+fn read_classes(text: &str, labels: &[&str]) {
+    const GENERAL: f32 = 0.5;
+    let labels: Vec<String> = labels.iter().map(|label| (*label).to_owned()).collect();
+    let selection = match Selection::new(text, &labels) {
+        Ok(selection) => selection,
+        Err(error) => return assert!(!error.to_string().is_empty()),
+    };
+    let chosen: Vec<(u32, f32)> = selection.iter(GENERAL).collect();
+    assert!(
+        !chosen.is_empty() && chosen.is_sorted_by(|a, b| a.0 < b.0),
+        "{chosen:?}"
+    );
+    let cutoffs = selection.cutoffs(GENERAL);
+    for (class, threshold) in chosen {
+        assert!(
+            labels.is_empty() || (class as usize) < labels.len(),
+            "{class}"
+        );
+        assert!(threshold > 0.0 && threshold <= 1.0, "{threshold}");
+        assert!(cutoffs.lowest() <= threshold);
+        assert!(cutoffs.admits(class, threshold) && !cutoffs.admits(class, threshold.next_down()));
     }
 }
 
