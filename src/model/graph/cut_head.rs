@@ -223,12 +223,13 @@ impl Found<'_> {
                 };
                 let channels = dims(sides)?;
                 let bins = channels / SIDES;
+                let class_count = dims(classes)?;
                 let usual = channels == bins * SIDES && (1..=MAX_BINS).contains(&bins);
-                usual.then_some(Level {
+                (usual && class_count > 0).then_some(Level {
                     sides: sides.clone(),
                     bins,
                     classes: classes.clone(),
-                    class_count: dims(classes)?,
+                    class_count,
                     ..level.clone()
                 })
             })
@@ -253,7 +254,7 @@ impl Found<'_> {
         let Some(computed) = self.computed(&drawn, opset) else {
             return false;
         };
-        let Some(found) = computed.floats() else {
+        let Some(found) = computed.floats().filter(|_| computed.dims == wanted) else {
             return false;
         };
         let mut cell = 0;
@@ -395,5 +396,89 @@ fn port(name: &str, dims: &[usize]) -> ValueInfoProto {
             ..Default::default()
         }),
         ..Default::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{float_tensor, input_spec, int64_tensor, model, node};
+    use super::*;
+    use tract_onnx::pb::{AttributeProto, TensorProto};
+
+    fn with(mut node: NodeProto, name: &str, i: i64, ints: &[i64]) -> NodeProto {
+        node.attribute.push(AttributeProto {
+            name: name.into(),
+            i,
+            ints: ints.to_vec(),
+            ..Default::default()
+        });
+        node
+    }
+
+    /// One stride of 32, two cells, distances of one bin; `classes` behind them.
+    fn graph(classes: i64) -> GraphProto {
+        let conv = |weights: &str, output: &str| {
+            with(
+                node("Conv", &["x", weights], &[output]),
+                "strides",
+                0,
+                &[32, 32],
+            )
+        };
+        let concat =
+            |inputs: &[&str], output: &str| with(node("Concat", inputs, &[output]), "axis", 1, &[]);
+        let nodes = vec![
+            conv("of_sides", "sides"),
+            conv("of_classes", "classes"),
+            node("Reshape", &["sides", "flat"], &["distances"]),
+            with(
+                node("Split", &["distances"], &["before", "behind"]),
+                "axis",
+                1,
+                &[],
+            ),
+            node("Sub", &["grid", "before"], &["first"]),
+            node("Add", &["grid", "behind"], &["second"]),
+            node("Add", &["first", "second"], &["both"]),
+            node("Div", &["both", "two"], &["centres"]),
+            node("Sub", &["second", "first"], &["sizes"]),
+            concat(&["centres", "sizes"], "cells"),
+            node("Mul", &["cells", "stride"], &["boxes"]),
+            node("Reshape", &["classes", "flat_classes"], &["logits"]),
+            node("Sigmoid", &["logits"], &["scores"]),
+            concat(&["boxes", "scores"], "y"),
+        ];
+        // Of the weights only their dims are looked at.
+        let weights = |name: &str, out: i64| TensorProto {
+            dims: vec![out, 3, 32, 32],
+            ..float_tensor(name, &[], &[])
+        };
+        let mut graph = model(
+            nodes,
+            &[("x", &[1, 3, 32, 64])],
+            &[("y", &[1, 4 + classes, 2])],
+        )
+        .graph
+        .unwrap();
+        graph.initializer = vec![
+            weights("of_sides", 4),
+            weights("of_classes", classes),
+            int64_tensor("flat", &[1, 4, 2]),
+            int64_tensor("flat_classes", &[1, classes, 2]),
+            float_tensor("grid", &[1, 2, 2], &[0.5, 1.5, 0.5, 0.5]),
+            float_tensor("two", &[], &[2.0]),
+            float_tensor("stride", &[], &[32.0]),
+        ];
+        graph
+    }
+
+    #[test]
+    fn heads_of_no_class_stay_in_the_graph() {
+        let heads = run(&mut graph(2), 13, &input_spec()).expect("sides and classes");
+        assert_eq!(
+            (&heads.outputs[..], heads.bins),
+            (&["sides".into(), "classes".into()][..], 1)
+        );
+        assert_eq!(run(&mut graph(0), 13, &input_spec()), None);
     }
 }

@@ -80,10 +80,13 @@ impl Follower {
 
     /// Takes in the outputs of a node, after one of its inputs has been replaced by a new constant if need be.
     fn step(&mut self, node: &mut NodeProto) -> Result<Option<TensorProto>, String> {
+        let Some(result) = node.output.first().cloned() else {
+            return Ok(None);
+        };
         let old = outcome(node, self.old.outputs(node))?;
         let mut added = None;
         if let Some((index, numbers)) = self.replacement(node, &old)? {
-            let constant = constant(&format!("{}_{index}_followed", node.output[0]), &numbers);
+            let constant = constant(&format!("{result}_{index}_followed"), &numbers);
             node.input[index].clone_from(&constant.name);
             if let Some(value) = Value::of(&constant, SHAPES_ONLY) {
                 self.new.set(&constant.name, value);
@@ -412,6 +415,17 @@ mod tests {
             ..Default::default()
         });
         node
+    }
+
+    #[test]
+    fn a_node_that_makes_nothing_is_passed_over() {
+        let nodes = vec![
+            node("Reshape", &["x", "flat"], &[]),
+            node("Relu", &["x"], &["y"]),
+        ];
+        let constants = vec![int64_tensor("flat", &[1, 3, 2048])];
+        let mut graph = graph(nodes, constants, &[1, 3, 32, 64]);
+        assert!(run_on(&mut graph).is_ok());
     }
 
     #[test]

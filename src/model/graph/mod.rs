@@ -27,6 +27,10 @@ pub use cut_head::Heads;
 use prost::Message;
 use tract_onnx::pb::ModelProto;
 
+/// A name that takes the place of another is written wherever its value is taken, so one of a megabyte in a short file
+/// could be written a thousand times.
+const LONGEST_NAME: usize = 4096;
+
 /// What came of the rewrites.
 pub struct Prepared {
     /// `None` if nothing was changed.

@@ -5,7 +5,7 @@
 //! is: constants, types of inputs, outputs and values in between, and the attributes that name a type; in the graph
 //! and in the graphs inside its nodes.
 
-use super::constants;
+use super::{LONGEST_NAME, constants};
 use std::collections::{HashMap, HashSet};
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{AttributeProto, GraphProto, NodeProto, TensorProto, TypeProto, type_proto};
@@ -167,6 +167,7 @@ fn drop_casts(graph: &mut GraphProto) -> usize {
         let cast = casts_to_float(node);
         if cast
             && known(node.input.first())
+            && node.input[0].len() <= LONGEST_NAME
             && !node.output.iter().any(|o| kept.contains(o))
             && let ([input], [output]) = (&node.input[..], &node.output[..])
         {
@@ -285,6 +286,20 @@ mod tests {
         assert_eq!(elem_type(&graph.value_info[0]), DataType::Float as i32);
         assert!(!applies(&graph));
         assert_eq!(run(&mut graph), None, "a second run finds nothing");
+    }
+
+    #[test]
+    fn a_long_name_is_not_written_again_and_again() {
+        let long = "x".repeat(LONGEST_NAME + 1);
+        let takes = || node("Relu", &["wide"], &["r"]);
+        let nodes = vec![cast(DataType::Float, &long, "wide"), takes(), takes()];
+        let mut graph = model(nodes, &[(&long, &[1])], &[("r", &[1])])
+            .graph
+            .unwrap();
+        set_half(&mut graph.input[0]);
+        run(&mut graph);
+        assert_eq!(graph.node[0].op_type, "Cast");
+        assert_eq!(graph.node[2].input, ["wide"]);
     }
 
     #[test]

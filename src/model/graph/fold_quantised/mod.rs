@@ -19,14 +19,12 @@ mod operators;
 mod pairs;
 mod ranges;
 
-use super::constants;
+use super::{LONGEST_NAME, constants};
 use crate::model::onnx;
 use draft::Draft;
 use std::collections::HashSet;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{GraphProto, NodeProto, type_proto};
-
-const LONGEST_NAME: usize = 4096;
 
 /// Why a graph is left as it is.
 type Reason = String;
@@ -78,8 +76,6 @@ pub fn run(graph: &mut GraphProto, opset: i64) -> Result<Option<String>, Reason>
     )))
 }
 
-/// A name is written wherever its value is taken, so one of a megabyte in a short file could be written a thousand
-/// times.
 fn check_names(graph: &GraphProto) -> Result<(), Reason> {
     let names = graph
         .node

@@ -1,6 +1,6 @@
 //! Operators that only change the form of a tensor, make constants, or read shapes.
 
-use super::value::{count, strides};
+use super::value::{MAX_RANK, count, strides};
 use super::{Call, Data, Problem, Value};
 
 type Outputs = Result<Vec<Value>, Problem>;
@@ -34,6 +34,10 @@ pub fn axis(call: &Call, axis: i64, rank: usize) -> Result<usize, Problem> {
 }
 
 pub fn axes(call: &Call, list: &[i64], rank: usize) -> Result<Vec<usize>, Problem> {
+    // None comes twice, so there are no more than the tensor has; and a tensor has few.
+    if list.len() > rank || rank > MAX_RANK {
+        return Err(call.misfit("too many axes"));
+    }
     list.iter().map(|n| axis(call, *n, rank)).collect()
 }
 
@@ -82,7 +86,9 @@ pub fn sizes(call: &Call, sizes: &[i64]) -> Result<Vec<usize>, Problem> {
 fn filled(call: &Call) -> Outputs {
     let dims = sizes(call, call.integers(0)?)?;
     let value = match call.attributes.tensor("value") {
-        Some(tensor) => Value::of(tensor, 1).and_then(|value| value.data),
+        Some(tensor) => Value::of(tensor, 1)
+            .and_then(|value| value.data)
+            .filter(|data| data.len() == 1),
         None => Some(Data::F32(vec![0.0]).into()),
     };
     let steps = vec![0; dims.len()];
@@ -244,7 +250,8 @@ fn expand(call: &Call) -> Outputs {
 mod tests {
     use super::super::testing::{computed, dims_of, floats, integers, refused, with};
     use super::*;
-    use crate::model::graph::testing::node;
+    use crate::model::graph::testing::{float_tensor, node};
+    use tract_onnx::pb::AttributeProto;
 
     #[test]
     fn a_target_may_keep_a_dim_and_leave_one_open() {
@@ -259,6 +266,18 @@ mod tests {
         assert!(matches!(dims(&[5, -1]), Err(Problem::Misfit(_))));
         assert!(matches!(dims(&[-1, -1]), Err(Problem::Misfit(_))));
         assert!(matches!(dims(&[0, 0, 0, 0]), Err(Problem::Misfit(_))));
+    }
+
+    #[test]
+    fn a_value_without_numbers_fills_nothing() {
+        let mut filled = node("ConstantOfShape", &["dims"], &["y"]);
+        filled.attribute.push(AttributeProto {
+            name: "value".into(),
+            t: Some(float_tensor("", &[0], &[])),
+            ..Default::default()
+        });
+        let found = computed(&filled, &[integers(&[1], &[3])]).unwrap();
+        assert_eq!(found, [Value::new(vec![3], None)]);
     }
 
     #[test]
@@ -280,6 +299,9 @@ mod tests {
             refused(&unsqueeze, &[&[usize::MAX, 5]]),
             Problem::Misfit(_)
         ));
+        let many: Vec<i64> = (0..100).collect();
+        let many = with(node("Unsqueeze", &["x"], &["y"]), &[("axes", &many)]);
+        assert!(matches!(refused(&many, &[&[4]]), Problem::Misfit(_)));
         let range = node("Range", &["a", "b", "c"], &["y"]);
         let one = |n| integers(&[], &[n]);
         let counted = computed(&range, &[one(0), one(5), one(2)]).unwrap();

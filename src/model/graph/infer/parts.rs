@@ -34,11 +34,19 @@ fn concat(call: &Call) -> Outputs {
         .iter()
         .try_fold(0_usize, |sum, part| sum.checked_add(part.dims[axis]));
     dims[axis] = sum.ok_or_else(|| call.misfit("too large"))?;
-    let rounds = count(&dims[..axis]).unwrap_or(0);
+    let rounds = rounds(&dims, axis);
     call.output(dims.clone(), || joined(&parts, rounds))
 }
 
 /// A piece of each part in turn, as often as there are rounds.
+/// How often the axes from `axis` on are gone through; never where there is nothing to be found.
+fn rounds(dims: &[usize], axis: usize) -> usize {
+    match count(dims) {
+        None | Some(0) => 0,
+        Some(_) => count(&dims[..axis]).unwrap_or(0),
+    }
+}
+
 fn joined(parts: &[&Value], rounds: usize) -> Option<Data> {
     fn join<T: Copy>(parts: &[&[T]], rounds: usize) -> Vec<T> {
         let pieces = (0..rounds).flat_map(|round| {
@@ -70,7 +78,7 @@ fn part(
     (start, length, step): (usize, usize, i64),
 ) -> Result<Value, Problem> {
     let mut steps = strides(&input.dims);
-    let offset = steps[axis] * start as isize;
+    let offset = steps[axis].wrapping_mul(start as isize); // as in `strides`
     steps[axis] = steps[axis].wrapping_mul(step as isize); // a step beyond the axis is never taken
     let mut dims = input.dims.clone();
     dims[axis] = length;
@@ -175,6 +183,7 @@ fn gather(call: &Call) -> Outputs {
     let axis = axis(call, call.attributes.integer("axis", 0), input.dims.len())?;
     let (before, after) = (&input.dims[..axis], &input.dims[axis + 1..]);
     let dims = [before, &indices.dims, after].concat();
+    let rounds = rounds(&dims, before.len());
     let (side, inner) = (input.dims[axis], count(after).unwrap_or(0));
     let data = || {
         let places = indices.integers()?.iter().map(|index| {
@@ -187,7 +196,7 @@ fn gather(call: &Call) -> Outputs {
         });
         let places: Vec<usize> = places.collect::<Option<_>>()?;
         let places = &places;
-        let all = (0..count(before)?).flat_map(|outer| {
+        let all = (0..rounds).flat_map(|outer| {
             let place = move |index: &usize| (outer * side + index) * inner;
             places
                 .iter()
@@ -204,6 +213,7 @@ mod tests {
     use super::super::testing::{computed, floats, integers, with, with_integer};
     use super::*;
     use crate::model::graph::testing::node;
+    use std::time::{Duration, Instant};
 
     #[test]
     fn numbers_follow_their_places() {
@@ -235,6 +245,48 @@ mod tests {
         let split = with(node("Split", &["x"], &["a", "b"]), &[("split", &[1, 2])]);
         let parts = computed(&with_integer(split, "axis", 1), &[x]).unwrap();
         assert_eq!(parts[1], floats(&[2, 2], &[1.0, 2.0, 4.0, 5.0]));
+    }
+
+    /// What is empty costs nothing, however many rounds it would take, and its strides are beyond all numbers.
+    #[test]
+    fn empty_tensors_may_have_long_axes() {
+        const LONG: usize = (1 << 26) - 1;
+        let empty = Value::new(vec![LONG, 0], Some(Data::F32(Vec::new())));
+        let started = Instant::now();
+        for _ in 0..100 {
+            let gather = with_integer(node("Gather", &["x", "i"], &["y"]), "axis", 1);
+            let none = integers(&[0], &[]);
+            assert_eq!(computed(&gather, &[empty.clone(), none]).unwrap()[0], empty);
+            let concat = with_integer(node("Concat", &["x", "x"], &["y"]), "axis", 1);
+            let twice = computed(&concat, &[empty.clone(), empty.clone()]).unwrap();
+            assert_eq!(twice[0], empty);
+        }
+        assert!(started.elapsed() < Duration::from_secs(2));
+        let split = with(node("Split", &["x"], &["a", "b"]), &[("split", &[1, 1])]);
+        let split = with_integer(split, "axis", 1);
+        let long = Value::new(vec![0, 2, LONG, LONG, LONG], None);
+        let parts = computed(&split, &[long]).unwrap();
+        assert_eq!(parts[1].dims, [0, 1, LONG, LONG, LONG]);
+        let last = with(
+            node("Split", &["x"], &["a", "b"]),
+            &[("split", &[LONG as i64 - 1, 1])],
+        );
+        let long = Value::new(vec![0, LONG, LONG, LONG, LONG], None);
+        let parts = computed(&with_integer(last, "axis", 1), &[long]).unwrap();
+        assert_eq!(parts[1].dims, [0, 1, LONG, LONG, LONG]);
+    }
+
+    #[test]
+    fn an_axis_is_cut_once() {
+        let slice = node("Slice", &["x", "s", "e", "a"], &["y"]);
+        let cut = |axes: &[i64]| {
+            let list = |n| integers(&[axes.len()], &vec![n; axes.len()]);
+            let inputs = [list(0), list(1), integers(&[axes.len()], axes)];
+            let x = floats(&[2, 2], &[0.0; 4]);
+            computed(&slice, &[&[x], &inputs[..]].concat())
+        };
+        assert_eq!(cut(&[0, 1]).unwrap()[0].dims, [1, 1]);
+        assert!(matches!(cut(&[0; 3]), Err(Problem::Misfit(_))));
     }
 
     #[test]

@@ -67,9 +67,12 @@ pub fn strides(dims: &[usize]) -> Vec<isize> {
     strides
 }
 
+/// More axes than any tensor has; what goes over them in pairs stays short.
+pub const MAX_RANK: usize = 64;
+
 /// Numbers in a tensor; `None` beyond the budget of [`onnx::MAX_ELEMENTS`], which a single dim may not exceed either.
 pub fn count(dims: &[usize]) -> Option<usize> {
-    if dims.iter().any(|dim| *dim as u64 > onnx::MAX_ELEMENTS) {
+    if dims.len() > MAX_RANK || dims.iter().any(|dim| *dim as u64 > onnx::MAX_ELEMENTS) {
         return None;
     }
     let count = dims
