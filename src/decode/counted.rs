@@ -25,7 +25,16 @@ pub(super) struct Counted {
 
 impl Counted {
     pub fn new(places: CountedPlaces, outputs: &[TensorSpec]) -> Result<Self, DecodeError> {
-        let spec = |place| at_place(outputs, place, EXPECTED);
+        Self::expecting(EXPECTED, places, outputs)
+    }
+
+    /// The same for a family that calls its outputs otherwise.
+    pub fn expecting(
+        expected: &str,
+        places: CountedPlaces,
+        outputs: &[TensorSpec],
+    ) -> Result<Self, DecodeError> {
+        let spec = |place| at_place(outputs, place, expected);
         let (count, boxes) = (spec(places.count)?, spec(places.boxes)?);
         let (scores, classes) = (spec(places.scores)?, spec(places.classes)?);
         let list = [Dim::Is(1), Dim::ANY];
@@ -40,14 +49,13 @@ impl Counted {
             names: [scores.name.clone(), classes.name.clone()],
         })
     }
-}
 
-impl Decoder for Counted {
-    fn decode(
+    /// Gives the four numbers of the box, the score and the class number of every detection that reaches the threshold.
+    pub fn each(
         &self,
         outputs: &[Tensor],
         score_threshold: f32,
-        found: &mut Vec<Detection>,
+        mut take: impl FnMut(&[f32], f32, u32),
     ) -> Result<(), DecodeError> {
         let (boxes, _) = self.boxes.read(outputs)?;
         let (scores, _) = self.scores.read(outputs)?;
@@ -60,15 +68,24 @@ impl Decoder for Counted {
         for (index, (&score, row)) in rows.enumerate() {
             let passes = score >= score_threshold && score.is_finite();
             if passes && let Some(class) = whole_at(classes, index) {
-                push(
-                    found,
-                    BBox::new(row[0], row[1], row[2], row[3]),
-                    class,
-                    score,
-                );
+                take(row, score, class);
             }
         }
         Ok(())
+    }
+}
+
+impl Decoder for Counted {
+    fn decode(
+        &self,
+        outputs: &[Tensor],
+        score_threshold: f32,
+        found: &mut Vec<Detection>,
+    ) -> Result<(), DecodeError> {
+        self.each(outputs, score_threshold, |row, score, class| {
+            let bbox = BBox::new(row[0], row[1], row[2], row[3]);
+            push(found, bbox, class, score);
+        })
     }
 }
 

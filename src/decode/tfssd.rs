@@ -4,24 +4,18 @@
 //! counts from 0.
 
 use super::candidates::push;
-use super::chosen::{at_place, check_count, whole_at};
-use super::output::{Dim, Output};
+use super::counted::Counted;
 use super::{DecodeError, Decoder};
 use crate::detection::Detection;
 use crate::geometry::{BBox, Size};
-use crate::model::family::TfSsdPlaces;
+use crate::model::family::{CountedPlaces, TfSsdPlaces};
 use crate::tensor::{Tensor, TensorSpec};
 
 const EXPECTED: &str =
     "boxes [1, n, 4], class numbers [1, n], scores [1, n] and a number of detections";
 
 pub(super) struct TfSsd {
-    boxes: Output,
-    classes: Output,
-    scores: Output,
-    count: Output,
-    /// Of the output of scores and of classes, for errors.
-    names: [String; 2],
+    list: Counted,
     first_class: u32,
     input: Size,
 }
@@ -33,19 +27,14 @@ impl TfSsd {
         input: Size,
         outputs: &[TensorSpec],
     ) -> Result<Self, DecodeError> {
-        let spec = |place| at_place(outputs, place, EXPECTED);
-        let (boxes, scores) = (spec(places.boxes)?, spec(places.scores)?);
-        let (classes, count) = (spec(places.classes)?, spec(places.count)?);
-        let list = [Dim::Is(1), Dim::ANY];
-        let rows = [Dim::Is(1), Dim::ANY, Dim::Is(4)];
-        // A number, in as many brackets as the exporter likes.
-        let one = vec![Dim::Is(1); count.dims.len()];
+        let places = CountedPlaces {
+            count: places.count,
+            boxes: places.boxes,
+            scores: places.scores,
+            classes: places.classes,
+        };
         Ok(Self {
-            boxes: Output::at(places.boxes, boxes, &rows, "boxes [1, n, 4]")?,
-            classes: Output::of_any_type(places.classes, classes, &list, "class numbers [1, n]")?,
-            scores: Output::at(places.scores, scores, &list, "scores [1, n]")?,
-            count: Output::of_any_type(places.count, count, &one, "a number of detections [1]")?,
-            names: [scores.name.clone(), classes.name.clone()],
+            list: Counted::expecting(EXPECTED, places, outputs)?,
             first_class,
             input,
         })
@@ -59,31 +48,19 @@ impl Decoder for TfSsd {
         score_threshold: f32,
         found: &mut Vec<Detection>,
     ) -> Result<(), DecodeError> {
-        let (boxes, _) = self.boxes.read(outputs)?;
-        let (scores, _) = self.scores.read(outputs)?;
-        let classes = self.classes.data(outputs)?;
-        check_count(&self.names[0], scores.len(), boxes.len() / 4)?;
-        check_count(&self.names[1], classes.len(), boxes.len() / 4)?;
-        // What is not a number of detections is none, as with scores.
-        let count = whole_at(self.count.data(outputs)?, 0).unwrap_or(0) as usize;
         let (width, height) = (self.input.width as f32, self.input.height as f32);
-        let rows = scores.iter().zip(boxes.chunks_exact(4)).take(count);
-        for (index, (&score, row)) in rows.enumerate() {
-            if !(score >= score_threshold && score.is_finite()) {
-                continue;
-            }
-            let number = whole_at(classes, index);
-            if let Some(class) = number.and_then(|class| class.checked_sub(self.first_class)) {
-                let bbox = BBox::new(
-                    row[1] * width,
-                    row[0] * height,
-                    row[3] * width,
-                    row[2] * height,
-                );
-                push(found, bbox, class, score);
-            }
-        }
-        Ok(())
+        self.list
+            .each(outputs, score_threshold, |row, score, number| {
+                if let Some(class) = number.checked_sub(self.first_class) {
+                    let bbox = BBox::new(
+                        row[1] * width,
+                        row[0] * height,
+                        row[3] * width,
+                        row[2] * height,
+                    );
+                    push(found, bbox, class, score);
+                }
+            })
     }
 }
 
