@@ -97,6 +97,9 @@ struct Real {
     params: Params,
 }
 
+/// Zero points and ONNX's number of their type.
+type Zero = (Rc<[i32]>, i32);
+
 struct Folding<'a, 'b> {
     draft: &'a mut Draft<'b>,
     kept: &'a KeptNames,
@@ -106,9 +109,9 @@ struct Folding<'a, 'b> {
     real: HashMap<String, Real>,
     /// Results of DequantizeLinear, and what holds the same value now.
     renamed: HashMap<String, String>,
-    /// Numbers by the name of their constant, which a short file may refer to many times; zero points with their type.
+    /// Numbers by the name of their constant, which a short file may refer to many times.
     scales: HashMap<String, Rc<[f32]>>,
-    zeros: HashMap<String, (Rc<[i32]>, i32)>,
+    zeros: HashMap<String, Zero>,
     positive: NonNegative,
     weights: usize,
 }
@@ -172,7 +175,7 @@ impl Folding<'_, '_> {
     }
 
     /// None if it is not a constant of a type that is quantised to.
-    fn zero(&mut self, name: &str) -> Result<Option<(Rc<[i32]>, i32)>, Reason> {
+    fn zero(&mut self, name: &str) -> Result<Option<Zero>, Reason> {
         if let Some(zero) = self.zeros.get(name) {
             return Ok(Some(zero.clone()));
         }
