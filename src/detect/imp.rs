@@ -2,7 +2,8 @@
 
 use super::failure::Trouble;
 use super::loading::{Fresh, Loaded, Swaps};
-use super::settings::{self, PROP_CLASSES, PROP_MODEL, PROP_MODEL_INFO, PROP_STATS, Settings};
+use super::properties;
+use super::settings::{PROP_CLASSES, PROP_MODEL, PROP_MODEL_INFO, PROP_STATS, Settings};
 use super::sizes::Detectors;
 use super::state::State;
 use crate::classes::ClassesError;
@@ -70,7 +71,7 @@ impl ObjectSubclass for Detect {
 
 impl ObjectImpl for Detect {
     fn properties() -> &'static [glib::ParamSpec] {
-        static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(settings::properties);
+        static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(properties::properties);
         &PROPERTIES
     }
 
