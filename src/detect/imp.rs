@@ -12,7 +12,7 @@ use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use parking_lot::{Condvar, Mutex};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -29,7 +29,8 @@ pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
 pub struct Detect {
     pub(super) sinkpad: gst::Pad,
     pub(super) srcpad: gst::Pad,
-    pub(super) settings: Mutex<Settings>,
+    /// Replaced as a whole when a property is set, so that a frame can take them along without copying.
+    pub(super) settings: Mutex<Arc<Settings>>,
     pub(super) loaded: Mutex<Option<Loaded>>,
     pub(super) state: Mutex<State>,
     /// With `state`: signalled on every change a thread may wait for.
@@ -175,7 +176,7 @@ impl Detect {
     /// Takes a new value of a property. Classes that the model in use has not are refused, and the old ones stay.
     fn set(&self, name: &str, value: &glib::Value) -> Result<(), ClassesError> {
         let mut settings = self.settings.lock();
-        let mut changed = settings.clone();
+        let mut changed = Settings::clone(&settings);
         changed.set(name, value);
         if name == PROP_CLASSES
             && let Some(loaded) = self.loaded.lock().as_ref()
@@ -183,7 +184,7 @@ impl Detect {
         {
             changed.selection(&loaded.report.labels)?;
         }
-        *settings = changed;
+        *settings = Arc::new(changed);
         Ok(())
     }
 
