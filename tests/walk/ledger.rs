@@ -133,6 +133,8 @@ impl Ledger {
 
     pub fn saw_query(&mut self) {
         match self.asked {
+            // A pad that is being flushed or stopped takes no events any more, but queries.
+            Some(_) if self.ending => {}
             Some(number) => self.saw(number),
             None => self.fault("a query of nobody came".into()),
         }
