@@ -142,6 +142,7 @@ impl Detect {
             self.post(message::detections(
                 frame.running_time(),
                 frame.buffer.pts(),
+                shown.times(),
                 labelled.iter().map(structure),
             ));
         }
