@@ -11,7 +11,7 @@
 //! - `imp.rs` is the GObject and element side: properties, pads, state changes.
 //! - `pads.rs` answers what comes in by the pads: buffers, events, queries.
 //! - `state.rs` is what the threads share, and the line of frames and events between them.
-//! - `loading.rs` loads a model, before the first frame or beside the one in use.
+//! - `loading.rs` loads a model, before the first frame or beside the one in use; `loader.rs` is the thread for it.
 //! - `worker.rs` is the threads that infer, `task.rs` the thread that pushes.
 //! - `boxes.rs` decides which boxes a frame carries.
 //! - `report.rs` is what goes to the bus, `failure.rs` errors as a user should read them.
@@ -19,6 +19,7 @@
 mod boxes;
 mod failure;
 mod imp;
+mod loader;
 mod loading;
 mod pads;
 mod report;
