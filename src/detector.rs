@@ -4,7 +4,7 @@ use crate::classes::{ClassesError, Cutoffs, Selection};
 use crate::decode::{DecodeError, Decoder, Labelling, decoder_for};
 use crate::detection::{Detection, Thresholds};
 use crate::engine::{self, Engine, EngineError, EngineKind, EngineOptions, Opened};
-use crate::geometry::BBox;
+use crate::geometry::{BBox, Size};
 use crate::image::ImageView;
 use crate::model::{Model, ModelError, ModelOptions};
 use crate::nms;
@@ -45,6 +45,7 @@ pub struct Detector {
     model: Arc<Model>,
     engine: Box<dyn Engine>,
     engine_kind: EngineKind,
+    engine_options: EngineOptions,
     engine_reason: String,
     decoder: Box<dyn Decoder>,
     /// What the decoder was made for; `None` = all classes.
@@ -64,18 +65,38 @@ impl Detector {
     /// [`OpenError`], of the model file, the engine, or outputs that are not those of the model's family.
     pub fn open(options: &DetectorOptions) -> Result<Self, OpenError> {
         let begin = Instant::now();
-        let model = Model::open(&options.model)?;
+        Self::of(Model::open(&options.model)?, options, begin)
+    }
+
+    /// As [`Detector::open`], of a model that has been read already, at the input size that pictures of the size `picture`
+    /// ask for.
+    ///
+    /// # Errors
+    /// [`OpenError`], as [`Detector::open`].
+    pub fn open_for(
+        model: &Model,
+        picture: Size,
+        options: &DetectorOptions,
+    ) -> Result<Self, OpenError> {
+        let begin = Instant::now();
+        Self::of(model.for_picture(picture)?, options, begin)
+    }
+
+    fn of(mut model: Model, options: &DetectorOptions, begin: Instant) -> Result<Self, OpenError> {
         let Opened {
             engine,
             kind,
             reason,
         } = engine::open(options.engine, &model, &options.engine_options)?;
+        // The engine has the weights now.
+        model.bytes = Arc::default();
         let decoder = decoder(&model, engine.as_ref(), None)?;
         let mut detector = Self {
             input: model.input.blank(),
             model: Arc::new(model),
             engine,
             engine_kind: kind,
+            engine_options: options.engine_options,
             engine_reason: reason,
             decoder,
             wanted: None,
@@ -101,12 +122,13 @@ impl Detector {
     /// # Errors
     /// [`OpenError::Engine`] if there is no memory for what is not shared.
     pub fn another(&self) -> Result<Self, OpenError> {
-        let engine = self.engine.another()?;
+        let engine = self.engine.another(self.engine_options.good_threads())?;
         Ok(Self {
             model: self.model.clone(),
             decoder: decoder(&self.model, engine.as_ref(), None)?,
             engine,
             engine_kind: self.engine_kind,
+            engine_options: self.engine_options,
             engine_reason: self.engine_reason.clone(),
             wanted: None,
             preprocessor: None,
@@ -116,6 +138,7 @@ impl Detector {
         })
     }
 
+    /// Without its bytes, which the engine has.
     pub fn model(&self) -> &Arc<Model> {
         &self.model
     }
@@ -341,7 +364,6 @@ from! {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::geometry::Size;
     use crate::image::{PictureInfo, PixelFormat, Plane};
     use crate::model::{Family, Labels};
     use crate::tensor::TensorSpec;
@@ -362,7 +384,7 @@ mod tests {
             Ok(vec![Tensor::f32("rows", dims, self.rows.concat())])
         }
 
-        fn another(&self) -> Result<Box<dyn Engine>, EngineError> {
+        fn another(&self, _threads: usize) -> Result<Box<dyn Engine>, EngineError> {
             Ok(Box::new(Self {
                 rows: self.rows.clone(),
                 outputs: self.outputs.clone(),
@@ -387,6 +409,7 @@ mod tests {
             model: Arc::new(model),
             engine,
             engine_kind: EngineKind::default(),
+            engine_options: EngineOptions::default(),
             engine_reason: String::new(),
             wanted: None,
             preprocessor: None,
