@@ -3,6 +3,7 @@
 use crate::detection::Detection;
 use crate::meta::Labelled;
 use crate::model::Model;
+use crate::stats::StageTimes;
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -15,6 +16,8 @@ pub(super) struct Found {
     pub detections: Vec<Detection>,
     /// The one that found it: a later frame may have met another.
     pub model: Arc<Model>,
+    /// Where the time of the analysis went.
+    pub times: StageTimes,
 }
 
 /// Boxes to attach to one frame.
@@ -28,6 +31,10 @@ pub(super) struct Shown {
 }
 
 impl Shown {
+    pub fn times(&self) -> StageTimes {
+        self.found.times
+    }
+
     pub fn labels(&self) -> Vec<Cow<'_, str>> {
         let labels = &self.found.model.labels;
         let of = |d: &Detection| labels.get(d.class);

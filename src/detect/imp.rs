@@ -2,15 +2,18 @@
 
 use super::failure::Trouble;
 use super::loading::{Fresh, Loaded, Swaps};
-use super::settings::{self, PROP_CLASSES, PROP_MODEL, PROP_MODEL_INFO, PROP_STATS, Settings};
+use super::properties;
+use super::settings::{PROP_CLASSES, PROP_MODEL, PROP_MODEL_INFO, PROP_STATS, Settings};
 use super::sizes::Detectors;
 use super::state::State;
 use crate::classes::ClassesError;
+use crate::machine::Machine;
 use crate::message::{MODEL_PROPERTY, STATS_PROPERTY};
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use parking_lot::{Condvar, Mutex};
+use std::path::Path;
 use std::sync::{Arc, LazyLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -38,6 +41,8 @@ pub struct Detect {
     /// For each worker a detector of the model that was swapped in last.
     pub(super) fresh: Mutex<Fresh>,
     pub(super) swaps: Mutex<Swaps>,
+    /// From READY to PAUSED on; no other lock is taken while it is held.
+    pub(super) machine: Mutex<Option<Machine>>,
     /// Where this element's times are counted from.
     origin: Instant,
 }
@@ -64,6 +69,7 @@ impl ObjectSubclass for Detect {
             workers: Mutex::default(),
             fresh: Mutex::default(),
             swaps: Mutex::default(),
+            machine: Mutex::default(),
             origin: Instant::now(),
         }
     }
@@ -71,7 +77,7 @@ impl ObjectSubclass for Detect {
 
 impl ObjectImpl for Detect {
     fn properties() -> &'static [glib::ParamSpec] {
-        static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(settings::properties);
+        static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(properties::properties);
         &PROPERTIES
     }
 
@@ -194,6 +200,7 @@ impl Detect {
 
     /// Loads the model and starts the workers.
     fn start(&self) -> Result<(), gst::StateChangeError> {
+        *self.machine.lock() = Some(Machine::new(Path::new("/"), self.now()));
         let settings = self.settings.lock().clone();
         let started = self.load(&settings, None).and_then(|detectors| {
             if let Some(first) = detectors.first().map(Detectors::current) {

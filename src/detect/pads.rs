@@ -1,10 +1,9 @@
 //! What comes in by the pads: buffers, events, queries, activation.
 
+use super::choices::Mode;
 use super::imp::{CAT, Detect};
-use super::settings::Mode;
 use super::state::{Course, Frame, Item, Remains, State, Stream, Upstream};
 use crate::frame;
-use crate::lent::LentQuery;
 use crate::mailbox::Output;
 use crate::pace::Pace;
 use gst::prelude::*;
@@ -326,63 +325,6 @@ impl Detect {
             _ => {}
         }
         gst::Pad::event_default(pad, Some(&*self.obj()), event)
-    }
-
-    fn sink_query(&self, pad: &gst::Pad, query: &mut gst::QueryRef) -> bool {
-        gst::log!(CAT, obj = pad, "{query:?}");
-        if !query.is_serialized() {
-            return gst::Pad::query_default(pad, Some(&*self.obj()), query);
-        }
-        LentQuery::lend(query, |lent| {
-            let mut state = self.state.lock();
-            // Not taken, it is dropped, and so answered with false.
-            if state.flow.is_ok() && !state.eos {
-                state.mailbox.push_event(Item::Query(lent));
-            }
-            drop(state);
-            self.wake.notify_all();
-        })
-    }
-
-    fn src_query(&self, pad: &gst::Pad, query: &mut gst::QueryRef) -> bool {
-        match query.view_mut() {
-            gst::QueryViewMut::Latency(latency) => self.answer_latency(latency),
-            _ => gst::Pad::query_default(pad, Some(&*self.obj()), query),
-        }
-    }
-
-    /// min = upstream's + the declared delay; max = upstream's + the declared delay + what the output can hold.
-    fn answer_latency(&self, query: &mut gst::query::Latency) -> bool {
-        let mut upstream = gst::query::Latency::new();
-        if !self.sinkpad.peer_query(&mut upstream) {
-            gst::debug!(CAT, imp = self, "Upstream cannot tell its latency yet");
-            self.state.lock().latency_refused = true;
-            return false;
-        }
-        let (live, min, max) = upstream.result();
-        if !live {
-            query.set(live, min, max);
-            return true;
-        }
-        let (delay, held) = {
-            let state = self.state.lock();
-            let delay = state.delay.get();
-            let cycle = state.recorder.mean_processing(self.now()).unwrap_or(delay);
-            (delay, cycle * state.mailbox.places() as u32)
-        };
-        let clock_time =
-            |time| gst::ClockTime::try_from(time).expect("measured times are far below the limit");
-        let (delay, held) = (clock_time(delay), clock_time(held));
-        let max = max.map(|max| max.saturating_add(delay).saturating_add(held));
-        let min = min.saturating_add(delay);
-        gst::debug!(
-            CAT,
-            imp = self,
-            "Latency: live, min {min}, max {}",
-            max.display()
-        );
-        query.set(live, min, max);
-        true
     }
 }
 

@@ -1,7 +1,8 @@
 //! [`State`]: what the sink pad's thread, the worker and the source pad's task share, behind one lock.
 
 use super::boxes::{Boxes, Found};
-use super::settings::{Mode, Settings};
+use super::choices::Mode;
+use super::settings::Settings;
 use crate::image::PictureInfo;
 use crate::lent::LentQuery;
 use crate::mailbox::{Mailbox, Output};

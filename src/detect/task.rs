@@ -142,6 +142,7 @@ impl Detect {
             self.post(message::detections(
                 frame.running_time(),
                 frame.buffer.pts(),
+                shown.times(),
                 labelled.iter().map(structure),
             ));
         }
@@ -171,25 +172,6 @@ impl Detect {
             self.post_stats();
         }
         self.srcpad.push_event(event);
-    }
-
-    /// ALLOCATION is proxied: of the answer the metadata is kept; pools and allocators that are not plain system
-    /// memory are not, nor is crop metadata, which the reader of pixels does not follow.
-    fn answer_serialized(&self, query: &mut gst::QueryRef) -> bool {
-        let answered = self.srcpad.peer_query(query);
-        gst::log!(
-            CAT,
-            imp = self,
-            "Downstream answered {answered} to {query:?}"
-        );
-        let places = self.state.lock().mailbox.places() as u32;
-        if let gst::QueryViewMut::Allocation(allocation) = query.view_mut()
-            && answered
-        {
-            // One frame waits, and as many as the line has places are with a worker or done.
-            crate::allocation::filter(allocation, places + 1);
-        }
-        answered
     }
 
     fn post_what_is_due(&self) {

@@ -227,6 +227,7 @@ impl Detect {
         frame.found = Some(Arc::new(Found {
             detections: analysis.detections,
             model: detector.model().clone(),
+            times,
         }));
         gst::debug!(
             CAT,
