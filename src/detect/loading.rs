@@ -21,6 +21,7 @@ use crate::model::{InputSize, ModelOptions};
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
@@ -33,6 +34,8 @@ pub(super) struct Loaded {
     pub iou_threshold: f32,
     /// As set when it was loaded.
     pub path: Option<PathBuf>,
+    /// The last that were set and are classes of this model.
+    pub classes: Option<Arc<str>>,
     /// From READY on to READY again: what is set meanwhile must fit this model.
     pub in_use: bool,
 }
@@ -111,6 +114,7 @@ impl Detect {
             score_threshold: model.score_threshold,
             iou_threshold: model.iou_threshold,
             path: settings.model.clone(),
+            classes: None,
             in_use: true,
         }
     }
@@ -121,7 +125,7 @@ impl Detect {
     /// Refused if classes are wanted that the model has not.
     pub(super) fn announce(
         &self,
-        loaded: Loaded,
+        mut loaded: Loaded,
         holds: impl FnOnce(&mut State) -> bool,
     ) -> Result<bool, Trouble> {
         {
@@ -133,6 +137,7 @@ impl Detect {
             if !holds(&mut self.state.lock()) {
                 return Ok(false);
             }
+            loaded.classes = settings.wanted_classes().cloned();
             *in_use = Some(loaded);
         }
         let Some(report) = self.model_info() else {
@@ -183,18 +188,64 @@ impl Detect {
             state.stream.as_ref().map(|stream| stream.picture.size)
         };
         let running = Some((self.workers.lock().len(), picture));
-        let loaded = self.load(&request.settings, running);
-        let loaded = loaded.and_then(|detectors| self.hand_over(request, detectors));
+        let load = || {
+            let loaded = self.load(&request.settings, running);
+            loaded.and_then(|detectors| self.hand_over(request, detectors))
+        };
+        let loaded = catch_unwind(AssertUnwindSafe(load)).unwrap_or_else(|panic| {
+            Err(Trouble::panic("changing to another model", panic.as_ref()))
+        });
         if let Err(trouble) = loaded
             && self.is_wanted(request)
         {
             let path = self.roll_back(request);
             self.post_warning(&trouble.and(&format!("The model in use stays: {path}")));
         }
-        let mut swaps = self.swaps.lock();
-        let done = swaps.asked == request.number || !self.state.lock().running;
-        swaps.loading = !done;
+        let done = {
+            let mut swaps = self.swaps.lock();
+            let done = swaps.asked == request.number || !self.state.lock().running;
+            swaps.loading = !done;
+            done
+        };
+        if done {
+            self.settle_classes();
+        }
         done
+    }
+
+    /// Whether a model is on its way, so that classes may be set which the one in use has not.
+    pub(super) fn is_swapping(&self) -> bool {
+        self.swaps.lock().loading
+    }
+
+    /// The last classes that were set and are those of the model in use.
+    pub(super) fn classes_in_use(&self) -> Option<Arc<str>> {
+        self.loaded.lock().as_ref()?.classes.clone()
+    }
+
+    /// No model is on its way any more: classes that the one in use has not were for one that did not come.
+    fn settle_classes(&self) {
+        let trouble = {
+            let mut settings = self.settings.lock();
+            let mut loaded = self.loaded.lock();
+            let Some(loaded) = loaded.as_mut().filter(|loaded| loaded.in_use) else {
+                return;
+            };
+            match settings.selection(&loaded.report.labels) {
+                Ok(_) => {
+                    loaded.classes = settings.wanted_classes().cloned();
+                    return;
+                }
+                Err(err) => {
+                    Arc::make_mut(&mut settings)
+                        .classes
+                        .clone_from(&loaded.classes);
+                    classes_trouble(&err)
+                }
+            }
+        };
+        self.obj().notify("classes");
+        self.post_warning(&trouble.and("They are as before"));
     }
 
     fn is_wanted(&self, request: &Request) -> bool {
@@ -258,8 +309,16 @@ impl Detect {
 fn swap_until_done(element: &glib::WeakRef<super::Detect>) {
     while let Some(detect) = element.upgrade() {
         let request = detect.imp().next_request();
-        if detect.imp().swap(&request) {
-            return;
+        let swap = || detect.imp().swap(&request);
+        match catch_unwind(AssertUnwindSafe(swap)) {
+            Ok(false) => {}
+            Ok(true) => return,
+            Err(panic) => {
+                detect.imp().swaps.lock().loading = false;
+                let trouble = Trouble::panic("changing to another model", panic.as_ref());
+                detect.imp().post_warning(&trouble);
+                return;
+            }
         }
     }
 }

@@ -91,12 +91,20 @@ impl Detect {
     /// The worker's thread, as long as the element is in its `epoch`.
     fn work(&self, mut detectors: Detectors, epoch: u64) {
         let mut model = 0;
+        detectors.classes = self.classes_in_use();
         while let Some(job) = self.next_job(epoch, model) {
             match job {
                 Job::Analyse(ticket, frame) => {
                     let process =
                         || self.process(&mut detectors, Run { epoch, model }, ticket, frame);
-                    if let Err(panic) = catch_unwind(AssertUnwindSafe(process)) {
+                    let processed = catch_unwind(AssertUnwindSafe(process));
+                    let stopped = {
+                        let state = self.state.lock();
+                        state.epoch != epoch
+                    };
+                    if let Err(panic) = processed
+                        && !stopped
+                    {
                         self.post_panic("analysing a frame", panic.as_ref());
                         self.fail();
                     }
@@ -109,6 +117,7 @@ impl Detect {
                     drop(fresh);
                     if let Some(taken) = taken.flatten() {
                         detectors = taken;
+                        detectors.classes = self.classes_in_use();
                     }
                 }
             }
@@ -139,13 +148,15 @@ impl Detect {
 
     fn process(&self, detectors: &mut Detectors, of: Run, ticket: Ticket, mut frame: Frame) {
         let given_back = self.give_back(&mut frame);
-        let detector = self.detector_for(detectors, &mut frame, of);
+        if !self.follow_picture(detectors, &mut frame, of) {
+            return;
+        }
         let begin = self.now();
-        let analysis = given_back.and_then(|()| self.analyse(detector, &frame));
+        let analysis = given_back.and_then(|()| self.analyse(detectors, &frame));
         match analysis {
-            Ok(analysis) => self.deliver(ticket, frame, detector, analysis, begin),
+            Ok(analysis) => self.deliver(ticket, frame, detectors.current(), analysis, begin),
             // An engine that has panicked is of no use any more; another failure matters if its frame does.
-            Err(failure) if failure.is_panic() || self.state.lock().mailbox.abandon(ticket) => {
+            Err(failure) if self.matters(&failure, of, ticket) => {
                 self.post_failure(&failure);
                 self.fail();
             }
@@ -155,6 +166,12 @@ impl Detect {
                 "Flushed meanwhile: the failure is discarded"
             ),
         }
+    }
+
+    fn matters(&self, failure: &Failure, of: Run, ticket: Ticket) -> bool {
+        let mut state = self.state.lock();
+        let abandoned = state.mailbox.abandon(ticket);
+        state.epoch == of.epoch && (failure.is_panic() || abandoned)
     }
 
     /// Puts a copy in the place of a live source's buffer, which a camera of four cannot miss for a whole analysis. Its
@@ -172,15 +189,15 @@ impl Detect {
         Ok(())
     }
 
-    fn analyse(&self, detector: &mut Detector, frame: &Frame) -> Result<Analysis, Failure> {
-        let thresholds = self.thresholds(detector);
+    fn analyse(&self, detectors: &mut Detectors, frame: &Frame) -> Result<Analysis, Failure> {
+        let thresholds = self.thresholds(detectors.current());
         let in_words = |err: &dyn std::fmt::Display| Failure::Frame(err.to_string());
         let mapped =
             gst_video::VideoFrameRef::from_buffer_ref_readable(&frame.buffer, &frame.stream.video)
                 .map_err(|err| in_words(&err))?;
         let image = frame::view(&mapped, &frame.stream.picture).map_err(|err| in_words(&err))?;
-        let analysis = detector
-            .detect(&image, &thresholds)
+        let analysis = detectors
+            .detect(&image, thresholds)
             .map_err(Failure::Detect)?;
         Ok(analysis)
     }
