@@ -45,12 +45,12 @@ impl Detectors {
         &self.ready[0]
     }
 
-    fn current_mut(&mut self) -> &mut Detector {
+    pub fn current_mut(&mut self) -> &mut Detector {
         &mut self.ready[0]
     }
 
     /// The input size that pictures of this size ask for, if it is another than that in use and may be had.
-    fn wanted(&self, picture: Size) -> Option<Size> {
+    pub fn wanted(&self, picture: Size) -> Option<Size> {
         let model = self.ready[0].model();
         let size = input_size::usual(Some(picture), model.follows_picture?);
         (size != model.input.size && !self.refused.contains(&size)).then_some(size)
@@ -81,10 +81,15 @@ impl Detect {
         frame: &mut Frame,
         of: Run,
     ) -> &'a mut Detector {
-        let picture = frame.stream.picture.size;
-        if let Some(size) = detectors.wanted(picture) {
-            // What frames usually meet is no loading.
-            frame.measured = true;
+        // What frames usually meet is no loading.
+        frame.measured |= self.fit(detectors, frame.stream.picture.size, of);
+        detectors.current_mut()
+    }
+
+    /// Makes the detector for pictures of this size the one in use. Blocks while it is loaded, and tells that it was.
+    pub(super) fn fit(&self, detectors: &mut Detectors, picture: Size, of: Run) -> bool {
+        let wanted = detectors.wanted(picture);
+        if let Some(size) = wanted {
             gst::info!(
                 CAT,
                 imp = self,
@@ -103,7 +108,7 @@ impl Detect {
                 }
             }
         }
-        detectors.current_mut()
+        wanted.is_some()
     }
 
     /// Tells that the model runs at another size, unless another worker has told it.
