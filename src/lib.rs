@@ -15,6 +15,7 @@ pub mod geometry;
 pub mod image;
 pub mod lent;
 pub mod letterbox;
+pub mod machine;
 pub mod mailbox;
 pub mod message;
 pub mod meta;

@@ -3,7 +3,8 @@
 //! One table names each field once, so that the element, the tests and the bench cannot differ. Times are guint64
 //! nanoseconds and absent where nothing was measured; rates are gdouble a second; counters are guint64.
 
-use crate::stats::{Counters, Percentiles, Snapshot};
+use crate::machine::MachineSample;
+use crate::stats::{Counters, Percentiles, Snapshot, StageTimes};
 use gst::prelude::*;
 use std::time::Duration;
 
@@ -49,10 +50,33 @@ const COUNTERS: [Field<Counters, u64>; 6] = [
     ("dropped-late", |c| &mut c.dropped_late),
 ];
 
+/// Absent where the machine does not tell.
+const LOADS: [Field<MachineSample, Option<f64>>; 3] = [
+    ("process-cpu", |m| &mut m.process_cpu),
+    ("system-cpu", |m| &mut m.system_cpu),
+    ("temperature", |m| &mut m.temperature),
+];
+
+const AMOUNTS: [Field<MachineSample, Option<u64>>; 2] = [
+    ("rss", |m| &mut m.rss),
+    ("cpu-frequency", |m| &mut m.cpu_frequency),
+];
+
+const THROTTLED: &str = "throttled";
+
+/// Of one analysed frame, in [`DETECTIONS`].
+const STAGES: [Field<StageTimes, Duration>; 4] = [
+    ("wait-time", |t| &mut t.wait),
+    ("preprocess-time", |t| &mut t.preprocess),
+    ("model-time", |t| &mut t.model),
+    ("postprocess-time", |t| &mut t.postprocess),
+];
+
 /// Statistics of one window, and what was in force.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DetectStats {
     pub snapshot: Snapshot,
+    pub machine: MachineSample,
     /// Nick of the mode in force: `newest` or `every`.
     pub mode: String,
     /// Lowest score reported.
@@ -90,6 +114,14 @@ impl DetectStats {
         s.set("score-threshold", as_written(self.score_threshold));
         s.set("iou-threshold", as_written(self.iou_threshold));
         set_time(&mut s, "latency", Some(self.latency));
+        let mut machine = self.machine;
+        for (field, value) in LOADS {
+            set_if_told(&mut s, field, *value(&mut machine));
+        }
+        for (field, value) in AMOUNTS {
+            set_if_told(&mut s, field, *value(&mut machine));
+        }
+        set_if_told(&mut s, THROTTLED, machine.throttled);
         set_time(&mut s, "window", Some(snapshot.window));
         set_time(&mut s, "running-time", self.running_time.map(Into::into));
         s
@@ -117,6 +149,13 @@ impl DetectStats {
         for (field, value) in COUNTERS {
             *value(&mut stats.snapshot.counters) = s.get(field).unwrap_or_default();
         }
+        for (field, value) in LOADS {
+            *value(&mut stats.machine) = s.get(field).ok();
+        }
+        for (field, value) in AMOUNTS {
+            *value(&mut stats.machine) = s.get(field).ok();
+        }
+        stats.machine.throttled = s.get(THROTTLED).ok();
         stats.mode = s.get("mode").unwrap_or_default();
         stats.score_threshold = s.get::<f64>("score-threshold").unwrap_or_default() as f32;
         stats.iou_threshold = s.get::<f64>("iou-threshold").unwrap_or_default() as f32;
@@ -133,6 +172,12 @@ fn as_written(threshold: f32) -> f64 {
         .to_string()
         .parse()
         .unwrap_or_else(|_| threshold.into())
+}
+
+fn set_if_told<T: ToSendValue>(s: &mut gst::Structure, field: &str, value: Option<T>) {
+    if let Some(value) = value {
+        s.set(field, value.to_send_value());
+    }
 }
 
 fn set_time(s: &mut gst::Structure, field: &str, time: Option<Duration>) {
@@ -361,11 +406,12 @@ fn running_time(s: &gst::StructureRef) -> Option<gst::ClockTime> {
     gst::ClockTime::try_from(time(s, "running-time")?).ok()
 }
 
-/// The message with the boxes of one frame: `running-time`, the frame's `timestamp`, and an array of structures
-/// named `detection` in the field `detections`.
+/// The message with the boxes of one frame: `running-time`, the frame's `timestamp`, an array of structures named
+/// `detection` in the field `detections`, and where the time of its analysis went.
 pub fn detections(
     running_time: Option<gst::ClockTime>,
     timestamp: Option<gst::ClockTime>,
+    times: StageTimes,
     detections: impl IntoIterator<Item = gst::Structure>,
 ) -> gst::Structure {
     let mut s = gst::Structure::builder(DETECTIONS)
@@ -376,7 +422,23 @@ pub fn detections(
         .build();
     set_time(&mut s, "running-time", running_time.map(Into::into));
     set_time(&mut s, "timestamp", timestamp.map(Into::into));
+    let mut times = times;
+    for (field, value) in STAGES {
+        set_time(&mut s, field, Some(*value(&mut times)));
+    }
     s
+}
+
+/// Reads back where the time of an analysis went; `None` of another message.
+pub fn stage_times(s: &gst::StructureRef) -> Option<StageTimes> {
+    if s.name() != DETECTIONS {
+        return None;
+    }
+    let mut times = StageTimes::default();
+    for (field, value) in STAGES {
+        *value(&mut times) = time(s, field)?;
+    }
+    Some(times)
 }
 
 #[cfg(test)]
@@ -442,6 +504,21 @@ mod tests {
     }
 
     #[test]
+    fn the_times_of_one_frame_survive_the_way_through_a_message() {
+        gst::init().expect("GStreamer starts");
+        let times = StageTimes {
+            wait: Duration::from_millis(1),
+            preprocess: Duration::from_millis(2),
+            model: Duration::from_millis(3),
+            postprocess: Duration::from_millis(4),
+        };
+        let message = detections(None, Some(gst::ClockTime::SECOND), times, []);
+        assert_eq!(message.get::<u64>("model-time"), Ok(3_000_000));
+        assert_eq!(stage_times(&message), Some(times));
+        assert_eq!(stage_times(&gst::Structure::new_empty(STATS)), None);
+    }
+
+    #[test]
     fn statistics_survive_the_way_through_a_structure() {
         gst::init().expect("GStreamer starts");
         let ms = Duration::from_millis;
@@ -472,6 +549,14 @@ mod tests {
                     dropped_late: 1,
                 },
             },
+            machine: MachineSample {
+                process_cpu: Some(1.5),
+                system_cpu: Some(1.75),
+                rss: Some(80 << 20),
+                temperature: Some(61.5),
+                cpu_frequency: None,
+                throttled: Some(0x50000),
+            },
             mode: "newest".into(),
             score_threshold: 0.6,
             iou_threshold: 0.25,
@@ -483,6 +568,8 @@ mod tests {
             assert_eq!(structure.get::<u64>("model-time-p99"), Ok(201_000_000));
             assert_eq!(structure.get::<f64>("score-threshold"), Ok(0.6));
             assert!(!structure.has_field("age-p50"), "not live: absent");
+            assert!(!structure.has_field("cpu-frequency"), "not told: absent");
+            assert_eq!(structure.get::<u32>("throttled"), Ok(0x50000));
             assert_eq!(DetectStats::from_structure(&structure), Some(stats.clone()));
         }
         assert_eq!(

@@ -4,6 +4,7 @@ mod support;
 
 use gst::glib;
 use gst::prelude::*;
+use gstdetect::machine::MachineSample;
 use gstdetect::message::{DetectModel, DetectStats, InForce, MODEL, STATS};
 use gstdetect::stats::{Percentiles, Snapshot};
 use std::collections::{BTreeMap, BTreeSet};
@@ -259,6 +260,14 @@ fn the_fields_of_messages_are_told() {
             total: percentiles,
             age: percentiles,
             ..Snapshot::default()
+        },
+        machine: MachineSample {
+            process_cpu: Some(1.0),
+            system_cpu: Some(1.0),
+            rss: Some(1),
+            temperature: Some(1.0),
+            cpu_frequency: Some(1),
+            throttled: Some(0),
         },
         running_time: Some(gst::ClockTime::SECOND),
         ..DetectStats::default()

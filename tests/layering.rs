@@ -17,6 +17,7 @@ const LAYERS: [&[&str]; 5] = [
         "mailbox",
         "pace",
         "stats",
+        "machine",
         "draw",
         "track",
     ],

@@ -5,6 +5,7 @@ use crate::detection::Detection;
 use crate::geometry::Size;
 use crate::meta::{self, Labelled};
 use crate::model::Model;
+use crate::stats::StageTimes;
 use crate::track::{Tracker, TrackerOptions};
 use std::sync::Arc;
 
@@ -19,6 +20,8 @@ pub(super) struct Found {
     pub low: Vec<Detection>,
     /// The one that found it: a later frame may have met another.
     pub model: Arc<Model>,
+    /// Where the time of the analysis went.
+    pub times: StageTimes,
 }
 
 /// One box of a frame.

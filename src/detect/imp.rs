@@ -7,12 +7,14 @@ use super::settings::{PROP_CLASSES, PROP_MODEL, PROP_MODEL_INFO, PROP_STATS, Set
 use super::sizes::Detectors;
 use super::state::State;
 use crate::classes::ClassesError;
+use crate::machine::Machine;
 use crate::message::{MODEL_PROPERTY, STATS_PROPERTY};
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use parking_lot::{Condvar, Mutex};
-use std::sync::LazyLock;
+use std::path::Path;
+use std::sync::{Arc, LazyLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -29,7 +31,8 @@ pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
 pub struct Detect {
     pub(super) sinkpad: gst::Pad,
     pub(super) srcpad: gst::Pad,
-    pub(super) settings: Mutex<Settings>,
+    /// Replaced as a whole when a property is set, so that a frame can take them along without copying.
+    pub(super) settings: Mutex<Arc<Settings>>,
     pub(super) loaded: Mutex<Option<Loaded>>,
     pub(super) state: Mutex<State>,
     /// With `state`: signalled on every change a thread may wait for.
@@ -38,6 +41,8 @@ pub struct Detect {
     /// For each worker a detector of the model that was swapped in last.
     pub(super) fresh: Mutex<Fresh>,
     pub(super) swaps: Mutex<Swaps>,
+    /// From READY to PAUSED on; no other lock is taken while it is held.
+    pub(super) machine: Mutex<Option<Machine>>,
     /// Where this element's times are counted from.
     origin: Instant,
 }
@@ -64,6 +69,7 @@ impl ObjectSubclass for Detect {
             workers: Mutex::default(),
             fresh: Mutex::default(),
             swaps: Mutex::default(),
+            machine: Mutex::default(),
             origin: Instant::now(),
         }
     }
@@ -175,7 +181,7 @@ impl Detect {
     /// Takes a new value of a property. Classes that the model in use has not are refused, and the old ones stay.
     fn set(&self, name: &str, value: &glib::Value) -> Result<(), ClassesError> {
         let mut settings = self.settings.lock();
-        let mut changed = settings.clone();
+        let mut changed = Settings::clone(&settings);
         changed.set(name, value);
         if name == PROP_CLASSES
             && let Some(loaded) = self.loaded.lock().as_ref()
@@ -183,12 +189,13 @@ impl Detect {
         {
             changed.selection(&loaded.report.labels)?;
         }
-        *settings = changed;
+        *settings = Arc::new(changed);
         Ok(())
     }
 
     /// Loads the model and starts the workers.
     fn start(&self) -> Result<(), gst::StateChangeError> {
+        *self.machine.lock() = Some(Machine::new(Path::new("/"), self.now()));
         let settings = self.settings.lock().clone();
         let started = self.load(&settings, None).and_then(|detectors| {
             if let Some(first) = detectors.first().map(Detectors::current) {

@@ -20,6 +20,7 @@ use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::thread;
 
 /// What a loaded model told, for the messages and for the thresholds that it brings.
@@ -52,7 +53,7 @@ pub(super) struct Swaps {
 /// What a thread has to load.
 struct Request {
     number: u64,
-    settings: Settings,
+    settings: Arc<Settings>,
     /// [`State::epoch`](super::state::State::epoch) of the workers that wait for it.
     epoch: u64,
 }
@@ -241,7 +242,7 @@ impl Detect {
             let mut settings = self.settings.lock();
             let changed = settings.model == request.settings.model && settings.model != in_use;
             if changed {
-                settings.model = in_use;
+                Arc::make_mut(&mut settings).model = in_use;
             }
             (settings.model_name(), changed)
         };

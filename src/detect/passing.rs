@@ -202,6 +202,7 @@ mod tests {
     use crate::detection::Detection;
     use crate::geometry::BBox;
     use crate::model::{Labels, ModelOptions};
+    use crate::stats::StageTimes;
 
     const SIZE: Size = Size::new(640, 480);
 
@@ -221,6 +222,7 @@ mod tests {
             }],
             low: Vec::new(),
             model: model.clone(),
+            times: StageTimes::default(),
         }
     }
 

@@ -234,8 +234,9 @@ impl Detect {
                     detections,
                     low,
                     model,
+                    times,
                 };
-                self.learn(number, awaited, &seen, &found, times);
+                self.learn(number, awaited, &seen, &found);
             }
             // An engine that has panicked is of no use any more; another failure matters if its frame does.
             Err(failure) if failure.is_panic() || self.state.lock().passing.is_valid(number) => {
@@ -255,12 +256,12 @@ impl Detect {
     }
 
     /// Makes known what was found on a frame.
-    fn learn(&self, number: u64, awaited: bool, seen: &Seen, found: &Found, times: StageTimes) {
+    fn learn(&self, number: u64, awaited: bool, seen: &Seen, found: &Found) {
         let now = self.now();
         let marks = {
             let mut state = self.state.lock();
             if state.passing.is_valid(number) {
-                state.recorder.analysed(now, times);
+                state.recorder.analysed(now, found.times);
             }
             state.passing.learn(number, awaited, seen.time, found)
         };
@@ -268,15 +269,21 @@ impl Detect {
         gst::debug!(
             CAT,
             imp = self,
-            "{}: {} found{}; {times:?}",
+            "{}: {} found{}; {:?}",
             seen.pts.display(),
             found.detections.len(),
-            if marks.is_some() { "" } else { ", too late" }
+            if marks.is_some() { "" } else { ", too late" },
+            found.times
         );
         let settings = self.settings.lock().clone();
         if let Some(marks) = marks.filter(|_| settings.post_detections) {
             let structures = marks.tracked(settings.tracking).to_structures(seen.size);
-            self.post(message::detections(seen.running_time, seen.pts, structures));
+            self.post(message::detections(
+                seen.running_time,
+                seen.pts,
+                found.times,
+                structures,
+            ));
         }
     }
 }

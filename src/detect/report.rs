@@ -95,10 +95,12 @@ impl Detect {
             settings.thresholds(score, iou)
         };
         let running_time = self.obj().current_running_time();
+        let machine = self.machine.lock().as_mut().map(|m| m.sample(self.now()));
         let state = self.state.lock();
         let interval = settings.stats_interval().unwrap_or_default();
         DetectStats {
             snapshot: state.recorder.snapshot(self.now(), interval),
+            machine: machine.unwrap_or_default(),
             mode: state.mode.nick().into(),
             score_threshold: thresholds.score,
             iou_threshold: thresholds.iou,

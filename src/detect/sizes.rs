@@ -6,6 +6,7 @@
 use super::failure::Trouble;
 use super::imp::{CAT, Detect};
 use super::loading::Loaded;
+use super::settings::Settings;
 use super::state::Frame;
 use crate::detector::{Detector, DetectorOptions, OpenError};
 use crate::geometry::Size;
@@ -113,7 +114,7 @@ impl Detect {
 
     /// Tells that the model runs at another size, unless another worker has told it.
     fn announce_size(&self, detectors: &Detectors, of: Run) {
-        let mut settings = self.settings.lock().clone();
+        let mut settings = Settings::clone(&self.settings.lock());
         settings.model.clone_from(&detectors.options.model.path);
         let loaded = self.describe(&settings, detectors.current());
         let input = |loaded: &Loaded| (loaded.path.clone(), loaded.report.input);

@@ -202,12 +202,14 @@ impl State {
             _ => estimate,
         });
         delay.fix(settings.latency());
+        let mut mailbox = std::mem::replace(&mut self.mailbox, Mailbox::new(workers));
+        mailbox.restart(workers);
         *self = Self {
             flow: self.flow,
             playing: self.playing,
             epoch: self.epoch,
             running: true,
-            mailbox: Mailbox::new(workers),
+            mailbox,
             passing: self.passing.restarted(),
             wanted: settings.mode,
             mode: settings.mode,
@@ -309,16 +311,14 @@ impl State {
         self.refusing = false;
     }
 
-    /// Whether a newer frame may take the place of the one that waits.
+    /// Whether a newer frame may take the place of one in the line.
     ///
     /// A file is not dropped while nobody looks: before the first frame has left (preroll), or while paused. The last
     /// frame before EOS is never dropped: one picture and EOS are one picture with its boxes.
     pub fn may_displace(&self) -> bool {
-        let is_eos =
-            |item: &Item| matches!(item, Item::Event(e) if e.type_() == gst::EventType::Eos);
         self.mode == Mode::Newest
             && (self.upstream.is_live() || (self.frame_left && self.playing))
-            && !self.mailbox.waits_before(is_eos)
+            && self.mailbox.may_displace(is_eos)
     }
 
     /// When the thread of the source pad has something to post, if nothing else happens.
@@ -368,10 +368,12 @@ impl State {
         if let Course::Drop(why) = course {
             return Some(self.dropped(frame, why));
         }
-        let displaced = self.mailbox.displace();
+        let displaced = self.mailbox.displace(is_eos);
         let displaced = displaced.map(|frame| self.dropped(frame, Drop::Busy));
         frame.discont = std::mem::take(&mut self.gap);
         frame.bare = !self.active;
+        // That the frames before it are analysed is no delay of those that are not any more.
+        frame.measured |= frame.bare && self.mailbox.is_analysing();
         match course {
             Course::Pass => self.mailbox.push_passing(frame),
             _ => self.mailbox.push_frame(frame),
@@ -398,6 +400,10 @@ impl State {
         let mut longest = Duration::ZERO;
         for frame in self.mailbox.ready().filter(|frame| !frame.measured) {
             frame.measured = true;
+            // One of before `active` was changed meets another delay than those to come.
+            if frame.bare == self.active {
+                continue;
+            }
             let delay = now.saturating_sub(frame.arrived);
             self.delay.record(now, delay);
             longest = longest.max(delay);
@@ -420,4 +426,8 @@ impl State {
         self.exceeded_at = Some(now);
         Some(longest)
     }
+}
+
+fn is_eos(item: &Item) -> bool {
+    matches!(item, Item::Event(event) if event.type_() == gst::EventType::Eos)
 }

@@ -121,7 +121,7 @@ impl Detect {
             match frame.found.take() {
                 Some(found) => {
                     let own = state.boxes.own(&found, running_time, settings.tracking);
-                    Some((own, true))
+                    Some((own, Some(found.times)))
                 }
                 None if frame.bare => {
                     state.boxes.forget();
@@ -129,19 +129,20 @@ impl Detect {
                 }
                 None => {
                     let latest = state.boxes.latest(running_time, settings.max_age());
-                    latest.map(|marks| (marks, false))
+                    latest.map(|marks| (marks, None))
                 }
             }
         };
-        let Some((marks, own)) = marks else {
+        let Some((marks, times)) = marks else {
             return;
         };
         let size = frame.stream.picture.size;
         marks.attach(&mut frame.buffer, size);
-        if settings.post_detections && own {
+        if let Some(times) = times.filter(|_| settings.post_detections) {
             self.post(message::detections(
                 frame.running_time(),
                 frame.buffer.pts(),
+                times,
                 marks.to_structures(size),
             ));
         }

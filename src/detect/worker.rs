@@ -242,6 +242,7 @@ impl Detect {
             detections: analysis.detections,
             low: analysis.low,
             model: detector.model().clone(),
+            times,
         }));
         gst::debug!(
             CAT,

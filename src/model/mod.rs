@@ -15,9 +15,11 @@ mod input;
 pub mod input_size;
 pub mod labels;
 mod onnx;
+pub mod outline;
 mod python;
 pub mod recognise;
 pub mod side;
+pub mod tensor_file;
 mod thresholds;
 mod wire;
 
@@ -124,12 +126,25 @@ impl Model {
     /// # Errors
     /// [`ModelError`], which tells what was met and what was wanted.
     pub fn open(options: &ModelOptions) -> Result<Self, ModelError> {
+        Self::read(options, true)
+    }
+
+    /// As [`Model::open`], but the graph keeps its head, and so gives the outputs of the file: to compare them with what
+    /// others get.
+    ///
+    /// # Errors
+    /// [`ModelError`], as [`Model::open`].
+    pub fn open_uncut(options: &ModelOptions) -> Result<Self, ModelError> {
+        Self::read(options, false)
+    }
+
+    fn read(options: &ModelOptions, cut_head: bool) -> Result<Self, ModelError> {
         let bytes: Arc<[u8]> = match &options.path {
             Some(path) => file::read(path)?.into(),
             None => builtin::ONNX.into(),
         };
         let card = open_card(options)?;
-        Self::from_bytes(bytes, card, options)
+        Self::prepare(bytes, card, options, cut_head)
     }
 
     /// As [`Model::open`], of a file and a card that have been read already; `options.path` tells only where weights
@@ -141,6 +156,15 @@ impl Model {
         bytes: Arc<[u8]>,
         card: Card,
         options: &ModelOptions,
+    ) -> Result<Self, ModelError> {
+        Self::prepare(bytes, card, options, true)
+    }
+
+    fn prepare(
+        bytes: Arc<[u8]>,
+        card: Card,
+        options: &ModelOptions,
+        cut_head: bool,
     ) -> Result<Self, ModelError> {
         let mut proto = onnx::decode(&bytes)?;
         let folder = options.path.as_deref().and_then(Path::parent);
@@ -187,6 +211,7 @@ impl Model {
             input: &input,
             exported: input::exported(&facts, &input),
             family: &reading.family,
+            cut_head,
         };
         let prepared = graph::prepare(&bytes, proto, &plan, done)?;
         let mut family = reading.family;

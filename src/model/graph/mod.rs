@@ -48,6 +48,8 @@ pub struct Plan<'a> {
     /// The size that the export fixes; where it leaves a side free, the one that the input shall have.
     pub exported: Size,
     pub family: &'a Family,
+    /// Leaves to the decoder what it does cheaper; otherwise the outputs stay those of the file.
+    pub cut_head: bool,
 }
 
 /// What came of [`normalise`].
@@ -113,7 +115,7 @@ pub fn prepare(
         rewrites.extend(add_batch::run(graph, &exported));
         rewrites.extend(fix_shape::run(graph, &exported));
         rewrites.extend(constant_of_shape::run(graph));
-        if *plan.family == Family::Yolov8 && fields.is_empty() {
+        if plan.cut_head && *plan.family == Family::Yolov8 && fields.is_empty() {
             heads = cut_head::run(graph, opset, &exported);
             rewrites.extend(heads.iter().map(|heads| heads.said.clone()));
         }
@@ -202,6 +204,7 @@ mod tests {
             input,
             exported: input.size,
             family: &Family::Yolov5,
+            cut_head: true,
         }
     }
 
