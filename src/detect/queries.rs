@@ -12,6 +12,9 @@ impl Detect {
         if !query.is_serialized() {
             return gst::Pad::query_default(pad, Some(&*self.obj()), query);
         }
+        if self.state.lock().passes() {
+            return self.answer_serialized(query);
+        }
         LentQuery::lend(query, |lent| {
             let mut state = self.state.lock();
             // Not taken, it is dropped, and so answered with false.
@@ -47,7 +50,7 @@ impl Detect {
             let state = self.state.lock();
             let delay = state.delay.get();
             let cycle = state.recorder.mean_processing(self.now()).unwrap_or(delay);
-            (delay, cycle * state.mailbox.places() as u32)
+            (delay, cycle * state.places())
         };
         let clock_time =
             |time| gst::ClockTime::try_from(time).expect("measured times are far below the limit");
@@ -73,11 +76,11 @@ impl Detect {
             imp = self,
             "Downstream answered {answered} to {query:?}"
         );
-        let places = self.state.lock().mailbox.places() as u32;
+        let places = self.state.lock().places();
         if let gst::QueryViewMut::Allocation(allocation) = query.view_mut()
             && answered
         {
-            // One frame waits, and as many as the line has places are with a worker or done.
+            // One frame waits, or is lent to a worker, and as many as the line has places are with a worker or done.
             crate::allocation::filter(allocation, places + 1);
         }
         answered

@@ -4,11 +4,11 @@ use super::boxes::Found;
 use super::failure::Trouble;
 use super::imp::{CAT, Detect};
 use super::loading;
+use super::passing::Look;
 use super::settings::Settings;
-use super::sizes::{Detectors, Run};
+use super::sizes::{Detectors, Fit, Run};
 use super::state::Frame;
-use crate::detection::Thresholds;
-use crate::detector::{Analysis, DetectError, Detector};
+use crate::detector::{Analysis, DetectError, Detector, Prepared};
 use crate::engine::EngineError;
 use crate::frame;
 use crate::mailbox::Ticket;
@@ -23,19 +23,21 @@ use std::time::Duration;
 /// What a worker does next.
 enum Job {
     Analyse(Ticket, Frame),
+    /// Of a frame that goes on meanwhile.
+    Look(Look),
     /// Take a detector of the model of this number.
     Take(u64),
 }
 
 /// Why an analysis gave nothing.
-enum Failure {
+pub(super) enum Failure {
     /// The frame could not be mapped or read.
     Frame(String),
     Detect(DetectError),
 }
 
 impl Failure {
-    fn is_panic(&self) -> bool {
+    pub fn is_panic(&self) -> bool {
         matches!(
             self,
             Self::Detect(DetectError::Engine(EngineError::Panic { .. }))
@@ -93,22 +95,12 @@ impl Detect {
         let mut model = 0;
         detectors.classes = self.classes_in_use();
         while let Some(job) = self.next_job(epoch, model) {
+            let of = Run { epoch, model };
             match job {
                 Job::Analyse(ticket, frame) => {
-                    let process =
-                        || self.process(&mut detectors, Run { epoch, model }, ticket, frame);
-                    let processed = catch_unwind(AssertUnwindSafe(process));
-                    let stopped = {
-                        let state = self.state.lock();
-                        state.epoch != epoch
-                    };
-                    if let Err(panic) = processed
-                        && !stopped
-                    {
-                        self.post_panic("analysing a frame", panic.as_ref());
-                        self.fail();
-                    }
+                    self.guarded(epoch, || self.process(&mut detectors, of, ticket, frame));
                 }
+                Job::Look(look) => self.guarded(epoch, || self.look(&mut detectors, of, look)),
                 Job::Take(other) => {
                     model = other;
                     let mut fresh = self.fresh.lock();
@@ -121,6 +113,16 @@ impl Detect {
                     }
                 }
             }
+        }
+    }
+
+    /// A panic in the analysis of a frame is an error of the element, unless that has stopped meanwhile.
+    fn guarded(&self, epoch: u64, analyse: impl FnOnce()) {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(analyse))
+            && self.state.lock().epoch == epoch
+        {
+            self.post_panic("analysing a frame", panic.as_ref());
+            self.fail();
         }
     }
 
@@ -142,14 +144,26 @@ impl Detect {
                 self.wake.notify_all(); // the line takes another frame
                 return Some(Job::Analyse(ticket, frame));
             }
+            if state.flow.is_ok()
+                && let Some(look) = state.passing.take()
+            {
+                return Some(Job::Look(look));
+            }
+            state.passing.enter_idle();
             self.wake.wait(&mut state);
+            if state.epoch == epoch {
+                state.passing.leave_idle(); // those of a new epoch are counted anew
+            }
         }
     }
 
     fn process(&self, detectors: &mut Detectors, of: Run, ticket: Ticket, mut frame: Frame) {
         let given_back = self.give_back(&mut frame);
-        if !self.follow_picture(detectors, &mut frame, of) {
-            return;
+        match self.fit(detectors, frame.stream.picture.size, of) {
+            Fit::Already => {}
+            // What frames usually meet is no loading.
+            Fit::Changed => frame.measured = true,
+            Fit::Stopped => return,
         }
         let begin = self.now();
         let analysis = given_back.and_then(|()| self.analyse(detectors, &frame));
@@ -190,22 +204,37 @@ impl Detect {
     }
 
     fn analyse(&self, detectors: &mut Detectors, frame: &Frame) -> Result<Analysis, Failure> {
-        let thresholds = self.thresholds(detectors.current());
+        let prepared = self.prepare(detectors.current_mut(), frame)?;
+        self.infer(detectors, &prepared)
+    }
+
+    /// Makes the model's input; the frame is not needed for what follows.
+    pub(super) fn prepare(
+        &self,
+        detector: &mut Detector,
+        frame: &Frame,
+    ) -> Result<Prepared, Failure> {
         let in_words = |err: &dyn std::fmt::Display| Failure::Frame(err.to_string());
         let mapped =
             gst_video::VideoFrameRef::from_buffer_ref_readable(&frame.buffer, &frame.stream.video)
                 .map_err(|err| in_words(&err))?;
         let image = frame::view(&mapped, &frame.stream.picture).map_err(|err| in_words(&err))?;
-        let analysis = detectors
-            .detect(&image, thresholds)
-            .map_err(Failure::Detect)?;
-        Ok(analysis)
+        detector.prepare(&image).map_err(Failure::Detect)
     }
 
-    fn thresholds(&self, detector: &Detector) -> Thresholds {
-        let model = detector.model();
-        let settings = self.settings.lock();
-        settings.thresholds(model.score_threshold, model.iou_threshold)
+    pub(super) fn infer(
+        &self,
+        detectors: &mut Detectors,
+        prepared: &Prepared,
+    ) -> Result<Analysis, Failure> {
+        let (thresholds, low_score) = {
+            let model = detectors.current().model();
+            let settings = self.settings.lock();
+            let thresholds = settings.thresholds(model.score_threshold, model.iou_threshold);
+            (thresholds, settings.low_score())
+        };
+        let analysis = detectors.infer(prepared, thresholds, low_score);
+        analysis.map_err(Failure::Detect)
     }
 
     /// Attaches what was found and puts the frame back in the line.
@@ -226,6 +255,7 @@ impl Detect {
         let now = self.now();
         frame.found = Some(Arc::new(Found {
             detections: analysis.detections,
+            low: analysis.low,
             model: detector.model().clone(),
             times,
         }));
@@ -274,7 +304,7 @@ impl Detect {
         drop(remains);
     }
 
-    fn post_failure(&self, failure: &Failure) {
+    pub(super) fn post_failure(&self, failure: &Failure) {
         match failure {
             Failure::Detect(DetectError::Engine(EngineError::Panic { text, .. })) => {
                 self.post_panic("the engine ran the model", text);

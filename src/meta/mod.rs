@@ -14,6 +14,8 @@ pub struct Labelled<'a> {
     pub label: &'a str,
     /// Unique in the stream, from 1.
     pub number: u64,
+    /// Number of the object that is followed from frame to frame, from 1, where that is known.
+    pub track: Option<u64>,
 }
 
 /// A region of interest as read from a buffer, whoever attached it. Numbers are as found, checked by nobody.
@@ -30,6 +32,8 @@ pub struct Roi {
     pub score: Option<f64>,
     /// 0 = not set.
     pub id: i32,
+    /// Number of the object that is followed from frame to frame, where the producer gave one.
+    pub track: Option<i32>,
     /// How much older than the frame the box is; none where it is the frame's own.
     pub age: Option<gst::ClockTime>,
 }

@@ -2,8 +2,9 @@
 //!
 //! `roi_type` is the label, `id` the number of the detection, x y w h are whole pixels inside the frame. A parameter
 //! structure `detection` has the fields of DL Streamer (`x_min y_min x_max y_max`: double, 0..=1 of the frame;
-//! `confidence`: double; `label_id`: int), and `label` (string) and `age` (uint64, nanoseconds) of ours. Elements that
-//! scale the picture keep the box, label and id, but not the structure.
+//! `confidence`: double; `label_id`: int), and `label` (string) and `age` (uint64, nanoseconds) of ours. A second one,
+//! `object_id`, has the number of an object that is followed as `id` (int), as in DL Streamer. Elements that scale the
+//! picture keep the box, label and id, but not the structures.
 //!
 //! Read is also the structure `extra-data` (`label`, `score`) of GStreamer 1.22's own detector.
 
@@ -15,6 +16,8 @@ use std::ffi::CStr;
 
 /// Name of the parameter structure, and of a detection in a message.
 const DETECTION: &str = "detection";
+/// Name of the structure with the number of an object, and of that number in a message.
+const OBJECT_ID: &str = "object_id";
 /// That of `onnxobjectdetector` up to GStreamer 1.22.
 const EXTRA_DATA: &str = "extra-data";
 
@@ -30,11 +33,15 @@ pub(super) fn attach(
         let mut meta = VideoRegionOfInterestMeta::add(buffer, &label, rect);
         meta.set_id(id(labelled.number));
         meta.add_param(structure(labelled, frame, age));
+        if let Some(track) = labelled.track {
+            let object = gst::Structure::builder(OBJECT_ID).field("id", id(track));
+            meta.add_param(object.build());
+        }
     }
 }
 
-/// One detection for a message: the structure `detection` of the metadata, and `id x y w h`, which there are the
-/// metadata's own.
+/// One detection for a message: the structure `detection` of the metadata, `id x y w h`, which there are the
+/// metadata's own, and `object_id` where the object has a number.
 pub fn to_structure(
     labelled: &Labelled<'_>,
     frame: Size,
@@ -47,6 +54,9 @@ pub fn to_structure(
     structure.set("y", y);
     structure.set("w", w);
     structure.set("h", h);
+    if let Some(track) = labelled.track {
+        structure.set(OBJECT_ID, id(track));
+    }
     structure
 }
 
@@ -110,6 +120,7 @@ pub(super) fn read(buffer: &gst::BufferRef) -> Vec<Roi> {
                 label: label(&meta),
                 score: score.or_else(|| extra.and_then(|s| number(s, "score"))),
                 id: meta.id(),
+                track: meta.param(OBJECT_ID).and_then(|s| s.get::<i32>("id").ok()),
                 age: detection
                     .and_then(|s| s.get::<u64>("age").ok())
                     .filter(|ns| *ns != u64::MAX)
@@ -169,6 +180,7 @@ mod tests {
             detection,
             label,
             number,
+            track: None,
         }
     }
 
@@ -200,6 +212,7 @@ mod tests {
             label: "person".into(),
             score: Some(0.75),
             id: 1,
+            track: None,
             age: Some(age),
         };
         assert_eq!(rois[0], wanted);
@@ -249,6 +262,22 @@ mod tests {
             [10, 20, 20, 40]
         );
         assert_eq!(message.get::<i32>("id").expect("an int"), meta.id());
+    }
+
+    #[test]
+    fn the_number_of_an_object_is_a_structure_of_its_own() {
+        let known = Labelled {
+            track: Some(4),
+            ..labelled(BBox::new(10.0, 20.0, 30.0, 60.0), "car", 3)
+        };
+        let buffer = attached(&[known, labelled(known.detection.bbox, "car", 5)], None);
+        let meta = buffer.meta::<Meta>().expect("two regions");
+        let object = meta.param("object_id").expect("as DL Streamer has it");
+        assert_eq!((object.n_fields(), object.get::<i32>("id")), (1, Ok(4)));
+        let tracks: Vec<_> = read(&buffer).iter().map(|roi| roi.track).collect();
+        assert_eq!(tracks, [Some(4), None]);
+        let message = to_structure(&known, FRAME, None);
+        assert_eq!(message.get::<i32>("object_id"), Ok(4));
     }
 
     #[test]

@@ -26,6 +26,7 @@ pub fn detection(bbox: BBox, label: &str, number: u64) -> Labelled<'_> {
         detection,
         label,
         number,
+        track: None,
     }
 }
 
