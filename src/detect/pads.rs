@@ -6,6 +6,7 @@ use super::state::{Course, Frame, Item, Remains, State, Stream, Upstream};
 use crate::frame;
 use crate::lent::LentQuery;
 use crate::mailbox::Output;
+use crate::meta::Figures;
 use crate::pace::Pace;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
@@ -347,6 +348,10 @@ impl Detect {
     fn src_query(&self, pad: &gst::Pad, query: &mut gst::QueryRef) -> bool {
         match query.view_mut() {
             gst::QueryViewMut::Latency(latency) => self.answer_latency(latency),
+            gst::QueryViewMut::Custom(query) if Figures::are_asked_by(query) => {
+                self.figures().answer(query);
+                true
+            }
             _ => gst::Pad::query_default(pad, Some(&*self.obj()), query),
         }
     }
