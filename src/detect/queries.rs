@@ -3,6 +3,7 @@
 use super::imp::{CAT, Detect};
 use super::state::Item;
 use crate::lent::LentQuery;
+use crate::meta::Figures;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 
@@ -29,6 +30,10 @@ impl Detect {
     pub(super) fn src_query(&self, pad: &gst::Pad, query: &mut gst::QueryRef) -> bool {
         match query.view_mut() {
             gst::QueryViewMut::Latency(latency) => self.answer_latency(latency),
+            gst::QueryViewMut::Custom(query) if Figures::are_asked_by(query) => {
+                self.figures().answer(query);
+                true
+            }
             _ => gst::Pad::query_default(pad, Some(&*self.obj()), query),
         }
     }
