@@ -10,7 +10,7 @@ use super::loading::Loaded;
 use super::settings::Settings;
 use super::state::Frame;
 use crate::detection::Thresholds;
-use crate::detector::{Analysis, DetectError, Detector, DetectorOptions, OpenError};
+use crate::detector::{Analysis, DetectError, Detector, DetectorOptions, OpenError, Prepared};
 use crate::geometry::Size;
 use crate::image::ImageView;
 use crate::model::input_size;
@@ -55,19 +55,24 @@ impl Detectors {
         &self.ready[0]
     }
 
-    /// Finds objects with the one in use.
+    pub fn prepare(&mut self, image: &ImageView) -> Result<Prepared, DetectError> {
+        self.ready[0].prepare(image)
+    }
+
+    /// Finds objects in the picture that was prepared last.
     ///
     /// Classes that the model has not are those of another that is on its way; until it is there the classes of before
     /// stay.
-    pub fn detect(
+    pub fn infer(
         &mut self,
-        image: &ImageView,
+        prepared: &Prepared,
         mut thresholds: Thresholds,
+        low_score: Option<f32>,
     ) -> Result<Analysis, DetectError> {
-        match self.ready[0].detect(image, &thresholds) {
+        match self.ready[0].infer(prepared, &thresholds, low_score) {
             Err(DetectError::Classes(_)) if thresholds.classes != self.classes => {
                 thresholds.classes.clone_from(&self.classes);
-                self.ready[0].detect(image, &thresholds)
+                self.ready[0].infer(prepared, &thresholds, low_score)
             }
             result => {
                 self.classes = thresholds.classes;

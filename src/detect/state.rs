@@ -3,9 +3,10 @@
 use super::boxes::{Boxes, Found};
 use super::choices::Mode;
 use super::settings::Settings;
+use crate::frame;
 use crate::image::PictureInfo;
 use crate::lent::LentQuery;
-use crate::mailbox::{Mailbox, Output};
+use crate::mailbox::{MOST_PASSING, Mailbox, Output};
 use crate::pace::Pace;
 use crate::stats::{DeclaredDelay, Recorder};
 use std::sync::Arc;
@@ -136,6 +137,8 @@ pub(super) struct State {
     pub segment: Option<gst::FormattedSegment<gst::ClockTime>>,
     pub recorder: Recorder,
     pub delay: DeclaredDelay,
+    /// Downstream cannot follow strides and offsets, and upstream has been told that they may be any.
+    pub repacks: bool,
     pub pace: Pace,
     pub boxes: Boxes,
     /// `active` as the last frame met it.
@@ -175,6 +178,7 @@ impl Default for State {
             segment: None,
             recorder: Recorder::default(),
             delay: DeclaredDelay::default(),
+            repacks: false,
             pace: Pace::default(),
             boxes: Boxes::default(),
             active: true,
@@ -331,6 +335,35 @@ impl State {
             false => Duration::ZERO,
         };
         self.delay.restart(estimate);
+    }
+
+    /// Whether a frame that takes this course is to be copied before it is kept: of a live source whose buffers come from
+    /// a pool, as a camera's do, one is held at the most, and one that passes is not copied by a worker.
+    pub fn must_copy(&self, frame: &Frame, course: Course) -> bool {
+        let held = |f: &Frame| frame::is_pooled(&f.buffer);
+        self.upstream.is_live()
+            && !matches!(course, Course::Drop(_))
+            && held(frame)
+            && self.mailbox.passing().any(held)
+    }
+
+    /// How many buffers of the source are held at the same time at the most.
+    ///
+    /// Of a live source one, and one more by each worker that copies it just now. Of another one waits, as many as the
+    /// line has places are with a worker or done, and those between two analyses pass.
+    pub fn held_at_most(&self, settings: &Settings) -> u32 {
+        let places = self.mailbox.places() as u32;
+        if self.upstream == Upstream::Live {
+            return places;
+        }
+        let most = MOST_PASSING as u32;
+        let passing = match settings.pace() {
+            _ if !settings.active => most,
+            _ if self.wanted == Mode::Newest => 0,
+            pace if pace.max_rate > 0.0 => most,
+            pace => pace.interval.saturating_sub(1).min(most),
+        };
+        places + 1 + passing
     }
 
     /// Puts a frame in the line; gives back the one that it displaced.

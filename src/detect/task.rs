@@ -85,6 +85,10 @@ impl Detect {
     }
 
     fn push(&self, mut frame: Frame) -> Result<(), gst::FlowError> {
+        let repacks = self.state.lock().repacks;
+        if repacks && !crate::frame::is_packed(&frame.buffer, &frame.stream.video) {
+            self.replace_by_copy(&mut frame);
+        }
         self.annotate(&mut frame);
         if frame.discont {
             frame.buffer.make_mut().set_flags(gst::BufferFlags::DISCONT);

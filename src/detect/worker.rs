@@ -7,8 +7,7 @@ use super::loading;
 use super::settings::Settings;
 use super::sizes::{Detectors, Run};
 use super::state::Frame;
-use crate::detection::Thresholds;
-use crate::detector::{Analysis, DetectError, Detector};
+use crate::detector::{Analysis, DetectError, Detector, Prepared};
 use crate::engine::EngineError;
 use crate::frame;
 use crate::mailbox::Ticket;
@@ -93,21 +92,10 @@ impl Detect {
         let mut model = 0;
         detectors.classes = self.classes_in_use();
         while let Some(job) = self.next_job(epoch, model) {
+            let of = Run { epoch, model };
             match job {
                 Job::Analyse(ticket, frame) => {
-                    let process =
-                        || self.process(&mut detectors, Run { epoch, model }, ticket, frame);
-                    let processed = catch_unwind(AssertUnwindSafe(process));
-                    let stopped = {
-                        let state = self.state.lock();
-                        state.epoch != epoch
-                    };
-                    if let Err(panic) = processed
-                        && !stopped
-                    {
-                        self.post_panic("analysing a frame", panic.as_ref());
-                        self.fail();
-                    }
+                    self.guarded(of, || self.process(&mut detectors, of, ticket, frame));
                 }
                 Job::Take(other) => {
                     model = other;
@@ -121,6 +109,21 @@ impl Detect {
                     }
                 }
             }
+        }
+    }
+
+    /// A panic in the analysis of a frame is an error of the element.
+    fn guarded(&self, of: Run, analyse: impl FnOnce()) {
+        let analysed = catch_unwind(AssertUnwindSafe(analyse));
+        let stopped = {
+            let state = self.state.lock();
+            state.epoch != of.epoch
+        };
+        if let Err(panic) = analysed
+            && !stopped
+        {
+            self.post_panic("analysing a frame", panic.as_ref());
+            self.fail();
         }
     }
 
@@ -147,13 +150,17 @@ impl Detect {
     }
 
     fn process(&self, detectors: &mut Detectors, of: Run, ticket: Ticket, mut frame: Frame) {
-        let given_back = self.give_back(&mut frame);
+        let live = self.state.lock().upstream.is_live();
+        if live && frame::is_pooled(&frame.buffer) {
+            // A camera of four buffers cannot miss one for a whole analysis. Its memory, which may be uncached, is read
+            // once; the pixels are then taken from the copy.
+            self.replace_by_copy(&mut frame);
+        }
         if !self.follow_picture(detectors, &mut frame, of) {
             return;
         }
         let begin = self.now();
-        let analysis = given_back.and_then(|()| self.analyse(detectors, &frame));
-        match analysis {
+        match self.analyse(detectors, &frame) {
             Ok(analysis) => self.deliver(ticket, frame, detectors.current(), analysis, begin),
             // An engine that has panicked is of no use any more; another failure matters if its frame does.
             Err(failure) if self.matters(&failure, of, ticket) => {
@@ -174,38 +181,29 @@ impl Detect {
         state.epoch == of.epoch && (failure.is_panic() || abandoned)
     }
 
-    /// Puts a copy in the place of a live source's buffer, which a camera of four cannot miss for a whole analysis. Its
-    /// memory, which may be uncached, is read once; the pixels are then taken from the copy.
-    fn give_back(&self, frame: &mut Frame) -> Result<(), Failure> {
-        let live = self.state.lock().upstream.is_live();
-        if live && frame::is_pooled(&frame.buffer) {
-            let begin = self.now();
-            frame.buffer = frame
-                .buffer
-                .copy_deep()
-                .map_err(|err| Failure::Frame(err.to_string()))?;
-            frame.copying = self.now().saturating_sub(begin);
-        }
-        Ok(())
+    fn analyse(&self, detectors: &mut Detectors, frame: &Frame) -> Result<Analysis, Failure> {
+        let prepared = self.prepare(detectors, frame)?;
+        self.infer(detectors, &prepared)
     }
 
-    fn analyse(&self, detectors: &mut Detectors, frame: &Frame) -> Result<Analysis, Failure> {
-        let thresholds = self.thresholds(detectors.current());
+    /// Makes the model's input; the frame is not needed for what follows.
+    fn prepare(&self, detectors: &mut Detectors, frame: &Frame) -> Result<Prepared, Failure> {
         let in_words = |err: &dyn std::fmt::Display| Failure::Frame(err.to_string());
         let mapped =
             gst_video::VideoFrameRef::from_buffer_ref_readable(&frame.buffer, &frame.stream.video)
                 .map_err(|err| in_words(&err))?;
         let image = frame::view(&mapped, &frame.stream.picture).map_err(|err| in_words(&err))?;
-        let analysis = detectors
-            .detect(&image, thresholds)
-            .map_err(Failure::Detect)?;
-        Ok(analysis)
+        detectors.prepare(&image).map_err(Failure::Detect)
     }
 
-    fn thresholds(&self, detector: &Detector) -> Thresholds {
-        let model = detector.model();
-        let settings = self.settings.lock();
-        settings.thresholds(model.score_threshold, model.iou_threshold)
+    fn infer(&self, detectors: &mut Detectors, prepared: &Prepared) -> Result<Analysis, Failure> {
+        let thresholds = {
+            let model = detectors.current().model();
+            let settings = self.settings.lock();
+            settings.thresholds(model.score_threshold, model.iou_threshold)
+        };
+        let analysis = detectors.infer(prepared, thresholds, None);
+        analysis.map_err(Failure::Detect)
     }
 
     /// Attaches what was found and puts the frame back in the line.
