@@ -8,7 +8,7 @@ use crate::image::PictureInfo;
 use crate::lent::LentQuery;
 use crate::mailbox::{MOST_PASSING, Mailbox, Output};
 use crate::pace::Pace;
-use crate::stats::{DeclaredDelay, Recorder};
+use crate::stats::{DeclaredDelay, Overdue, Recorder};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -137,6 +137,7 @@ pub(super) struct State {
     pub segment: Option<gst::FormattedSegment<gst::ClockTime>>,
     pub recorder: Recorder,
     pub delay: DeclaredDelay,
+    pub overdue: Overdue,
     /// Downstream cannot follow strides and offsets, and upstream has been told that they may be any.
     pub repacks: bool,
     pub pace: Pace,
@@ -178,6 +179,7 @@ impl Default for State {
             segment: None,
             recorder: Recorder::default(),
             delay: DeclaredDelay::default(),
+            overdue: Overdue::default(),
             repacks: false,
             pace: Pace::default(),
             boxes: Boxes::default(),
@@ -201,12 +203,15 @@ impl State {
         delay.fix(settings.latency());
         let mut mailbox = std::mem::replace(&mut self.mailbox, Mailbox::new(workers));
         mailbox.restart(workers);
+        let mut overdue = std::mem::take(&mut self.overdue);
+        overdue.clear();
         *self = Self {
             flow: self.flow,
             playing: self.playing,
             epoch: self.epoch,
             running: true,
             mailbox,
+            overdue,
             wanted: settings.mode,
             delay,
             ..Self::default()
@@ -303,7 +308,8 @@ impl State {
         let stats = stats_interval.map(|i| self.stats_at.unwrap_or_default().saturating_add(i));
         let live = self.upstream == Upstream::Live;
         let latency = self.delay.message_due().filter(|_| live);
-        [stats, latency].into_iter().flatten().min()
+        let overdue = self.overdue.due();
+        [stats, latency, overdue].into_iter().flatten().min()
     }
 
     /// What becomes of the frame that has come in `now`.

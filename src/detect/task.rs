@@ -180,6 +180,7 @@ impl Detect {
 
     fn post_what_is_due(&self) {
         self.post_latency_if_due();
+        self.warn_of_overdue();
         let interval = self.settings.lock().stats_interval();
         let now = self.now();
         let due = {

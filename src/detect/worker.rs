@@ -112,11 +112,14 @@ impl Detect {
         }
     }
 
-    /// A panic in the analysis of a frame is an error of the element.
+    /// Watches over the analysis of a frame: it is told of if it does not end, and a panic in it is an error of the element.
     fn guarded(&self, of: Run, analyse: impl FnOnce()) {
+        let number = self.state.lock().overdue.begin(self.now());
+        self.wake.notify_all(); // who tells of it may have nothing else to wait for
         let analysed = catch_unwind(AssertUnwindSafe(analyse));
         let stopped = {
-            let state = self.state.lock();
+            let mut state = self.state.lock();
+            state.overdue.end(number);
             state.epoch != of.epoch
         };
         if let Err(panic) = analysed
