@@ -119,6 +119,7 @@ impl Detect {
                 state.passing.at(frame.time(), size, settings.shown())
             }
         };
+        self.repack(&mut frame);
         if let Some(marks) = marks {
             let size = frame.stream.picture.size;
             marks
@@ -215,7 +216,7 @@ impl Detect {
             return;
         }
         let begin = self.now();
-        let prepared = self.prepare(detectors.current_mut(), &frame);
+        let prepared = self.prepare(detectors, &frame);
         drop(frame);
         self.put_down(number);
         let analysis = prepared.and_then(|prepared| self.infer(detectors, &prepared));

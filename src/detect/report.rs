@@ -174,6 +174,20 @@ impl Detect {
         );
     }
 
+    /// An analysis does not end: a user who sees no frames should know why.
+    pub(super) fn warn_of_overdue(&self) {
+        let now = self.now();
+        let overdue = self.state.lock().overdue.take(now);
+        if let Some(taken) = overdue {
+            gst::element_imp_warning!(
+                self,
+                gst::StreamError::Failed,
+                ("The analysis of a frame has taken {taken:.1?} and is not done; until it is, frames wait or are dropped"),
+                ["a smaller model or input-size, or another engine, takes less time"]
+            );
+        }
+    }
+
     /// Reports a dropped frame: always in the log, on the bus at most once a second in sum.
     pub(super) fn report_drop(&self, frame: &Frame, why: Drop) {
         let pts = frame.buffer.pts();

@@ -4,11 +4,12 @@ use super::boxes::{Boxes, Found};
 use super::choices::Mode;
 use super::passing::Passing;
 use super::settings::Settings;
+use crate::frame;
 use crate::image::PictureInfo;
 use crate::lent::LentQuery;
-use crate::mailbox::{Mailbox, Output};
+use crate::mailbox::{MOST_PASSING, Mailbox, Output};
 use crate::pace::Pace;
-use crate::stats::{DeclaredDelay, Recorder};
+use crate::stats::{DeclaredDelay, Overdue, Recorder};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -137,6 +138,9 @@ pub(super) struct State {
     pub segment: Option<gst::FormattedSegment<gst::ClockTime>>,
     pub recorder: Recorder,
     pub delay: DeclaredDelay,
+    pub overdue: Overdue,
+    /// Downstream cannot follow strides and offsets, and upstream has been told that they may be any.
+    pub repacks: bool,
     pub pace: Pace,
     pub boxes: Boxes,
     /// Of `mode=passthrough`.
@@ -178,6 +182,8 @@ impl Default for State {
             segment: None,
             recorder: Recorder::default(),
             delay: DeclaredDelay::default(),
+            overdue: Overdue::default(),
+            repacks: false,
             pace: Pace::default(),
             boxes: Boxes::default(),
             passing: Passing::default(),
@@ -204,12 +210,15 @@ impl State {
         delay.fix(settings.latency());
         let mut mailbox = std::mem::replace(&mut self.mailbox, Mailbox::new(workers));
         mailbox.restart(workers);
+        let mut overdue = std::mem::take(&mut self.overdue);
+        overdue.clear();
         *self = Self {
             flow: self.flow,
             playing: self.playing,
             epoch: self.epoch,
             running: true,
             mailbox,
+            overdue,
             passing: self.passing.restarted(),
             wanted: settings.mode,
             mode: settings.mode,
@@ -329,7 +338,8 @@ impl State {
         let stats = stats_interval.map(|i| self.stats_at.unwrap_or_default().saturating_add(i));
         let live = self.upstream == Upstream::Live;
         let latency = self.delay.message_due().filter(|_| live);
-        [stats, latency].into_iter().flatten().min()
+        let overdue = self.overdue.due();
+        [stats, latency, overdue].into_iter().flatten().min()
     }
 
     /// What becomes of the frame that has come in `now`.
@@ -361,6 +371,38 @@ impl State {
             false => Duration::ZERO,
         };
         self.delay.restart(estimate);
+    }
+
+    /// Whether a frame that takes this course is to be copied before it is kept: of a live source whose buffers come from
+    /// a pool, as a camera's do, one is held at the most, and one that passes is not copied by a worker.
+    pub fn must_copy(&self, frame: &Frame, course: Course) -> bool {
+        let held = |f: &Frame| frame::is_pooled(&f.buffer);
+        self.upstream.is_live()
+            && !matches!(course, Course::Drop(_))
+            && held(frame)
+            && self.mailbox.passing().any(held)
+    }
+
+    /// How many buffers of the source are held at the same time at the most.
+    ///
+    /// Of a live source one, and one more by each worker that copies it just now. Of another one waits, as many as the
+    /// line has places are with a worker or done, and those between two analyses pass.
+    pub fn held_at_most(&self, settings: &Settings) -> u32 {
+        let places = self.places();
+        if self.passes() {
+            return 1; // lent to a worker
+        }
+        if self.upstream == Upstream::Live {
+            return places;
+        }
+        let most = MOST_PASSING as u32;
+        let passing = match settings.pace() {
+            _ if !settings.active => most,
+            _ if self.wanted == Mode::Newest => 0,
+            pace if pace.max_rate > 0.0 => most,
+            pace => pace.interval.saturating_sub(1).min(most),
+        };
+        places + 1 + passing
     }
 
     /// Puts a frame in the line; gives back the one that it displaced.
