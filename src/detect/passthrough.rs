@@ -16,10 +16,8 @@ use super::passing::{Look, Offered};
 use super::settings::Settings;
 use super::sizes::{Detectors, Run};
 use super::state::{Frame, State};
-use crate::detector::Analysis;
 use crate::geometry::Size;
 use crate::message;
-use crate::stats::StageTimes;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use std::time::Duration;
@@ -220,22 +218,8 @@ impl Detect {
         let analysis = prepared.and_then(|prepared| self.infer(detector, &prepared));
         match analysis {
             Ok(analysis) => {
-                let times = StageTimes {
-                    wait: begin.saturating_sub(seen.arrived),
-                    preprocess: analysis.preprocess,
-                    model: analysis.model,
-                    postprocess: analysis.postprocess,
-                };
-                let Analysis {
-                    detections, low, ..
-                } = analysis;
-                let model = detector.model().clone();
-                let found = Found {
-                    detections,
-                    low,
-                    model,
-                    times,
-                };
+                let wait = begin.saturating_sub(seen.arrived);
+                let found = Found::of(analysis, wait, detector.model());
                 self.learn(number, awaited, &seen, &found);
             }
             // An engine that has panicked is of no use any more; another failure matters if its frame does.
