@@ -63,6 +63,7 @@ pub struct Detector {
     model: Arc<Model>,
     engine: Box<dyn Engine>,
     engine_kind: EngineKind,
+    engine_options: EngineOptions,
     engine_reason: String,
     decoder: Box<dyn Decoder>,
     /// What the decoder was made for; `None` = all classes.
@@ -82,18 +83,38 @@ impl Detector {
     /// [`OpenError`], of the model file, the engine, or outputs that are not those of the model's family.
     pub fn open(options: &DetectorOptions) -> Result<Self, OpenError> {
         let begin = Instant::now();
-        let model = Model::open(&options.model)?;
+        Self::of(Model::open(&options.model)?, options, begin)
+    }
+
+    /// As [`Detector::open`], of a model that has been read already, at the input size that pictures of the size `picture`
+    /// ask for.
+    ///
+    /// # Errors
+    /// [`OpenError`], as [`Detector::open`].
+    pub fn open_for(
+        model: &Model,
+        picture: Size,
+        options: &DetectorOptions,
+    ) -> Result<Self, OpenError> {
+        let begin = Instant::now();
+        Self::of(model.for_picture(picture)?, options, begin)
+    }
+
+    fn of(mut model: Model, options: &DetectorOptions, begin: Instant) -> Result<Self, OpenError> {
         let Opened {
             engine,
             kind,
             reason,
         } = engine::open(options.engine, &model, &options.engine_options)?;
+        // The engine has the weights now.
+        model.bytes = Arc::default();
         let decoder = decoder(&model, engine.as_ref(), None)?;
         let mut detector = Self {
             input: model.input.blank(),
             model: Arc::new(model),
             engine,
             engine_kind: kind,
+            engine_options: options.engine_options,
             engine_reason: reason,
             decoder,
             wanted: None,
@@ -119,12 +140,13 @@ impl Detector {
     /// # Errors
     /// [`OpenError::Engine`] if there is no memory for what is not shared.
     pub fn another(&self) -> Result<Self, OpenError> {
-        let engine = self.engine.another()?;
+        let engine = self.engine.another(self.engine_options.good_threads())?;
         Ok(Self {
             model: self.model.clone(),
             decoder: decoder(&self.model, engine.as_ref(), None)?,
             engine,
             engine_kind: self.engine_kind,
+            engine_options: self.engine_options,
             engine_reason: self.engine_reason.clone(),
             wanted: None,
             preprocessor: None,
@@ -134,6 +156,7 @@ impl Detector {
         })
     }
 
+    /// Without its bytes, which the engine has.
     pub fn model(&self) -> &Arc<Model> {
         &self.model
     }
@@ -431,7 +454,7 @@ mod tests {
             Ok(vec![Tensor::f32("rows", dims, self.rows.concat())])
         }
 
-        fn another(&self) -> Result<Box<dyn Engine>, EngineError> {
+        fn another(&self, _threads: usize) -> Result<Box<dyn Engine>, EngineError> {
             Ok(Box::new(Self {
                 rows: self.rows.clone(),
                 outputs: self.outputs.clone(),
@@ -456,6 +479,7 @@ mod tests {
             model: Arc::new(model),
             engine,
             engine_kind: EngineKind::default(),
+            engine_options: EngineOptions::default(),
             engine_reason: String::new(),
             wanted: None,
             preprocessor: None,

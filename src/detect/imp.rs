@@ -178,16 +178,21 @@ impl Detect {
         self.origin.elapsed()
     }
 
-    /// Takes a new value of a property. Classes that the model in use has not are refused, and the old ones stay.
+    /// Takes a new value of a property. Classes that the model in use has not are refused, and the old ones stay, unless
+    /// another model is on its way: they may be for that one.
     fn set(&self, name: &str, value: &glib::Value) -> Result<(), ClassesError> {
         let mut settings = self.settings.lock();
         let mut changed = Settings::clone(&settings);
         changed.set(name, value);
         if name == PROP_CLASSES
-            && let Some(loaded) = self.loaded.lock().as_ref()
+            && let Some(loaded) = self.loaded.lock().as_mut()
             && loaded.in_use
         {
-            changed.selection(&loaded.report.labels)?;
+            match changed.selection(&loaded.report.labels) {
+                Ok(_) => loaded.classes = changed.wanted_classes().cloned(),
+                Err(_) if self.is_swapping() => {}
+                Err(err) => return Err(err),
+            }
         }
         *settings = Arc::new(changed);
         Ok(())

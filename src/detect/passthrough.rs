@@ -14,7 +14,7 @@ use super::choices::Mode;
 use super::imp::{CAT, Detect};
 use super::passing::{Look, Offered};
 use super::settings::Settings;
-use super::sizes::{Detectors, Run};
+use super::sizes::{Detectors, Fit, Run};
 use super::state::{Frame, State};
 use crate::geometry::Size;
 use crate::message;
@@ -209,17 +209,18 @@ impl Detect {
             self.fit(detectors, seen.size, of);
             return;
         }
-        self.fit(detectors, seen.size, of);
-        let detector = detectors.current_mut();
+        if self.fit(detectors, seen.size, of) == Fit::Stopped {
+            return;
+        }
         let begin = self.now();
-        let prepared = self.prepare(detector, &frame);
+        let prepared = self.prepare(detectors.current_mut(), &frame);
         drop(frame);
         self.put_down(number);
-        let analysis = prepared.and_then(|prepared| self.infer(detector, &prepared));
+        let analysis = prepared.and_then(|prepared| self.infer(detectors, &prepared));
         match analysis {
             Ok(analysis) => {
                 let wait = begin.saturating_sub(seen.arrived);
-                let found = Found::of(analysis, wait, detector.model());
+                let found = Found::of(analysis, wait, detectors.current().model());
                 self.learn(number, awaited, &seen, &found);
             }
             // An engine that has panicked is of no use any more; another failure matters if its frame does.

@@ -253,7 +253,7 @@ impl Settings {
     }
 
     /// `None` = all; so is an empty text, for those who can set texts but no null.
-    fn wanted_classes(&self) -> Option<&Arc<str>> {
+    pub fn wanted_classes(&self) -> Option<&Arc<str>> {
         let classes = self.classes.as_ref();
         classes.filter(|classes| !classes.trim().is_empty())
     }

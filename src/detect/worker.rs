@@ -6,7 +6,7 @@ use super::imp::{CAT, Detect};
 use super::loading;
 use super::passing::Look;
 use super::settings::Settings;
-use super::sizes::{Detectors, Run};
+use super::sizes::{Detectors, Fit, Run};
 use super::state::Frame;
 use crate::detector::{Analysis, DetectError, Detector, Prepared};
 use crate::engine::EngineError;
@@ -93,13 +93,14 @@ impl Detect {
     /// The worker's thread, as long as the element is in its `epoch`.
     fn work(&self, mut detectors: Detectors, epoch: u64) {
         let mut model = 0;
+        detectors.classes = self.classes_in_use();
         while let Some(job) = self.next_job(epoch, model) {
             let of = Run { epoch, model };
             match job {
                 Job::Analyse(ticket, frame) => {
-                    self.guarded(|| self.process(&mut detectors, of, ticket, frame));
+                    self.guarded(epoch, || self.process(&mut detectors, of, ticket, frame));
                 }
-                Job::Look(look) => self.guarded(|| self.look(&mut detectors, of, look)),
+                Job::Look(look) => self.guarded(epoch, || self.look(&mut detectors, of, look)),
                 Job::Take(other) => {
                     model = other;
                     let mut fresh = self.fresh.lock();
@@ -108,15 +109,18 @@ impl Detect {
                     drop(fresh);
                     if let Some(taken) = taken.flatten() {
                         detectors = taken;
+                        detectors.classes = self.classes_in_use();
                     }
                 }
             }
         }
     }
 
-    /// A panic in the analysis of a frame is an error of the element.
-    fn guarded(&self, analyse: impl FnOnce()) {
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(analyse)) {
+    /// A panic in the analysis of a frame is an error of the element, unless that has stopped meanwhile.
+    fn guarded(&self, epoch: u64, analyse: impl FnOnce()) {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(analyse))
+            && self.state.lock().epoch == epoch
+        {
             self.post_panic("analysing a frame", panic.as_ref());
             self.fail();
         }
@@ -155,13 +159,18 @@ impl Detect {
 
     fn process(&self, detectors: &mut Detectors, of: Run, ticket: Ticket, mut frame: Frame) {
         let given_back = self.give_back(&mut frame);
-        let detector = self.detector_for(detectors, &mut frame, of);
+        match self.fit(detectors, frame.stream.picture.size, of) {
+            Fit::Already => {}
+            // What frames usually meet is no loading.
+            Fit::Changed => frame.measured = true,
+            Fit::Stopped => return,
+        }
         let begin = self.now();
-        let analysis = given_back.and_then(|()| self.analyse(detector, &frame));
+        let analysis = given_back.and_then(|()| self.analyse(detectors, &frame));
         match analysis {
-            Ok(analysis) => self.deliver(ticket, frame, detector, analysis, begin),
+            Ok(analysis) => self.deliver(ticket, frame, detectors.current(), analysis, begin),
             // An engine that has panicked is of no use any more; another failure matters if its frame does.
-            Err(failure) if failure.is_panic() || self.state.lock().mailbox.abandon(ticket) => {
+            Err(failure) if self.matters(&failure, of, ticket) => {
                 self.post_failure(&failure);
                 self.fail();
             }
@@ -171,6 +180,12 @@ impl Detect {
                 "Flushed meanwhile: the failure is discarded"
             ),
         }
+    }
+
+    fn matters(&self, failure: &Failure, of: Run, ticket: Ticket) -> bool {
+        let mut state = self.state.lock();
+        let abandoned = state.mailbox.abandon(ticket);
+        state.epoch == of.epoch && (failure.is_panic() || abandoned)
     }
 
     /// Puts a copy in the place of a live source's buffer, which a camera of four cannot miss for a whole analysis. Its
@@ -188,9 +203,9 @@ impl Detect {
         Ok(())
     }
 
-    fn analyse(&self, detector: &mut Detector, frame: &Frame) -> Result<Analysis, Failure> {
-        let prepared = self.prepare(detector, frame)?;
-        self.infer(detector, &prepared)
+    fn analyse(&self, detectors: &mut Detectors, frame: &Frame) -> Result<Analysis, Failure> {
+        let prepared = self.prepare(detectors.current_mut(), frame)?;
+        self.infer(detectors, &prepared)
     }
 
     /// Makes the model's input; the frame is not needed for what follows.
@@ -209,16 +224,16 @@ impl Detect {
 
     pub(super) fn infer(
         &self,
-        detector: &mut Detector,
+        detectors: &mut Detectors,
         prepared: &Prepared,
     ) -> Result<Analysis, Failure> {
         let (thresholds, low_score) = {
-            let model = detector.model();
+            let model = detectors.current().model();
             let settings = self.settings.lock();
             let thresholds = settings.thresholds(model.score_threshold, model.iou_threshold);
             (thresholds, settings.low_score())
         };
-        let analysis = detector.infer(prepared, &thresholds, low_score);
+        let analysis = detectors.infer(prepared, thresholds, low_score);
         analysis.map_err(Failure::Detect)
     }
 
