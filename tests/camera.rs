@@ -171,10 +171,7 @@ fn judge(run: &Run, pictures: u64) -> Result<(), &'static str> {
     let fewest = lasted.as_secs_f64() / (MODEL + Duration::from_millis(30)).as_secs_f64();
     let promises = [
         (run.camera.lost == 0, "the pool has run dry"),
-        (
-            age(0.95) <= bound || pictures < LONG,
-            "frames come too old",
-        ),
+        (age(0.95) <= bound || pictures < LONG, "frames come too old"),
         (run.left as f64 >= fewest, "too few frames have left"),
     ];
     match promises.iter().find(|(held, _)| !held) {

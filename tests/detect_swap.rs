@@ -378,3 +378,21 @@ fn inference_keeps_to_its_processors() {
     let own = Processors::of_this_thread().unwrap();
     assert!(own.count() > 1 || std::thread::available_parallelism().unwrap().get() == 1);
 }
+
+#[test]
+fn the_processors_of_one_load_are_not_those_of_the_next() {
+    use gstdetect::affinity::Processors;
+    let own = Processors::of_this_thread().unwrap();
+    for (list, expected) in [("cpu-affinity=0", "0"), ("", &own.to_string())] {
+        let rig = Rig::stopped(list, Source::File);
+        let (tell, told) = std::sync::mpsc::channel();
+        rig.control.set_script(move |_| {
+            tell.send(Processors::of_this_thread())
+                .expect("the test listens");
+            Ok(nothing())
+        });
+        rig.element.set_state(gst::State::Paused).unwrap();
+        let used = told.recv().unwrap().unwrap();
+        assert_eq!(used.to_string(), expected, "of the warm-up");
+    }
+}

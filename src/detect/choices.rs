@@ -18,6 +18,11 @@ pub enum Mode {
     )]
     Newest,
     #[enum_value(
+        name = "Every frame leaves at once with the last boxes known, moved on to where their objects are now",
+        nick = "passthrough"
+    )]
+    Passthrough,
+    #[enum_value(
         name = "No frame is dropped; upstream waits for the analysis",
         nick = "every"
     )]
@@ -29,6 +34,7 @@ impl Mode {
         match self {
             Self::Auto => "auto",
             Self::Newest => "newest",
+            Self::Passthrough => "passthrough",
             Self::Every => "every",
         }
     }

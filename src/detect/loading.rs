@@ -6,10 +6,12 @@
 
 use super::failure::Trouble;
 use super::imp::{CAT, Detect};
+use super::loader;
 use super::report::model_report;
 use super::settings::Settings;
 use super::sizes::Detectors;
 use super::state::State;
+use crate::affinity::Processors;
 use crate::classes::ClassesError;
 use crate::detector::{Detector, DetectorOptions, OpenError};
 use crate::engine::EngineOptions;
@@ -64,7 +66,7 @@ struct Request {
 impl Detect {
     /// A detector for each worker. Blocks until they are ready.
     ///
-    /// Works in a thread of its own, whose threads keep to the processors that the user allows. `running` are the
+    /// Works in another thread, whose threads keep to the processors that the user allows. `running` are the
     /// workers that there are already, whose number stays, and the picture that they look at.
     pub(super) fn load(
         &self,
@@ -80,9 +82,14 @@ impl Detect {
             workers.workers = count;
             options.model.picture = picture;
         }
-        let open = || -> Result<Vec<Detectors>, Trouble> {
-            if let Some(processors) = &processors {
-                pin(processors)?;
+        // A thread that is kept has the processors of what it loaded before.
+        let allowed = Processors::of_this_thread().ok();
+        let name = path.clone();
+        let open = move || -> Result<Vec<Detectors>, Trouble> {
+            match (&processors, &allowed) {
+                (Some(processors), _) => pin(processors)?,
+                (None, Some(all)) => pin(all)?,
+                (None, None) => {}
             }
             let all = || -> Result<Vec<Detectors>, OpenError> {
                 let first = Detector::open(&options)?;
@@ -91,17 +98,11 @@ impl Detect {
                 let all = std::iter::once(first).chain(others);
                 Ok(all.map(|d| Detectors::new(d, options.clone())).collect())
             };
-            all().map_err(|err| Trouble::open(&path, &err))
+            all().map_err(|err| Trouble::open(&name, &err))
         };
-        let loaded = thread::scope(|scope| {
-            let thread = thread::Builder::new().name("detect-load".into());
-            let thread = thread
-                .spawn_scoped(scope, open)
-                .map_err(|err| no_thread(&err))?;
-            thread.join().map_err(|panic| {
-                Trouble::panic(&format!("loading the model {path}"), panic.as_ref())
-            })
-        });
+        let loaded = loader::run(open)
+            .map_err(|err| no_thread(&err))?
+            .map_err(|panic| Trouble::panic(&format!("loading the model {path}"), panic.as_ref()));
         loaded?
     }
 
@@ -331,7 +332,7 @@ fn no_thread(err: &std::io::Error) -> Trouble {
     Trouble::new(gst::ResourceError::Failed, sentence, err.to_string())
 }
 
-pub(super) fn pin(processors: &crate::affinity::Processors) -> Result<(), Trouble> {
+pub(super) fn pin(processors: &Processors) -> Result<(), Trouble> {
     processors.pin_this_thread().map_err(|err| {
         let sentence = format!("The property cpu-affinity cannot be {err}");
         Trouble::setting(&sentence, &err)

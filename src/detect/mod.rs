@@ -12,8 +12,9 @@
 //!   say, `properties.rs` declares them, `choices.rs` has their enums.
 //! - `pads.rs` answers what comes in by the pads: buffers and events; `queries.rs` queries.
 //! - `state.rs` is what the threads share, and the line of frames and events between them.
-//! - `loading.rs` loads a model, before the first frame or beside the one in use.
+//! - `loading.rs` loads a model, before the first frame or beside the one in use; `loader.rs` is the thread for it.
 //! - `worker.rs` is the threads that infer, `task.rs` the thread that pushes.
+//! - `passthrough.rs` is the mode in which frames do not wait, `passing.rs` what it keeps between them.
 //! - `boxes.rs` decides which boxes a frame carries.
 //! - `report.rs` is what goes to the bus, `failure.rs` errors as a user should read them.
 
@@ -21,8 +22,11 @@ mod boxes;
 mod choices;
 mod failure;
 mod imp;
+mod loader;
 mod loading;
 mod pads;
+mod passing;
+mod passthrough;
 mod properties;
 mod queries;
 mod report;

@@ -10,7 +10,6 @@ use gst::prelude::*;
 use gst::subclass::prelude::*;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
 
 impl Detect {
     pub(super) fn build_sinkpad(template: &gst::PadTemplate) -> gst::Pad {
@@ -100,23 +99,15 @@ impl Detect {
     fn sink_chain(&self, buffer: gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
         let arrived = self.now();
         self.settle_upstream();
+        if self.state.lock().passes() {
+            return self.pass_frame(buffer, arrived);
+        }
         let settings = self.settings.lock().clone();
         let (mut frame, course, must_copy) = {
             let mut state = self.state.lock();
             state.accepts_frames()?;
             state.recorder.received(arrived);
-            let stream = state.stream.clone().ok_or(gst::FlowError::NotNegotiated)?;
-            let frame = Frame {
-                buffer,
-                stream,
-                segment: state.segment.clone(),
-                arrived,
-                discont: false,
-                copying: Duration::ZERO,
-                found: None,
-                bare: false,
-                measured: false,
-            };
+            let frame = state.frame(buffer, arrived)?;
             let course = state.course(arrived, &frame, &settings);
             let dropped = matches!(course, Course::Drop(_));
             self.wake.wait_while(&mut state, |s| {
@@ -143,6 +134,14 @@ impl Detect {
             self.warn_of_delay(delay);
         }
         Ok(gst::FlowSuccess::Ok)
+    }
+
+    /// Gives the rows their usual places before the frame leaves, if downstream cannot follow others.
+    pub(super) fn repack(&self, frame: &mut Frame) {
+        let repacks = self.state.lock().repacks;
+        if repacks && !frame::is_packed(&frame.buffer, &frame.stream.video) {
+            self.replace_by_copy(frame);
+        }
     }
 
     /// Puts a copy in the place of the source's buffer. A frame that cannot be copied goes on as it is: whoever reads it
@@ -256,6 +255,9 @@ impl Detect {
         event: gst::Event,
         change: impl FnOnce(&mut State),
     ) -> Result<gst::FlowSuccess, gst::FlowError> {
+        if self.state.lock().passes() {
+            return self.pass_event(event, change);
+        }
         let is_eos = event.type_() == gst::EventType::Eos;
         let result = {
             let mut state = self.state.lock();

@@ -12,6 +12,7 @@ pub(super) fn properties() -> Vec<glib::ParamSpec> {
     let mut all = model_properties();
     all.extend(flow_properties());
     all.extend(threshold_properties());
+    all.extend(track_properties());
     all.extend(report_properties());
     all
 }
@@ -88,7 +89,7 @@ fn flow_properties() -> Vec<glib::ParamSpec> {
             .build(),
         glib::ParamSpecUInt::builder(PROP_INFERENCE_INTERVAL)
             .nick("Inference Interval")
-            .blurb("Offer only every Nth frame for analysis; in mode every the frames between leave with the last boxes and their age, in mode newest they are dropped")
+            .blurb("Offer only every Nth frame for analysis; in mode every the frames between leave with the last boxes and their age, in mode newest they are dropped; in mode passthrough all leave")
             .minimum(1)
             .default_value(default.inference_interval)
             .mutable_playing()
@@ -163,6 +164,30 @@ fn threshold_properties() -> Vec<glib::ParamSpec> {
             .nick("Minimum Size")
             .blurb("Boxes narrower or lower than so many pixels of the frame are not reported; 0 = boxes of any size")
             .default_value(default.min_size)
+            .mutable_playing()
+            .build(),
+    ]
+}
+
+fn track_properties() -> Vec<glib::ParamSpec> {
+    let default = Settings::default();
+    vec![
+        glib::ParamSpecBoolean::builder(PROP_SMOOTHING)
+            .nick("Smoothing")
+            .blurb("In mode passthrough: a box appears when its object was seen twice, stays when that is not seen for an analysis or two, and glides to where it is found next")
+            .default_value(default.smoothing)
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecBoolean::builder(PROP_PREDICTION)
+            .nick("Prediction")
+            .blurb("In mode passthrough: boxes are moved on at the speed that their objects have had")
+            .default_value(default.prediction)
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecBoolean::builder(PROP_TRACKING)
+            .nick("Tracking")
+            .blurb("Gives an object the same number from frame to frame, in the structure object_id of its region of interest")
+            .default_value(default.tracking)
             .mutable_playing()
             .build(),
     ]

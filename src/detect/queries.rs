@@ -4,6 +4,7 @@ use super::imp::{CAT, Detect};
 use super::state::Item;
 use crate::allocation;
 use crate::lent::LentQuery;
+use crate::meta::Figures;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 
@@ -12,6 +13,9 @@ impl Detect {
         gst::log!(CAT, obj = pad, "{query:?}");
         if !query.is_serialized() {
             return gst::Pad::query_default(pad, Some(&*self.obj()), query);
+        }
+        if self.state.lock().passes() {
+            return self.answer_serialized(query);
         }
         LentQuery::lend(query, |lent| {
             let mut state = self.state.lock();
@@ -27,6 +31,10 @@ impl Detect {
     pub(super) fn src_query(&self, pad: &gst::Pad, query: &mut gst::QueryRef) -> bool {
         match query.view_mut() {
             gst::QueryViewMut::Latency(latency) => self.answer_latency(latency),
+            gst::QueryViewMut::Custom(query) if Figures::are_asked_by(query) => {
+                self.figures().answer(query);
+                true
+            }
             _ => gst::Pad::query_default(pad, Some(&*self.obj()), query),
         }
     }
@@ -48,7 +56,7 @@ impl Detect {
             let state = self.state.lock();
             let delay = state.delay.get();
             let cycle = state.recorder.mean_processing(self.now()).unwrap_or(delay);
-            (delay, cycle * state.mailbox.places() as u32)
+            (delay, cycle * state.places())
         };
         let clock_time =
             |time| gst::ClockTime::try_from(time).expect("measured times are far below the limit");

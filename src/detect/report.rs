@@ -5,6 +5,7 @@ use super::settings::Settings;
 use super::state::{Drop, Frame, Upstream};
 use crate::detector::Detector;
 use crate::message::{Decision, DetectModel, DetectStats, InForce, KeptClass, STATS};
+use crate::meta::Figures;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use std::time::Duration;
@@ -106,6 +107,35 @@ impl Detect {
             iou_threshold: thresholds.iou,
             latency: state.delay.get(),
             running_time,
+        }
+    }
+
+    /// What an element downstream may ask for, of now.
+    pub(super) fn figures(&self) -> Figures {
+        let settings = self.settings.lock().clone();
+        let mut labels = {
+            let loaded = self.loaded.lock();
+            let labels = loaded.as_ref().map(|l| l.report.labels.clone());
+            labels.unwrap_or_default()
+        };
+        if let Ok(Some(kept)) = settings.selection(&labels) {
+            let kept = kept.iter(0.0).map(|(class, _)| class as usize);
+            labels = kept
+                .filter_map(|class| labels.get(class).cloned())
+                .collect();
+        }
+        let state = self.state.lock();
+        let snapshot = state
+            .recorder
+            .snapshot(self.now(), settings.stats_interval().unwrap_or_default());
+        let clock_time = |time: Duration| gst::ClockTime::try_from(time).ok();
+        Figures {
+            fps: snapshot.fps,
+            model_time: snapshot.model_mean.and_then(clock_time),
+            age: snapshot.age.and_then(|age| clock_time(age.p50)),
+            mode: state.mode.nick().into(),
+            active: settings.active,
+            labels,
         }
     }
 

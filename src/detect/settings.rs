@@ -7,6 +7,7 @@ use crate::affinity::Processors;
 use crate::classes::{ClassesError, Selection};
 use crate::detection::Thresholds;
 use crate::pace::PaceOptions;
+use crate::track::{LOW_SCORE, ShownOptions};
 use gst::glib;
 use gst::prelude::*;
 use std::path::PathBuf;
@@ -35,6 +36,9 @@ pub(super) const PROP_MAX_DETECTIONS: &str = "max-detections";
 pub(super) const PROP_CLASSES: &str = "classes";
 pub(super) const PROP_CLASS_AGNOSTIC_NMS: &str = "class-agnostic-nms";
 pub(super) const PROP_MIN_SIZE: &str = "min-size";
+pub(super) const PROP_SMOOTHING: &str = "smoothing";
+pub(super) const PROP_PREDICTION: &str = "prediction";
+pub(super) const PROP_TRACKING: &str = "tracking";
 pub(super) const PROP_STATS_INTERVAL: &str = "stats-interval";
 pub(super) const PROP_POST_DETECTIONS: &str = "post-detections";
 pub(super) const PROP_STATS: &str = "stats";
@@ -65,6 +69,9 @@ pub(super) struct Settings {
     pub classes: Option<Arc<str>>,
     pub class_agnostic_nms: bool,
     pub min_size: u32,
+    pub smoothing: bool,
+    pub prediction: bool,
+    pub tracking: bool,
     pub stats_interval: u64,
     pub post_detections: bool,
 }
@@ -94,6 +101,9 @@ impl Default for Settings {
             classes: None,
             class_agnostic_nms: false,
             min_size: 0,
+            smoothing: true,
+            prediction: true,
+            tracking: false,
             stats_interval: 1_000_000_000,
             post_detections: false,
         }
@@ -129,6 +139,9 @@ impl Settings {
             PROP_CLASSES => self.classes = text(value).map(Arc::from),
             PROP_CLASS_AGNOSTIC_NMS => self.class_agnostic_nms = value.get().expect(CHECKED),
             PROP_MIN_SIZE => self.min_size = value.get().expect(CHECKED),
+            PROP_SMOOTHING => self.smoothing = value.get().expect(CHECKED),
+            PROP_PREDICTION => self.prediction = value.get().expect(CHECKED),
+            PROP_TRACKING => self.tracking = value.get().expect(CHECKED),
             PROP_STATS_INTERVAL => self.stats_interval = value.get().expect(CHECKED),
             PROP_POST_DETECTIONS => self.post_detections = value.get().expect(CHECKED),
             _ => {}
@@ -160,6 +173,9 @@ impl Settings {
             PROP_CLASSES => self.classes.as_deref().to_value(),
             PROP_CLASS_AGNOSTIC_NMS => self.class_agnostic_nms.to_value(),
             PROP_MIN_SIZE => self.min_size.to_value(),
+            PROP_SMOOTHING => self.smoothing.to_value(),
+            PROP_PREDICTION => self.prediction.to_value(),
+            PROP_TRACKING => self.tracking.to_value(),
             PROP_STATS_INTERVAL => self.stats_interval.to_value(),
             PROP_POST_DETECTIONS => self.post_detections.to_value(),
             _ => return None,
@@ -220,6 +236,20 @@ impl Settings {
     /// Above it boxes are not attached any more; `None` for what the rate of analyses tells.
     pub fn max_age(&self) -> Option<gst::ClockTime> {
         (self.max_age > 0).then(|| gst::ClockTime::from_nseconds(self.max_age.min(u64::MAX - 1)))
+    }
+
+    /// How boxes are shown on frames that were not analysed.
+    pub fn shown(&self) -> ShownOptions {
+        ShownOptions {
+            smoothing: self.smoothing,
+            prediction: self.prediction,
+            max_age: Duration::from_nanos(self.max_age),
+        }
+    }
+
+    /// The score from which candidates are asked for that are not reported; `None` where nobody follows objects.
+    pub fn low_score(&self) -> Option<f32> {
+        (self.tracking || self.mode == Mode::Passthrough).then_some(LOW_SCORE)
     }
 
     /// `None` = all; so is an empty text, for those who can set texts but no null.

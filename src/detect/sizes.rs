@@ -8,11 +8,9 @@ use super::failure::Trouble;
 use super::imp::{CAT, Detect};
 use super::loading::Loaded;
 use super::settings::Settings;
-use super::state::Frame;
 use crate::detection::Thresholds;
 use crate::detector::{Analysis, DetectError, Detector, DetectorOptions, OpenError, Prepared};
 use crate::geometry::Size;
-use crate::image::ImageView;
 use crate::model::input_size;
 use gst::subclass::prelude::*;
 use parking_lot::Mutex;
@@ -55,11 +53,11 @@ impl Detectors {
         &self.ready[0]
     }
 
-    pub fn prepare(&mut self, image: &ImageView) -> Result<Prepared, DetectError> {
-        self.ready[0].prepare(image)
+    pub fn current_mut(&mut self) -> &mut Detector {
+        &mut self.ready[0]
     }
 
-    /// Finds objects in the picture that was prepared last.
+    /// Finds objects with the one in use.
     ///
     /// Classes that the model has not are those of another that is on its way; until it is there the classes of before
     /// stay.
@@ -82,7 +80,7 @@ impl Detectors {
     }
 
     /// The input size that pictures of this size ask for, if it is another than that in use and may be had.
-    fn wanted(&self, picture: Size) -> Option<Size> {
+    pub fn wanted(&self, picture: Size) -> Option<Size> {
         let model = self.ready[0].model();
         let size = input_size::usual(Some(picture), model.follows_picture?);
         (size != model.input.size && !self.refused.contains(&size)).then_some(size)
@@ -105,26 +103,27 @@ impl Detectors {
     }
 }
 
+/// What came of asking for the detector that suits a picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fit {
+    /// It was in use.
+    Already,
+    /// Another one is in use now, or could not be had. That may have taken as long as loading a model.
+    Changed,
+    /// The element has stopped: the frame is of no use any more.
+    Stopped,
+}
+
 /// What a thread that loads leaves for the worker.
 type Opened = std::thread::Result<Result<Detector, OpenError>>;
 
 impl Detect {
-    /// Makes the detector for the picture of a frame the one in use. Blocks while it is loaded, unless the element stops:
+    /// Makes the detector for pictures of this size the one in use. Blocks while it is loaded, unless the element stops:
     /// frames of a live source are meanwhile displaced by newer ones, others wait.
-    ///
-    /// False if the element has stopped: the frame is of no use any more.
-    pub(super) fn follow_picture(
-        &self,
-        detectors: &mut Detectors,
-        frame: &mut Frame,
-        of: Run,
-    ) -> bool {
-        let picture = frame.stream.picture.size;
+    pub(super) fn fit(&self, detectors: &mut Detectors, picture: Size, of: Run) -> Fit {
         let Some(size) = detectors.wanted(picture) else {
-            return true;
+            return Fit::Already;
         };
-        // What frames usually meet is no loading.
-        frame.measured = true;
         gst::info!(
             CAT,
             imp = self,
@@ -132,10 +131,10 @@ impl Detect {
         );
         if detectors.change_to(size) {
             self.announce_size(detectors, of);
-            return true;
+            return Fit::Changed;
         }
         match self.open_for(detectors, picture, of) {
-            None => return false,
+            None => return Fit::Stopped,
             Some(Ok(detector)) => {
                 detectors.add(detector);
                 self.announce_size(detectors, of);
@@ -148,7 +147,7 @@ impl Detect {
                 self.post_warning(&trouble);
             }
         }
-        true
+        Fit::Changed
     }
 
     /// Loads the model for pictures of another size in a thread of its own, which keeps to the processors of this one.

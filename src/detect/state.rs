@@ -2,6 +2,7 @@
 
 use super::boxes::{Boxes, Found};
 use super::choices::Mode;
+use super::passing::Passing;
 use super::settings::Settings;
 use crate::frame;
 use crate::image::PictureInfo;
@@ -23,7 +24,7 @@ pub(super) struct Stream {
 }
 
 /// One frame on its way through.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Frame {
     pub buffer: gst::Buffer,
     pub stream: Arc<Stream>,
@@ -142,6 +143,8 @@ pub(super) struct State {
     pub repacks: bool,
     pub pace: Pace,
     pub boxes: Boxes,
+    /// Of `mode=passthrough`.
+    pub passing: Passing,
     /// `active` as the last frame met it.
     pub active: bool,
     /// What a sink has said it cannot show any more: frames before this running time.
@@ -183,6 +186,7 @@ impl Default for State {
             repacks: false,
             pace: Pace::default(),
             boxes: Boxes::default(),
+            passing: Passing::default(),
             active: true,
             late_before: None,
             exceeded_at: None,
@@ -199,7 +203,10 @@ pub(super) type Remains = Vec<Output<Frame, Item>>;
 impl State {
     /// Ready for the first frame, with an estimate of an analysis.
     pub fn start(&mut self, settings: &Settings, estimate: Duration, workers: usize) {
-        let mut delay = DeclaredDelay::new(estimate);
+        let mut delay = DeclaredDelay::new(match settings.mode {
+            Mode::Passthrough => Duration::ZERO,
+            _ => estimate,
+        });
         delay.fix(settings.latency());
         let mut mailbox = std::mem::replace(&mut self.mailbox, Mailbox::new(workers));
         mailbox.restart(workers);
@@ -212,7 +219,9 @@ impl State {
             running: true,
             mailbox,
             overdue,
+            passing: self.passing.restarted(),
             wanted: settings.mode,
+            mode: settings.mode,
             delay,
             ..Self::default()
         };
@@ -222,7 +231,28 @@ impl State {
     #[must_use]
     pub fn begin_flush(&mut self) -> Remains {
         self.flow = Err(gst::FlowError::Flushing);
-        self.mailbox.clear()
+        self.clear()
+    }
+
+    fn clear(&mut self) -> Remains {
+        let mut remains = self.mailbox.clear();
+        remains.extend(self.passing.forget().map(Output::Frame));
+        remains
+    }
+
+    /// A frame that has come in `now`.
+    pub fn frame(&self, buffer: gst::Buffer, now: Duration) -> Result<Frame, gst::FlowError> {
+        Ok(Frame {
+            buffer,
+            stream: self.stream.clone().ok_or(gst::FlowError::NotNegotiated)?,
+            segment: self.segment.clone(),
+            arrived: now,
+            discont: false,
+            copying: Duration::ZERO,
+            found: None,
+            bare: false,
+            measured: false,
+        })
     }
 
     /// A new beginning: after a flush, or when the pads are activated.
@@ -249,7 +279,7 @@ impl State {
             self.flow = Err(reason);
         }
         self.gap = true;
-        self.mailbox.clear()
+        self.clear()
     }
 
     /// Nothing is analysed any more until READY, whatever else happens to the stream.
@@ -259,7 +289,7 @@ impl State {
         if self.flow != Err(gst::FlowError::Flushing) {
             self.flow = Err(gst::FlowError::Error);
         }
-        self.mailbox.clear()
+        self.clear()
     }
 
     /// Downstream wants no more of this stream: frames go, up to the event that begins another or ends it.
@@ -355,10 +385,14 @@ impl State {
 
     /// How many buffers of the source are held at the same time at the most.
     ///
-    /// Of a live source one, and one more by each worker that copies it just now. Of another one waits, as many as the
-    /// line has places are with a worker or done, and those between two analyses pass.
+    /// In `passthrough` one, that is lent to a worker. Of a live source one, and one more by each worker that copies it just
+    /// now. Of another one waits, as many as the line has places are with a worker or done, and those between two analyses
+    /// pass.
     pub fn held_at_most(&self, settings: &Settings) -> u32 {
-        let places = self.mailbox.places() as u32;
+        let places = self.places();
+        if self.passes() {
+            return 1;
+        }
         if self.upstream == Upstream::Live {
             return places;
         }
@@ -417,6 +451,16 @@ impl State {
             self.delay.record(now, delay);
             longest = longest.max(delay);
         }
+        self.exceeding(now, longest)
+    }
+
+    /// The same of one frame that leaves now.
+    pub fn measure(&mut self, now: Duration, delay: Duration) -> Option<Duration> {
+        self.delay.record(now, delay);
+        self.exceeding(now, delay)
+    }
+
+    fn exceeding(&mut self, now: Duration, longest: Duration) -> Option<Duration> {
         let exceeded = self.delay.fixed().is_some_and(|fixed| longest > fixed);
         let silent = |at: Duration| now.saturating_sub(at) < EXCEEDED_INTERVAL;
         if !exceeded || self.exceeded_at.is_some_and(silent) {

@@ -4,7 +4,6 @@ use super::imp::{CAT, Detect};
 use super::state::{Frame, Item};
 use crate::mailbox::Output;
 use crate::message;
-use crate::meta;
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
@@ -85,10 +84,7 @@ impl Detect {
     }
 
     fn push(&self, mut frame: Frame) -> Result<(), gst::FlowError> {
-        let repacks = self.state.lock().repacks;
-        if repacks && !crate::frame::is_packed(&frame.buffer, &frame.stream.video) {
-            self.replace_by_copy(&mut frame);
-        }
+        self.repack(&mut frame);
         self.annotate(&mut frame);
         if frame.discont {
             frame.buffer.make_mut().set_flags(gst::BufferFlags::DISCONT);
@@ -120,40 +116,41 @@ impl Detect {
     /// Attaches the frame's own boxes, or the last ones where it was not analysed.
     fn annotate(&self, frame: &mut Frame) {
         let settings = self.settings.lock().clone();
-        let shown = {
+        let marks = {
             let mut state = self.state.lock();
             let running_time = frame.running_time();
             match frame.found.take() {
-                Some(found) => Some(state.boxes.own(found, running_time)),
+                Some(found) => {
+                    let own = state.boxes.own(&found, running_time, settings.tracking);
+                    Some((own, Some(found.times)))
+                }
                 None if frame.bare => {
                     state.boxes.forget();
                     None
                 }
-                None => state.boxes.latest(running_time, settings.max_age()),
+                None => {
+                    let latest = state.boxes.latest(running_time, settings.max_age());
+                    latest.map(|marks| (marks, None))
+                }
             }
         };
-        let Some(shown) = shown else {
+        let Some((marks, times)) = marks else {
             return;
         };
         let size = frame.stream.picture.size;
-        let labels = shown.labels();
-        let labelled = shown.labelled(&labels);
-        if !labelled.is_empty() {
-            meta::attach(frame.buffer.make_mut(), size, &labelled, shown.age);
-        }
-        if settings.post_detections && shown.age.is_none() {
-            let structure = |found| meta::roi::to_structure(found, size, None);
+        marks.attach(&mut frame.buffer, size);
+        if let Some(times) = times.filter(|_| settings.post_detections) {
             self.post(message::detections(
                 frame.running_time(),
                 frame.buffer.pts(),
-                shown.times(),
-                labelled.iter().map(structure),
+                times,
+                marks.to_structures(size),
             ));
         }
     }
 
     /// How old the picture is: clock time minus the frame's running time. Of a live source only.
-    fn age(&self, frame: &Frame) -> Option<Duration> {
+    pub(super) fn age(&self, frame: &Frame) -> Option<Duration> {
         let running_time = frame.running_time()?;
         let live = {
             let state = self.state.lock();

@@ -4,8 +4,9 @@ use super::boxes::Found;
 use super::failure::Trouble;
 use super::imp::{CAT, Detect};
 use super::loading;
+use super::passing::Look;
 use super::settings::Settings;
-use super::sizes::{Detectors, Run};
+use super::sizes::{Detectors, Fit, Run};
 use super::state::Frame;
 use crate::detector::{Analysis, DetectError, Detector, Prepared};
 use crate::engine::EngineError;
@@ -22,19 +23,21 @@ use std::time::Duration;
 /// What a worker does next.
 enum Job {
     Analyse(Ticket, Frame),
+    /// Of a frame that goes on meanwhile.
+    Look(Look),
     /// Take a detector of the model of this number.
     Take(u64),
 }
 
 /// Why an analysis gave nothing.
-enum Failure {
+pub(super) enum Failure {
     /// The frame could not be mapped or read.
     Frame(String),
     Detect(DetectError),
 }
 
 impl Failure {
-    fn is_panic(&self) -> bool {
+    pub fn is_panic(&self) -> bool {
         matches!(
             self,
             Self::Detect(DetectError::Engine(EngineError::Panic { .. }))
@@ -95,8 +98,9 @@ impl Detect {
             let of = Run { epoch, model };
             match job {
                 Job::Analyse(ticket, frame) => {
-                    self.guarded(of, || self.process(&mut detectors, of, ticket, frame));
+                    self.guarded(epoch, || self.process(&mut detectors, of, ticket, frame));
                 }
+                Job::Look(look) => self.guarded(epoch, || self.look(&mut detectors, of, look)),
                 Job::Take(other) => {
                     model = other;
                     let mut fresh = self.fresh.lock();
@@ -112,15 +116,16 @@ impl Detect {
         }
     }
 
-    /// Watches over the analysis of a frame: it is told of if it does not end, and a panic in it is an error of the element.
-    fn guarded(&self, of: Run, analyse: impl FnOnce()) {
+    /// Watches over the analysis of a frame: it is told of if it does not end, and a panic in it is an error of the element,
+    /// unless that has stopped meanwhile.
+    fn guarded(&self, epoch: u64, analyse: impl FnOnce()) {
         let number = self.state.lock().overdue.begin(self.now());
         self.wake.notify_all(); // who tells of it may have nothing else to wait for
         let analysed = catch_unwind(AssertUnwindSafe(analyse));
         let stopped = {
             let mut state = self.state.lock();
             state.overdue.end(number);
-            state.epoch != of.epoch
+            state.epoch != epoch
         };
         if let Err(panic) = analysed
             && !stopped
@@ -148,7 +153,16 @@ impl Detect {
                 self.wake.notify_all(); // the line takes another frame
                 return Some(Job::Analyse(ticket, frame));
             }
+            if state.flow.is_ok()
+                && let Some(look) = state.passing.take()
+            {
+                return Some(Job::Look(look));
+            }
+            state.passing.enter_idle();
             self.wake.wait(&mut state);
+            if state.epoch == epoch {
+                state.passing.leave_idle(); // those of a new epoch are counted anew
+            }
         }
     }
 
@@ -159,8 +173,11 @@ impl Detect {
             // once; the pixels are then taken from the copy.
             self.replace_by_copy(&mut frame);
         }
-        if !self.follow_picture(detectors, &mut frame, of) {
-            return;
+        match self.fit(detectors, frame.stream.picture.size, of) {
+            Fit::Already => {}
+            // What frames usually meet is no loading.
+            Fit::Changed => frame.measured = true,
+            Fit::Stopped => return,
         }
         let begin = self.now();
         match self.analyse(detectors, &frame) {
@@ -185,27 +202,36 @@ impl Detect {
     }
 
     fn analyse(&self, detectors: &mut Detectors, frame: &Frame) -> Result<Analysis, Failure> {
-        let prepared = self.prepare(detectors, frame)?;
+        let prepared = self.prepare(detectors.current_mut(), frame)?;
         self.infer(detectors, &prepared)
     }
 
     /// Makes the model's input; the frame is not needed for what follows.
-    fn prepare(&self, detectors: &mut Detectors, frame: &Frame) -> Result<Prepared, Failure> {
+    pub(super) fn prepare(
+        &self,
+        detector: &mut Detector,
+        frame: &Frame,
+    ) -> Result<Prepared, Failure> {
         let in_words = |err: &dyn std::fmt::Display| Failure::Frame(err.to_string());
         let mapped =
             gst_video::VideoFrameRef::from_buffer_ref_readable(&frame.buffer, &frame.stream.video)
                 .map_err(|err| in_words(&err))?;
         let image = frame::view(&mapped, &frame.stream.picture).map_err(|err| in_words(&err))?;
-        detectors.prepare(&image).map_err(Failure::Detect)
+        detector.prepare(&image).map_err(Failure::Detect)
     }
 
-    fn infer(&self, detectors: &mut Detectors, prepared: &Prepared) -> Result<Analysis, Failure> {
-        let thresholds = {
+    pub(super) fn infer(
+        &self,
+        detectors: &mut Detectors,
+        prepared: &Prepared,
+    ) -> Result<Analysis, Failure> {
+        let (thresholds, low_score) = {
             let model = detectors.current().model();
             let settings = self.settings.lock();
-            settings.thresholds(model.score_threshold, model.iou_threshold)
+            let thresholds = settings.thresholds(model.score_threshold, model.iou_threshold);
+            (thresholds, settings.low_score())
         };
-        let analysis = detectors.infer(prepared, thresholds, None);
+        let analysis = detectors.infer(prepared, thresholds, low_score);
         analysis.map_err(Failure::Detect)
     }
 
@@ -227,6 +253,7 @@ impl Detect {
         let now = self.now();
         frame.found = Some(Arc::new(Found {
             detections: analysis.detections,
+            low: analysis.low,
             model: detector.model().clone(),
             times,
         }));
@@ -275,7 +302,7 @@ impl Detect {
         drop(remains);
     }
 
-    fn post_failure(&self, failure: &Failure) {
+    pub(super) fn post_failure(&self, failure: &Failure) {
         match failure {
             Failure::Detect(DetectError::Engine(EngineError::Panic { text, .. })) => {
                 self.post_panic("the engine ran the model", text);

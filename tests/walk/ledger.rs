@@ -133,8 +133,6 @@ impl Ledger {
 
     pub fn saw_query(&mut self) {
         match self.asked {
-            // A pad that is being flushed or stopped takes no events any more, but queries.
-            Some(_) if self.ending => {}
             Some(number) => self.saw(number),
             None => self.fault("a query of nobody came".into()),
         }
@@ -155,6 +153,9 @@ impl Ledger {
                 ));
             }
             return;
+        }
+        if self.ending && sent.what == What::Query {
+            return; // a pad that is being flushed or stopped takes no events any more, but queries
         }
         if again || number < last {
             self.fault(format!("{number} came after {last}, or twice: {sent:?}"));

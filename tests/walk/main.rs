@@ -109,7 +109,7 @@ impl Random {
             },
             74..82 => {
                 let (name, values) = *self.of(&PROPERTIES);
-                Step::Set(name, *self.of::<&str>(values))
+                Step::Set(name, self.of::<&str>(values))
             }
             82..84 => Step::Swap(self.below(MODELS as u64 + 1) as usize),
             84..89 => Step::Speed(Duration::from_micros(*self.of(&[0, 0, 100, 500, 2000]))),
