@@ -22,7 +22,8 @@ export GST_PLUGIN_PATH="$plugin_dir${GST_PLUGIN_PATH:+:$GST_PLUGIN_PATH}"
 shots=$target/window
 mkdir -p "$shots"
 
-xvfb= pipeline=
+xvfb=""
+pipeline=""
 trap 'for pid in $pipeline $xvfb; do kill "$pid" 2>/dev/null || :; done; rm -f "$shots/display"' EXIT
 
 # The server writes the number of the display that it has found free.

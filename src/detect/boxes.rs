@@ -2,12 +2,14 @@
 //! to others.
 
 use crate::detection::Detection;
+use crate::detector::Analysis;
 use crate::geometry::Size;
 use crate::meta::{self, Labelled};
 use crate::model::Model;
 use crate::stats::StageTimes;
 use crate::track::{Tracker, TrackerOptions};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Boxes of an earlier frame are shown at least this long.
 const SHORTEST_MAX_AGE: gst::ClockTime = gst::ClockTime::SECOND;
@@ -22,6 +24,23 @@ pub(super) struct Found {
     pub model: Arc<Model>,
     /// Where the time of the analysis went.
     pub times: StageTimes,
+}
+
+impl Found {
+    /// What `model` has found on a frame that waited for it.
+    pub fn of(analysis: Analysis, wait: Duration, model: &Arc<Model>) -> Self {
+        Self {
+            detections: analysis.detections,
+            low: analysis.low,
+            model: model.clone(),
+            times: StageTimes {
+                wait,
+                preprocess: analysis.preprocess,
+                model: analysis.model,
+                postprocess: analysis.postprocess,
+            },
+        }
+    }
 }
 
 /// One box of a frame.

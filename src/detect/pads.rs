@@ -136,14 +136,6 @@ impl Detect {
         Ok(gst::FlowSuccess::Ok)
     }
 
-    /// Gives the rows their usual places before the frame leaves, if downstream cannot follow others.
-    pub(super) fn repack(&self, frame: &mut Frame) {
-        let repacks = self.state.lock().repacks;
-        if repacks && !frame::is_packed(&frame.buffer, &frame.stream.video) {
-            self.replace_by_copy(frame);
-        }
-    }
-
     /// Puts a copy in the place of the source's buffer. A frame that cannot be copied goes on as it is: whoever reads it
     /// will say what is wrong.
     pub(super) fn replace_by_copy(&self, frame: &mut Frame) {

@@ -16,16 +16,27 @@ use super::passing::{Look, Offered};
 use super::settings::Settings;
 use super::sizes::{Detectors, Fit, Run};
 use super::state::{Frame, State};
-use crate::detector::Analysis;
 use crate::geometry::Size;
 use crate::message;
-use crate::stats::StageTimes;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use std::time::Duration;
 
 /// A frame that stays inside for less is not delayed: nobody shall move the latency of a pipeline for it.
 const NO_DELAY: Duration = Duration::from_millis(2);
+
+/// A frame on its way through.
+struct Passage {
+    frame: Frame,
+    offered: Offered,
+    marks: Option<Marks>,
+    /// Somebody waits for it, or for the first frame.
+    wakes: bool,
+    /// It is compared with the clock.
+    live: bool,
+    /// One that no worker will see any more.
+    unseen: Option<Frame>,
+}
 
 /// What is kept of a frame once the model's input is made of it.
 struct Seen {
@@ -95,37 +106,60 @@ impl Detect {
         arrived: Duration,
     ) -> Result<gst::FlowSuccess, gst::FlowError> {
         let settings = self.settings.lock().clone();
-        let (mut frame, offered, first, unseen) = {
-            let mut state = self.state.lock();
-            state.accepts_frames()?;
-            state.recorder.received(arrived);
-            let frame = state.frame(buffer, arrived)?;
-            let (offered, unseen) = match settings.active {
-                true => (state.offer(&frame, &settings), None),
-                false => (Offered::No, state.passing.forget()),
-            };
-            let first = state.recorder.counters().received == 1;
-            (frame, offered, first, unseen)
-        };
-        drop(unseen);
-        if first || offered != Offered::No {
-            self.wake.notify_all();
-        }
-        let marks = match offered {
-            Offered::Awaited(number) => Some(self.wait_for_look(number)?),
-            _ => {
-                let mut state = self.state.lock();
-                let size = frame.stream.picture.size;
-                state.passing.at(frame.time(), size, settings.shown())
+        let mut passing = self.take_in(buffer, arrived, &settings)?;
+        drop(passing.unseen.take());
+        let awaited = match passing.offered {
+            Offered::Awaited(number) => {
+                self.wake.notify_all();
+                passing.marks = Some(self.wait_for_look(number)?);
+                true
             }
+            _ => false,
         };
+        let Passage {
+            mut frame, marks, ..
+        } = passing;
+        self.repack(&mut frame);
         if let Some(marks) = marks {
             let size = frame.stream.picture.size;
             marks
                 .tracked(settings.tracking)
                 .attach(&mut frame.buffer, size);
         }
-        self.push_now(frame, matches!(offered, Offered::Awaited(_)))
+        if passing.wakes && !awaited {
+            self.wake.notify_all();
+        }
+        self.push_now(frame, passing.live, awaited)
+    }
+
+    /// All that needs the lock before a frame leaves. Who is woken by the frame wants the lock too, and may be kept from
+    /// giving it back, so nobody is woken before the frame is on its way.
+    fn take_in(
+        &self,
+        buffer: gst::Buffer,
+        arrived: Duration,
+        settings: &Settings,
+    ) -> Result<Passage, gst::FlowError> {
+        let mut state = self.state.lock();
+        state.accepts_frames()?;
+        state.recorder.received(arrived);
+        let frame = state.frame(buffer, arrived)?;
+        let (offered, unseen) = match settings.active {
+            true => (state.offer(&frame, settings), None),
+            false => (Offered::No, state.passing.forget()),
+        };
+        let (size, first) = (
+            frame.stream.picture.size,
+            state.recorder.counters().received == 1,
+        );
+        Ok(Passage {
+            marks: state.passing.at(frame.time(), size, settings.shown()),
+            wakes: first || offered != Offered::No,
+            live: state.is_live_now(),
+            frame,
+            offered,
+            unseen,
+        })
     }
 
     /// Waits until a worker has looked at the frame.
@@ -138,11 +172,15 @@ impl Detect {
         state.passing.answer().ok_or(gst::FlowError::Error)
     }
 
-    fn push_now(&self, mut frame: Frame, waited: bool) -> Result<gst::FlowSuccess, gst::FlowError> {
-        self.repack(&mut frame);
+    fn push_now(
+        &self,
+        frame: Frame,
+        live: bool,
+        waited: bool,
+    ) -> Result<gst::FlowSuccess, gst::FlowError> {
         let leaving = self.now();
         let total = leaving.saturating_sub(frame.arrived);
-        let age = self.age(&frame);
+        let age = live.then(|| self.age(&frame)).flatten();
         gst::log!(
             CAT,
             imp = self,
@@ -216,28 +254,14 @@ impl Detect {
             return;
         }
         let begin = self.now();
-        let prepared = self.prepare(detectors.current_mut(), &frame);
+        let prepared = self.prepare(detectors, &frame);
         drop(frame);
         self.put_down(number);
         let analysis = prepared.and_then(|prepared| self.infer(detectors, &prepared));
         match analysis {
             Ok(analysis) => {
-                let times = StageTimes {
-                    wait: begin.saturating_sub(seen.arrived),
-                    preprocess: analysis.preprocess,
-                    model: analysis.model,
-                    postprocess: analysis.postprocess,
-                };
-                let Analysis {
-                    detections, low, ..
-                } = analysis;
-                let model = detectors.current().model().clone();
-                let found = Found {
-                    detections,
-                    low,
-                    model,
-                    times,
-                };
+                let wait = begin.saturating_sub(seen.arrived);
+                let found = Found::of(analysis, wait, detectors.current().model());
                 self.learn(number, awaited, &seen, &found);
             }
             // An engine that has panicked is of no use any more; another failure matters if its frame does.

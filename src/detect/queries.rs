@@ -14,8 +14,12 @@ impl Detect {
         if !query.is_serialized() {
             return gst::Pad::query_default(pad, Some(&*self.obj()), query);
         }
-        if self.state.lock().passes() {
-            return self.answer_serialized(query);
+        let (passes, eos) = {
+            let state = self.state.lock();
+            (state.passes(), state.eos)
+        };
+        if passes {
+            return !eos && self.answer_serialized(query);
         }
         LentQuery::lend(query, |lent| {
             let mut state = self.state.lock();

@@ -256,6 +256,11 @@ impl State {
         self.refusing = false;
     }
 
+    /// Whether frames tell the time: how old they are can be said.
+    pub fn is_live_now(&self) -> bool {
+        self.playing && self.upstream.is_live()
+    }
+
     /// Whether a newer frame may take the place of one in the line.
     ///
     /// A file is not dropped while nobody looks: before the first frame has left (preroll), or while paused. The last

@@ -83,6 +83,14 @@ impl Detect {
         }
     }
 
+    /// Puts a copy of the usual strides and offsets in the place of a frame that downstream could not follow.
+    pub(super) fn repack(&self, frame: &mut Frame) {
+        let repacks = self.state.lock().repacks;
+        if repacks && !crate::frame::is_packed(&frame.buffer, &frame.stream.video) {
+            self.replace_by_copy(frame);
+        }
+    }
+
     fn push(&self, mut frame: Frame) -> Result<(), gst::FlowError> {
         self.repack(&mut frame);
         self.annotate(&mut frame);
@@ -91,7 +99,8 @@ impl Detect {
         }
         let leaving = self.now();
         let total = leaving.saturating_sub(frame.arrived);
-        let age = self.age(&frame);
+        let live = self.state.lock().is_live_now();
+        let age = live.then(|| self.age(&frame)).flatten();
         gst::log!(
             CAT,
             imp = self,
@@ -149,14 +158,10 @@ impl Detect {
         }
     }
 
-    /// How old the picture is: clock time minus the frame's running time. Of a live source only.
+    /// How old the picture is: clock time minus the frame's running time. Of a live source that plays.
     pub(super) fn age(&self, frame: &Frame) -> Option<Duration> {
         let running_time = frame.running_time()?;
-        let live = {
-            let state = self.state.lock();
-            state.playing && state.upstream.is_live()
-        };
-        let now = live.then(|| self.obj().current_running_time()).flatten()?;
+        let now = self.obj().current_running_time()?;
         Some(now.saturating_sub(running_time).into())
     }
 

@@ -98,9 +98,9 @@ impl Detect {
             let of = Run { epoch, model };
             match job {
                 Job::Analyse(ticket, frame) => {
-                    self.guarded(epoch, || self.process(&mut detectors, of, ticket, frame));
+                    self.guarded(of, || self.process(&mut detectors, of, ticket, frame));
                 }
-                Job::Look(look) => self.guarded(epoch, || self.look(&mut detectors, of, look)),
+                Job::Look(look) => self.guarded(of, || self.look(&mut detectors, of, look)),
                 Job::Take(other) => {
                     model = other;
                     let mut fresh = self.fresh.lock();
@@ -116,16 +116,15 @@ impl Detect {
         }
     }
 
-    /// Watches over the analysis of a frame: it is told of if it does not end, and a panic in it is an error of the element,
-    /// unless that has stopped meanwhile.
-    fn guarded(&self, epoch: u64, analyse: impl FnOnce()) {
+    /// Watches over the analysis of a frame: it is told of if it does not end, and a panic in it is an error of the element.
+    fn guarded(&self, of: Run, analyse: impl FnOnce()) {
         let number = self.state.lock().overdue.begin(self.now());
         self.wake.notify_all(); // who tells of it may have nothing else to wait for
         let analysed = catch_unwind(AssertUnwindSafe(analyse));
         let stopped = {
             let mut state = self.state.lock();
             state.overdue.end(number);
-            state.epoch != epoch
+            state.epoch != of.epoch
         };
         if let Err(panic) = analysed
             && !stopped
@@ -202,14 +201,14 @@ impl Detect {
     }
 
     fn analyse(&self, detectors: &mut Detectors, frame: &Frame) -> Result<Analysis, Failure> {
-        let prepared = self.prepare(detectors.current_mut(), frame)?;
+        let prepared = self.prepare(detectors, frame)?;
         self.infer(detectors, &prepared)
     }
 
     /// Makes the model's input; the frame is not needed for what follows.
     pub(super) fn prepare(
         &self,
-        detector: &mut Detector,
+        detectors: &mut Detectors,
         frame: &Frame,
     ) -> Result<Prepared, Failure> {
         let in_words = |err: &dyn std::fmt::Display| Failure::Frame(err.to_string());
@@ -217,7 +216,7 @@ impl Detect {
             gst_video::VideoFrameRef::from_buffer_ref_readable(&frame.buffer, &frame.stream.video)
                 .map_err(|err| in_words(&err))?;
         let image = frame::view(&mapped, &frame.stream.picture).map_err(|err| in_words(&err))?;
-        detector.prepare(&image).map_err(Failure::Detect)
+        detectors.prepare(&image).map_err(Failure::Detect)
     }
 
     pub(super) fn infer(

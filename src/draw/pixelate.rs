@@ -153,7 +153,7 @@ mod tests {
                 for (at, (old, new)) in before[plane].iter().zip(&after[plane]).enumerate() {
                     let (x, y) = ((at % stride) as f64 / across, (at / stride) as f64 / down);
                     let inside = (15.0..40.0).contains(&x) && (13.0..36.0).contains(&y);
-                    let outside = x < 6.0 || x > 48.0 || y < 5.0 || y > 44.0;
+                    let outside = !(6.0..=48.0).contains(&x) || !(5.0..=44.0).contains(&y);
                     if inside {
                         seen.insert(*new);
                     } else if outside || at % stride >= row {

@@ -17,7 +17,7 @@ use std::time::Duration;
 use world::{MODELS, Op, SIZES, World};
 
 /// Modes that are walked through. In `newest` frames may be dropped, in all others none.
-const MODES: [&str; 2] = ["newest", "every"];
+const MODES: [&str; 3] = ["newest", "every", "passthrough"];
 /// Without a step for so long the walk hangs.
 const WATCHDOG: Duration = Duration::from_secs(20);
 /// Steps that are told of a walk that fails.
@@ -26,7 +26,7 @@ const TOLD: usize = 60;
 const MOST_PENDING: usize = 6;
 
 /// Values of properties that hold at once.
-const PROPERTIES: [(&str, &[&str]); 12] = [
+const PROPERTIES: [(&str, &[&str]); 15] = [
     ("active", &["true", "true", "true", "false"]),
     ("inference-interval", &["1", "1", "2", "3"]),
     ("max-rate", &["0", "0", "500", "2000"]),
@@ -37,6 +37,9 @@ const PROPERTIES: [(&str, &[&str]); 12] = [
     ("classes", &["", "dog", "cat=0.2,dog", "no such class"]),
     ("class-agnostic-nms", &["true", "false"]),
     ("min-size", &["0", "8"]),
+    ("smoothing", &["true", "false"]),
+    ("prediction", &["true", "false"]),
+    ("tracking", &["true", "false"]),
     ("stats-interval", &["0", "1", "1000000000"]),
     ("post-detections", &["true", "false"]),
 ];
