@@ -28,7 +28,8 @@ pub fn filter(query: &mut gst::query::Allocation, held: u32) {
         let max = if pool.is_some() { max } else { 0 };
         query.set_nth_allocation_pool(index, pool.as_ref(), size, min, max);
     }
-    let size = query.get().0.and_then(|caps| {
+    let caps = query.get().0.filter(|caps| caps.is_fixed());
+    let size = caps.and_then(|caps| {
         let video = gst_video::VideoInfo::from_caps(caps).ok()?;
         u32::try_from(video.size()).ok()
     });
@@ -73,11 +74,9 @@ mod tests {
 
     fn query() -> gst::query::Allocation<gst::Query> {
         gst::init().expect("GStreamer starts");
-        let caps = gst_video::VideoCapsBuilder::new()
-            .format(gst_video::VideoFormat::I420)
-            .width(64)
-            .height(64)
-            .build();
+        let video = gst_video::VideoInfo::builder(gst_video::VideoFormat::I420, 64, 64);
+        let caps = video.build().and_then(|video| video.to_caps());
+        let caps = caps.expect("a usual format");
         gst::query::Allocation::new(Some(&caps), true)
     }
 

@@ -1,84 +1,20 @@
 //! [`State`]: what the sink pad's thread, the worker and the source pad's task share, behind one lock.
 
-use super::boxes::{Boxes, Found};
+use super::boxes::Boxes;
 use super::choices::Mode;
 use super::passing::Passing;
 use super::settings::Settings;
 use crate::frame;
-use crate::image::PictureInfo;
-use crate::lent::LentQuery;
 use crate::mailbox::{MOST_PASSING, Mailbox, Output};
 use crate::pace::Pace;
 use crate::stats::{DeclaredDelay, Overdue, Recorder};
 use std::sync::Arc;
 use std::time::Duration;
 
+pub(super) use super::frames::{Course, Drop, Frame, Item, Stream};
+
 /// Two warnings about a delay longer than the property `latency` are at least this far apart.
 const EXCEEDED_INTERVAL: Duration = Duration::from_secs(10);
-
-/// What is the same for all frames between two CAPS events.
-#[derive(Debug)]
-pub(super) struct Stream {
-    pub video: gst_video::VideoInfo,
-    pub picture: PictureInfo,
-}
-
-/// One frame on its way through.
-#[derive(Debug, Clone)]
-pub(super) struct Frame {
-    pub buffer: gst::Buffer,
-    pub stream: Arc<Stream>,
-    pub segment: Option<gst::FormattedSegment<gst::ClockTime>>,
-    /// When it came in, since the element's origin of time.
-    pub arrived: Duration,
-    /// Frames before it were dropped.
-    pub discont: bool,
-    /// What it took to copy it out of its source's memory.
-    pub copying: Duration,
-    /// What its analysis found; `None` of a frame that was not analysed.
-    pub found: Option<Arc<Found>>,
-    /// It came while nothing was to be analysed, and carries no boxes.
-    pub bare: bool,
-    /// How long it was inside is recorded already.
-    pub measured: bool,
-}
-
-/// What becomes of a frame that has come in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Course {
-    Analyse,
-    /// It leaves as it is, in its turn.
-    Pass,
-    Drop(Drop),
-}
-
-/// Why a frame does not leave.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Drop {
-    /// A newer one has taken its place.
-    Busy,
-    /// It was not offered for analysis.
-    Interval,
-    /// It would come too late to be shown.
-    Late,
-}
-
-impl Frame {
-    pub fn running_time(&self) -> Option<gst::ClockTime> {
-        self.segment.as_ref()?.to_running_time(self.buffer.pts()?)
-    }
-
-    pub fn stream_time(&self) -> Option<gst::ClockTime> {
-        self.segment.as_ref()?.to_stream_time(self.buffer.pts()?)
-    }
-}
-
-/// What travels in order between the frames.
-#[derive(Debug)]
-pub(super) enum Item {
-    Event(gst::Event),
-    Query(LentQuery),
-}
 
 /// Whether frames come as they are taken or as time passes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -332,7 +268,7 @@ impl State {
     pub fn may_displace(&self) -> bool {
         self.mode == Mode::Newest
             && (self.upstream.is_live() || (self.frame_left && self.playing))
-            && self.mailbox.may_displace(is_eos)
+            && self.mailbox.may_displace(Item::is_eos)
     }
 
     /// When the thread of the source pad has something to post, if nothing else happens.
@@ -390,12 +326,13 @@ impl State {
 
     /// How many buffers of the source are held at the same time at the most.
     ///
-    /// Of a live source one, and one more by each worker that copies it just now. Of another one waits, as many as the
-    /// line has places are with a worker or done, and those between two analyses pass.
+    /// In `passthrough` one, that is lent to a worker. Of a live source one, and one more by each worker that copies it just
+    /// now. Of another one waits, as many as the line has places are with a worker or done, and those between two analyses
+    /// pass.
     pub fn held_at_most(&self, settings: &Settings) -> u32 {
         let places = self.places();
         if self.passes() {
-            return 1; // lent to a worker
+            return 1;
         }
         if self.upstream == Upstream::Live {
             return places;
@@ -415,7 +352,7 @@ impl State {
         if let Course::Drop(why) = course {
             return Some(self.dropped(frame, why));
         }
-        let displaced = self.mailbox.displace(is_eos);
+        let displaced = self.mailbox.displace(Item::is_eos);
         let displaced = displaced.map(|frame| self.dropped(frame, Drop::Busy));
         frame.discont = std::mem::take(&mut self.gap);
         frame.bare = !self.active;
@@ -473,8 +410,4 @@ impl State {
         self.exceeded_at = Some(now);
         Some(longest)
     }
-}
-
-fn is_eos(item: &Item) -> bool {
-    matches!(item, Item::Event(event) if event.type_() == gst::EventType::Eos)
 }
