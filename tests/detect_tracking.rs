@@ -304,18 +304,60 @@ fn watch(element: &gst::Element) -> Passed {
     passed
 }
 
-/// Delays after the first second, which is the pipeline's own, shortest first; and frames/s that left.
-fn figures(passed: &Passed) -> (Vec<Duration>, f64) {
-    let passed: Vec<_> = passed.lock().unwrap().iter().skip(30).copied().collect();
-    let lasted = passed[passed.len() - 1].1 - passed[0].1;
-    let rate = (passed.len() - 1) as f64 / lasted.as_secs_f64();
-    let mut delays: Vec<_> = passed.iter().map(|(delay, _)| *delay).collect();
-    delays.sort();
-    (delays, rate)
+/// What the element computes for a frame with three boxes, about, in this profile.
+const WORK: Duration = Duration::from_micros(60);
+
+fn time_of_this_thread() -> Duration {
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: the time is written to a value that lives.
+    let read = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
+    assert_eq!(read, 0);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
-/// Frames/s that leave beside a model of 200 ms, and the 99th percentile of what they are later than through `identity`.
-fn run_live(seconds: u64) -> (f64, Duration) {
+fn work(time: Duration) {
+    let used = time_of_this_thread();
+    while time_of_this_thread() - used < time {
+        std::hint::spin_loop();
+    }
+}
+
+/// Computes for as long as the element does, in the same thread, frame by frame, and as it does wakes another thread at
+/// every seventh; how long that took each time. Where others use the processors, a thread may have to stand still at any
+/// moment, above all for one that it has woken.
+fn work_as_long(element: &gst::Element) -> Arc<Mutex<Vec<Duration>>> {
+    let took: Arc<Mutex<Vec<_>>> = Arc::default();
+    let noted = took.clone();
+    let (wake, woken) = std::sync::mpsc::channel();
+    std::thread::spawn(move || woken.iter().for_each(work));
+    let pad = element.static_pad("sink").unwrap();
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+        let begin = Instant::now();
+        work(WORK);
+        let mut noted = noted.lock().unwrap();
+        if noted.len() % 7 == 3 {
+            wake.send(WORK * 2).expect("the other thread waits");
+        }
+        noted.push(begin.elapsed());
+        gst::PadProbeReturn::Ok
+    });
+    took
+}
+
+struct Run {
+    /// Frames/s that leave.
+    rate: f64,
+    /// 99th percentile.
+    delay: Duration,
+    /// The same of as much work that waits for nothing.
+    work: Duration,
+}
+
+/// A live source beside a model of 200 ms.
+fn run_live(seconds: u64) -> Run {
     support::init();
     let folder = support::Folder::new();
     let model = folder.path().join("slow.onnx");
@@ -330,7 +372,7 @@ fn run_live(seconds: u64) -> (f64, Duration) {
     ));
     let pipeline = pipeline.unwrap().downcast::<gst::Pipeline>().unwrap();
     let detect = pipeline.by_name("detect").unwrap();
-    let reference = watch(&pipeline.by_name("identity").unwrap());
+    let work = work_as_long(&pipeline.by_name("identity").unwrap());
     let passed = watch(&detect);
     pipeline.set_state(gst::State::Playing).unwrap();
     let bus = pipeline.bus().unwrap();
@@ -342,30 +384,47 @@ fn run_live(seconds: u64) -> (f64, Duration) {
     let stats = gstdetect::message::DetectStats::from_structure(&stats).unwrap();
     assert_eq!(stats.snapshot.counters.dropped(), 0);
     assert!(stats.snapshot.fps > 3.0, "{}", stats.snapshot.fps);
+    // The first second is the pipeline's own.
+    let passed: Vec<_> = passed.lock().unwrap().iter().skip(30).copied().collect();
+    let lasted = passed[passed.len() - 1].1 - passed[0].1;
+    let mut delays: Vec<_> = passed.iter().map(|(delay, _)| *delay).collect();
+    delays.sort();
+    let mut work: Vec<_> = work.lock().unwrap().iter().skip(30).copied().collect();
+    work.sort();
     let percentile = |sorted: &[Duration], share: usize| sorted[sorted.len() * share / 100];
-    let (reference, (delays, rate)) = (figures(&reference).0, figures(&passed));
-    let (own, other) = (percentile(&delays, 99), percentile(&reference, 99));
+    let run = Run {
+        rate: (passed.len() - 1) as f64 / lasted.as_secs_f64(),
+        delay: percentile(&delays, 99),
+        work: percentile(&work, 99),
+    };
     println!(
-        "30 frames/s of 1280x720, model of 200 ms: {rate:.3} frames/s leave, delay p50 {:.3?} p99 {own:.3?} most {:.3?}, \
-         of identity {:.3?} {other:.3?} {:.3?}; {:.2} analyses/s, pixels {:.2?}",
+        "30 frames/s of 1280x720, model of 200 ms: {:.3} frames/s leave, delay p50 {:.3?} p99 {:.3?} most {:.3?}; as much work \
+         that waits for nothing p50 {:.3?} p99 {:.3?} most {:.3?}; {:.2} analyses/s, pixels {:.2?}",
+        run.rate,
         percentile(&delays, 50),
+        run.delay,
         delays[delays.len() - 1],
-        percentile(&reference, 50),
-        reference[reference.len() - 1],
+        percentile(&work, 50),
+        run.work,
+        work[work.len() - 1],
         stats.snapshot.fps,
         stats.snapshot.preprocess_mean.unwrap_or_default(),
     );
-    (rate, own.saturating_sub(other))
+    run
 }
 
-/// Processors that others use too stand still now and then: what holds in one of five runs is promised.
+/// Processors that others use too stand still now and then: what holds in one of five runs is promised, of the delay that
+/// as much work would not have had that waits for nothing.
 #[test]
 fn a_slow_model_delays_no_frame() {
-    let mut runs = (0..5).map(|_| run_live(8));
-    let kept =
-        runs.any(|(rate, delay)| (rate - 30.0).abs() <= 0.3 && delay < Duration::from_millis(2));
+    const MOST: Duration = Duration::from_millis(2);
+    let kept = (0..5).any(|_| {
+        let run = run_live(8);
+        let of_its_own = run.delay.saturating_sub(run.work);
+        (run.rate - 30.0).abs() <= 0.3 && of_its_own < MOST
+    });
     assert!(
         kept,
-        "30 frames/s within 1 %, and 2 ms at the 99th percentile"
+        "30 frames/s within 1 %, delayed by 2 ms at the 99th percentile"
     );
 }

@@ -75,6 +75,10 @@ impl DeclaredDelay {
     pub fn record(&mut self, now: Duration, delay: Duration) {
         self.forget(now);
         let forgiven = self.forgiven.take();
+        if delay.is_zero() && self.declared.is_zero() {
+            self.measured.push_back((now, delay));
+            return; // there is nothing to raise or to lower
+        }
         let mut sorted = self.sorted();
         if delay > self.declared && is_outlier(&sorted, delay) {
             let Some(first) = forgiven else {
