@@ -17,7 +17,7 @@ use std::time::Duration;
 use world::{MODELS, Op, SIZES, World};
 
 /// Modes that are walked through. In `newest` frames may be dropped, in all others none.
-const MODES: [&str; 2] = ["newest", "every"];
+const MODES: [&str; 3] = ["newest", "every", "passthrough"];
 /// Without a step for so long the walk hangs.
 const WATCHDOG: Duration = Duration::from_secs(20);
 /// Steps that are told of a walk that fails.
@@ -143,9 +143,10 @@ fn take(step: &Step, world: &World) {
         } => {
             world.stop(*state);
             shared.set_live(*live);
-            // What a swap has left, or was about to load, may be no model.
+            // What a swap has left, or was about to load, may be no model, and classes of a model to come be none.
             let model = world.models[0].display().to_string();
             let element = &world.element;
+            element.set_property("classes", "");
             element.set_property("model", model);
             element.set_property("workers", workers);
             world.start();
