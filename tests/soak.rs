@@ -27,8 +27,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 type Branch = (&'static str, &'static str);
 
 /// For each mode one. Only `every` has a source that is not live.
-const BRANCHES: [Branch; 2] = [
+const BRANCHES: [Branch; 3] = [
     ("newest", "videotestsrc is-live=true pattern=ball"),
+    ("passthrough", "videotestsrc is-live=true pattern=ball"),
     ("every", "videotestsrc pattern=ball"),
 ];
 

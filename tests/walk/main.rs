@@ -151,7 +151,6 @@ fn take(step: &Step, world: &World) {
             let model = world.models[0].display().to_string();
             let element = &world.element;
             element.set_property("model", model);
-            // What was set while another model was on its way may be no class of this one.
             element.set_property("classes", None::<&str>);
             element.set_property("workers", workers);
             world.start();
