@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs what is missing, and runs every test of the repository: with default features, and with the stub engine.
+# Installs what is missing, and runs every test of the repository: with default features, and with the stub engine and
+# detect-bench.
 # Arguments go to `cargo test`: tests/run.sh --lib nms
 set -e
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -12,6 +13,6 @@ check_rust
 built=
 [ -e "${CARGO_TARGET_DIR:-target}/debug/deps" ] || built=" (the first time they are built, which takes 5 to 10 minutes)"
 step "Tests with default features$built" cargo test --locked "$@"
-step "Tests with the stub engine, which drives threads, events and latency by gates" \
-    cargo test --locked --features stub-engine "$@"
+step "Tests with the stub engine, which drives threads, events and latency by gates, and of detect-bench" \
+    cargo test --locked --features stub-engine,bench "$@"
 say "All tests passed."

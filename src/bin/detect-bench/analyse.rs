@@ -187,8 +187,16 @@ impl Drop for Frames {
 }
 
 impl Frames {
-    fn of(source: &str, caps: &str) -> Result<Self, Failure> {
-        let text = format!("{source} ! {caps} ! appsink name=bench-out sync=false max-buffers=2");
+    /// `format` = any that `detect` takes where `None`.
+    fn of(source: &str, format: Option<&str>) -> Result<Self, Failure> {
+        let caps = match format {
+            Some(format) => format!("video/x-raw,format={format}"),
+            None => gstdetect::frame::caps().to_string(),
+        };
+        let caps = caps.replace('"', "\\\"");
+        let text = format!(
+            "{source} ! capsfilter caps=\"{caps}\" ! appsink name=bench-out sync=false max-buffers=2"
+        );
         let pipeline = launch(&text)?;
         let sink = pipeline.by_name("bench-out");
         let sink = sink.ok_or_else(|| Failure::pipeline("the sink is not there"))?;
@@ -233,20 +241,13 @@ pub fn picture(path: &Path, format: Option<&str>) -> Result<gst::Sample, Failure
     let in_words =
         |err: &dyn std::fmt::Display| Failure::pipeline(format!("{}: {err}", path.display()));
     std::fs::File::open(path).map_err(|err| in_words(&err))?;
-    let caps = match format {
-        Some(format) => format!("video/x-raw,format={format}"),
-        None => gstdetect::frame::caps().to_string(),
-    };
     let path_text = path
         .display()
         .to_string()
         .replace('\\', "\\\\")
         .replace('"', "\\\"");
     let source = format!("filesrc location=\"{path_text}\" ! decodebin ! videoconvert");
-    let frames = Frames::of(
-        &source,
-        &format!("capsfilter caps=\"{}\"", caps.replace('"', "\\\"")),
-    );
+    let frames = Frames::of(&source, format);
     let frame = frames
         .and_then(|frames| frames.next())
         .map_err(|failure| in_words(&failure))?;
@@ -260,7 +261,7 @@ pub fn capture(
     count: usize,
     interval: gst::ClockTime,
 ) -> Result<Vec<gst::Sample>, Failure> {
-    let frames = Frames::of(source, "video/x-raw")?;
+    let frames = Frames::of(source, None)?;
     let mut kept = Vec::new();
     let (mut next, mut bytes) = (gst::ClockTime::ZERO, 0);
     while kept.len() < count && bytes < MOST_BYTES {

@@ -238,11 +238,11 @@ pub struct VerifyArgs {
     /// ... and by this share of the largest of its tensor.
     #[arg(long, value_name = "SHARE", default_value_t = 1e-4)]
     pub absolute: f32,
-    /// A box is found if one of its label has at least this IoU with it ...
-    #[arg(long, value_name = "IOU", default_value_t = 0.9)]
+    /// A box is found if one of its label has at least this IoU with it (decoders of JPEG move boxes) ...
+    #[arg(long, value_name = "IOU", default_value_t = 0.75)]
     pub iou: f32,
     /// ... and a score that differs by this at the most.
-    #[arg(long, value_name = "DIFFERENCE", default_value_t = 0.05)]
+    #[arg(long, value_name = "DIFFERENCE", default_value_t = 0.1)]
     pub score: f32,
     #[command(flatten)]
     pub properties: Properties,

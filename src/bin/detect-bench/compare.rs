@@ -183,8 +183,8 @@ fn rest(time: Duration, interrupt: Interrupt, bar: &ProgressBar) {
 #[derive(Debug, Default)]
 struct Boxes {
     frames: usize,
-    /// One for each row; `None` where the row failed.
-    rows: Vec<Option<Agreement>>,
+    /// One for each row.
+    rows: Vec<Result<Agreement, Failure>>,
 }
 
 fn boxes(arguments: &CompareArgs, entries: &[Entry], bar: &ProgressBar) -> Result<Boxes, Failure> {
@@ -202,20 +202,20 @@ fn boxes(arguments: &CompareArgs, entries: &[Entry], bar: &ProgressBar) -> Resul
     for (n, entry) in entries.iter().enumerate() {
         bar.set_message(format!("boxes of {}", entry.name));
         bar.set_position(1000 * n as u64 / entries.len() as u64);
-        let found = look(entry, &frames);
-        let (Ok(found), expected) = (found, &first) else {
-            rows.push(None);
-            continue;
+        let found = match look(entry, &frames) {
+            Ok(found) => found,
+            Err(failure) if n == 0 => return Err(failure),
+            Err(failure) => {
+                rows.push(Err(failure));
+                continue;
+            }
         };
+        let expected = first.get_or_insert_with(|| found.clone());
         let mut tally = Tally::default();
-        let expected = expected.as_ref().unwrap_or(&found);
         for (expected, found) in expected.iter().zip(&found) {
             tally.add(expected, found);
         }
-        rows.push(Some(tally.agreement()));
-        if n == 0 {
-            first = Some(found);
-        }
+        rows.push(Ok(tally.agreement()));
     }
     Ok(Boxes {
         frames: frames.len(),
@@ -249,6 +249,7 @@ fn report(
         .enumerate()
         .map(|(n, (entry, outcome))| {
             let turns_ms = turns(outcome);
+            let boxes = boxes.rows.get(n);
             let over =
                 |figure: fn(&Run) -> Option<f64>| median(outcome.runs.iter().filter_map(figure));
             let ratios = baseline
@@ -257,7 +258,9 @@ fn report(
                 .map(|(first, own)| first / own);
             Row {
                 name: entry.name.clone(),
-                failure: outcome.failure.as_ref().map(ToString::to_string),
+                failure: (outcome.failure.as_ref())
+                    .or(boxes.and_then(|boxes| boxes.as_ref().err()))
+                    .map(ToString::to_string),
                 fps: over(|run| Some(run.fps)),
                 model_p50_ms: over(|run| run.model_time.as_ref().map(|t| t.p50_ms)),
                 model_p95_ms: over(|run| run.model_time.as_ref().map(|t| t.p95_ms)),
@@ -266,7 +269,7 @@ fn report(
                 }),
                 speed_up: median(ratios),
                 turns_ms,
-                boxes: boxes.rows.get(n).copied().flatten(),
+                boxes: boxes.and_then(|boxes| boxes.as_ref().ok()).copied(),
             }
         });
     let comparison = Comparison {

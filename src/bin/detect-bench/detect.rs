@@ -4,24 +4,18 @@ use crate::agreement::Found;
 use crate::analyse::{self, Analyser};
 use crate::args::DetectArgs;
 use crate::failure::Failure;
-use crate::report::{print, to_json};
-use serde::Serialize;
+use crate::report::print;
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 
-/// What a card has of these keys; `verify` reads it.
-#[derive(Debug, Serialize)]
-struct Card {
-    name: String,
-    engine: String,
-    expected: Vec<Picture>,
-}
-
-#[derive(Debug, Serialize)]
+/// A picture, and what is in it.
 struct Picture {
     image: String,
-    /// Left, top, right and bottom in pixels, score, label; best first.
-    boxes: Vec<(f64, f64, f64, f64, f64, String)>,
+    boxes: Vec<Row>,
 }
+
+/// Left, top, right and bottom in pixels, score, label.
+type Row = (f64, f64, f64, f64, f64, String);
 
 pub fn run(arguments: &DetectArgs) -> Result<(), Failure> {
     if let Some(folder) = &arguments.draw {
@@ -40,15 +34,36 @@ pub fn run(arguments: &DetectArgs) -> Result<(), Failure> {
             boxes: looked.found.iter().map(told).collect(),
         });
     }
-    print(&to_json(&Card {
-        name: crate::run::name(arguments.model.as_deref()),
-        engine: analyser.model.engine.clone(),
-        expected: pictures,
-    })?)
+    let name = crate::run::name(arguments.model.as_deref());
+    print(&card(&name, &analyser.model.engine, &pictures))
+}
+
+/// The keys of a card that `verify` reads, a box a line, best first.
+fn card(name: &str, engine: &str, pictures: &[Picture]) -> String {
+    let text = |text: &str| Value::from(text).to_string();
+    let all = pictures.iter().map(|picture| {
+        let rows = picture.boxes.iter().map(|(x1, y1, x2, y2, score, label)| {
+            format!(
+                "\n      [{x1:.1}, {y1:.1}, {x2:.1}, {y2:.1}, {score}, {}]",
+                text(label)
+            )
+        });
+        let rows = rows.collect::<Vec<_>>().join(",");
+        format!(
+            "\n    {{\"image\": {}, \"boxes\": [{rows}]}}",
+            text(&picture.image)
+        )
+    });
+    format!(
+        "{{\n  \"name\": {},\n  \"engine\": {},\n  \"expected\": [{}\n  ]\n}}\n",
+        text(name),
+        text(engine),
+        all.collect::<Vec<_>>().join(",")
+    )
 }
 
 /// A tenth of a pixel and four places of a score, as in cards.
-fn told(found: &Found) -> (f64, f64, f64, f64, f64, String) {
+fn told(found: &Found) -> Row {
     let pixels = |v: f32| (f64::from(v) * 10.0).round() / 10.0;
     let score = (found.score * 1e4).round() / 1e4;
     let b = &found.bbox;
@@ -80,8 +95,25 @@ mod tests {
             score: 0.923_456,
             label: "cat".into(),
         };
-        let json = serde_json::to_string(&told(&found)).expect("JSON");
-        assert_eq!(json, r#"[1.3,2.0,30.0,40.0,0.9235,"cat"]"#);
+        let picture = Picture {
+            image: "a \"b\".jpg".into(),
+            boxes: vec![told(&found), told(&found)],
+        };
+        let none = Picture {
+            image: "c.jpg".into(),
+            boxes: Vec::new(),
+        };
+        let card = card("x", "tract", &[picture, none]);
+        assert!(
+            card.contains("\n      [1.3, 2.0, 30.0, 40.0, 0.9235, \"cat\"],\n"),
+            "{card}"
+        );
+        let json: Value = serde_json::from_str(&card).expect("JSON");
+        assert_eq!(json["expected"][0]["image"], "a \"b\".jpg");
+        assert_eq!(
+            json["expected"][1]["boxes"].as_array().map(Vec::len),
+            Some(0)
+        );
     }
 
     #[test]

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 /// Bars of a histogram.
 const BARS: usize = 30;
+/// Of less time nothing is told: a frame more or less would be a rate twice as high.
+const SHORTEST_PART: Duration = Duration::from_millis(500);
 /// Beyond this percentile a histogram has one bar more, so that one late frame does not flatten all others.
 const SHOWN: f64 = 0.99;
 
@@ -100,6 +102,9 @@ impl Recording {
         let told = self.stats.iter().filter(|(at, _)| span.contains(at));
         let mut rows = Vec::new();
         for (at, stats) in told {
+            if at.saturating_sub(from) < SHORTEST_PART {
+                continue; // it is told with the next
+            }
             let part = from..*at;
             let mut model: Vec<_> = (self.analysed.iter())
                 .filter(|(at, _)| part.contains(at))
@@ -110,22 +115,20 @@ impl Recording {
                 .filter_map(|l| l.age.or(l.inside))
                 .collect();
             let passed = at.saturating_sub(from).as_secs_f64();
-            if passed > 0.0 {
-                let machine = &stats.machine;
-                rows.push(Second {
-                    at_s: at.saturating_sub(span.start).as_secs_f64(),
-                    fps: model.len() as f64 / passed,
-                    model_ms: median_ms(&mut model),
-                    latency_ms: median_ms(&mut ages),
-                    dropped: stats.snapshot.counters.dropped(),
-                    process_cpu: machine.process_cpu,
-                    system_cpu: machine.system_cpu,
-                    memory_bytes: machine.rss,
-                    temperature_c: machine.temperature,
-                    cpu_frequency_hz: machine.cpu_frequency,
-                    throttled: machine.throttled,
-                });
-            }
+            let machine = &stats.machine;
+            rows.push(Second {
+                at_s: at.saturating_sub(span.start).as_secs_f64(),
+                fps: model.len() as f64 / passed,
+                model_ms: median_ms(&mut model),
+                latency_ms: median_ms(&mut ages),
+                dropped: stats.snapshot.counters.dropped(),
+                process_cpu: machine.process_cpu,
+                system_cpu: machine.system_cpu,
+                memory_bytes: machine.rss,
+                temperature_c: machine.temperature,
+                cpu_frequency_hz: machine.cpu_frequency,
+                throttled: machine.throttled,
+            });
             from = *at;
         }
         rows

@@ -95,6 +95,9 @@ pub fn measure(
         warnings: Vec::new(),
     };
     session.follow(interrupt, watch)?;
+    if interrupt.is_asked() && session.begun.is_none() {
+        return Err(Failure::Interrupted);
+    }
     session.finish(plan, live)
 }
 
@@ -121,9 +124,12 @@ fn build(plan: &Plan) -> Result<(gst::Pipeline, gst::Element), Failure> {
     Ok((pipeline, detect))
 }
 
+/// What is done with a frame at a pad.
+type Note = Box<dyn Fn(&gst::Pad, &gst::Buffer) + Send + Sync>;
+
 /// Notes each frame at both pads.
 fn observe(detect: &gst::Element, origin: Instant, recording: &Arc<Mutex<Recording>>) {
-    let probe = |pad: &str, note: Box<dyn Fn(&gst::Pad, &gst::Buffer) + Send + Sync>| {
+    let probe = |pad: &str, note: Note| {
         if let Some(pad) = detect.static_pad(pad) {
             pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
                 if let Some(buffer) = info.buffer() {

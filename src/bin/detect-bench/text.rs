@@ -223,7 +223,7 @@ pub fn throttling(bits: u32) -> String {
     };
     let bits = Throttled(bits);
     format!(
-        "now: {}; since the start: {}",
+        "in this run: {}; since the machine was started: {}",
         told(bits.now()),
         told(bits.since_start())
     )

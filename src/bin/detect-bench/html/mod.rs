@@ -238,6 +238,7 @@ fn distributions(run: &Run) -> String {
                 &run.stages
                     .named()
                     .map(|(name, ms)| (name.to_owned(), Some(ms))),
+                usize::MAX,
                 "ms",
                 shape,
             )
@@ -346,10 +347,10 @@ fn comparison(comparison: &Comparison, runs: &[Run]) -> String {
     };
     let mut body = String::from("<section class=\"plots\">\n");
     body += &figure("Frames a second", "median of the turns", |shape| {
-        plots::bars(&bars(|row| row.fps), "", shape)
+        plots::bars(&bars(|row| row.fps), 1, "", shape)
     });
     body += &figure("Model time", "ms, median of the turns' medians", |shape| {
-        plots::bars(&bars(|row| row.model_p50_ms), "ms", shape)
+        plots::bars(&bars(|row| row.model_p50_ms), 1, "ms", shape)
     });
     if comparison.frames > 0 {
         let share = |row: &Row| {
@@ -359,7 +360,7 @@ fn comparison(comparison: &Comparison, runs: &[Run]) -> String {
         body += &figure(
             "Boxes kept",
             "% of the first row's, found again at IoU 0.5",
-            |shape| plots::bars(&bars(share), "%", shape),
+            |shape| plots::bars(&bars(share), 1, "%", shape),
         );
     }
     body += "</section>\n<section class=\"tables\">\n<div class=\"whole\"><h3>Against the first row</h3>";

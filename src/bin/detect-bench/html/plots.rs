@@ -13,9 +13,9 @@ const SERIES: [RGBColor; 2] = [RGBColor(3, 3, 3), RGBColor(4, 4, 4)];
 const FAINT: RGBColor = RGBColor(5, 5, 5);
 /// Letters of names and numbers.
 const FONT: &str = "sans-serif";
-const LETTERS: i32 = 13;
+const LETTERS: i32 = 15;
 /// About the width of a letter of that size.
-const LETTER: i32 = 7;
+const LETTER: i32 = 8;
 
 /// For which windows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,8 +31,17 @@ impl Shape {
             Self::Wide => (560, 240),
         }
     }
+
+    /// About so many numbers have room along the x axis.
+    fn ticks(self) -> usize {
+        match self {
+            Self::Narrow => 4,
+            Self::Wide => 6,
+        }
+    }
 }
 
+/// Values by seconds.
 pub struct Line {
     pub name: &'static str,
     pub points: Vec<(f64, f64)>,
@@ -94,8 +103,8 @@ pub fn lines(lines: &[Line], shape: Shape) -> String {
         let mut chart = ChartBuilder::on(area)
             .margin(6)
             .margin_right(14)
-            .x_label_area_size(22)
-            .y_label_area_size(44)
+            .x_label_area_size(26)
+            .y_label_area_size(50)
             .build_cartesian_2d(begin..end, 0.0..top)?;
         chart
             .configure_mesh()
@@ -105,7 +114,7 @@ pub fn lines(lines: &[Line], shape: Shape) -> String {
             .axis_style(GRID)
             .label_style(letters())
             .y_labels(5)
-            .x_labels(6)
+            .x_labels(shape.ticks())
             .x_label_formatter(&|v| format!("{} s", tick(*v)))
             .y_label_formatter(&|v| tick(*v))
             .draw()?;
@@ -148,8 +157,8 @@ pub fn histogram(times: &Times, shape: Shape) -> String {
         let mut chart = ChartBuilder::on(area)
             .margin(6)
             .margin_right(14)
-            .x_label_area_size(22)
-            .y_label_area_size(44)
+            .x_label_area_size(26)
+            .y_label_area_size(50)
             .build_cartesian_2d(at(0)..at(bars), 0.0..top)?;
         chart
             .configure_mesh()
@@ -159,7 +168,7 @@ pub fn histogram(times: &Times, shape: Shape) -> String {
             .axis_style(GRID)
             .label_style(letters())
             .y_labels(5)
-            .x_labels(6)
+            .x_labels(shape.ticks())
             .x_label_formatter(&|v| tick((*v * 10.0).round() / 10.0))
             .y_label_formatter(&|v| tick(*v))
             .draw()?;
@@ -172,14 +181,17 @@ pub fn histogram(times: &Times, shape: Shape) -> String {
             let value = value.clamp(at(0), at(bars));
             let mark = [(value, 0.0), (value, top)];
             chart.draw_series([PathElement::new(mark, SERIES[1].stroke_width(2))])?;
-            chart.draw_series([Text::new(name, (value, top * 0.99), letters())])?;
+            let beside = EmptyElement::at((value, top)) + Text::new(name, (5, 0), letters());
+            chart.draw_series([beside])?;
         }
         Ok(())
     })
 }
 
 /// A bar for each value, with its name above it and its number behind it. What has none is not measured.
-pub fn bars(values: &[(String, Option<f64>)], unit: &str, shape: Shape) -> String {
+///
+/// The first `marked` ones have another colour than the rest.
+pub fn bars(values: &[(String, Option<f64>)], marked: usize, unit: &str, shape: Shape) -> String {
     /// Of a name and its bar.
     const ROW: i32 = 40;
     const BAR: i32 = 14;
@@ -206,7 +218,7 @@ pub fn bars(values: &[(String, Option<f64>)], unit: &str, shape: Shape) -> Strin
                 [(6, bar), (6 + room, bar + BAR)],
                 FAINT.filled(),
             ))?;
-            let colour = if n == 0 { SERIES[0] } else { SERIES[1] };
+            let colour = if n < marked { SERIES[0] } else { SERIES[1] };
             area.draw(&Rectangle::new(
                 [(6, bar), (end, bar + BAR)],
                 colour.filled(),
@@ -245,16 +257,16 @@ mod tests {
         ] {
             assert!(lines(&[line(points)], Shape::Narrow).contains("<svg"));
         }
-        assert!(bars(&[], "ms", Shape::Wide).contains("<svg"));
+        assert!(bars(&[], 0, "ms", Shape::Wide).contains("<svg"));
         let none = [("a".repeat(300), None), (String::new(), Some(0.0))];
-        assert!(bars(&none, "ms", Shape::Narrow).contains("…"));
+        assert!(bars(&none, 1, "ms", Shape::Narrow).contains("…"));
         let same = Times::of(&[Duration::from_millis(5); 3]).expect("times");
         assert!(histogram(&same, Shape::Wide).contains("<svg"));
     }
 
     #[test]
     fn a_plot_scales_with_its_place() {
-        let plot = bars(&[("a".into(), Some(1.0))], "", Shape::Wide);
+        let plot = bars(&[("a".into(), Some(1.0))], 1, "", Shape::Wide);
         let head = &plot[..plot.find('>').expect("a tag")];
         assert!(
             head.contains("viewBox") && !head.contains(" width="),
@@ -264,7 +276,7 @@ mod tests {
 
     #[test]
     fn names_stay_text_in_a_plot() {
-        let plot = bars(&[("<a&b>".into(), Some(1.0))], "", Shape::Wide);
+        let plot = bars(&[("<a&b>".into(), Some(1.0))], 1, "", Shape::Wide);
         assert!(plot.contains("&lt;a&amp;b&gt;"), "{plot}");
     }
 }
