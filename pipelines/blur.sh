@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes faces unrecognisable: blur.sh [FILE|URI] [OUT.avi]; without OUT in a window, if there is a display.
+# Makes faces unrecognisable: blur.sh [FILE] [OUT.avi]; without OUT in a window, if there is a display.
 # One should see every face as large squares, with no box around it. Without FILE it takes the camera, and where there is
 # none a short clip of the test picture. BLUR="person,car" names other labels, of the model that MODEL=/path/x.onnx selects.
 # A face that the model does not find stays as it is.

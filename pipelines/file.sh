@@ -1,5 +1,5 @@
 #!/bin/sh
-# Draws boxes into a video, of a file or an address: file.sh [FILE|URI] [OUT.avi]; without OUT in a window, if there is a display.
+# Draws boxes into a video, of a file or an address: file.sh [FILE] [OUT.avi]; without OUT in a window, if there is a display.
 # One should see statistics every second, and boxes around faces in the window or in OUT (motion JPEG, without sound).
 # Without FILE it makes a short clip of the test picture. H.264, and most cameras' rtsp:// addresses, need a decoder: in
 # Debian gstreamer1.0-libav.

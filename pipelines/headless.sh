@@ -1,5 +1,5 @@
 #!/bin/sh
-# Boxes as lines of text, from a video file, an address or the camera: headless.sh [FILE|URI]
+# Boxes as lines of text, from a video file, an address or the camera: headless.sh [FILE]
 # One should see a line for every box: running time, label, score, x, y, width, height in pixels of the frame. Without
 # FILE it takes the camera until Ctrl-C is pressed (CAMERA="v4l2src device=/dev/video2" selects one), and where there
 # is none a short clip of the test picture. MODEL=/path/x.onnx in the environment selects another model.

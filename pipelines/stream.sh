@@ -1,5 +1,5 @@
 #!/bin/sh
-# The picture with the boxes drawn, to another machine, as motion JPEG over RTP: stream.sh HOST [PORT] [FILE|URI]
+# The picture with the boxes drawn, to another machine, as motion JPEG over RTP: stream.sh HOST [PORT] [FILE]
 # One should see statistics every second; on HOST the picture, with the command that is printed. PORT is 5000 if it is not
 # given. Without FILE it takes the camera until Ctrl-C is pressed, and where there is none a short clip of the test
 # picture. CAMERA and MODEL in the environment select others.
