@@ -187,6 +187,14 @@ impl<F, E> Mailbox<F, E> {
         })
     }
 
+    /// The frames that pass, in their order.
+    pub fn passing(&self) -> impl Iterator<Item = &F> {
+        self.line.iter().filter_map(|entry| match entry {
+            Entry::Passing(frame) => Some(frame),
+            _ => None,
+        })
+    }
+
     /// Whether a frame waits for its analysis, is analysed, or has been and has not left.
     pub fn is_analysing(&self) -> bool {
         let analysed =

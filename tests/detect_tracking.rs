@@ -152,7 +152,7 @@ fn boxes_lie_on_moving_objects() {
 }
 
 /// Which numbers each object of the scene had, and how often; frames from `from` on.
-fn numbers(rig: &Rig, from: u64) -> Vec<BTreeMap<Option<i32>, usize>> {
+fn numbers(rig: &Rig, from: u64) -> Vec<BTreeMap<Option<i64>, usize>> {
     let mut numbers = vec![BTreeMap::new(); 3];
     for (number, rois) in shown(rig).iter().filter(|(number, _)| *number >= from) {
         for (object, truth) in truth(*number).iter().enumerate() {
@@ -166,7 +166,7 @@ fn numbers(rig: &Rig, from: u64) -> Vec<BTreeMap<Option<i32>, usize>> {
 }
 
 /// Fails unless each object had one number and no other had it.
-fn assert_each_has_one_number(numbers: &[BTreeMap<Option<i32>, usize>], frames: usize) {
+fn assert_each_has_one_number(numbers: &[BTreeMap<Option<i64>, usize>], frames: usize) {
     let mut all = Vec::new();
     for object in numbers {
         let (number, count) = object.iter().next().expect("it was shown");

@@ -11,7 +11,7 @@
 //! - `imp.rs` is the GObject and element side: properties, pads, state changes. `settings.rs` holds what the properties
 //!   say, `properties.rs` declares them, `choices.rs` has their enums.
 //! - `pads.rs` answers what comes in by the pads: buffers and events; `queries.rs` queries.
-//! - `state.rs` is what the threads share, and the line of frames and events between them.
+//! - `state.rs` is what the threads share, and the line between them; `frames.rs` what stands in it.
 //! - `loading.rs` loads a model, before the first frame or beside the one in use; `loader.rs` is the thread for it.
 //! - `worker.rs` is the threads that infer, `task.rs` the thread that pushes.
 //! - `passthrough.rs` is the mode in which frames do not wait, `passing.rs` what it keeps between them.
@@ -21,6 +21,7 @@
 mod boxes;
 mod choices;
 mod failure;
+mod frames;
 mod imp;
 mod loader;
 mod loading;

@@ -2,7 +2,7 @@
 
 use super::choices::Mode;
 use super::imp::{CAT, Detect};
-use super::state::{Course, Item, Remains, State, Stream, Upstream};
+use super::state::{Course, Frame, Item, Remains, State, Stream, Upstream};
 use crate::frame;
 use crate::mailbox::Output;
 use crate::pace::Pace;
@@ -103,7 +103,7 @@ impl Detect {
             return self.pass_frame(buffer, arrived);
         }
         let settings = self.settings.lock().clone();
-        let (displaced, exceeded) = {
+        let (mut frame, course, must_copy) = {
             let mut state = self.state.lock();
             state.accepts_frames()?;
             state.recorder.received(arrived);
@@ -114,6 +114,14 @@ impl Detect {
                 let full = !s.mailbox.accepts_frame() && !s.may_displace();
                 s.accepts_frames().is_ok() && full && !dropped
             });
+            let must_copy = state.must_copy(&frame, course);
+            (frame, course, must_copy)
+        };
+        if must_copy {
+            self.replace_by_copy(&mut frame);
+        }
+        let (displaced, exceeded) = {
+            let mut state = self.state.lock();
             state.accepts_frames()?;
             let displaced = state.push_frame(frame, course);
             (displaced, state.measure_ready(self.now()))
@@ -126,6 +134,17 @@ impl Detect {
             self.warn_of_delay(delay);
         }
         Ok(gst::FlowSuccess::Ok)
+    }
+
+    /// Puts a copy in the place of the source's buffer. A frame that cannot be copied goes on as it is: whoever reads it
+    /// will say what is wrong.
+    pub(super) fn replace_by_copy(&self, frame: &mut Frame) {
+        let begin = self.now();
+        match frame::packed(&frame.buffer, &frame.stream.video) {
+            Ok(copy) => frame.buffer = copy,
+            Err(err) => gst::warning!(CAT, imp = self, "Cannot copy a frame: {err}"),
+        }
+        frame.copying += self.now().saturating_sub(begin);
     }
 
     /// Finds out whether upstream is live, once it can tell, and so which mode is in force.

@@ -119,6 +119,7 @@ impl Detect {
         let Passage {
             mut frame, marks, ..
         } = passing;
+        self.repack(&mut frame);
         if let Some(marks) = marks {
             let size = frame.stream.picture.size;
             marks
@@ -253,7 +254,7 @@ impl Detect {
             return;
         }
         let begin = self.now();
-        let prepared = self.prepare(detectors.current_mut(), &frame);
+        let prepared = self.prepare(detectors, &frame);
         drop(frame);
         self.put_down(number);
         let analysis = prepared.and_then(|prepared| self.infer(detectors, &prepared));

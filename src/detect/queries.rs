@@ -2,7 +2,9 @@
 
 use super::imp::{CAT, Detect};
 use super::state::Item;
+use crate::allocation;
 use crate::lent::LentQuery;
+use crate::meta::Figures;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 
@@ -33,6 +35,10 @@ impl Detect {
     pub(super) fn src_query(&self, pad: &gst::Pad, query: &mut gst::QueryRef) -> bool {
         match query.view_mut() {
             gst::QueryViewMut::Latency(latency) => self.answer_latency(latency),
+            gst::QueryViewMut::Custom(query) if Figures::are_asked_by(query) => {
+                self.figures().answer(query);
+                true
+            }
             _ => gst::Pad::query_default(pad, Some(&*self.obj()), query),
         }
     }
@@ -73,6 +79,9 @@ impl Detect {
 
     /// ALLOCATION is proxied: of the answer the metadata is kept; pools and allocators that are not plain system
     /// memory are not, nor is crop metadata, which the reader of pixels does not follow.
+    ///
+    /// Strides and offsets may be any, whatever downstream says: what it cannot follow is copied here, of all frames
+    /// those alone that leave.
     pub(super) fn answer_serialized(&self, query: &mut gst::QueryRef) -> bool {
         let answered = self.srcpad.peer_query(query);
         gst::log!(
@@ -80,13 +89,15 @@ impl Detect {
             imp = self,
             "Downstream answered {answered} to {query:?}"
         );
-        let places = self.state.lock().places();
-        if let gst::QueryViewMut::Allocation(allocation) = query.view_mut()
-            && answered
-        {
-            // One frame waits, or is lent to a worker, and as many as the line has places are with a worker or done.
-            crate::allocation::filter(allocation, places + 1);
-        }
-        answered
+        let gst::QueryViewMut::Allocation(allocation) = query.view_mut() else {
+            return answered;
+        };
+        let settings = self.settings.lock().clone();
+        let mut state = self.state.lock();
+        let held = state.held_at_most(&settings);
+        state.repacks = !allocation::follows_strides(allocation);
+        drop(state);
+        allocation::filter(allocation, held);
+        true
     }
 }

@@ -11,6 +11,7 @@ use super::settings::Settings;
 use crate::detection::Thresholds;
 use crate::detector::{Analysis, DetectError, Detector, DetectorOptions, OpenError, Prepared};
 use crate::geometry::Size;
+use crate::image::ImageView;
 use crate::model::input_size;
 use gst::subclass::prelude::*;
 use parking_lot::Mutex;
@@ -53,11 +54,11 @@ impl Detectors {
         &self.ready[0]
     }
 
-    pub fn current_mut(&mut self) -> &mut Detector {
-        &mut self.ready[0]
+    pub fn prepare(&mut self, image: &ImageView) -> Result<Prepared, DetectError> {
+        self.ready[0].prepare(image)
     }
 
-    /// Finds objects with the one in use.
+    /// Finds objects in the picture that was prepared last.
     ///
     /// Classes that the model has not are those of another that is on its way; until it is there the classes of before
     /// stay.

@@ -1,83 +1,20 @@
 //! [`State`]: what the sink pad's thread, the worker and the source pad's task share, behind one lock.
 
-use super::boxes::{Boxes, Found};
+use super::boxes::Boxes;
 use super::choices::Mode;
 use super::passing::Passing;
 use super::settings::Settings;
-use crate::image::PictureInfo;
-use crate::lent::LentQuery;
-use crate::mailbox::{Mailbox, Output};
+use crate::frame;
+use crate::mailbox::{MOST_PASSING, Mailbox, Output};
 use crate::pace::Pace;
-use crate::stats::{DeclaredDelay, Recorder};
+use crate::stats::{DeclaredDelay, Overdue, Recorder};
 use std::sync::Arc;
 use std::time::Duration;
 
+pub(super) use super::frames::{Course, Drop, Frame, Item, Stream};
+
 /// Two warnings about a delay longer than the property `latency` are at least this far apart.
 const EXCEEDED_INTERVAL: Duration = Duration::from_secs(10);
-
-/// What is the same for all frames between two CAPS events.
-#[derive(Debug)]
-pub(super) struct Stream {
-    pub video: gst_video::VideoInfo,
-    pub picture: PictureInfo,
-}
-
-/// One frame on its way through.
-#[derive(Debug, Clone)]
-pub(super) struct Frame {
-    pub buffer: gst::Buffer,
-    pub stream: Arc<Stream>,
-    pub segment: Option<gst::FormattedSegment<gst::ClockTime>>,
-    /// When it came in, since the element's origin of time.
-    pub arrived: Duration,
-    /// Frames before it were dropped.
-    pub discont: bool,
-    /// What it took to copy it out of its source's memory.
-    pub copying: Duration,
-    /// What its analysis found; `None` of a frame that was not analysed.
-    pub found: Option<Arc<Found>>,
-    /// It came while nothing was to be analysed, and carries no boxes.
-    pub bare: bool,
-    /// How long it was inside is recorded already.
-    pub measured: bool,
-}
-
-/// What becomes of a frame that has come in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Course {
-    Analyse,
-    /// It leaves as it is, in its turn.
-    Pass,
-    Drop(Drop),
-}
-
-/// Why a frame does not leave.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Drop {
-    /// A newer one has taken its place.
-    Busy,
-    /// It was not offered for analysis.
-    Interval,
-    /// It would come too late to be shown.
-    Late,
-}
-
-impl Frame {
-    pub fn running_time(&self) -> Option<gst::ClockTime> {
-        self.segment.as_ref()?.to_running_time(self.buffer.pts()?)
-    }
-
-    pub fn stream_time(&self) -> Option<gst::ClockTime> {
-        self.segment.as_ref()?.to_stream_time(self.buffer.pts()?)
-    }
-}
-
-/// What travels in order between the frames.
-#[derive(Debug)]
-pub(super) enum Item {
-    Event(gst::Event),
-    Query(LentQuery),
-}
 
 /// Whether frames come as they are taken or as time passes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -137,6 +74,9 @@ pub(super) struct State {
     pub segment: Option<gst::FormattedSegment<gst::ClockTime>>,
     pub recorder: Recorder,
     pub delay: DeclaredDelay,
+    pub overdue: Overdue,
+    /// Downstream cannot follow strides and offsets, and upstream has been told that they may be any.
+    pub repacks: bool,
     pub pace: Pace,
     pub boxes: Boxes,
     /// Of `mode=passthrough`.
@@ -178,6 +118,8 @@ impl Default for State {
             segment: None,
             recorder: Recorder::default(),
             delay: DeclaredDelay::default(),
+            overdue: Overdue::default(),
+            repacks: false,
             pace: Pace::default(),
             boxes: Boxes::default(),
             passing: Passing::default(),
@@ -204,12 +146,15 @@ impl State {
         delay.fix(settings.latency());
         let mut mailbox = std::mem::replace(&mut self.mailbox, Mailbox::new(workers));
         mailbox.restart(workers);
+        let mut overdue = std::mem::take(&mut self.overdue);
+        overdue.clear();
         *self = Self {
             flow: self.flow,
             playing: self.playing,
             epoch: self.epoch,
             running: true,
             mailbox,
+            overdue,
             passing: self.passing.restarted(),
             wanted: settings.mode,
             mode: settings.mode,
@@ -323,7 +268,7 @@ impl State {
     pub fn may_displace(&self) -> bool {
         self.mode == Mode::Newest
             && (self.upstream.is_live() || (self.frame_left && self.playing))
-            && self.mailbox.may_displace(is_eos)
+            && self.mailbox.may_displace(Item::is_eos)
     }
 
     /// When the thread of the source pad has something to post, if nothing else happens.
@@ -334,7 +279,8 @@ impl State {
         let stats = stats_interval.map(|i| self.stats_at.unwrap_or_default().saturating_add(i));
         let live = self.upstream == Upstream::Live;
         let latency = self.delay.message_due().filter(|_| live);
-        [stats, latency].into_iter().flatten().min()
+        let overdue = self.overdue.due();
+        [stats, latency, overdue].into_iter().flatten().min()
     }
 
     /// What becomes of the frame that has come in `now`.
@@ -368,12 +314,45 @@ impl State {
         self.delay.restart(estimate);
     }
 
+    /// Whether a frame that takes this course is to be copied before it is kept: of a live source whose buffers come from
+    /// a pool, as a camera's do, one is held at the most, and one that passes is not copied by a worker.
+    pub fn must_copy(&self, frame: &Frame, course: Course) -> bool {
+        let held = |f: &Frame| frame::is_pooled(&f.buffer);
+        self.upstream.is_live()
+            && !matches!(course, Course::Drop(_))
+            && held(frame)
+            && self.mailbox.passing().any(held)
+    }
+
+    /// How many buffers of the source are held at the same time at the most.
+    ///
+    /// In `passthrough` one, that is lent to a worker. Of a live source one, and one more by each worker that copies it just
+    /// now. Of another one waits, as many as the line has places are with a worker or done, and those between two analyses
+    /// pass.
+    pub fn held_at_most(&self, settings: &Settings) -> u32 {
+        let places = self.places();
+        if self.passes() {
+            return 1;
+        }
+        if self.upstream == Upstream::Live {
+            return places;
+        }
+        let most = MOST_PASSING as u32;
+        let passing = match settings.pace() {
+            _ if !settings.active => most,
+            _ if self.wanted == Mode::Newest => 0,
+            pace if pace.max_rate > 0.0 => most,
+            pace => pace.interval.saturating_sub(1).min(most),
+        };
+        places + 1 + passing
+    }
+
     /// Puts a frame in the line; gives back the one that it displaced.
     pub fn push_frame(&mut self, mut frame: Frame, course: Course) -> Option<(Frame, Drop)> {
         if let Course::Drop(why) = course {
             return Some(self.dropped(frame, why));
         }
-        let displaced = self.mailbox.displace(is_eos);
+        let displaced = self.mailbox.displace(Item::is_eos);
         let displaced = displaced.map(|frame| self.dropped(frame, Drop::Busy));
         frame.discont = std::mem::take(&mut self.gap);
         frame.bare = !self.active;
@@ -431,8 +410,4 @@ impl State {
         self.exceeded_at = Some(now);
         Some(longest)
     }
-}
-
-fn is_eos(item: &Item) -> bool {
-    matches!(item, Item::Event(event) if event.type_() == gst::EventType::Eos)
 }

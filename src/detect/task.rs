@@ -83,7 +83,16 @@ impl Detect {
         }
     }
 
+    /// Puts a copy of the usual strides and offsets in the place of a frame that downstream could not follow.
+    pub(super) fn repack(&self, frame: &mut Frame) {
+        let repacks = self.state.lock().repacks;
+        if repacks && !crate::frame::is_packed(&frame.buffer, &frame.stream.video) {
+            self.replace_by_copy(frame);
+        }
+    }
+
     fn push(&self, mut frame: Frame) -> Result<(), gst::FlowError> {
+        self.repack(&mut frame);
         self.annotate(&mut frame);
         if frame.discont {
             frame.buffer.make_mut().set_flags(gst::BufferFlags::DISCONT);
@@ -173,6 +182,7 @@ impl Detect {
 
     fn post_what_is_due(&self) {
         self.post_latency_if_due();
+        self.warn_of_overdue();
         let interval = self.settings.lock().stats_interval();
         let now = self.now();
         let due = {

@@ -98,9 +98,9 @@ impl Detect {
             let of = Run { epoch, model };
             match job {
                 Job::Analyse(ticket, frame) => {
-                    self.guarded(epoch, || self.process(&mut detectors, of, ticket, frame));
+                    self.guarded(of, || self.process(&mut detectors, of, ticket, frame));
                 }
-                Job::Look(look) => self.guarded(epoch, || self.look(&mut detectors, of, look)),
+                Job::Look(look) => self.guarded(of, || self.look(&mut detectors, of, look)),
                 Job::Take(other) => {
                     model = other;
                     let mut fresh = self.fresh.lock();
@@ -116,10 +116,18 @@ impl Detect {
         }
     }
 
-    /// A panic in the analysis of a frame is an error of the element, unless that has stopped meanwhile.
-    fn guarded(&self, epoch: u64, analyse: impl FnOnce()) {
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(analyse))
-            && self.state.lock().epoch == epoch
+    /// Watches over the analysis of a frame: it is told of if it does not end, and a panic in it is an error of the element.
+    fn guarded(&self, of: Run, analyse: impl FnOnce()) {
+        let number = self.state.lock().overdue.begin(self.now());
+        self.wake.notify_all(); // who tells of it may have nothing else to wait for
+        let analysed = catch_unwind(AssertUnwindSafe(analyse));
+        let stopped = {
+            let mut state = self.state.lock();
+            state.overdue.end(number);
+            state.epoch != of.epoch
+        };
+        if let Err(panic) = analysed
+            && !stopped
         {
             self.post_panic("analysing a frame", panic.as_ref());
             self.fail();
@@ -158,7 +166,12 @@ impl Detect {
     }
 
     fn process(&self, detectors: &mut Detectors, of: Run, ticket: Ticket, mut frame: Frame) {
-        let given_back = self.give_back(&mut frame);
+        let live = self.state.lock().upstream.is_live();
+        if live && frame::is_pooled(&frame.buffer) {
+            // A camera of four buffers cannot miss one for a whole analysis. Its memory, which may be uncached, is read
+            // once; the pixels are then taken from the copy.
+            self.replace_by_copy(&mut frame);
+        }
         match self.fit(detectors, frame.stream.picture.size, of) {
             Fit::Already => {}
             // What frames usually meet is no loading.
@@ -166,8 +179,7 @@ impl Detect {
             Fit::Stopped => return,
         }
         let begin = self.now();
-        let analysis = given_back.and_then(|()| self.analyse(detectors, &frame));
-        match analysis {
+        match self.analyse(detectors, &frame) {
             Ok(analysis) => self.deliver(ticket, frame, detectors.current(), analysis, begin),
             // An engine that has panicked is of no use any more; another failure matters if its frame does.
             Err(failure) if self.matters(&failure, of, ticket) => {
@@ -188,30 +200,15 @@ impl Detect {
         state.epoch == of.epoch && (failure.is_panic() || abandoned)
     }
 
-    /// Puts a copy in the place of a live source's buffer, which a camera of four cannot miss for a whole analysis. Its
-    /// memory, which may be uncached, is read once; the pixels are then taken from the copy.
-    fn give_back(&self, frame: &mut Frame) -> Result<(), Failure> {
-        let live = self.state.lock().upstream.is_live();
-        if live && frame::is_pooled(&frame.buffer) {
-            let begin = self.now();
-            frame.buffer = frame
-                .buffer
-                .copy_deep()
-                .map_err(|err| Failure::Frame(err.to_string()))?;
-            frame.copying = self.now().saturating_sub(begin);
-        }
-        Ok(())
-    }
-
     fn analyse(&self, detectors: &mut Detectors, frame: &Frame) -> Result<Analysis, Failure> {
-        let prepared = self.prepare(detectors.current_mut(), frame)?;
+        let prepared = self.prepare(detectors, frame)?;
         self.infer(detectors, &prepared)
     }
 
     /// Makes the model's input; the frame is not needed for what follows.
     pub(super) fn prepare(
         &self,
-        detector: &mut Detector,
+        detectors: &mut Detectors,
         frame: &Frame,
     ) -> Result<Prepared, Failure> {
         let in_words = |err: &dyn std::fmt::Display| Failure::Frame(err.to_string());
@@ -219,7 +216,7 @@ impl Detect {
             gst_video::VideoFrameRef::from_buffer_ref_readable(&frame.buffer, &frame.stream.video)
                 .map_err(|err| in_words(&err))?;
         let image = frame::view(&mapped, &frame.stream.picture).map_err(|err| in_words(&err))?;
-        detector.prepare(&image).map_err(Failure::Detect)
+        detectors.prepare(&image).map_err(Failure::Detect)
     }
 
     pub(super) fn infer(

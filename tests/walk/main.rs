@@ -146,11 +146,11 @@ fn take(step: &Step, world: &World) {
         } => {
             world.stop(*state);
             shared.set_live(*live);
-            // What a swap has left, or was about to load, may be no model.
+            // What a swap has left, or was about to load, may be no model, and classes that were set meanwhile no
+            // model's.
             let model = world.models[0].display().to_string();
             let element = &world.element;
             element.set_property("model", model);
-            // What was set while another model was on its way may be no class of this one.
             element.set_property("classes", None::<&str>);
             element.set_property("workers", workers);
             world.start();

@@ -1,0 +1,317 @@
+//! [`Analyser`]: boxes of single frames, through `detect`; and where single frames come from.
+
+use crate::agreement::Found;
+use crate::failure::Failure;
+use crate::settings::Settings;
+use gst::prelude::*;
+use gst_video::VideoRegionOfInterestMeta;
+use gstdetect::geometry::{BBox, Size};
+use gstdetect::message::DetectModel;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// One frame takes no longer, on any machine that is of use.
+const PATIENCE: Duration = Duration::from_secs(120);
+const TICK: gst::ClockTime = gst::ClockTime::from_mseconds(50);
+/// Timestamps of frames that have none of their own.
+const FRAME: gst::ClockTime = gst::ClockTime::from_mseconds(40);
+/// Memory that frames kept for a comparison may take.
+const MOST_BYTES: usize = 256 << 20;
+
+/// A frame that was looked at.
+#[derive(Debug)]
+pub struct Looked {
+    /// With the boxes on it.
+    pub sample: gst::Sample,
+    pub found: Vec<Found>,
+}
+
+/// A pipeline that takes single frames of any size.
+pub struct Analyser {
+    pipeline: gst::Pipeline,
+    input: gst::Element,
+    output: gst::Element,
+    next: u64,
+    pub model: DetectModel,
+}
+
+impl Drop for Analyser {
+    fn drop(&mut self) {
+        let _ = self.pipeline.set_state(gst::State::Null);
+    }
+}
+
+impl Analyser {
+    /// Loads the model.
+    pub fn new(model: Option<&Path>, settings: &Settings) -> Result<Self, Failure> {
+        let text = "appsrc name=in format=time ! detect name=detect ! appsink name=out sync=false";
+        let pipeline = launch(text)?;
+        let [input, detect, output] = ["in", "detect", "out"].map(|name| {
+            let element = pipeline.by_name(name);
+            element.ok_or_else(|| Failure::pipeline(format!("no element {name}")))
+        });
+        let (input, detect, output) = (input?, detect?, output?);
+        if let Some(model) = model {
+            detect.set_property("model", model.display().to_string());
+        }
+        settings.apply(&detect)?;
+        detect.set_property_from_str("mode", "every");
+        let mut analyser = Self {
+            pipeline,
+            input,
+            output,
+            next: 0,
+            model: DetectModel::default(),
+        };
+        if analyser.pipeline.set_state(gst::State::Playing).is_err() {
+            analyser.check(true)?;
+            return Err(Failure::model(
+                "the model cannot be loaded, and nothing says why",
+            ));
+        }
+        let info = detect.property::<Option<gst::Structure>>("model-info");
+        analyser.model = info
+            .and_then(|info| DetectModel::from_structure(&info))
+            .unwrap_or_default();
+        Ok(analyser)
+    }
+
+    /// Finds what is in a frame.
+    pub fn look(&mut self, sample: &gst::Sample) -> Result<Looked, Failure> {
+        let buffer = sample.buffer_owned();
+        let mut buffer = buffer.ok_or_else(|| Failure::pipeline("a frame without pixels"))?;
+        let owned = buffer.make_mut();
+        owned.set_pts(FRAME * self.next);
+        owned.set_duration(FRAME);
+        self.next += 1;
+        let mut stamped = gst::Sample::builder().buffer(&buffer);
+        let caps = sample.caps_owned();
+        if let Some(caps) = &caps {
+            stamped = stamped.caps(caps);
+        }
+        let pushed = self
+            .input
+            .emit_by_name::<gst::FlowReturn>("push-sample", &[&stamped.build()]);
+        if pushed != gst::FlowReturn::Ok {
+            self.check(false)?;
+            return Err(Failure::pipeline(format!(
+                "a frame was refused: {pushed:?}"
+            )));
+        }
+        let end = Instant::now() + PATIENCE;
+        while Instant::now() < end {
+            if let Some(sample) = pull(&self.output) {
+                let found = found(&sample);
+                return Ok(Looked { sample, found });
+            }
+            self.check(false)?;
+        }
+        Err(Failure::pipeline(format!(
+            "a frame took longer than {PATIENCE:?}"
+        )))
+    }
+
+    /// An error of the pipeline, if there is one; whatever else there is to hear is thrown away.
+    fn check(&self, loading: bool) -> Result<(), Failure> {
+        let bus = self.pipeline.bus();
+        while let Some(message) = bus.as_ref().and_then(gst::Bus::pop) {
+            if let gst::MessageView::Error(error) = message.view() {
+                return Err(Failure::of_message(error, loading));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn launch(text: &str) -> Result<gst::Pipeline, Failure> {
+    let pipeline = gst::parse::launch(text);
+    let pipeline =
+        pipeline.map_err(|err| Failure::Usage(format!("no pipeline \"{text}\": {err}")))?;
+    let pipeline = pipeline.downcast::<gst::Pipeline>();
+    pipeline.map_err(|_| Failure::Usage(format!("no pipeline: \"{text}\"")))
+}
+
+fn pull(appsink: &gst::Element) -> Option<gst::Sample> {
+    appsink.emit_by_name::<Option<gst::Sample>>("try-pull-sample", &[&TICK])
+}
+
+/// Size of a frame.
+pub fn size(sample: &gst::Sample) -> Size {
+    let info = sample
+        .caps()
+        .and_then(|caps| gst_video::VideoInfo::from_caps(caps).ok());
+    info.map_or(Size::default(), |info| {
+        Size::new(info.width(), info.height())
+    })
+}
+
+/// The boxes on a frame, as exact as `detect` tells them, best first.
+pub fn found(sample: &gst::Sample) -> Vec<Found> {
+    let Size { width, height } = size(sample);
+    let Some(buffer) = sample.buffer() else {
+        return Vec::new();
+    };
+    let one = |meta: gst::MetaRef<'_, VideoRegionOfInterestMeta>| {
+        let fields = meta.param("detection")?;
+        let pixels = |name: &str, side: u32| {
+            let share = fields.get::<f64>(name).ok()?;
+            Some((share * f64::from(side)) as f32)
+        };
+        Some(Found {
+            bbox: BBox::new(
+                pixels("x_min", width)?,
+                pixels("y_min", height)?,
+                pixels("x_max", width)?,
+                pixels("y_max", height)?,
+            ),
+            score: fields.get("confidence").ok()?,
+            label: fields.get("label").ok()?,
+        })
+    };
+    buffer
+        .iter_meta::<VideoRegionOfInterestMeta>()
+        .filter_map(one)
+        .collect()
+}
+
+/// A pipeline that ends in a sink of ours, stopped when it is dropped.
+struct Frames {
+    pipeline: gst::Pipeline,
+    sink: gst::Element,
+}
+
+impl Drop for Frames {
+    fn drop(&mut self) {
+        let _ = self.pipeline.set_state(gst::State::Null);
+    }
+}
+
+impl Frames {
+    fn of(source: &str, caps: &str) -> Result<Self, Failure> {
+        let text = format!("{source} ! {caps} ! appsink name=bench-out sync=false max-buffers=2");
+        let pipeline = launch(&text)?;
+        let sink = pipeline.by_name("bench-out");
+        let sink = sink.ok_or_else(|| Failure::pipeline("the sink is not there"))?;
+        let frames = Self { pipeline, sink };
+        if frames.pipeline.set_state(gst::State::Playing).is_err() {
+            return Err(frames.failure());
+        }
+        Ok(frames)
+    }
+
+    fn failure(&self) -> Failure {
+        let bus = self.pipeline.bus();
+        let error = bus.and_then(|bus| bus.pop_filtered(&[gst::MessageType::Error]));
+        match error.as_ref().map(|message| message.view()) {
+            Some(gst::MessageView::Error(error)) => Failure::of_message(error, false),
+            _ => Failure::pipeline("there are no frames, and nothing says why"),
+        }
+    }
+
+    /// `None` at the end of the stream.
+    fn next(&self) -> Result<Option<gst::Sample>, Failure> {
+        let end = Instant::now() + PATIENCE;
+        while Instant::now() < end {
+            if let Some(sample) = pull(&self.sink) {
+                return Ok(Some(sample));
+            }
+            if self.sink.property::<bool>("eos") {
+                return Ok(None);
+            }
+            let bus = self.pipeline.bus();
+            let error = bus.and_then(|bus| bus.pop_filtered(&[gst::MessageType::Error]));
+            if let Some(gst::MessageView::Error(error)) = error.as_ref().map(|m| m.view()) {
+                return Err(Failure::of_message(error, false));
+            }
+        }
+        Err(Failure::pipeline(format!("no frame came for {PATIENCE:?}")))
+    }
+}
+
+/// The frame in a file of a picture; `format` = as decoded where `None`.
+pub fn picture(path: &Path, format: Option<&str>) -> Result<gst::Sample, Failure> {
+    let in_words =
+        |err: &dyn std::fmt::Display| Failure::pipeline(format!("{}: {err}", path.display()));
+    std::fs::File::open(path).map_err(|err| in_words(&err))?;
+    let caps = match format {
+        Some(format) => format!("video/x-raw,format={format}"),
+        None => gstdetect::frame::caps().to_string(),
+    };
+    let path_text = path
+        .display()
+        .to_string()
+        .replace('\\', "\\\\")
+        .replace('"', "\\\"");
+    let source = format!("filesrc location=\"{path_text}\" ! decodebin ! videoconvert");
+    let frames = Frames::of(
+        &source,
+        &format!("capsfilter caps=\"{}\"", caps.replace('"', "\\\"")),
+    );
+    let frame = frames
+        .and_then(|frames| frames.next())
+        .map_err(|failure| in_words(&failure))?;
+    frame.ok_or_else(|| in_words(&"there is no picture in it"))
+}
+
+/// Frames of a source, `interval` apart in the stream, copied out of the source's memory; as many as there are, up to
+/// `count` and to a budget of memory.
+pub fn capture(
+    source: &str,
+    count: usize,
+    interval: gst::ClockTime,
+) -> Result<Vec<gst::Sample>, Failure> {
+    let frames = Frames::of(source, "video/x-raw")?;
+    let mut kept = Vec::new();
+    let (mut next, mut bytes) = (gst::ClockTime::ZERO, 0);
+    while kept.len() < count && bytes < MOST_BYTES {
+        let Some(sample) = frames.next()? else { break };
+        let (Some(buffer), Some(caps)) = (sample.buffer(), sample.caps_owned()) else {
+            continue;
+        };
+        if buffer.pts().is_some_and(|pts| pts < next) {
+            continue;
+        }
+        next = buffer.pts().unwrap_or(next) + interval;
+        let copy = buffer.copy_deep().map_err(Failure::pipeline)?;
+        bytes += copy.size();
+        kept.push(gst::Sample::builder().buffer(&copy).caps(&caps).build());
+    }
+    Ok(kept)
+}
+
+/// Writes a frame with its boxes drawn, as PNG.
+pub fn draw(sample: &gst::Sample, path: &Path) -> Result<(), Failure> {
+    let text =
+        "appsrc name=in format=time ! detectoverlay ! videoconvert ! pngenc ! filesink name=out";
+    let pipeline = launch(text)?;
+    let [Some(input), Some(output)] = ["in", "out"].map(|name| pipeline.by_name(name)) else {
+        return Err(Failure::pipeline(
+            "the pipeline has not the elements that it was made of",
+        ));
+    };
+    output.set_property("location", path.display().to_string());
+    let outcome = push_one(&pipeline, &input, sample);
+    let _ = pipeline.set_state(gst::State::Null);
+    outcome.map_err(|why| Failure::Output(format!("{} cannot be written: {why}", path.display())))
+}
+
+/// One frame through a pipeline, to its end.
+fn push_one(
+    pipeline: &gst::Pipeline,
+    input: &gst::Element,
+    sample: &gst::Sample,
+) -> Result<(), String> {
+    let started = pipeline.set_state(gst::State::Playing);
+    // What is wrong with either comes by the bus.
+    let _ = input.emit_by_name::<gst::FlowReturn>("push-sample", &[sample]);
+    let _ = input.emit_by_name::<gst::FlowReturn>("end-of-stream", &[]);
+    let bus = pipeline.bus().ok_or("no bus")?;
+    let ends = [gst::MessageType::Error, gst::MessageType::Eos];
+    let patience = gst::ClockTime::try_from(PATIENCE).map_err(|err| err.to_string())?;
+    let message = bus.timed_pop_filtered(patience, &ends);
+    match message.as_ref().map(|message| message.view()) {
+        Some(gst::MessageView::Eos(_)) if started.is_ok() => Ok(()),
+        Some(gst::MessageView::Error(error)) => Err(error.error().to_string()),
+        _ => Err("the pipeline does not end".into()),
+    }
+}

@@ -1,0 +1,306 @@
+//! [`Recording`]: what happened to every frame, and the figures that follow from it. Times are since one origin.
+
+use crate::report::{Histogram, Second, Stages, Times};
+use gstdetect::message::DetectStats;
+use gstdetect::stats::{StageTimes, percentile};
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::time::Duration;
+
+/// Bars of a histogram.
+const BARS: usize = 30;
+/// Beyond this percentile a histogram has one bar more, so that one late frame does not flatten all others.
+const SHOWN: f64 = 0.99;
+
+/// A frame that left `detect`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Left {
+    pub at: Duration,
+    /// Since it came in at the sink pad.
+    pub inside: Option<Duration>,
+    /// How old its picture was; of live sources.
+    pub age: Option<Duration>,
+}
+
+/// Everything seen of one run.
+#[derive(Debug, Default)]
+pub struct Recording {
+    /// When frames that are still inside came in, by timestamp.
+    arrived: BTreeMap<u64, Duration>,
+    first_arrival: Option<Duration>,
+    left: Vec<Left>,
+    analysed: Vec<(Duration, StageTimes)>,
+    stats: Vec<(Duration, DetectStats)>,
+}
+
+impl Recording {
+    pub fn arrived(&mut self, at: Duration, timestamp: u64) {
+        self.first_arrival.get_or_insert(at);
+        self.arrived.insert(timestamp, at);
+    }
+
+    pub fn first_arrival(&self) -> Option<Duration> {
+        self.first_arrival
+    }
+
+    pub fn left(&mut self, at: Duration, timestamp: Option<u64>, age: Option<Duration>) {
+        let inside = timestamp.and_then(|timestamp| {
+            // Those before it were dropped, or it has come back from a seek.
+            let later = self.arrived.split_off(&timestamp);
+            let before = std::mem::replace(&mut self.arrived, later);
+            drop(before);
+            let arrived = self.arrived.remove(&timestamp)?;
+            Some(at.saturating_sub(arrived))
+        });
+        self.left.push(Left { at, inside, age });
+    }
+
+    pub fn analysed(&mut self, at: Duration, times: StageTimes) {
+        self.analysed.push((at, times));
+    }
+
+    pub fn told(&mut self, at: Duration, stats: DetectStats) {
+        self.stats.push((at, stats));
+    }
+
+    pub fn frames_analysed(&self) -> usize {
+        self.analysed.len()
+    }
+
+    /// Figures of what happened within `span`.
+    pub fn figures(&self, span: Range<Duration>) -> Figures {
+        let left: Vec<_> = self.left.iter().filter(|l| span.contains(&l.at)).collect();
+        let analysed: Vec<_> = (self.analysed.iter())
+            .filter(|(at, _)| span.contains(at))
+            .collect();
+        let of = |stage: fn(&StageTimes) -> Duration| -> Vec<Duration> {
+            analysed.iter().map(|(_, times)| stage(times)).collect()
+        };
+        let instants: Vec<_> = analysed.iter().map(|(at, _)| *at).collect();
+        let leaving: Vec<_> = left.iter().map(|l| l.at).collect();
+        Figures {
+            fps: rate(&instants),
+            output_fps: rate(&leaving),
+            model: of(|t| t.model),
+            inside: left.iter().filter_map(|l| l.inside).collect(),
+            age: left.iter().filter_map(|l| l.age).collect(),
+            stages: Stages {
+                wait_ms: mean_ms(&of(|t| t.wait)),
+                preprocess_ms: mean_ms(&of(|t| t.preprocess)),
+                model_ms: mean_ms(&of(|t| t.model)),
+                postprocess_ms: mean_ms(&of(|t| t.postprocess)),
+            },
+            seconds: self.seconds(&span),
+        }
+    }
+
+    /// One row for each `detect-stats` in `span`: what happened since the one before.
+    fn seconds(&self, span: &Range<Duration>) -> Vec<Second> {
+        let mut from = span.start;
+        let told = self.stats.iter().filter(|(at, _)| span.contains(at));
+        let mut rows = Vec::new();
+        for (at, stats) in told {
+            let part = from..*at;
+            let mut model: Vec<_> = (self.analysed.iter())
+                .filter(|(at, _)| part.contains(at))
+                .map(|(_, times)| times.model)
+                .collect();
+            let mut ages: Vec<_> = (self.left.iter())
+                .filter(|l| part.contains(&l.at))
+                .filter_map(|l| l.age.or(l.inside))
+                .collect();
+            let passed = at.saturating_sub(from).as_secs_f64();
+            if passed > 0.0 {
+                let machine = &stats.machine;
+                rows.push(Second {
+                    at_s: at.saturating_sub(span.start).as_secs_f64(),
+                    fps: model.len() as f64 / passed,
+                    model_ms: median_ms(&mut model),
+                    latency_ms: median_ms(&mut ages),
+                    dropped: stats.snapshot.counters.dropped(),
+                    process_cpu: machine.process_cpu,
+                    system_cpu: machine.system_cpu,
+                    memory_bytes: machine.rss,
+                    temperature_c: machine.temperature,
+                    cpu_frequency_hz: machine.cpu_frequency,
+                    throttled: machine.throttled,
+                });
+            }
+            from = *at;
+        }
+        rows
+    }
+}
+
+/// What a recording says of a span.
+#[derive(Debug, Default)]
+pub struct Figures {
+    /// Frames analysed a second.
+    pub fps: f64,
+    pub output_fps: f64,
+    pub model: Vec<Duration>,
+    pub inside: Vec<Duration>,
+    pub age: Vec<Duration>,
+    pub stages: Stages,
+    pub seconds: Vec<Second>,
+}
+
+/// Events a second: between the first and the last, so that no part of a cycle counts as a whole one.
+fn rate(instants: &[Duration]) -> f64 {
+    let span = match (instants.first(), instants.last()) {
+        (Some(first), Some(last)) => last.saturating_sub(*first).as_secs_f64(),
+        _ => 0.0,
+    };
+    if span > 0.0 {
+        (instants.len() - 1) as f64 / span
+    } else {
+        0.0
+    }
+}
+
+pub fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
+}
+
+fn mean_ms(values: &[Duration]) -> f64 {
+    let sum: Duration = values.iter().sum();
+    ms(sum) / values.len().max(1) as f64
+}
+
+fn median_ms(values: &mut [Duration]) -> Option<f64> {
+    values.sort_unstable();
+    percentile(values, 0.5).map(ms)
+}
+
+impl Times {
+    /// `None` of nothing.
+    pub fn of(values: &[Duration]) -> Option<Self> {
+        let mut sorted = values.to_vec();
+        sorted.sort_unstable();
+        let at = |share| percentile(&sorted, share).map(ms);
+        Some(Self {
+            count: sorted.len(),
+            mean_ms: mean_ms(&sorted),
+            min_ms: sorted.first().copied().map(ms)?,
+            p50_ms: at(0.50)?,
+            p90_ms: at(0.90)?,
+            p95_ms: at(0.95)?,
+            p99_ms: at(0.99)?,
+            max_ms: sorted.last().copied().map(ms)?,
+            histogram: Histogram::of(&sorted)?,
+        })
+    }
+}
+
+impl Histogram {
+    /// Of sorted times.
+    fn of(sorted: &[Duration]) -> Option<Self> {
+        let from_ms = ms(*sorted.first()?);
+        let end = ms(percentile(sorted, SHOWN)?);
+        let step_ms = ((end - from_ms) / BARS as f64).max(0.01);
+        let mut counts = vec![0_u64; BARS + 1];
+        for time in sorted {
+            let bar = ((ms(*time) - from_ms) / step_ms) as usize;
+            counts[bar.min(BARS)] += 1;
+        }
+        Some(Self {
+            from_ms,
+            step_ms,
+            counts,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(milliseconds: u64) -> Duration {
+        Duration::from_millis(milliseconds)
+    }
+
+    fn times(model: u64) -> StageTimes {
+        StageTimes {
+            wait: at(1),
+            preprocess: at(2),
+            model: at(model),
+            postprocess: at(3),
+        }
+    }
+
+    #[test]
+    fn a_rate_counts_the_spaces_between_frames() {
+        assert_eq!(rate(&[at(0), at(100), at(200)]), 10.0);
+        assert_eq!((rate(&[at(5)]), rate(&[])), (0.0, 0.0));
+    }
+
+    #[test]
+    fn frames_are_known_by_their_timestamps() {
+        let mut recording = Recording::default();
+        for n in 0..4 {
+            recording.arrived(at(n * 10), n);
+        }
+        recording.left(at(25), Some(1), Some(at(30)));
+        recording.left(at(60), Some(3), None);
+        recording.left(at(70), Some(3), None);
+        recording.left(at(80), None, None);
+        let figures = recording.figures(at(0)..at(100));
+        assert_eq!(figures.inside, [at(15), at(30)]);
+        assert_eq!(figures.age, [at(30)]);
+        assert!(recording.arrived.is_empty(), "a dropped frame is forgotten");
+    }
+
+    #[test]
+    fn only_the_span_counts() {
+        let mut recording = Recording::default();
+        for n in 0..10 {
+            recording.analysed(at(n * 100), times(n));
+        }
+        let figures = recording.figures(at(300)..at(800));
+        assert_eq!(figures.fps, 10.0);
+        assert_eq!(figures.model, [3, 4, 5, 6, 7].map(at));
+        assert_eq!(
+            (figures.stages.model_ms, figures.stages.wait_ms),
+            (5.0, 1.0)
+        );
+    }
+
+    #[test]
+    fn a_row_is_of_the_time_since_the_row_before() {
+        let mut recording = Recording::default();
+        for n in 0..20 {
+            recording.analysed(at(n * 100), times(if n < 10 { 5 } else { 9 }));
+        }
+        recording.told(at(1000), DetectStats::default());
+        recording.told(at(2000), DetectStats::default());
+        let seconds = recording.figures(at(0)..at(2500)).seconds;
+        assert_eq!(
+            seconds.iter().map(|s| s.fps).collect::<Vec<_>>(),
+            [10.0, 10.0]
+        );
+        assert_eq!(seconds[0].model_ms, Some(5.0));
+        assert_eq!((seconds[1].at_s, seconds[1].model_ms), (2.0, Some(9.0)));
+    }
+
+    #[test]
+    fn percentiles_are_values_that_were_measured() {
+        let values: Vec<_> = (1..=100).map(at).collect();
+        let times = Times::of(&values).expect("values");
+        assert_eq!(
+            (times.p50_ms, times.p95_ms, times.max_ms),
+            (50.0, 95.0, 100.0)
+        );
+        assert_eq!(times.histogram.counts.iter().sum::<u64>(), 100);
+        assert!(Times::of(&[]).is_none());
+    }
+
+    #[test]
+    fn a_late_frame_does_not_flatten_the_histogram() {
+        let mut values = vec![at(10); 150];
+        values.extend(vec![at(20); 150]);
+        values.push(at(5000));
+        let histogram = Times::of(&values).expect("values").histogram;
+        assert!(histogram.step_ms < 1.0);
+        assert_eq!(histogram.counts[BARS], 151, "and those at the end");
+    }
+}
