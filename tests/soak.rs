@@ -295,6 +295,10 @@ fn memory_stays_while_models_are_swapped() {
     );
     let long = lasts >= LONG;
     assert!(
+        !long || in_use.rise() < MOST_RISE,
+        "what is allocated rises"
+    );
+    assert!(
         !long || per_thousand < MOST_RISE,
         "memory rises with every swap"
     );
