@@ -131,6 +131,7 @@ impl Detector {
         let begin = Instant::now();
         let outputs = self.engine.run(&self.input)?;
         self.warm_up_time = begin.elapsed();
+        self.engine.release_thread();
         self.decoder.decode(&outputs, 1.0, &mut Vec::new())?;
         Ok(())
     }

@@ -43,6 +43,9 @@ pub trait Engine: Send {
     /// # Errors
     /// [`EngineError::Load`] if there is no memory for what is not shared.
     fn another(&self, threads: usize) -> Result<Box<dyn Engine>, EngineError>;
+
+    /// Lets go of what the calling thread, which has run it, keeps for it: before another thread does.
+    fn release_thread(&mut self) {}
 }
 
 /// Which engine runs a model.

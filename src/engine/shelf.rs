@@ -118,6 +118,10 @@ impl Engine for Shared {
         self.engine.run(input)
     }
 
+    fn release_thread(&mut self) {
+        self.engine.release_thread();
+    }
+
     fn another(&self, threads: usize) -> Result<Box<dyn Engine>, EngineError> {
         Ok(Box::new(Self {
             engine: self.engine.another(threads)?,

@@ -110,6 +110,11 @@ impl Engine for Tract {
         })
     }
 
+    /// The buffers of matrix products stay with the thread until a state is dropped in that thread.
+    fn release_thread(&mut self) {
+        self.state = None;
+    }
+
     fn run(&mut self, input: &Tensor) -> Result<Vec<Tensor>, EngineError> {
         check_input(input, &self.expected)?;
         caught(EngineKind::Tract, || {
