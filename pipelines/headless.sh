@@ -1,5 +1,5 @@
 #!/bin/sh
-# Boxes as lines of text, from a video file or the camera: headless.sh [FILE]
+# Boxes as lines of text, from a video file, an address or the camera: headless.sh [FILE|URI]
 # One should see a line for every box: running time, label, score, x, y, width, height in pixels of the frame. Without
 # FILE it takes the camera until Ctrl-C is pressed (CAMERA="v4l2src device=/dev/video2" selects one), and where there
 # is none a short clip of the test picture. MODEL=/path/x.onnx in the environment selects another model.
@@ -9,12 +9,7 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 . "$root/pipelines/support/show.sh"
 use_plugin
 
-if [ $# -eq 0 ] && camera=$(find_camera); then
-    say "Live from the camera ($camera)."
-    # shellcheck disable=SC2086 # elements and properties
-    set -- $camera
-else
-    set -- filesrc "location=${1:-$(test_clip)}" ! decodebin ! videoconvert
-fi
+in=$1
+. "$root/pipelines/support/source.sh"
 # shellcheck disable=SC2086 # no word where there is no model
 launch "$@" ! detect ${MODEL:+"model=$MODEL"} stats-interval=0 post-detections=true ! fakesink

@@ -6,7 +6,10 @@ use gst::prelude::*;
 ///
 /// Metadata stays, but crop metadata: who reads the pixels here does not follow it. Pools and allocators stay if
 /// they give plain system memory, which is cheap to read. `held` buffers are added to the fewest that a pool must
-/// have; a pool that cannot have so many goes, and its limit with it.
+/// have; a pool that cannot have so many goes, and its limit with it. Where nothing is said of pools, that is.
+///
+/// Strides and offsets of planes may be any: whoever answers with this sees to it if [`follows_strides`] says that downstream
+/// does not follow them.
 pub fn filter(query: &mut gst::query::Allocation, held: u32) {
     while let Some(index) = query.find_allocation_meta::<gst_video::VideoCropMeta>() {
         query.remove_nth_allocation_meta(index);
@@ -25,6 +28,26 @@ pub fn filter(query: &mut gst::query::Allocation, held: u32) {
         let max = if pool.is_some() { max } else { 0 };
         query.set_nth_allocation_pool(index, pool.as_ref(), size, min, max);
     }
+    let caps = query.get().0.filter(|caps| caps.is_fixed());
+    let size = caps.and_then(|caps| {
+        let video = gst_video::VideoInfo::from_caps(caps).ok()?;
+        u32::try_from(video.size()).ok()
+    });
+    if let Some(size) = size
+        && query.allocation_pools().len() == 0
+    {
+        query.add_allocation_pool(None::<&gst::BufferPool>, size, held, 0);
+    }
+    if !follows_strides(query) {
+        query.add_allocation_meta::<gst_video::VideoMeta>(None);
+    }
+}
+
+/// Whether the answer says that strides and offsets other than the usual are followed.
+pub fn follows_strides(query: &gst::query::Allocation) -> bool {
+    query
+        .find_allocation_meta::<gst_video::VideoMeta>()
+        .is_some()
 }
 
 /// Whether `allocator` gives plain system memory, as none does.
@@ -51,11 +74,9 @@ mod tests {
 
     fn query() -> gst::query::Allocation<gst::Query> {
         gst::init().expect("GStreamer starts");
-        let caps = gst_video::VideoCapsBuilder::new()
-            .format(gst_video::VideoFormat::I420)
-            .width(64)
-            .height(64)
-            .build();
+        let video = gst_video::VideoInfo::builder(gst_video::VideoFormat::I420, 64, 64);
+        let caps = video.build().and_then(|video| video.to_caps());
+        let caps = caps.expect("a usual format");
         gst::query::Allocation::new(Some(&caps), true)
     }
 
@@ -72,6 +93,16 @@ mod tests {
             )
         };
         assert_eq!(found(&query), (None, Some(0)));
+    }
+
+    #[test]
+    fn of_nothing_comes_the_number_of_buffers_and_any_stride() {
+        let mut query = query();
+        assert!(!follows_strides(&query));
+        filter(&mut query, 3);
+        assert!(follows_strides(&query));
+        let pools: Vec<_> = query.allocation_pools().collect();
+        assert_eq!(pools, [(None, 6144, 3, 0)]);
     }
 
     #[test]

@@ -4,8 +4,9 @@ use crate::classes::{ClassesError, Cutoffs, Selection};
 use crate::decode::{DecodeError, Decoder, Labelling, decoder_for};
 use crate::detection::{Detection, Thresholds};
 use crate::engine::{self, Engine, EngineError, EngineKind, EngineOptions, Opened};
-use crate::geometry::BBox;
+use crate::geometry::{BBox, Size};
 use crate::image::ImageView;
+use crate::letterbox::Letterbox;
 use crate::model::{Model, ModelError, ModelOptions};
 use crate::nms;
 use crate::preprocess::{PreprocessError, Preprocessor};
@@ -27,9 +28,26 @@ pub struct DetectorOptions {
 pub struct Analysis {
     /// In pixels of the picture, clipped to it, best first.
     pub detections: Vec<Detection>,
+    /// The same, but with scores too low to be reported; only where [`Detector::infer`] was asked for them.
+    pub low: Vec<Detection>,
     pub preprocess: Duration,
     pub model: Duration,
     pub postprocess: Duration,
+}
+
+/// What is left of a picture once the model's input is made of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Prepared {
+    letterbox: Letterbox,
+    size: Size,
+    took: Duration,
+}
+
+impl Prepared {
+    /// A box of the input in pixels of the picture, clipped to it.
+    fn in_picture(&self, bbox: &BBox) -> BBox {
+        self.letterbox.box_to_source(bbox).clip(self.size)
+    }
 }
 
 /// Classes as they were asked for, and what follows.
@@ -45,6 +63,7 @@ pub struct Detector {
     model: Arc<Model>,
     engine: Box<dyn Engine>,
     engine_kind: EngineKind,
+    engine_options: EngineOptions,
     engine_reason: String,
     decoder: Box<dyn Decoder>,
     /// What the decoder was made for; `None` = all classes.
@@ -64,18 +83,38 @@ impl Detector {
     /// [`OpenError`], of the model file, the engine, or outputs that are not those of the model's family.
     pub fn open(options: &DetectorOptions) -> Result<Self, OpenError> {
         let begin = Instant::now();
-        let model = Model::open(&options.model)?;
+        Self::of(Model::open(&options.model)?, options, begin)
+    }
+
+    /// As [`Detector::open`], of a model that has been read already, at the input size that pictures of the size `picture`
+    /// ask for.
+    ///
+    /// # Errors
+    /// [`OpenError`], as [`Detector::open`].
+    pub fn open_for(
+        model: &Model,
+        picture: Size,
+        options: &DetectorOptions,
+    ) -> Result<Self, OpenError> {
+        let begin = Instant::now();
+        Self::of(model.for_picture(picture)?, options, begin)
+    }
+
+    fn of(mut model: Model, options: &DetectorOptions, begin: Instant) -> Result<Self, OpenError> {
         let Opened {
             engine,
             kind,
             reason,
         } = engine::open(options.engine, &model, &options.engine_options)?;
+        // The engine has the weights now.
+        model.bytes = Arc::default();
         let decoder = decoder(&model, engine.as_ref(), None)?;
         let mut detector = Self {
             input: model.input.blank(),
             model: Arc::new(model),
             engine,
             engine_kind: kind,
+            engine_options: options.engine_options,
             engine_reason: reason,
             decoder,
             wanted: None,
@@ -101,12 +140,13 @@ impl Detector {
     /// # Errors
     /// [`OpenError::Engine`] if there is no memory for what is not shared.
     pub fn another(&self) -> Result<Self, OpenError> {
-        let engine = self.engine.another()?;
+        let engine = self.engine.another(self.engine_options.good_threads())?;
         Ok(Self {
             model: self.model.clone(),
             decoder: decoder(&self.model, engine.as_ref(), None)?,
             engine,
             engine_kind: self.engine_kind,
+            engine_options: self.engine_options,
             engine_reason: self.engine_reason.clone(),
             wanted: None,
             preprocessor: None,
@@ -116,6 +156,7 @@ impl Detector {
         })
     }
 
+    /// Without its bytes, which the engine has.
     pub fn model(&self) -> &Arc<Model> {
         &self.model
     }
@@ -155,39 +196,73 @@ impl Detector {
         image: &ImageView,
         thresholds: &Thresholds,
     ) -> Result<Analysis, DetectError> {
+        let prepared = self.prepare(image)?;
+        self.infer(&prepared, thresholds, None)
+    }
+
+    /// The first part of [`Self::detect`]: makes the model's input, after which the picture is not needed any more.
+    ///
+    /// # Errors
+    /// [`DetectError::Preprocess`]
+    pub fn prepare(&mut self, image: &ImageView) -> Result<Prepared, DetectError> {
         let begin = Instant::now();
-        self.want(thresholds)?;
         let preprocessor = Self::preprocessor_for(&mut self.preprocessor, image, &self.model)?;
         preprocessor.run(image, &mut self.input)?;
-        let prepared = Instant::now();
+        Ok(Prepared {
+            letterbox: *preprocessor.letterbox(),
+            size: image.info().size,
+            took: begin.elapsed(),
+        })
+    }
+
+    /// The second part of [`Self::detect`], of the picture that was prepared last.
+    ///
+    /// `low_score`, where it is below the score threshold, asks for [`Analysis::low`] too. What is reported does not
+    /// depend on it. Where [`Thresholds::classes`] are chosen there are none.
+    ///
+    /// # Errors
+    /// As [`Self::detect`].
+    pub fn infer(
+        &mut self,
+        prepared: &Prepared,
+        thresholds: &Thresholds,
+        low_score: Option<f32>,
+    ) -> Result<Analysis, DetectError> {
+        self.want(thresholds)?;
+        let begin = Instant::now();
         let outputs = self.engine.run(&self.input)?;
         let inferred = Instant::now();
         let mut detections = Vec::new();
         let cutoffs = self.wanted.as_ref().map(|wanted| &wanted.cutoffs);
         let lowest = cutoffs.map_or(thresholds.score, |cutoffs| cutoffs.lowest());
-        self.decoder.decode(&outputs, lowest, &mut detections)?;
+        // A lower threshold of all classes could let one that is below its own hide another.
+        let low_score = low_score.filter(|low| *low < lowest && cutoffs.is_none());
+        self.decoder
+            .decode(&outputs, low_score.unwrap_or(lowest), &mut detections)?;
         if let Some(cutoffs) = cutoffs {
             // Heads that have chosen their classes themselves know nothing of those wanted.
             detections.retain(|d| cutoffs.admits(d.class, d.score));
         }
-        let (letterbox, size) = (preprocessor.letterbox(), image.info().size);
-        let in_picture = |bbox: &BBox| letterbox.box_to_source(bbox).clip(size);
         if thresholds.min_size > 0 {
-            detections.retain(|d| is_of_size(&in_picture(&d.bbox), thresholds.min_size));
+            detections.retain(|d| is_of_size(&prepared.in_picture(&d.bbox), thresholds.min_size));
         }
-        let suppress = match thresholds.class_agnostic {
-            true => nms::suppress_across_classes,
-            false => nms::suppress,
+        let mut low = match low_score {
+            Some(_) => detections.extract_if(.., |d| d.score < lowest).collect(),
+            None => Vec::new(),
         };
-        suppress(&mut detections, thresholds.iou, thresholds.max_detections);
-        for detection in &mut detections {
-            detection.bbox = in_picture(&detection.bbox);
+        suppress(&mut detections, thresholds);
+        suppress_low(&mut low, &detections, thresholds);
+        for found in [&mut detections, &mut low] {
+            for detection in &mut *found {
+                detection.bbox = prepared.in_picture(&detection.bbox);
+            }
+            found.retain(|d| visible(&d.bbox));
         }
-        detections.retain(|d| visible(&d.bbox));
         Ok(Analysis {
             detections,
-            preprocess: prepared - begin,
-            model: inferred - prepared,
+            low,
+            preprocess: prepared.took,
+            model: inferred - begin,
             postprocess: inferred.elapsed(),
         })
     }
@@ -244,6 +319,24 @@ fn decoder(
         engine.outputs(),
         labelling,
     )
+}
+
+fn suppress(detections: &mut Vec<Detection>, thresholds: &Thresholds) {
+    let suppress = match thresholds.class_agnostic {
+        true => nms::suppress_across_classes,
+        false => nms::suppress,
+    };
+    suppress(detections, thresholds.iou, thresholds.max_detections);
+}
+
+/// Of the candidates that are not reported those stay that show something else than what is reported.
+fn suppress_low(low: &mut Vec<Detection>, reported: &[Detection], thresholds: &Thresholds) {
+    suppress(low, thresholds);
+    low.retain(|low| {
+        let same = |r: &&Detection| thresholds.class_agnostic || r.class == low.class;
+        let mut same = reported.iter().filter(same);
+        !same.any(|r| r.bbox.iou(&low.bbox) > thresholds.iou)
+    });
 }
 
 /// A box wholly in the padding, or of no area, shows nothing.
@@ -341,7 +434,6 @@ from! {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::geometry::Size;
     use crate::image::{PictureInfo, PixelFormat, Plane};
     use crate::model::{Family, Labels};
     use crate::tensor::TensorSpec;
@@ -362,7 +454,7 @@ mod tests {
             Ok(vec![Tensor::f32("rows", dims, self.rows.concat())])
         }
 
-        fn another(&self) -> Result<Box<dyn Engine>, EngineError> {
+        fn another(&self, _threads: usize) -> Result<Box<dyn Engine>, EngineError> {
             Ok(Box::new(Self {
                 rows: self.rows.clone(),
                 outputs: self.outputs.clone(),
@@ -387,6 +479,7 @@ mod tests {
             model: Arc::new(model),
             engine,
             engine_kind: EngineKind::default(),
+            engine_options: EngineOptions::default(),
             engine_reason: String::new(),
             wanted: None,
             preprocessor: None,
@@ -437,6 +530,50 @@ mod tests {
         assert_eq!(found(0.8, Some("dog=0.6,cat")), [0, 1]);
         assert_eq!(found(0.8, Some("dog=0.6,cat=0.95")), [1]);
         assert_eq!(found(0.8, None), [0]);
+    }
+
+    /// Scores of what is reported and of what is below it, on a picture as large as the model's input.
+    fn scores(
+        detector: &mut Detector,
+        thresholds: &Thresholds,
+        low_score: Option<f32>,
+    ) -> (Vec<f32>, Vec<f32>) {
+        let data = vec![128; 3 * 256 * 256];
+        let plane = Plane {
+            data: &data,
+            stride: 3 * 256,
+        };
+        let info = PictureInfo::new(PixelFormat::Rgb, Size::new(256, 256));
+        let image = ImageView::new(info, &[plane]).expect("a picture");
+        let prepared = detector.prepare(&image).expect("a tensor");
+        let found = detector.infer(&prepared, thresholds, low_score);
+        let Analysis {
+            detections, low, ..
+        } = found.expect("found");
+        let scores = |all: Vec<Detection>| all.iter().map(|d| d.score).collect();
+        (scores(detections), scores(low))
+    }
+
+    #[test]
+    fn low_candidates_are_told_apart_and_change_nothing() {
+        let mut detector = detector(&[
+            [10.0, 10.0, 50.0, 50.0, 0.9, 0.0],
+            [11.0, 10.0, 51.0, 50.0, 0.3, 0.0], // the same object
+            [12.0, 10.0, 52.0, 50.0, 0.2, 1.0], // of another class
+            [90.0, 90.0, 99.0, 99.0, 0.35, 1.0],
+            [90.0, 90.0, 99.0, 99.0, 0.05, 1.0],
+        ]);
+        let mut told = |iou, low, classes| {
+            let thresholds = Thresholds {
+                iou,
+                ..thresholds(0.5, classes)
+            };
+            scores(&mut detector, &thresholds, low)
+        };
+        assert_eq!(told(0.5, None, None), (vec![0.9], vec![]));
+        assert_eq!(told(0.5, Some(0.1), None), (vec![0.9], vec![0.35, 0.2]));
+        assert_eq!(told(0.5, Some(0.6), None), (vec![0.9], vec![]));
+        assert_eq!(told(0.5, Some(0.1), Some("cat")), (vec![0.9], vec![]));
     }
 
     #[test]

@@ -99,6 +99,31 @@ pub fn is_pooled(buffer: &gst::BufferRef) -> bool {
     unsafe { !(*buffer.as_ptr()).pool.is_null() }
 }
 
+/// Whether the rows lie as `info` says, which is what everybody expects of a buffer without a `GstVideoMeta`.
+pub fn is_packed(buffer: &gst::BufferRef, info: &VideoInfo) -> bool {
+    buffer
+        .meta::<gst_video::VideoMeta>()
+        .is_none_or(|meta| meta.stride() == info.stride() && meta.offset() == info.offset())
+}
+
+/// A copy in memory of its own whose rows lie as `info` says, with all that the buffer carries. Each row is read once, from
+/// the first to the last.
+///
+/// # Errors
+/// If the buffer holds no frame as `info` says, or there is no memory.
+pub fn packed(buffer: &gst::BufferRef, info: &VideoInfo) -> Result<gst::Buffer, glib::BoolError> {
+    let memory = gst::Buffer::with_size(info.size())?;
+    let mut copy = gst_video::VideoFrame::from_buffer_writable(memory, info)
+        .map_err(|_| glib::bool_error!("a new buffer cannot be written"))?;
+    VideoFrameRef::from_buffer_ref_readable(buffer, info)?
+        .copy(&mut copy.as_mut_video_frame_ref())?;
+    let mut copy = copy.into_buffer();
+    let new = copy.get_mut().expect("nobody else has it yet");
+    // Not what describes the memory, as GstVideoMeta does.
+    buffer.copy_into(new, gst::BUFFER_COPY_METADATA, ..)?;
+    Ok(copy)
+}
+
 /// Every format in the order of preference, system memory, any size and framerate: what the pad templates say.
 pub fn caps() -> gst::Caps {
     gst_video::VideoCapsBuilder::new()

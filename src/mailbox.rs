@@ -61,6 +61,14 @@ impl<F, E> Mailbox<F, E> {
         }
     }
 
+    /// Begins anew, for so many workers. Tickets are counted on: the result of a frame from before is refused.
+    pub fn restart(&mut self, workers: usize) {
+        *self = Self {
+            next_ticket: self.next_ticket,
+            ..Self::new(workers)
+        };
+    }
+
     /// How many frames may be running or done at the same time.
     pub fn places(&self) -> usize {
         self.workers + 1
@@ -72,27 +80,39 @@ impl<F, E> Mailbox<F, E> {
         self.waiting().is_none() && self.line.iter().filter(passing).count() < MOST_PASSING
     }
 
-    /// Whether an event for which `is_such` holds stands behind the waiting frame.
-    pub fn waits_before(&self, is_such: impl Fn(&E) -> bool) -> bool {
-        let such = |entry: &Entry<F, E>| matches!(entry, Entry::Event(event) if is_such(event));
-        self.waiting()
-            .is_some_and(|index| self.line.range(index..).any(such))
+    /// Whether [`Self::displace`] would find a frame.
+    pub fn may_displace(&self, keeps: impl Fn(&E) -> bool) -> bool {
+        self.displaceable(keeps).is_some()
     }
 
-    /// Removes the waiting frame, or the oldest of too many that pass, so that a newer one can take its turn. Events
-    /// keep their places.
-    pub fn displace(&mut self) -> Option<F> {
-        if self.accepts_frame() {
-            return None;
-        }
-        let passing = |e: &Entry<F, E>| matches!(e, Entry::Passing(_));
-        let index = self
-            .waiting()
-            .or_else(|| self.line.iter().position(passing))?;
+    /// Removes the waiting frame, or the oldest of too many that pass, so that a newer one can take its turn; never the
+    /// last one before an event that `keeps` it. Events keep their places.
+    pub fn displace(&mut self, keeps: impl Fn(&E) -> bool) -> Option<F> {
+        let index = self.displaceable(keeps)?;
         match self.line.remove(index) {
             Some(Entry::Waiting(frame) | Entry::Passing(frame)) => Some(frame),
             _ => None,
         }
+    }
+
+    fn displaceable(&self, keeps: impl Fn(&E) -> bool) -> Option<usize> {
+        if self.accepts_frame() {
+            return None;
+        }
+        let is_kept = |index: usize| {
+            let next = self.line.range(index + 1..).find(|entry| match entry {
+                Entry::Event(event) => keeps(event),
+                _ => true,
+            });
+            matches!(next, Some(Entry::Event(_)))
+        };
+        if let Some(index) = self.waiting() {
+            return (!is_kept(index)).then_some(index);
+        }
+        let passing = |index: &usize| matches!(self.line[*index], Entry::Passing(_));
+        (0..self.line.len())
+            .filter(passing)
+            .find(|index| !is_kept(*index))
     }
 
     /// Puts a frame that is to be analysed at the end of the line. The caller has made sure that none waits.
@@ -167,6 +187,21 @@ impl<F, E> Mailbox<F, E> {
         })
     }
 
+    /// The frames that pass, in their order.
+    pub fn passing(&self) -> impl Iterator<Item = &F> {
+        self.line.iter().filter_map(|entry| match entry {
+            Entry::Passing(frame) => Some(frame),
+            _ => None,
+        })
+    }
+
+    /// Whether a frame waits for its analysis, is analysed, or has been and has not left.
+    pub fn is_analysing(&self) -> bool {
+        let analysed =
+            |e: &Entry<F, E>| matches!(e, Entry::Waiting(_) | Entry::Running(_) | Entry::Done(_));
+        self.line.iter().any(analysed)
+    }
+
     pub fn is_empty(&self) -> bool {
         self.line.is_empty()
     }
@@ -217,6 +252,10 @@ mod tests {
 
     type Line = Mailbox<u32, &'static str>;
 
+    fn is_eos(event: &&str) -> bool {
+        *event == "eos"
+    }
+
     fn drained(line: &mut Line) -> Vec<Output<u32, &'static str>> {
         std::iter::from_fn(|| line.pop()).collect()
     }
@@ -244,9 +283,7 @@ mod tests {
         line.push_frame(0);
         line.push_event("caps");
         assert!(!line.accepts_frame());
-        assert!(line.waits_before(|event| *event == "caps"));
-        assert!(!line.waits_before(|event| *event == "eos"));
-        assert_eq!(line.displace(), Some(0));
+        assert_eq!(line.displace(is_eos), Some(0));
         line.push_frame(1);
         assert_eq!(drained(&mut line), [Event("caps")]);
         let (ticket, frame) = line.start().unwrap();
@@ -260,7 +297,7 @@ mod tests {
         line.push_frame(0);
         let _ticket = line.start().unwrap();
         assert!(line.accepts_frame());
-        assert_eq!(line.displace(), None);
+        assert_eq!(line.displace(is_eos), None);
     }
 
     #[test]
@@ -282,13 +319,57 @@ mod tests {
     fn the_oldest_of_too_many_passing_frames_makes_way() {
         let mut line = Line::new(1);
         for number in 0..MOST_PASSING as u32 {
-            assert_eq!(line.displace(), None);
+            assert_eq!(line.displace(is_eos), None);
             line.push_passing(number);
         }
         assert!(!line.accepts_frame());
-        assert_eq!(line.displace(), Some(0));
+        assert_eq!(line.displace(is_eos), Some(0));
         line.push_frame(100);
-        assert_eq!(line.displace(), Some(100), "the one that waits goes first");
+        assert_eq!(
+            line.displace(is_eos),
+            Some(100),
+            "the one that waits goes first"
+        );
+    }
+
+    #[test]
+    fn the_last_frame_before_eos_is_never_displaced() {
+        let mut line = Line::new(1);
+        line.push_frame(0);
+        line.push_event("gap");
+        line.push_event("eos");
+        assert!(!line.may_displace(is_eos));
+        assert_eq!(line.displace(is_eos), None);
+        let _ = line.clear();
+
+        let most = MOST_PASSING as u32;
+        line.push_passing(0);
+        line.push_passing(1);
+        line.push_event("eos");
+        line.push_event("segment");
+        (2..most).for_each(|number| line.push_passing(number));
+        let displaced: Vec<_> = (most..most + 3)
+            .map(|number| {
+                let displaced = line.displace(is_eos);
+                line.push_passing(number);
+                displaced
+            })
+            .collect();
+        assert_eq!(displaced, [Some(0), Some(2), Some(3)], "1 is the last");
+    }
+
+    #[test]
+    fn a_result_from_before_a_restart_is_refused() {
+        let mut line = Line::new(1);
+        line.push_frame(0);
+        let (stale, frame) = line.start().unwrap();
+        line.restart(2);
+        assert_eq!(line.places(), 3);
+        line.push_frame(1);
+        let (fresh, second) = line.start().unwrap();
+        assert_ne!(stale, fresh);
+        assert_eq!(line.finish(stale, frame), Err(0));
+        assert!(line.finish(fresh, second).is_ok());
     }
 
     #[test]

@@ -27,9 +27,14 @@ pub struct Pace {
 }
 
 impl Pace {
+    /// Counts a frame that nobody could analyse.
+    pub fn skip(&mut self) {
+        self.skipped = self.skipped.saturating_add(1);
+    }
+
     /// Whether the frame that has come in `now` is offered. The first one is.
     pub fn offers(&mut self, now: Duration, options: PaceOptions) -> bool {
-        self.skipped += 1;
+        self.skip();
         let nth = !self.begun || self.skipped >= options.interval.max(1);
         self.begun = true;
         if !nth {
@@ -114,6 +119,30 @@ mod tests {
         assert!(pace.offers(ms(5000), options));
         assert!(!pace.offers(ms(5050), options));
         assert!(pace.offers(ms(5100), options));
+    }
+
+    #[test]
+    fn frames_that_nobody_could_analyse_count() {
+        let mut pace = Pace::default();
+        let mut offers = |free| {
+            let options = PaceOptions {
+                interval: 3,
+                max_rate: 0.0,
+            };
+            match free {
+                true => pace.offers(Duration::ZERO, options),
+                false => {
+                    pace.skip();
+                    false
+                }
+            }
+        };
+        let free = [true, false, false, false, true, true, true, true];
+        let offered = free.map(&mut offers);
+        assert_eq!(
+            offered,
+            [true, false, false, false, true, false, false, true]
+        );
     }
 
     #[test]

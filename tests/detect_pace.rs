@@ -192,6 +192,26 @@ fn inactive_a_delay_of_nothing_is_declared_at_once() {
 }
 
 #[test]
+fn an_analysis_that_was_under_way_is_no_delay_of_inactive_frames() {
+    let rig = Rig::new("mode=newest");
+    rig.control
+        .set_duration(std::time::Duration::from_millis(50));
+    rig.push(0).unwrap();
+    rig.wait_for_frames(1);
+    rig.control.close();
+    rig.push(1).unwrap();
+    assert!(rig.control.wait_until_running());
+    rig.element.set_property("active", false);
+    rig.push(2).unwrap();
+    rig.control.open();
+    rig.wait_for_frames(3);
+    rig.push(3).unwrap();
+    rig.wait_for_frames(4);
+    let latency = rig.latency().expect("the source is live").1;
+    assert!(latency < 10 * gst::ClockTime::MSECOND, "{latency}");
+}
+
+#[test]
 fn boxes_that_are_too_old_are_not_shown() {
     // Frames are 40 ms apart.
     let rig = Rig::with_source(

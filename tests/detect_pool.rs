@@ -82,3 +82,122 @@ fn frames_of_a_file_are_not_copied() {
     rig.control.open();
     rig.wait_for_frames(1);
 }
+
+#[test]
+fn of_live_frames_that_pass_one_is_held_at_the_most() {
+    let rig = Rig::new("mode=every inference-interval=6");
+    let between = pool(3);
+    rig.control.close();
+    rig.push_buffer(take(&between, 0).unwrap()).unwrap();
+    assert!(rig.control.wait_until_running());
+    for number in 1..7 {
+        rig.push_buffer(take(&between, number).unwrap()).unwrap();
+        assert_eq!(
+            free(&between),
+            2,
+            "{number} is a copy, or the only one held"
+        );
+    }
+    rig.control.open();
+    assert_eq!(rig.wait_for_frames(7), [0, 1, 2, 3, 4, 5, 6]);
+
+    let rig = Rig::new("mode=newest active=false");
+    let inactive = pool(3);
+    rig.block_sink();
+    rig.push_buffer(take(&inactive, 0).unwrap()).unwrap();
+    rig.wait_for_frames(1); // the sink has it
+    for number in 1..30 {
+        rig.push_buffer(take(&inactive, number).unwrap()).unwrap();
+        assert!(free(&inactive) >= 1, "{number}");
+    }
+    rig.unblock_sink();
+    rig.event(gst::event::Eos::new());
+    rig.wait_for_eos();
+    assert_eq!(rig.numbers().last(), Some(&29));
+}
+
+/// The fewest buffers that the element asks for, whose sink says nothing of them, and whether it follows strides.
+fn allocation(rig: &Rig) -> (u32, bool) {
+    let caps = video_info(SIZE).to_caps().expect("a usual format");
+    let mut query = gst::query::Allocation::new(Some(&caps), true);
+    assert!(rig.query(&mut query));
+    let pools: Vec<_> = query.allocation_pools().collect();
+    assert_eq!(pools.len(), 1, "{pools:?}");
+    assert_eq!(pools[0].1, video_info(SIZE).size() as u32);
+    let strides = query.find_allocation_meta::<gst_video::VideoMeta>();
+    (pools[0].2, strides.is_some())
+}
+
+#[test]
+fn the_answer_to_allocation_counts_what_may_be_held() {
+    for (properties, buffers) in [
+        ("mode=every", 3),
+        ("mode=every workers=2", 4),
+        ("mode=every inference-interval=4", 6),
+        ("mode=every inference-interval=100", 11),
+        ("mode=every max-rate=5", 11),
+        ("mode=newest inference-interval=4", 3),
+        ("active=false", 11),
+    ] {
+        let rig = Rig::with_source(properties, Source::File);
+        assert_eq!(allocation(&rig), (buffers, true), "{properties}");
+    }
+    let rig = Rig::new("mode=every inference-interval=4");
+    rig.push(0).unwrap();
+    rig.wait_for_frames(1);
+    // One, and another while it is copied.
+    assert_eq!(allocation(&rig), (2, true), "a live source");
+}
+
+/// A frame whose rows are longer than usual, with the numbers of its pixels.
+fn padded(number: u64) -> gst::Buffer {
+    let (width, height) = (SIZE.0 as usize * 3, SIZE.1 as usize);
+    let stride = width + 40;
+    let mut rows = vec![0xff; stride * height];
+    for (y, row) in rows.chunks_exact_mut(stride).enumerate() {
+        (row[..width].iter_mut().enumerate()).for_each(|(x, byte)| *byte = (x * 7 + y) as u8);
+    }
+    let mut buffer = gst::Buffer::from_mut_slice(rows);
+    let writable = buffer.get_mut().expect("just made");
+    writable.set_offset(number);
+    writable.set_pts(FRAME * number);
+    gst_video::VideoMeta::add_full(
+        writable,
+        gst_video::VideoFrameFlags::empty(),
+        gst_video::VideoFormat::Rgb,
+        SIZE.0,
+        SIZE.1,
+        &[0],
+        &[stride as i32],
+    )
+    .expect("the rows have room");
+    buffer
+}
+
+#[test]
+fn a_sink_that_follows_no_strides_gets_the_usual_ones() {
+    for source in [Source::LIVE, Source::File] {
+        let rig = Rig::with_source("mode=every inference-interval=2", source);
+        rig.push_buffer(padded(0)).unwrap();
+        rig.wait_for_frames(1);
+        // The sink that is asked says that it does not.
+        allocation(&rig);
+        rig.push_buffer(padded(1)).unwrap();
+        rig.push_buffer(padded(2)).unwrap();
+        rig.wait_for_frames(3);
+        let stride = |buffer: &gst::Buffer| {
+            let meta = buffer.meta::<gst_video::VideoMeta>();
+            meta.map(|meta| meta.stride()[0])
+        };
+        let buffers = rig.buffers();
+        let strides: Vec<_> = buffers.iter().map(stride).collect();
+        assert_eq!(strides, [Some(232), None, None], "{source:?}");
+        for buffer in &buffers[1..] {
+            let map = buffer.map_readable().unwrap();
+            assert_eq!(map.len(), video_info(SIZE).size());
+            let as_made = |(n, byte): (usize, &u8)| *byte == ((n % 192) * 7 + n / 192) as u8;
+            assert!(map.iter().enumerate().all(as_made));
+        }
+        assert_eq!(buffers[2].pts(), Some(FRAME * 2));
+    }
+}

@@ -70,3 +70,53 @@ fn a_size_that_was_asked_for_stays() {
     rig.wait_for_frames(1);
     assert_eq!(announced(&rig), [(320, 64)]);
 }
+
+#[test]
+fn stopping_does_not_wait_for_a_size_that_is_prepared() {
+    let rig = rig("mode=newest", Source::LIVE);
+    for _ in 0..3 {
+        let started = rig.control.started();
+        rig.control.close();
+        rig.push(0).unwrap();
+        assert!(rig.control.wait_until_started(started + 1)); // the warm-up of the new size
+        let element = rig.element.clone();
+        let (tell, told) = std::sync::mpsc::channel();
+        std::thread::spawn(move || tell.send(element.set_state(gst::State::Null)));
+        let stopped = told.recv_timeout(support::PATIENCE);
+        assert!(stopped.is_ok_and(|result| result.is_ok()), "it waits");
+        rig.control.open();
+        assert!(rig.control.wait_until_idle());
+        // What was prepared is of no use any more, and does no harm.
+        rig.element.set_state(gst::State::Playing).unwrap();
+        rig.begin();
+    }
+    rig.push(1).unwrap();
+    rig.wait_for_frames(1);
+    rig.assert_no_error();
+}
+
+#[test]
+fn another_size_comes_from_the_file_as_it_was_read() {
+    let rig = rig("mode=every", Source::File);
+    announced(&rig);
+    let info: gst::Structure = rig.element.property("model-info");
+    let path = info.get::<String>("path").expect("it tells its path");
+    std::fs::write(path, b"another file").unwrap();
+    rig.push(0).unwrap();
+    rig.wait_for_frames(1);
+    assert_eq!(announced(&rig), [(640, 480)]);
+}
+
+#[test]
+fn every_worker_takes_the_new_size() {
+    let rig = rig("mode=every workers=3", Source::File);
+    let warm_ups = rig.control.started();
+    let pushing = rig.push_from_thread(0..20);
+    assert!(pushing.join().unwrap().is_ok());
+    assert_eq!(rig.wait_for_frames(20), (0..20).collect::<Vec<_>>());
+    assert_eq!(announced(&rig).last(), Some(&(640, 480)));
+    assert!(
+        rig.control.started() > warm_ups + 20,
+        "a size needs a warm-up"
+    );
+}

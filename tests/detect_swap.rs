@@ -182,6 +182,69 @@ fn the_same_path_set_again_is_read_again() {
     assert_eq!(meta::read(&rig.buffers()[0])[0].label, "chien");
 }
 
+/// Labels of all boxes of each frame that has come out.
+fn labels(rig: &Rig) -> Vec<Vec<String>> {
+    let of = |buffer: &gst::Buffer| {
+        meta::read(buffer)
+            .into_iter()
+            .map(|roi| roi.label)
+            .collect()
+    };
+    rig.buffers().iter().map(of).collect()
+}
+
+#[test]
+fn classes_of_a_model_on_its_way_wait_for_it() {
+    let rig = Rig::with_source("mode=every classes=dog", Source::File);
+    wait_for_model(&rig);
+    rig.control.set_script(|_| Ok(one_dog()));
+    let other = Other::new();
+    let labels_file = other.path.with_extension("labels.txt");
+    std::fs::write(&labels_file, "chat\nchien\n").unwrap();
+    rig.element
+        .set_property("labels", labels_file.display().to_string());
+    other.control.set_script(|_| Ok(one_dog()));
+    other.control.close();
+    rig.element.set_property("model", other.name());
+    assert!(other.control.wait_until_running());
+    rig.element.set_property("classes", "chien");
+    rig.push(0).unwrap();
+    rig.wait_for_frames(1);
+    other.control.open();
+    assert_eq!(wait_for_model(&rig), other.name());
+    rig.push(1).unwrap();
+    rig.wait_for_frames(2);
+    assert_eq!(labels(&rig), [["dog"], ["chien"]]);
+    rig.assert_no_error();
+    // It is here: others are refused again.
+    rig.element.set_property("classes", "dog");
+    wait_for_warning(&rig);
+    let classes: Option<String> = rig.element.property("classes");
+    assert_eq!(classes.as_deref(), Some("chien"));
+}
+
+#[test]
+fn classes_of_a_model_that_did_not_come_go_again() {
+    let rig = Rig::with_source("mode=every classes=dog", Source::File);
+    wait_for_model(&rig);
+    rig.control.set_script(|_| Ok(one_dog()));
+    let other = Other::new();
+    other.control.set_script(|_| panic!("not today"));
+    other.control.close();
+    rig.element.set_property("model", other.name());
+    assert!(other.control.wait_until_running());
+    rig.element.set_property("classes", "chien");
+    other.control.open();
+    assert!(wait_for_warning(&rig).contains("not today"));
+    assert!(wait_for_warning(&rig).contains("chien"));
+    let classes: Option<String> = rig.element.property("classes");
+    assert_eq!(classes.as_deref(), Some("dog"));
+    rig.push(0).unwrap();
+    rig.wait_for_frames(1);
+    assert_eq!(labels(&rig), [["dog"]]);
+    rig.assert_no_error();
+}
+
 #[test]
 fn stopping_does_not_wait_for_a_model_that_loads() {
     for _ in 0..20 {
@@ -314,4 +377,22 @@ fn inference_keeps_to_its_processors() {
     assert_eq!(used.to_string(), "0");
     let own = Processors::of_this_thread().unwrap();
     assert!(own.count() > 1 || std::thread::available_parallelism().unwrap().get() == 1);
+}
+
+#[test]
+fn the_processors_of_one_load_are_not_those_of_the_next() {
+    use gstdetect::affinity::Processors;
+    let own = Processors::of_this_thread().unwrap();
+    for (list, expected) in [("cpu-affinity=0", "0"), ("", &own.to_string())] {
+        let rig = Rig::stopped(list, Source::File);
+        let (tell, told) = std::sync::mpsc::channel();
+        rig.control.set_script(move |_| {
+            tell.send(Processors::of_this_thread())
+                .expect("the test listens");
+            Ok(nothing())
+        });
+        rig.element.set_state(gst::State::Paused).unwrap();
+        let used = told.recv().unwrap().unwrap();
+        assert_eq!(used.to_string(), expected, "of the warm-up");
+    }
 }

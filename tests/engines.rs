@@ -34,13 +34,13 @@ fn model(path: PathBuf) -> Model {
 
 /// A model that is no detector, for an engine alone.
 fn bare_model(file: &str, outputs: &[&str]) -> Model {
-    Model {
-        bytes: std::fs::read(micro_model(file))
-            .expect("it is there")
-            .into(),
-        outputs: outputs.iter().map(ToString::to_string).collect(),
-        ..model(micro_model("yolov8_micro.onnx"))
-    }
+    let mut bare = model(micro_model("yolov8_micro.onnx"));
+    let bytes = std::fs::read(micro_model(file)).expect("it is there");
+    (bare.bytes, bare.outputs) = (
+        bytes.into(),
+        outputs.iter().map(ToString::to_string).collect(),
+    );
+    bare
 }
 
 fn opened(kind: EngineKind, model: &Model) -> Box<dyn Engine> {

@@ -1,10 +1,11 @@
-//! A model of some hundred bytes takes no memory to speak of, whatever it says of itself.
+//! What a model says of itself is no reason to take memory, and what it says many times is kept once.
 
 use gstdetect::model::card::Card;
 use gstdetect::model::{Model, ModelOptions};
 use prost::Message;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::path::Path;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use tract_onnx::pb::tensor_proto::{DataLocation, DataType};
 use tract_onnx::pb::tensor_shape_proto::{Dimension, dimension};
@@ -19,26 +20,41 @@ static COUNTING: Counting = Counting;
 /// The largest allocation since it was last set to 0: memory that is asked for counts even if it is never touched.
 static LARGEST: AtomicUsize = AtomicUsize::new(0);
 
+/// Bytes held, and the most since it was last set to what is held.
+static HELD: AtomicUsize = AtomicUsize::new(0);
+static PEAK: AtomicUsize = AtomicUsize::new(0);
+
+/// One test at a time, for all share the counters.
+static ALONE: Mutex<()> = Mutex::new(());
+
 struct Counting;
+
+fn count(size: usize) {
+    LARGEST.fetch_max(size, Relaxed);
+    let held = HELD.fetch_add(size, Relaxed) + size;
+    PEAK.fetch_max(held, Relaxed);
+}
 
 // SAFETY: every call is handed on to the system's allocator as it came.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        LARGEST.fetch_max(layout.size(), Relaxed);
+        count(layout.size());
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        LARGEST.fetch_max(layout.size(), Relaxed);
+        count(layout.size());
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        LARGEST.fetch_max(size, Relaxed);
+        count(size);
+        HELD.fetch_sub(layout.size(), Relaxed);
         unsafe { System.realloc(pointer, layout, size) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        HELD.fetch_sub(layout.size(), Relaxed);
         unsafe { System.dealloc(pointer, layout) }
     }
 }
@@ -62,14 +78,18 @@ fn value(name: &str, dims: &[i64]) -> ValueInfoProto {
     }
 }
 
-fn model(input: &[i64], output: &[i64], constant: Option<TensorProto>) -> ModelProto {
-    let node = |op: &str, input: &str, output: &str| NodeProto {
+fn node(op: &str, inputs: &[&str], output: &str) -> NodeProto {
+    NodeProto {
         op_type: op.into(),
-        input: vec![input.into()],
+        input: inputs.iter().map(|name| (*name).to_owned()).collect(),
         output: vec![output.into()],
         ..Default::default()
-    };
-    let fill = constant.as_ref().map(|_| node("ConstantOfShape", "c", "f"));
+    }
+}
+
+fn model(input: &[i64], output: &[i64], constant: Option<TensorProto>) -> ModelProto {
+    let fill = constant.as_ref();
+    let fill = fill.map(|_| node("ConstantOfShape", &["c"], "f"));
     ModelProto {
         ir_version: 8,
         opset_import: vec![OperatorSetIdProto {
@@ -77,7 +97,10 @@ fn model(input: &[i64], output: &[i64], constant: Option<TensorProto>) -> ModelP
             version: 13,
         }],
         graph: Some(GraphProto {
-            node: fill.into_iter().chain([node("Relu", "x", "y")]).collect(),
+            node: fill
+                .into_iter()
+                .chain([node("Relu", &["x"], "y")])
+                .collect(),
             input: vec![value("x", input)],
             output: vec![value("y", output)],
             initializer: constant.into_iter().collect(),
@@ -120,6 +143,7 @@ fn largest(model: &ModelProto, card: &str) -> (usize, bool) {
 
 #[test]
 fn what_a_small_model_says_of_itself_is_no_reason_to_allocate() {
+    let _alone = ALONE.lock();
     drop(std::hint::black_box(vec![0_u8; 2 * MAX_BYTES]));
     assert!(
         LARGEST.load(Relaxed) >= 2 * MAX_BYTES,
@@ -164,5 +188,63 @@ fn what_a_small_model_says_of_itself_is_no_reason_to_allocate() {
                 );
             }
         }
+    }
+}
+
+/// Nodes that name one constant of `LONG` numbers, each time in a chain of their own.
+const NODES: usize = 2_000;
+const LONG: usize = 50_000;
+
+fn long(name: &str, data_type: DataType, number: &[u8]) -> TensorProto {
+    TensorProto {
+        name: name.into(),
+        dims: vec![LONG as i64],
+        data_type: data_type as i32,
+        raw_data: number.repeat(LONG),
+        ..Default::default()
+    }
+}
+
+fn quantised(nodes: impl Iterator<Item = NodeProto>, constants: Vec<TensorProto>) -> ModelProto {
+    let mut model = model(&[1, 3, 64, 64], &[1, 6, 84], None);
+    let graph = model.graph.as_mut().expect("made so");
+    graph.node.extend(nodes);
+    graph.initializer = constants;
+    model
+}
+
+#[test]
+fn numbers_that_are_named_many_times_are_kept_once() {
+    let _alone = ALONE.lock();
+    let pairs = (0..NODES).map(|i| node("QuantizeLinear", &["x", "s", "z"], &format!("q{i}")));
+    let pairs = quantised(
+        pairs,
+        vec![
+            long("s", DataType::Float, &1_f32.to_le_bytes()),
+            long("z", DataType::Int8, &[0]),
+        ],
+    );
+    let reshapes = (0..NODES).map(|i| node("Reshape", &["s", "d"], &format!("r{i}")));
+    let dynamic = node("DynamicQuantizeLinear", &["x"], "q");
+    let reshapes = quantised(
+        reshapes.chain([dynamic]),
+        vec![
+            long("s", DataType::Float, &1_f32.to_le_bytes()),
+            long("d", DataType::Int64, &1_i64.to_le_bytes()),
+        ],
+    );
+    for (what, model) in [("scales", pairs), ("dims", reshapes)] {
+        let bytes = model.encode_to_vec();
+        assert!(bytes.len() < 1 << 20, "{} bytes", bytes.len());
+        let card = Card::parse(Path::new("x.detect.json"), b"{}").expect("a card");
+        let before = HELD.load(Relaxed);
+        PEAK.store(before, Relaxed);
+        let result = Model::from_bytes(bytes.into(), card, &ModelOptions::default());
+        let peak = PEAK.load(Relaxed) - before;
+        assert!(
+            peak < 64 << 20,
+            "{what}: {peak} bytes, taken: {}",
+            result.is_ok()
+        );
     }
 }

@@ -3,6 +3,7 @@
 mod support;
 
 use gstdetect::message::DetectStats;
+use gstdetect::meta;
 use std::time::Instant;
 use support::{PATIENCE, Pipeline, face, portrait, run};
 
@@ -10,7 +11,7 @@ const MODES: [&str; 3] = ["auto", "newest", "every"];
 
 #[test]
 fn a_picture_leaves_with_its_face_in_every_mode() {
-    for mode in MODES {
+    for mode in MODES.into_iter().chain(["passthrough"]) {
         let frames = run(&format!(
             "{} ! videoconvert ! detect mode={mode}",
             portrait()
@@ -31,6 +32,17 @@ fn a_picture_of_a_live_source_leaves_with_its_face_in_every_mode() {
         assert_eq!(frames.len(), 1, "{mode}");
         face(frames[0].buffer().expect("a frame"));
     }
+}
+
+#[test]
+fn a_picture_of_a_live_source_waits_for_nothing_in_passthrough() {
+    let frames = run(&format!(
+        "{} ! imagefreeze is-live=true num-buffers=1 ! videoconvert ! detect mode=passthrough",
+        portrait()
+    ));
+    assert_eq!(frames.len(), 1);
+    let rois = meta::read(frames[0].buffer().expect("a frame"));
+    assert_eq!(rois, []);
 }
 
 #[test]

@@ -147,31 +147,10 @@ fn caps_may_change_between_frames() {
     }
 }
 
-/// A sink that composes; `allocation`: whether it says so in the ALLOCATION query too.
-fn composing(caps: &str, allocation: bool) -> Overlay {
-    support::init();
-    let mut harness = Overlay::without_caps("").harness;
-    if allocation {
-        harness
-            .add_propose_allocation_meta(gst_video::VideoOverlayCompositionMeta::meta_api(), None);
-    }
-    let mut sink: gst::Caps = caps.parse().expect("caps");
-    let feature = gst_video::CAPS_FEATURE_META_GST_VIDEO_OVERLAY_COMPOSITION;
-    sink.make_mut()
-        .set_features_simple(Some(gst::CapsFeatures::new([
-            "memory:SystemMemory",
-            feature.as_str(),
-        ])));
-    sink.merge(caps.parse::<gst::Caps>().expect("caps"));
-    harness.set_sink_caps(sink);
-    harness.set_src_caps(caps.parse().expect("caps"));
-    Overlay { harness }
-}
-
 #[test]
 fn a_sink_that_composes_gets_the_pieces_and_the_picture_as_it_was() {
     let caps = support::caps("I420", SIZE);
-    let mut overlay = composing(&caps, true);
+    let mut overlay = Overlay::composing("", &caps, true);
     let regions = [detection(BBox::new(50.0, 50.0, 90.0, 90.0), "dog", 1)];
     let buffer = support::with_regions(frame("I420"), SIZE, &regions);
     let (shared, before) = (buffer.clone(), address(&buffer));
@@ -181,7 +160,7 @@ fn a_sink_that_composes_gets_the_pieces_and_the_picture_as_it_was() {
     let meta = out.meta::<CompositionMeta>().expect("a composition");
     assert_eq!(meta.overlay().n_rectangles(), 5, "four edges and a tag");
     let edge = meta.overlay().rectangle(0).expect("the upper edge");
-    assert_eq!(edge.render_rectangle(), (48, 48, 44, 4));
+    assert_eq!(edge.render_rectangle(), (49, 49, 44, 4));
 
     let current = overlay.harness.sinkpad().and_then(|p| p.current_caps());
     let current = current.expect("caps have arrived");
@@ -192,7 +171,7 @@ fn a_sink_that_composes_gets_the_pieces_and_the_picture_as_it_was() {
 #[test]
 fn a_second_overlay_adds_to_the_composition_of_the_first() {
     let caps = support::caps("I420", SIZE);
-    let mut overlay = composing(&caps, true);
+    let mut overlay = Overlay::composing("", &caps, true);
     let regions = [detection(BBox::new(50.0, 50.0, 90.0, 90.0), "dog", 1)];
     let first = overlay.push(support::with_regions(frame("I420"), SIZE, &regions));
     let second = overlay.push(first);
@@ -204,12 +183,81 @@ fn a_second_overlay_adds_to_the_composition_of_the_first() {
 #[test]
 fn a_sink_that_does_not_promise_to_compose_gets_painted_pictures() {
     let caps = support::caps("I420", SIZE);
-    let mut overlay = composing(&caps, false);
+    let mut overlay = Overlay::composing("", &caps, false);
     let regions = [detection(BBox::new(50.0, 50.0, 90.0, 90.0), "dog", 1)];
     let before = support::to_rgb(&frame("I420"), &caps, SIZE);
     let out = overlay.push(support::with_regions(frame("I420"), SIZE, &regions));
     assert!(out.meta::<CompositionMeta>().is_none());
     assert_ne!(support::to_rgb(&out, &caps, SIZE), before);
+}
+
+#[test]
+fn what_a_sink_composes_is_what_would_be_painted() {
+    let regions = [
+        detection(BBox::new(51.0, 61.0, 93.0, 119.0), "dog", 1),
+        detection(BBox::new(55.0, 63.0, 250.0, 200.0), "кот", 2),
+        detection(BBox::new(-5.0, 3.0, 50.0, 500.0), "a person", 3),
+    ];
+    // The blending of GStreamer before 1.24 takes every picture for BT.709.
+    for format in ["RGB", "BGRx", "Y444"] {
+        let caps = match format {
+            "Y444" => support::caps("Y444", SIZE) + ",colorimetry=bt709",
+            format => support::caps(format, SIZE),
+        };
+        let frame = || {
+            let grey = support::converted(&caps, SIZE, GREY);
+            support::with_regions(grey, SIZE, &regions)
+        };
+        let painted = Overlay::new("", &caps).push(frame());
+        let mut composed = Overlay::composing("", &caps, true).push(frame());
+        let composition = {
+            let meta = composed.meta::<CompositionMeta>().expect("a composition");
+            meta.overlay_owned()
+        };
+        let info = support::info(&caps);
+        let mut pixels =
+            gst_video::VideoFrameRef::from_buffer_ref_writable(composed.make_mut(), &info)
+                .expect("mapped");
+        composition.blend(&mut pixels).expect("blended");
+        drop(pixels);
+        let [painted, composed] =
+            [painted, composed].map(|buffer| support::to_rgb(&buffer, &caps, SIZE));
+        let differ =
+            |(a, b): (&[u8; 3], &[u8; 3])| a.iter().zip(b).any(|(a, b)| a.abs_diff(*b) > 5);
+        let count = painted.iter().zip(&composed).filter(|p| differ(*p)).count();
+        assert_eq!(count, 0, "{caps}: so many pixels differ");
+        assert!(painted.iter().filter(|p| **p != GREY).count() > 2000);
+    }
+}
+
+/// Elements between the overlay and the sink pass on both the feature in the caps and the ALLOCATION query.
+#[test]
+fn a_sink_that_composes_is_found_behind_other_elements() {
+    let caps = support::caps("NV12", SIZE);
+    let between = "detectoverlay ! queue ! identity ! capsfilter caps-change-mode=delayed";
+    let mut overlay = Overlay::composing_behind(between, &caps, true);
+    let regions = [detection(BBox::new(50.0, 50.0, 90.0, 90.0), "dog", 1)];
+    let out = overlay.push(support::with_regions(frame("NV12"), SIZE, &regions));
+    assert!(out.meta::<CompositionMeta>().is_some());
+}
+
+#[test]
+fn the_number_of_a_track_and_regions_without_anything_are_drawn() {
+    let mut overlay = overlay("");
+    let mut drawn = |label: &str, track: Option<i32>| {
+        let mut buffer = frame("RGB");
+        let rect = (100, 100, 100, 100);
+        let mut meta = gst_video::VideoRegionOfInterestMeta::add(buffer.make_mut(), label, rect);
+        if let Some(id) = track {
+            meta.add_param(gst::Structure::builder("object_id").field("id", id).build());
+        }
+        let pixels = support::to_rgb(&overlay.push(buffer), &support::caps("RGB", SIZE), SIZE);
+        pixels.iter().filter(|p| **p != GREY).count()
+    };
+    let bare = drawn("", None);
+    assert!(bare > 400, "the box of a region without a type");
+    assert!(drawn("", Some(7)) > bare);
+    assert!(drawn("dog", Some(7)) > drawn("dog", None));
 }
 
 #[test]
@@ -264,8 +312,13 @@ fn the_property_table_is_complete() {
             property.name()
         })
         .collect();
-    assert_eq!(
-        names,
-        ["line-width", "font-size", "show-labels", "show-scores"]
-    );
+    let wanted = [
+        "line-width",
+        "font-size",
+        "show-labels",
+        "show-scores",
+        "show-stats",
+        "blur",
+    ];
+    assert_eq!(names, wanted);
 }

@@ -25,11 +25,10 @@ fn open(path: &Path, input_size: InputSize) -> Model {
 /// The same model as the file has it.
 fn whole(model: &Model) -> Model {
     let path = model.path.as_ref().expect("a file");
-    Model {
-        bytes: std::fs::read(path).expect("it can be read").into(),
-        family: Family::Yolov8,
-        ..model.clone()
-    }
+    let mut whole = model.clone();
+    whole.bytes = std::fs::read(path).expect("it can be read").into();
+    whole.family = Family::Yolov8;
+    whole
 }
 
 /// A picture of every colour, the same each time.

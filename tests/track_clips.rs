@@ -10,7 +10,7 @@ mod support;
 use gst::prelude::*;
 use gst_video::{VideoFrameRef, VideoInfo};
 use gstdetect::detection::{Detection, Thresholds};
-use gstdetect::detector::{Detector, DetectorOptions};
+use gstdetect::detector::{Analysis, Detector, DetectorOptions};
 use gstdetect::frame;
 use gstdetect::geometry::Size;
 use gstdetect::model::ModelOptions;
@@ -30,16 +30,7 @@ const SAME: f64 = 0.002;
 struct Clip {
     size: Size,
     times: Vec<Duration>,
-    /// Low candidates too.
-    found: Vec<Vec<Detection>>,
-    threshold: f32,
-}
-
-impl Clip {
-    fn detections(&self, frame: usize) -> (Vec<Detection>, Vec<Detection>) {
-        let reported = |d: &Detection| d.score >= self.threshold;
-        self.found[frame].iter().partition(|d| reported(d))
-    }
+    found: Vec<Analysis>,
 }
 
 fn analyse(path: &Path, detector: &mut Detector) -> Clip {
@@ -50,7 +41,7 @@ fn analyse(path: &Path, detector: &mut Detector) -> Clip {
     pipeline.element("out").set_property("max-buffers", 2u32);
     pipeline.set_state(gst::State::Playing);
     let thresholds = Thresholds {
-        score: LOW_SCORE,
+        score: detector.model().score_threshold,
         iou: detector.model().iou_threshold,
         max_detections: 100,
         class_agnostic: false,
@@ -61,7 +52,6 @@ fn analyse(path: &Path, detector: &mut Detector) -> Clip {
         size: Size::default(),
         times: Vec::new(),
         found: Vec::new(),
-        threshold: detector.model().score_threshold,
     };
     // One by one: all frames of a clip are half a gigabyte.
     let sink = pipeline.element("out");
@@ -73,11 +63,13 @@ fn analyse(path: &Path, detector: &mut Detector) -> Clip {
         let mapped = VideoFrameRef::from_buffer_ref_readable(buffer, &info).expect("mapped");
         let picture = frame::picture_info(&info).expect("RGB is read");
         let view = frame::view(&mapped, &picture).expect("as the caps say");
-        let analysis = detector.detect(&view, &thresholds).expect("an analysis");
+        // As the element does it.
+        let prepared = detector.prepare(&view).expect("the model's input");
+        let analysis = detector.infer(&prepared, &thresholds, Some(LOW_SCORE));
         clip.size = picture.size;
         clip.times
             .push(buffer.pts().expect("a clip has times").into());
-        clip.found.push(analysis.detections);
+        clip.found.push(analysis.expect("an analysis"));
     }
     assert!(sink.property::<bool>("eos"), "the whole clip was read");
     clip
@@ -137,15 +129,18 @@ fn play(clip: &Clip, next: Next, options: ShownOptions) -> Sums {
     let (mut running, mut done_at) = (0, clip.times[0] + DELAY);
     for (index, &time) in clip.times.iter().enumerate() {
         while done_at <= time {
-            let (detections, low) = clip.detections(running);
-            shown.update(clip.times[running], &detections, &low);
+            let Analysis {
+                detections, low, ..
+            } = &clip.found[running];
+            shown.update(clip.times[running], detections, low);
             running = next(clip, running, done_at);
             let begin = clip.times.get(running).copied().unwrap_or(Duration::MAX);
             done_at = begin.max(done_at).saturating_add(DELAY);
         }
         let boxes = shown.at(time);
         if time >= BEGIN {
-            compare(&clip.detections(index).0, &boxes, clip.size, &mut sums);
+            let truths = &clip.found[index].detections;
+            compare(truths, &boxes, clip.size, &mut sums);
         }
     }
     sums

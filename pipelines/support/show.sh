@@ -87,7 +87,8 @@ launch() {
 
 # From what `gst-launch-1.0 -m` prints: a line "frame, FIELDS" for each message detect-detections and below it a line
 # "detection, FIELDS" for each box, each line "detect-stats, FIELDS", and the exit status. The boxes are structures
-# written into a structure, so their commas, blanks and quotes carry a backslash; one inside a label carries three.
+# written into a structure, so their commas, blanks and quotes carry a backslash; one inside a label carries three. Behind
+# the last box comes a line "end".
 split_messages() {
     sed -nuE '
         /^exit status [0-9]+$/p
@@ -99,16 +100,23 @@ split_messages() {
         s/\n *\n/\n/
         s/ *$//
         s/\\(.)/\1/g
+        s/$/\nend/
         p'
 }
 
-# Reads the lines of split_messages. No process is started for a line: there may be hundreds a second.
+# Reads the lines of split_messages. No process is started for a line: there may be hundreds a second. FORMAT=json writes
+# a line for each frame, else there is one for each box.
 messages_as_text() {
     code=1
     while IFS= read -r line; do
+        case $FORMAT:$line in
+        :frame,*) field running-time "$line" && seconds "$value" && time=$value ;;
+        :detection,*) box_as_text "$line" ;;
+        json:frame,*) field running-time "$line" && seconds "$value" && json="{\"time\":$value,\"boxes\":[" comma= ;;
+        json:detection,*) box_as_json "$line" ;;
+        json:end) printf '%s]}\n' "$json" ;;
+        esac
         case $line in
-        frame,*) field running-time "$line" && seconds "$value" && time=$value ;;
-        detection,*) box_as_text "$line" ;;
         detect-stats,*) stats_as_text "$line" ;;
         "exit status "*) code=${line##* } ;;
         esac
@@ -138,6 +146,23 @@ box_as_text() {
     done
     shift
     printf '%9s s  %-16b %4.2f  x %4.0f  y %4.0f  w %4.0f  h %4.0f\n' "$time" "$@"
+}
+
+# One box, added to `json`.
+box_as_json() {
+    field label "$1" && unescape "$value" && json_string "$(printf '%b' "$value")" && json="$json$comma{\"label\":\"$value\""
+    for pair in confidence:score x:x y:y w:width h:height; do
+        field "${pair%:*}" "$1" && json="$json,\"${pair#*:}\":$value"
+    done
+    json="$json}" comma=,
+}
+
+# json_string TEXT: puts TEXT into `value` as JSON wants it between quotes.
+json_string() {
+    value=$1
+    case $value in
+    *[\\\"]* | *[[:cntrl:]]*) value=$(printf '%s' "$value" | sed 's/[\\"]/\\&/g' | tr '\000-\037\177' ' ') ;;
+    esac
 }
 
 # Puts a label into `value` as `printf %b` wants it: bytes beyond ASCII are octal numbers, other escaping goes.

@@ -1,11 +1,15 @@
-//! [`Boxes`]: which boxes a frame carries when it leaves: its own, or the last ones known.
+//! Which boxes a frame carries when it leaves: [`Boxes`], its own or the last ones known, and [`Marks`], as they are told
+//! to others.
 
 use crate::detection::Detection;
-use crate::meta::Labelled;
+use crate::detector::Analysis;
+use crate::geometry::Size;
+use crate::meta::{self, Labelled};
 use crate::model::Model;
 use crate::stats::StageTimes;
-use std::borrow::Cow;
+use crate::track::{Tracker, TrackerOptions};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Boxes of an earlier frame are shown at least this long.
 const SHORTEST_MAX_AGE: gst::ClockTime = gst::ClockTime::SECOND;
@@ -14,54 +18,115 @@ const SHORTEST_MAX_AGE: gst::ClockTime = gst::ClockTime::SECOND;
 #[derive(Debug)]
 pub(super) struct Found {
     pub detections: Vec<Detection>,
+    /// What is too weak to be reported, for who follows objects.
+    pub low: Vec<Detection>,
     /// The one that found it: a later frame may have met another.
     pub model: Arc<Model>,
     /// Where the time of the analysis went.
     pub times: StageTimes,
 }
 
-/// Boxes to attach to one frame.
-#[derive(Debug, Clone)]
-pub(super) struct Shown {
-    found: Arc<Found>,
-    /// Number of the first detection; the others follow.
-    first: u64,
+impl Found {
+    /// What `model` has found on a frame that waited for it.
+    pub fn of(analysis: Analysis, wait: Duration, model: &Arc<Model>) -> Self {
+        Self {
+            detections: analysis.detections,
+            low: analysis.low,
+            model: model.clone(),
+            times: StageTimes {
+                wait,
+                preprocess: analysis.preprocess,
+                model: analysis.model,
+                postprocess: analysis.postprocess,
+            },
+        }
+    }
+}
+
+/// One box of a frame.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Mark {
+    pub detection: Detection,
+    pub number: u64,
+    pub track: Option<u64>,
     /// How much older than the frame; `None` for its own.
     pub age: Option<gst::ClockTime>,
 }
 
-impl Shown {
-    pub fn times(&self) -> StageTimes {
-        self.found.times
+/// The boxes of one frame.
+#[derive(Debug, Clone)]
+pub(super) struct Marks {
+    pub model: Arc<Model>,
+    pub marks: Vec<Mark>,
+}
+
+impl Marks {
+    /// Those of an analysis, whose first detection has the number `first`; `tracks` is empty or has one for each.
+    pub fn of(found: &Found, first: u64, tracks: &[Option<u64>]) -> Self {
+        let tracks = tracks.iter().copied().chain(std::iter::repeat(None));
+        let marks = found.detections.iter().zip(first..).zip(tracks);
+        Self {
+            model: found.model.clone(),
+            marks: marks
+                .map(|((detection, number), track)| Mark {
+                    detection: *detection,
+                    number,
+                    track,
+                    age: None,
+                })
+                .collect(),
+        }
     }
 
-    pub fn labels(&self) -> Vec<Cow<'_, str>> {
-        let labels = &self.found.model.labels;
-        let of = |d: &Detection| labels.get(d.class);
-        self.found.detections.iter().map(of).collect()
+    /// Without the numbers of objects, unless they are wanted.
+    pub fn tracked(mut self, wanted: bool) -> Self {
+        if !wanted {
+            self.marks.iter_mut().for_each(|mark| mark.track = None);
+        }
+        self
     }
 
-    /// With the `labels` of each, in order.
-    pub fn labelled<'a>(&self, labels: &'a [Cow<'_, str>]) -> Vec<Labelled<'a>> {
-        let numbered = (self.first..).zip(&self.found.detections).zip(labels);
-        numbered
-            .map(|((number, detection), label)| Labelled {
-                detection: *detection,
-                label,
-                number,
-            })
-            .collect()
+    /// Attaches them to a buffer with a picture of this size.
+    pub fn attach(&self, buffer: &mut gst::Buffer, size: Size) {
+        if self.marks.is_empty() {
+            return;
+        }
+        let buffer = buffer.make_mut();
+        self.each(|labelled, age| meta::attach(buffer, size, &[*labelled], age));
+    }
+
+    /// For a message.
+    pub fn to_structures(&self, size: Size) -> Vec<gst::Structure> {
+        let mut structures = Vec::new();
+        self.each(|labelled, age| structures.push(meta::roi::to_structure(labelled, size, age)));
+        structures
+    }
+
+    fn each(&self, mut work: impl FnMut(&Labelled, Option<gst::ClockTime>)) {
+        for mark in &self.marks {
+            let label = self.model.labels.get(mark.detection.class);
+            let labelled = Labelled {
+                detection: mark.detection,
+                label: &label,
+                number: mark.number,
+                track: mark.track,
+            };
+            work(&labelled, mark.age);
+        }
     }
 }
 
 /// The last boxes known, in the order in which frames leave.
 #[derive(Debug)]
 pub(super) struct Boxes {
-    latest: Option<(Shown, gst::ClockTime)>,
+    latest: Option<(Marks, gst::ClockTime)>,
     /// Running time between the last two analysed frames.
     cycle: gst::ClockTime,
     /// Number of the next detection, unique in the stream.
     next_number: u64,
+    tracker: Tracker,
+    /// The model whose classes the tracker knows.
+    followed: Option<Arc<Model>>,
 }
 
 impl Default for Boxes {
@@ -70,6 +135,8 @@ impl Default for Boxes {
             latest: None,
             cycle: gst::ClockTime::ZERO,
             next_number: 1,
+            tracker: Tracker::new(TrackerOptions::default()),
+            followed: None,
         }
     }
 }
@@ -79,22 +146,40 @@ impl Boxes {
     pub fn forget(&mut self) {
         self.latest = None;
         self.cycle = gst::ClockTime::ZERO;
+        self.tracker.reset();
     }
 
-    /// The boxes of a frame that was analysed; the frames after it may carry them too.
-    pub fn own(&mut self, found: Arc<Found>, running_time: Option<gst::ClockTime>) -> Shown {
+    /// The boxes of a frame that was analysed; the frames after it may carry them too. With `tracking` they carry the
+    /// numbers of their objects.
+    pub fn own(
+        &mut self,
+        found: &Found,
+        running_time: Option<gst::ClockTime>,
+        tracking: bool,
+    ) -> Marks {
         let first = self.next_number;
         self.next_number += found.detections.len() as u64;
-        let shown = Shown {
-            found,
-            first,
-            age: None,
+        let tracks = match running_time {
+            Some(time) if tracking => self.follow(found, time),
+            _ => {
+                self.tracker.reset();
+                Vec::new()
+            }
         };
+        let marks = Marks::of(found, first, &tracks);
         if let (Some((_, before)), Some(now)) = (&self.latest, running_time) {
             self.cycle = now.saturating_sub(*before);
         }
-        self.latest = running_time.map(|time| (shown.clone(), time));
-        shown
+        self.latest = running_time.map(|time| (marks.clone(), time));
+        marks
+    }
+
+    fn follow(&mut self, found: &Found, time: gst::ClockTime) -> Vec<Option<u64>> {
+        if follows_another(&mut self.followed, &found.model) {
+            self.tracker.reset();
+        }
+        self.tracker
+            .update(time.into(), &found.detections, &found.low)
     }
 
     /// The boxes of a frame that was not analysed: the last ones, unless they are older than `max_age` (`None`: the
@@ -103,16 +188,28 @@ impl Boxes {
         &self,
         running_time: Option<gst::ClockTime>,
         max_age: Option<gst::ClockTime>,
-    ) -> Option<Shown> {
-        let (shown, time) = self.latest.as_ref()?;
+    ) -> Option<Marks> {
+        let (marks, time) = self.latest.as_ref()?;
         let age = running_time?.checked_sub(*time)?;
         let usual = (self.cycle / 2)
             .saturating_add(self.cycle)
             .saturating_add(self.cycle)
             .max(SHORTEST_MAX_AGE);
-        (age <= max_age.unwrap_or(usual)).then(|| Shown {
-            age: Some(age),
-            ..shown.clone()
-        })
+        if age > max_age.unwrap_or(usual) {
+            return None;
+        }
+        let mut marks = marks.clone();
+        marks.marks.iter_mut().for_each(|m| m.age = Some(age));
+        Some(marks)
     }
+}
+
+/// Whether classes mean something else from now on: what is followed changes to `model`.
+pub(super) fn follows_another(followed: &mut Option<Arc<Model>>, model: &Arc<Model>) -> bool {
+    let same = |old: &Arc<Model>| Arc::ptr_eq(old, model) || old.labels == model.labels;
+    let another = followed.as_ref().is_some_and(|old| !same(old));
+    if followed.as_ref().is_none_or(|old| !Arc::ptr_eq(old, model)) {
+        *followed = Some(model.clone());
+    }
+    another
 }

@@ -2,7 +2,8 @@
 
 use super::failure::Trouble;
 use super::loading::{Fresh, Loaded, Swaps};
-use super::settings::{self, PROP_CLASSES, PROP_MODEL, PROP_MODEL_INFO, PROP_STATS, Settings};
+use super::properties;
+use super::settings::{PROP_CLASSES, PROP_MODEL, PROP_MODEL_INFO, PROP_STATS, Settings};
 use super::sizes::Detectors;
 use super::state::State;
 use crate::classes::ClassesError;
@@ -13,7 +14,7 @@ use gst::prelude::*;
 use gst::subclass::prelude::*;
 use parking_lot::{Condvar, Mutex};
 use std::path::Path;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -30,7 +31,8 @@ pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
 pub struct Detect {
     pub(super) sinkpad: gst::Pad,
     pub(super) srcpad: gst::Pad,
-    pub(super) settings: Mutex<Settings>,
+    /// Replaced as a whole when a property is set, so that a frame can take them along without copying.
+    pub(super) settings: Mutex<Arc<Settings>>,
     pub(super) loaded: Mutex<Option<Loaded>>,
     pub(super) state: Mutex<State>,
     /// With `state`: signalled on every change a thread may wait for.
@@ -75,7 +77,7 @@ impl ObjectSubclass for Detect {
 
 impl ObjectImpl for Detect {
     fn properties() -> &'static [glib::ParamSpec] {
-        static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(settings::properties);
+        static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(properties::properties);
         &PROPERTIES
     }
 
@@ -176,18 +178,23 @@ impl Detect {
         self.origin.elapsed()
     }
 
-    /// Takes a new value of a property. Classes that the model in use has not are refused, and the old ones stay.
+    /// Takes a new value of a property. Classes that the model in use has not are refused, and the old ones stay, unless
+    /// another model is on its way: they may be for that one.
     fn set(&self, name: &str, value: &glib::Value) -> Result<(), ClassesError> {
         let mut settings = self.settings.lock();
-        let mut changed = settings.clone();
+        let mut changed = Settings::clone(&settings);
         changed.set(name, value);
         if name == PROP_CLASSES
-            && let Some(loaded) = self.loaded.lock().as_ref()
+            && let Some(loaded) = self.loaded.lock().as_mut()
             && loaded.in_use
         {
-            changed.selection(&loaded.report.labels)?;
+            match changed.selection(&loaded.report.labels) {
+                Ok(_) => loaded.classes = changed.wanted_classes().cloned(),
+                Err(_) if self.is_swapping() => {}
+                Err(err) => return Err(err),
+            }
         }
-        *settings = changed;
+        *settings = Arc::new(changed);
         Ok(())
     }
 

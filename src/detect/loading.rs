@@ -6,10 +6,12 @@
 
 use super::failure::Trouble;
 use super::imp::{CAT, Detect};
+use super::loader;
 use super::report::model_report;
 use super::settings::Settings;
 use super::sizes::Detectors;
 use super::state::State;
+use crate::affinity::Processors;
 use crate::classes::ClassesError;
 use crate::detector::{Detector, DetectorOptions, OpenError};
 use crate::engine::EngineOptions;
@@ -19,7 +21,9 @@ use crate::model::{InputSize, ModelOptions};
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::thread;
 
 /// What a loaded model told, for the messages and for the thresholds that it brings.
@@ -30,6 +34,8 @@ pub(super) struct Loaded {
     pub iou_threshold: f32,
     /// As set when it was loaded.
     pub path: Option<PathBuf>,
+    /// The last that were set and are classes of this model.
+    pub classes: Option<Arc<str>>,
     /// From READY on to READY again: what is set meanwhile must fit this model.
     pub in_use: bool,
 }
@@ -52,7 +58,7 @@ pub(super) struct Swaps {
 /// What a thread has to load.
 struct Request {
     number: u64,
-    settings: Settings,
+    settings: Arc<Settings>,
     /// [`State::epoch`](super::state::State::epoch) of the workers that wait for it.
     epoch: u64,
 }
@@ -60,7 +66,7 @@ struct Request {
 impl Detect {
     /// A detector for each worker. Blocks until they are ready.
     ///
-    /// Works in a thread of its own, whose threads keep to the processors that the user allows. `running` are the
+    /// Works in another thread, whose threads keep to the processors that the user allows. `running` are the
     /// workers that there are already, whose number stays, and the picture that they look at.
     pub(super) fn load(
         &self,
@@ -76,9 +82,14 @@ impl Detect {
             workers.workers = count;
             options.model.picture = picture;
         }
-        let open = || -> Result<Vec<Detectors>, Trouble> {
-            if let Some(processors) = &processors {
-                pin(processors)?;
+        // A thread that is kept has the processors of what it loaded before.
+        let allowed = Processors::of_this_thread().ok();
+        let name = path.clone();
+        let open = move || -> Result<Vec<Detectors>, Trouble> {
+            match (&processors, &allowed) {
+                (Some(processors), _) => pin(processors)?,
+                (None, Some(all)) => pin(all)?,
+                (None, None) => {}
             }
             let all = || -> Result<Vec<Detectors>, OpenError> {
                 let first = Detector::open(&options)?;
@@ -87,17 +98,11 @@ impl Detect {
                 let all = std::iter::once(first).chain(others);
                 Ok(all.map(|d| Detectors::new(d, options.clone())).collect())
             };
-            all().map_err(|err| Trouble::open(&path, &err))
+            all().map_err(|err| Trouble::open(&name, &err))
         };
-        let loaded = thread::scope(|scope| {
-            let thread = thread::Builder::new().name("detect-load".into());
-            let thread = thread
-                .spawn_scoped(scope, open)
-                .map_err(|err| no_thread(&err))?;
-            thread.join().map_err(|panic| {
-                Trouble::panic(&format!("loading the model {path}"), panic.as_ref())
-            })
-        });
+        let loaded = loader::run(open)
+            .map_err(|err| no_thread(&err))?
+            .map_err(|panic| Trouble::panic(&format!("loading the model {path}"), panic.as_ref()));
         loaded?
     }
 
@@ -109,6 +114,7 @@ impl Detect {
             score_threshold: model.score_threshold,
             iou_threshold: model.iou_threshold,
             path: settings.model.clone(),
+            classes: None,
             in_use: true,
         }
     }
@@ -119,7 +125,7 @@ impl Detect {
     /// Refused if classes are wanted that the model has not.
     pub(super) fn announce(
         &self,
-        loaded: Loaded,
+        mut loaded: Loaded,
         holds: impl FnOnce(&mut State) -> bool,
     ) -> Result<bool, Trouble> {
         {
@@ -131,6 +137,7 @@ impl Detect {
             if !holds(&mut self.state.lock()) {
                 return Ok(false);
             }
+            loaded.classes = settings.wanted_classes().cloned();
             *in_use = Some(loaded);
         }
         let Some(report) = self.model_info() else {
@@ -181,18 +188,64 @@ impl Detect {
             state.stream.as_ref().map(|stream| stream.picture.size)
         };
         let running = Some((self.workers.lock().len(), picture));
-        let loaded = self.load(&request.settings, running);
-        let loaded = loaded.and_then(|detectors| self.hand_over(request, detectors));
+        let load = || {
+            let loaded = self.load(&request.settings, running);
+            loaded.and_then(|detectors| self.hand_over(request, detectors))
+        };
+        let loaded = catch_unwind(AssertUnwindSafe(load)).unwrap_or_else(|panic| {
+            Err(Trouble::panic("changing to another model", panic.as_ref()))
+        });
         if let Err(trouble) = loaded
             && self.is_wanted(request)
         {
             let path = self.roll_back(request);
             self.post_warning(&trouble.and(&format!("The model in use stays: {path}")));
         }
-        let mut swaps = self.swaps.lock();
-        let done = swaps.asked == request.number || !self.state.lock().running;
-        swaps.loading = !done;
+        let done = {
+            let mut swaps = self.swaps.lock();
+            let done = swaps.asked == request.number || !self.state.lock().running;
+            swaps.loading = !done;
+            done
+        };
+        if done {
+            self.settle_classes();
+        }
         done
+    }
+
+    /// Whether a model is on its way, so that classes may be set which the one in use has not.
+    pub(super) fn is_swapping(&self) -> bool {
+        self.swaps.lock().loading
+    }
+
+    /// The last classes that were set and are those of the model in use.
+    pub(super) fn classes_in_use(&self) -> Option<Arc<str>> {
+        self.loaded.lock().as_ref()?.classes.clone()
+    }
+
+    /// No model is on its way any more: classes that the one in use has not were for one that did not come.
+    fn settle_classes(&self) {
+        let trouble = {
+            let mut settings = self.settings.lock();
+            let mut loaded = self.loaded.lock();
+            let Some(loaded) = loaded.as_mut().filter(|loaded| loaded.in_use) else {
+                return;
+            };
+            match settings.selection(&loaded.report.labels) {
+                Ok(_) => {
+                    loaded.classes = settings.wanted_classes().cloned();
+                    return;
+                }
+                Err(err) => {
+                    Arc::make_mut(&mut settings)
+                        .classes
+                        .clone_from(&loaded.classes);
+                    classes_trouble(&err)
+                }
+            }
+        };
+        self.obj().notify("classes");
+        self.post_warning(&trouble.and("They are as before"));
     }
 
     fn is_wanted(&self, request: &Request) -> bool {
@@ -241,7 +294,7 @@ impl Detect {
             let mut settings = self.settings.lock();
             let changed = settings.model == request.settings.model && settings.model != in_use;
             if changed {
-                settings.model = in_use;
+                Arc::make_mut(&mut settings).model = in_use;
             }
             (settings.model_name(), changed)
         };
@@ -256,8 +309,16 @@ impl Detect {
 fn swap_until_done(element: &glib::WeakRef<super::Detect>) {
     while let Some(detect) = element.upgrade() {
         let request = detect.imp().next_request();
-        if detect.imp().swap(&request) {
-            return;
+        let swap = || detect.imp().swap(&request);
+        match catch_unwind(AssertUnwindSafe(swap)) {
+            Ok(false) => {}
+            Ok(true) => return,
+            Err(panic) => {
+                detect.imp().swaps.lock().loading = false;
+                let trouble = Trouble::panic("changing to another model", panic.as_ref());
+                detect.imp().post_warning(&trouble);
+                return;
+            }
         }
     }
 }
@@ -271,7 +332,7 @@ fn no_thread(err: &std::io::Error) -> Trouble {
     Trouble::new(gst::ResourceError::Failed, sentence, err.to_string())
 }
 
-pub(super) fn pin(processors: &crate::affinity::Processors) -> Result<(), Trouble> {
+pub(super) fn pin(processors: &Processors) -> Result<(), Trouble> {
     processors.pin_this_thread().map_err(|err| {
         let sentence = format!("The property cpu-affinity cannot be {err}");
         Trouble::setting(&sentence, &err)

@@ -8,19 +8,28 @@
 //! The model runs in a thread of its own: with a live source the newest frame waits while one is analysed, older
 //! ones are dropped, counted and reported, so that the picture never lags more than one analysis and one frame.
 //!
-//! - `imp.rs` is the GObject and element side: properties, pads, state changes.
-//! - `pads.rs` answers what comes in by the pads: buffers, events, queries.
-//! - `state.rs` is what the threads share, and the line of frames and events between them.
-//! - `loading.rs` loads a model, before the first frame or beside the one in use.
+//! - `imp.rs` is the GObject and element side: properties, pads, state changes. `settings.rs` holds what the properties
+//!   say, `properties.rs` declares them, `choices.rs` has their enums.
+//! - `pads.rs` answers what comes in by the pads: buffers and events; `queries.rs` queries.
+//! - `state.rs` is what the threads share, and the line between them; `frames.rs` what stands in it.
+//! - `loading.rs` loads a model, before the first frame or beside the one in use; `loader.rs` is the thread for it.
 //! - `worker.rs` is the threads that infer, `task.rs` the thread that pushes.
+//! - `passthrough.rs` is the mode in which frames do not wait, `passing.rs` what it keeps between them.
 //! - `boxes.rs` decides which boxes a frame carries.
 //! - `report.rs` is what goes to the bus, `failure.rs` errors as a user should read them.
 
 mod boxes;
+mod choices;
 mod failure;
+mod frames;
 mod imp;
+mod loader;
 mod loading;
 mod pads;
+mod passing;
+mod passthrough;
+mod properties;
+mod queries;
 mod report;
 mod settings;
 mod sizes;
@@ -28,7 +37,7 @@ mod state;
 mod task;
 mod worker;
 
-pub use settings::{DetectEngine, DetectPrecision, Mode};
+pub use choices::{DetectEngine, DetectPrecision, Mode};
 
 use gst::glib;
 use gst::prelude::*;

@@ -1,17 +1,15 @@
 //! What comes in by the pads: buffers, events, queries, activation.
 
+use super::choices::Mode;
 use super::imp::{CAT, Detect};
-use super::settings::Mode;
 use super::state::{Course, Frame, Item, Remains, State, Stream, Upstream};
 use crate::frame;
-use crate::lent::LentQuery;
 use crate::mailbox::Output;
 use crate::pace::Pace;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
 
 impl Detect {
     pub(super) fn build_sinkpad(template: &gst::PadTemplate) -> gst::Pad {
@@ -101,29 +99,29 @@ impl Detect {
     fn sink_chain(&self, buffer: gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
         let arrived = self.now();
         self.settle_upstream();
+        if self.state.lock().passes() {
+            return self.pass_frame(buffer, arrived);
+        }
         let settings = self.settings.lock().clone();
-        let (displaced, exceeded) = {
+        let (mut frame, course, must_copy) = {
             let mut state = self.state.lock();
             state.accepts_frames()?;
             state.recorder.received(arrived);
-            let stream = state.stream.clone().ok_or(gst::FlowError::NotNegotiated)?;
-            let frame = Frame {
-                buffer,
-                stream,
-                segment: state.segment.clone(),
-                arrived,
-                discont: false,
-                copying: Duration::ZERO,
-                found: None,
-                bare: false,
-                measured: false,
-            };
+            let frame = state.frame(buffer, arrived)?;
             let course = state.course(arrived, &frame, &settings);
             let dropped = matches!(course, Course::Drop(_));
             self.wake.wait_while(&mut state, |s| {
                 let full = !s.mailbox.accepts_frame() && !s.may_displace();
                 s.accepts_frames().is_ok() && full && !dropped
             });
+            let must_copy = state.must_copy(&frame, course);
+            (frame, course, must_copy)
+        };
+        if must_copy {
+            self.replace_by_copy(&mut frame);
+        }
+        let (displaced, exceeded) = {
+            let mut state = self.state.lock();
             state.accepts_frames()?;
             let displaced = state.push_frame(frame, course);
             (displaced, state.measure_ready(self.now()))
@@ -136,6 +134,17 @@ impl Detect {
             self.warn_of_delay(delay);
         }
         Ok(gst::FlowSuccess::Ok)
+    }
+
+    /// Puts a copy in the place of the source's buffer. A frame that cannot be copied goes on as it is: whoever reads it
+    /// will say what is wrong.
+    pub(super) fn replace_by_copy(&self, frame: &mut Frame) {
+        let begin = self.now();
+        match frame::packed(&frame.buffer, &frame.stream.video) {
+            Ok(copy) => frame.buffer = copy,
+            Err(err) => gst::warning!(CAT, imp = self, "Cannot copy a frame: {err}"),
+        }
+        frame.copying += self.now().saturating_sub(begin);
     }
 
     /// Finds out whether upstream is live, once it can tell, and so which mode is in force.
@@ -238,6 +247,9 @@ impl Detect {
         event: gst::Event,
         change: impl FnOnce(&mut State),
     ) -> Result<gst::FlowSuccess, gst::FlowError> {
+        if self.state.lock().passes() {
+            return self.pass_event(event, change);
+        }
         let is_eos = event.type_() == gst::EventType::Eos;
         let result = {
             let mut state = self.state.lock();
@@ -326,63 +338,6 @@ impl Detect {
             _ => {}
         }
         gst::Pad::event_default(pad, Some(&*self.obj()), event)
-    }
-
-    fn sink_query(&self, pad: &gst::Pad, query: &mut gst::QueryRef) -> bool {
-        gst::log!(CAT, obj = pad, "{query:?}");
-        if !query.is_serialized() {
-            return gst::Pad::query_default(pad, Some(&*self.obj()), query);
-        }
-        LentQuery::lend(query, |lent| {
-            let mut state = self.state.lock();
-            // Not taken, it is dropped, and so answered with false.
-            if state.flow.is_ok() && !state.eos {
-                state.mailbox.push_event(Item::Query(lent));
-            }
-            drop(state);
-            self.wake.notify_all();
-        })
-    }
-
-    fn src_query(&self, pad: &gst::Pad, query: &mut gst::QueryRef) -> bool {
-        match query.view_mut() {
-            gst::QueryViewMut::Latency(latency) => self.answer_latency(latency),
-            _ => gst::Pad::query_default(pad, Some(&*self.obj()), query),
-        }
-    }
-
-    /// min = upstream's + the declared delay; max = upstream's + the declared delay + what the output can hold.
-    fn answer_latency(&self, query: &mut gst::query::Latency) -> bool {
-        let mut upstream = gst::query::Latency::new();
-        if !self.sinkpad.peer_query(&mut upstream) {
-            gst::debug!(CAT, imp = self, "Upstream cannot tell its latency yet");
-            self.state.lock().latency_refused = true;
-            return false;
-        }
-        let (live, min, max) = upstream.result();
-        if !live {
-            query.set(live, min, max);
-            return true;
-        }
-        let (delay, held) = {
-            let state = self.state.lock();
-            let delay = state.delay.get();
-            let cycle = state.recorder.mean_processing(self.now()).unwrap_or(delay);
-            (delay, cycle * state.mailbox.places() as u32)
-        };
-        let clock_time =
-            |time| gst::ClockTime::try_from(time).expect("measured times are far below the limit");
-        let (delay, held) = (clock_time(delay), clock_time(held));
-        let max = max.map(|max| max.saturating_add(delay).saturating_add(held));
-        let min = min.saturating_add(delay);
-        gst::debug!(
-            CAT,
-            imp = self,
-            "Latency: live, min {min}, max {}",
-            max.display()
-        );
-        query.set(live, min, max);
-        true
     }
 }
 

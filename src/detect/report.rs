@@ -5,6 +5,7 @@ use super::settings::Settings;
 use super::state::{Drop, Frame, Upstream};
 use crate::detector::Detector;
 use crate::message::{Decision, DetectModel, DetectStats, InForce, KeptClass, STATS};
+use crate::meta::Figures;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use std::time::Duration;
@@ -109,6 +110,35 @@ impl Detect {
         }
     }
 
+    /// What an element downstream may ask for, of now.
+    pub(super) fn figures(&self) -> Figures {
+        let settings = self.settings.lock().clone();
+        let mut labels = {
+            let loaded = self.loaded.lock();
+            let labels = loaded.as_ref().map(|l| l.report.labels.clone());
+            labels.unwrap_or_default()
+        };
+        if let Ok(Some(kept)) = settings.selection(&labels) {
+            let kept = kept.iter(0.0).map(|(class, _)| class as usize);
+            labels = kept
+                .filter_map(|class| labels.get(class).cloned())
+                .collect();
+        }
+        let state = self.state.lock();
+        let snapshot = state
+            .recorder
+            .snapshot(self.now(), settings.stats_interval().unwrap_or_default());
+        let clock_time = |time: Duration| gst::ClockTime::try_from(time).ok();
+        Figures {
+            fps: snapshot.fps,
+            model_time: snapshot.model_mean.and_then(clock_time),
+            age: snapshot.age.and_then(|age| clock_time(age.p50)),
+            mode: state.mode.nick().into(),
+            active: settings.active,
+            labels,
+        }
+    }
+
     /// Posts statistics.
     pub(super) fn post_stats(&self) {
         let structure = self.stats().to_structure(STATS);
@@ -142,6 +172,20 @@ impl Detect {
             ("A frame took {delay:.1?}, but the property latency declares {declared:.1?}: sinks may drop frames"),
             ["latency=0 declares what is measured"]
         );
+    }
+
+    /// An analysis does not end: a user who sees no frames should know why.
+    pub(super) fn warn_of_overdue(&self) {
+        let now = self.now();
+        let overdue = self.state.lock().overdue.take(now);
+        if let Some(taken) = overdue {
+            gst::element_imp_warning!(
+                self,
+                gst::StreamError::Failed,
+                ("The analysis of a frame has taken {taken:.1?} and is not done; until it is, frames wait or are dropped"),
+                ["a smaller model or input-size, or another engine, takes less time"]
+            );
+        }
     }
 
     /// Reports a dropped frame: always in the log, on the bus at most once a second in sum.

@@ -1,81 +1,20 @@
 //! [`State`]: what the sink pad's thread, the worker and the source pad's task share, behind one lock.
 
-use super::boxes::{Boxes, Found};
-use super::settings::{Mode, Settings};
-use crate::image::PictureInfo;
-use crate::lent::LentQuery;
-use crate::mailbox::{Mailbox, Output};
+use super::boxes::Boxes;
+use super::choices::Mode;
+use super::passing::Passing;
+use super::settings::Settings;
+use crate::frame;
+use crate::mailbox::{MOST_PASSING, Mailbox, Output};
 use crate::pace::Pace;
-use crate::stats::{DeclaredDelay, Recorder};
+use crate::stats::{DeclaredDelay, Overdue, Recorder};
 use std::sync::Arc;
 use std::time::Duration;
 
+pub(super) use super::frames::{Course, Drop, Frame, Item, Stream};
+
 /// Two warnings about a delay longer than the property `latency` are at least this far apart.
 const EXCEEDED_INTERVAL: Duration = Duration::from_secs(10);
-
-/// What is the same for all frames between two CAPS events.
-#[derive(Debug)]
-pub(super) struct Stream {
-    pub video: gst_video::VideoInfo,
-    pub picture: PictureInfo,
-}
-
-/// One frame on its way through.
-#[derive(Debug)]
-pub(super) struct Frame {
-    pub buffer: gst::Buffer,
-    pub stream: Arc<Stream>,
-    pub segment: Option<gst::FormattedSegment<gst::ClockTime>>,
-    /// When it came in, since the element's origin of time.
-    pub arrived: Duration,
-    /// Frames before it were dropped.
-    pub discont: bool,
-    /// What it took to copy it out of its source's memory.
-    pub copying: Duration,
-    /// What its analysis found; `None` of a frame that was not analysed.
-    pub found: Option<Arc<Found>>,
-    /// It came while nothing was to be analysed, and carries no boxes.
-    pub bare: bool,
-    /// How long it was inside is recorded already.
-    pub measured: bool,
-}
-
-/// What becomes of a frame that has come in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Course {
-    Analyse,
-    /// It leaves as it is, in its turn.
-    Pass,
-    Drop(Drop),
-}
-
-/// Why a frame does not leave.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Drop {
-    /// A newer one has taken its place.
-    Busy,
-    /// It was not offered for analysis.
-    Interval,
-    /// It would come too late to be shown.
-    Late,
-}
-
-impl Frame {
-    pub fn running_time(&self) -> Option<gst::ClockTime> {
-        self.segment.as_ref()?.to_running_time(self.buffer.pts()?)
-    }
-
-    pub fn stream_time(&self) -> Option<gst::ClockTime> {
-        self.segment.as_ref()?.to_stream_time(self.buffer.pts()?)
-    }
-}
-
-/// What travels in order between the frames.
-#[derive(Debug)]
-pub(super) enum Item {
-    Event(gst::Event),
-    Query(LentQuery),
-}
 
 /// Whether frames come as they are taken or as time passes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -135,8 +74,13 @@ pub(super) struct State {
     pub segment: Option<gst::FormattedSegment<gst::ClockTime>>,
     pub recorder: Recorder,
     pub delay: DeclaredDelay,
+    pub overdue: Overdue,
+    /// Downstream cannot follow strides and offsets, and upstream has been told that they may be any.
+    pub repacks: bool,
     pub pace: Pace,
     pub boxes: Boxes,
+    /// Of `mode=passthrough`.
+    pub passing: Passing,
     /// `active` as the last frame met it.
     pub active: bool,
     /// What a sink has said it cannot show any more: frames before this running time.
@@ -174,8 +118,11 @@ impl Default for State {
             segment: None,
             recorder: Recorder::default(),
             delay: DeclaredDelay::default(),
+            overdue: Overdue::default(),
+            repacks: false,
             pace: Pace::default(),
             boxes: Boxes::default(),
+            passing: Passing::default(),
             active: true,
             late_before: None,
             exceeded_at: None,
@@ -192,15 +139,25 @@ pub(super) type Remains = Vec<Output<Frame, Item>>;
 impl State {
     /// Ready for the first frame, with an estimate of an analysis.
     pub fn start(&mut self, settings: &Settings, estimate: Duration, workers: usize) {
-        let mut delay = DeclaredDelay::new(estimate);
+        let mut delay = DeclaredDelay::new(match settings.mode {
+            Mode::Passthrough => Duration::ZERO,
+            _ => estimate,
+        });
         delay.fix(settings.latency());
+        let mut mailbox = std::mem::replace(&mut self.mailbox, Mailbox::new(workers));
+        mailbox.restart(workers);
+        let mut overdue = std::mem::take(&mut self.overdue);
+        overdue.clear();
         *self = Self {
             flow: self.flow,
             playing: self.playing,
             epoch: self.epoch,
             running: true,
-            mailbox: Mailbox::new(workers),
+            mailbox,
+            overdue,
+            passing: self.passing.restarted(),
             wanted: settings.mode,
+            mode: settings.mode,
             delay,
             ..Self::default()
         };
@@ -210,7 +167,28 @@ impl State {
     #[must_use]
     pub fn begin_flush(&mut self) -> Remains {
         self.flow = Err(gst::FlowError::Flushing);
-        self.mailbox.clear()
+        self.clear()
+    }
+
+    fn clear(&mut self) -> Remains {
+        let mut remains = self.mailbox.clear();
+        remains.extend(self.passing.forget().map(Output::Frame));
+        remains
+    }
+
+    /// A frame that has come in `now`.
+    pub fn frame(&self, buffer: gst::Buffer, now: Duration) -> Result<Frame, gst::FlowError> {
+        Ok(Frame {
+            buffer,
+            stream: self.stream.clone().ok_or(gst::FlowError::NotNegotiated)?,
+            segment: self.segment.clone(),
+            arrived: now,
+            discont: false,
+            copying: Duration::ZERO,
+            found: None,
+            bare: false,
+            measured: false,
+        })
     }
 
     /// A new beginning: after a flush, or when the pads are activated.
@@ -237,7 +215,7 @@ impl State {
             self.flow = Err(reason);
         }
         self.gap = true;
-        self.mailbox.clear()
+        self.clear()
     }
 
     /// Nothing is analysed any more until READY, whatever else happens to the stream.
@@ -247,7 +225,7 @@ impl State {
         if self.flow != Err(gst::FlowError::Flushing) {
             self.flow = Err(gst::FlowError::Error);
         }
-        self.mailbox.clear()
+        self.clear()
     }
 
     /// Downstream wants no more of this stream: frames go, up to the event that begins another or ends it.
@@ -278,16 +256,19 @@ impl State {
         self.refusing = false;
     }
 
-    /// Whether a newer frame may take the place of the one that waits.
+    /// Whether frames tell the time: how old they are can be said.
+    pub fn is_live_now(&self) -> bool {
+        self.playing && self.upstream.is_live()
+    }
+
+    /// Whether a newer frame may take the place of one in the line.
     ///
     /// A file is not dropped while nobody looks: before the first frame has left (preroll), or while paused. The last
     /// frame before EOS is never dropped: one picture and EOS are one picture with its boxes.
     pub fn may_displace(&self) -> bool {
-        let is_eos =
-            |item: &Item| matches!(item, Item::Event(e) if e.type_() == gst::EventType::Eos);
         self.mode == Mode::Newest
             && (self.upstream.is_live() || (self.frame_left && self.playing))
-            && !self.mailbox.waits_before(is_eos)
+            && self.mailbox.may_displace(Item::is_eos)
     }
 
     /// When the thread of the source pad has something to post, if nothing else happens.
@@ -298,7 +279,8 @@ impl State {
         let stats = stats_interval.map(|i| self.stats_at.unwrap_or_default().saturating_add(i));
         let live = self.upstream == Upstream::Live;
         let latency = self.delay.message_due().filter(|_| live);
-        [stats, latency].into_iter().flatten().min()
+        let overdue = self.overdue.due();
+        [stats, latency, overdue].into_iter().flatten().min()
     }
 
     /// What becomes of the frame that has come in `now`.
@@ -332,15 +314,50 @@ impl State {
         self.delay.restart(estimate);
     }
 
+    /// Whether a frame that takes this course is to be copied before it is kept: of a live source whose buffers come from
+    /// a pool, as a camera's do, one is held at the most, and one that passes is not copied by a worker.
+    pub fn must_copy(&self, frame: &Frame, course: Course) -> bool {
+        let held = |f: &Frame| frame::is_pooled(&f.buffer);
+        self.upstream.is_live()
+            && !matches!(course, Course::Drop(_))
+            && held(frame)
+            && self.mailbox.passing().any(held)
+    }
+
+    /// How many buffers of the source are held at the same time at the most.
+    ///
+    /// In `passthrough` one, that is lent to a worker. Of a live source one, and one more by each worker that copies it just
+    /// now. Of another one waits, as many as the line has places are with a worker or done, and those between two analyses
+    /// pass.
+    pub fn held_at_most(&self, settings: &Settings) -> u32 {
+        let places = self.places();
+        if self.passes() {
+            return 1;
+        }
+        if self.upstream == Upstream::Live {
+            return places;
+        }
+        let most = MOST_PASSING as u32;
+        let passing = match settings.pace() {
+            _ if !settings.active => most,
+            _ if self.wanted == Mode::Newest => 0,
+            pace if pace.max_rate > 0.0 => most,
+            pace => pace.interval.saturating_sub(1).min(most),
+        };
+        places + 1 + passing
+    }
+
     /// Puts a frame in the line; gives back the one that it displaced.
     pub fn push_frame(&mut self, mut frame: Frame, course: Course) -> Option<(Frame, Drop)> {
         if let Course::Drop(why) = course {
             return Some(self.dropped(frame, why));
         }
-        let displaced = self.mailbox.displace();
+        let displaced = self.mailbox.displace(Item::is_eos);
         let displaced = displaced.map(|frame| self.dropped(frame, Drop::Busy));
         frame.discont = std::mem::take(&mut self.gap);
         frame.bare = !self.active;
+        // That the frames before it are analysed is no delay of those that are not any more.
+        frame.measured |= frame.bare && self.mailbox.is_analysing();
         match course {
             Course::Pass => self.mailbox.push_passing(frame),
             _ => self.mailbox.push_frame(frame),
@@ -367,10 +384,24 @@ impl State {
         let mut longest = Duration::ZERO;
         for frame in self.mailbox.ready().filter(|frame| !frame.measured) {
             frame.measured = true;
+            // One of before `active` was changed meets another delay than those to come.
+            if frame.bare == self.active {
+                continue;
+            }
             let delay = now.saturating_sub(frame.arrived);
             self.delay.record(now, delay);
             longest = longest.max(delay);
         }
+        self.exceeding(now, longest)
+    }
+
+    /// The same of one frame that leaves now.
+    pub fn measure(&mut self, now: Duration, delay: Duration) -> Option<Duration> {
+        self.delay.record(now, delay);
+        self.exceeding(now, delay)
+    }
+
+    fn exceeding(&mut self, now: Duration, longest: Duration) -> Option<Duration> {
         let exceeded = self.delay.fixed().is_some_and(|fixed| longest > fixed);
         let silent = |at: Duration| now.saturating_sub(at) < EXCEEDED_INTERVAL;
         if !exceeded || self.exceeded_at.is_some_and(silent) {

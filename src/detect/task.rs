@@ -4,7 +4,6 @@ use super::imp::{CAT, Detect};
 use super::state::{Frame, Item};
 use crate::mailbox::Output;
 use crate::message;
-use crate::meta;
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
@@ -84,14 +83,24 @@ impl Detect {
         }
     }
 
+    /// Puts a copy of the usual strides and offsets in the place of a frame that downstream could not follow.
+    pub(super) fn repack(&self, frame: &mut Frame) {
+        let repacks = self.state.lock().repacks;
+        if repacks && !crate::frame::is_packed(&frame.buffer, &frame.stream.video) {
+            self.replace_by_copy(frame);
+        }
+    }
+
     fn push(&self, mut frame: Frame) -> Result<(), gst::FlowError> {
+        self.repack(&mut frame);
         self.annotate(&mut frame);
         if frame.discont {
             frame.buffer.make_mut().set_flags(gst::BufferFlags::DISCONT);
         }
         let leaving = self.now();
         let total = leaving.saturating_sub(frame.arrived);
-        let age = self.age(&frame);
+        let live = self.state.lock().is_live_now();
+        let age = live.then(|| self.age(&frame)).flatten();
         gst::log!(
             CAT,
             imp = self,
@@ -116,46 +125,43 @@ impl Detect {
     /// Attaches the frame's own boxes, or the last ones where it was not analysed.
     fn annotate(&self, frame: &mut Frame) {
         let settings = self.settings.lock().clone();
-        let shown = {
+        let marks = {
             let mut state = self.state.lock();
             let running_time = frame.running_time();
             match frame.found.take() {
-                Some(found) => Some(state.boxes.own(found, running_time)),
+                Some(found) => {
+                    let own = state.boxes.own(&found, running_time, settings.tracking);
+                    Some((own, Some(found.times)))
+                }
                 None if frame.bare => {
                     state.boxes.forget();
                     None
                 }
-                None => state.boxes.latest(running_time, settings.max_age()),
+                None => {
+                    let latest = state.boxes.latest(running_time, settings.max_age());
+                    latest.map(|marks| (marks, None))
+                }
             }
         };
-        let Some(shown) = shown else {
+        let Some((marks, times)) = marks else {
             return;
         };
         let size = frame.stream.picture.size;
-        let labels = shown.labels();
-        let labelled = shown.labelled(&labels);
-        if !labelled.is_empty() {
-            meta::attach(frame.buffer.make_mut(), size, &labelled, shown.age);
-        }
-        if settings.post_detections && shown.age.is_none() {
-            let structure = |found| meta::roi::to_structure(found, size, None);
+        marks.attach(&mut frame.buffer, size);
+        if let Some(times) = times.filter(|_| settings.post_detections) {
             self.post(message::detections(
                 frame.running_time(),
                 frame.buffer.pts(),
-                shown.times(),
-                labelled.iter().map(structure),
+                times,
+                marks.to_structures(size),
             ));
         }
     }
 
-    /// How old the picture is: clock time minus the frame's running time. Of a live source only.
-    fn age(&self, frame: &Frame) -> Option<Duration> {
+    /// How old the picture is: clock time minus the frame's running time. Of a live source that plays.
+    pub(super) fn age(&self, frame: &Frame) -> Option<Duration> {
         let running_time = frame.running_time()?;
-        let live = {
-            let state = self.state.lock();
-            state.playing && state.upstream.is_live()
-        };
-        let now = live.then(|| self.obj().current_running_time()).flatten()?;
+        let now = self.obj().current_running_time()?;
         Some(now.saturating_sub(running_time).into())
     }
 
@@ -174,27 +180,9 @@ impl Detect {
         self.srcpad.push_event(event);
     }
 
-    /// ALLOCATION is proxied: of the answer the metadata is kept; pools and allocators that are not plain system
-    /// memory are not, nor is crop metadata, which the reader of pixels does not follow.
-    fn answer_serialized(&self, query: &mut gst::QueryRef) -> bool {
-        let answered = self.srcpad.peer_query(query);
-        gst::log!(
-            CAT,
-            imp = self,
-            "Downstream answered {answered} to {query:?}"
-        );
-        let places = self.state.lock().mailbox.places() as u32;
-        if let gst::QueryViewMut::Allocation(allocation) = query.view_mut()
-            && answered
-        {
-            // One frame waits, and as many as the line has places are with a worker or done.
-            crate::allocation::filter(allocation, places + 1);
-        }
-        answered
-    }
-
     fn post_what_is_due(&self) {
         self.post_latency_if_due();
+        self.warn_of_overdue();
         let interval = self.settings.lock().stats_interval();
         let now = self.now();
         let due = {

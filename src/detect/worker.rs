@@ -4,11 +4,11 @@ use super::boxes::Found;
 use super::failure::Trouble;
 use super::imp::{CAT, Detect};
 use super::loading;
+use super::passing::Look;
 use super::settings::Settings;
-use super::sizes::{Detectors, Run};
+use super::sizes::{Detectors, Fit, Run};
 use super::state::Frame;
-use crate::detection::Thresholds;
-use crate::detector::{Analysis, DetectError, Detector};
+use crate::detector::{Analysis, DetectError, Detector, Prepared};
 use crate::engine::EngineError;
 use crate::frame;
 use crate::mailbox::Ticket;
@@ -23,19 +23,21 @@ use std::time::Duration;
 /// What a worker does next.
 enum Job {
     Analyse(Ticket, Frame),
+    /// Of a frame that goes on meanwhile.
+    Look(Look),
     /// Take a detector of the model of this number.
     Take(u64),
 }
 
 /// Why an analysis gave nothing.
-enum Failure {
+pub(super) enum Failure {
     /// The frame could not be mapped or read.
     Frame(String),
     Detect(DetectError),
 }
 
 impl Failure {
-    fn is_panic(&self) -> bool {
+    pub fn is_panic(&self) -> bool {
         matches!(
             self,
             Self::Detect(DetectError::Engine(EngineError::Panic { .. }))
@@ -91,16 +93,14 @@ impl Detect {
     /// The worker's thread, as long as the element is in its `epoch`.
     fn work(&self, mut detectors: Detectors, epoch: u64) {
         let mut model = 0;
+        detectors.classes = self.classes_in_use();
         while let Some(job) = self.next_job(epoch, model) {
+            let of = Run { epoch, model };
             match job {
                 Job::Analyse(ticket, frame) => {
-                    let process =
-                        || self.process(&mut detectors, Run { epoch, model }, ticket, frame);
-                    if let Err(panic) = catch_unwind(AssertUnwindSafe(process)) {
-                        self.post_panic("analysing a frame", panic.as_ref());
-                        self.fail();
-                    }
+                    self.guarded(of, || self.process(&mut detectors, of, ticket, frame));
                 }
+                Job::Look(look) => self.guarded(of, || self.look(&mut detectors, of, look)),
                 Job::Take(other) => {
                     model = other;
                     let mut fresh = self.fresh.lock();
@@ -109,9 +109,28 @@ impl Detect {
                     drop(fresh);
                     if let Some(taken) = taken.flatten() {
                         detectors = taken;
+                        detectors.classes = self.classes_in_use();
                     }
                 }
             }
+        }
+    }
+
+    /// Watches over the analysis of a frame: it is told of if it does not end, and a panic in it is an error of the element.
+    fn guarded(&self, of: Run, analyse: impl FnOnce()) {
+        let number = self.state.lock().overdue.begin(self.now());
+        self.wake.notify_all(); // who tells of it may have nothing else to wait for
+        let analysed = catch_unwind(AssertUnwindSafe(analyse));
+        let stopped = {
+            let mut state = self.state.lock();
+            state.overdue.end(number);
+            state.epoch != of.epoch
+        };
+        if let Err(panic) = analysed
+            && !stopped
+        {
+            self.post_panic("analysing a frame", panic.as_ref());
+            self.fail();
         }
     }
 
@@ -133,19 +152,37 @@ impl Detect {
                 self.wake.notify_all(); // the line takes another frame
                 return Some(Job::Analyse(ticket, frame));
             }
+            if state.flow.is_ok()
+                && let Some(look) = state.passing.take()
+            {
+                return Some(Job::Look(look));
+            }
+            state.passing.enter_idle();
             self.wake.wait(&mut state);
+            if state.epoch == epoch {
+                state.passing.leave_idle(); // those of a new epoch are counted anew
+            }
         }
     }
 
     fn process(&self, detectors: &mut Detectors, of: Run, ticket: Ticket, mut frame: Frame) {
-        let given_back = self.give_back(&mut frame);
-        let detector = self.detector_for(detectors, &mut frame, of);
+        let live = self.state.lock().upstream.is_live();
+        if live && frame::is_pooled(&frame.buffer) {
+            // A camera of four buffers cannot miss one for a whole analysis. Its memory, which may be uncached, is read
+            // once; the pixels are then taken from the copy.
+            self.replace_by_copy(&mut frame);
+        }
+        match self.fit(detectors, frame.stream.picture.size, of) {
+            Fit::Already => {}
+            // What frames usually meet is no loading.
+            Fit::Changed => frame.measured = true,
+            Fit::Stopped => return,
+        }
         let begin = self.now();
-        let analysis = given_back.and_then(|()| self.analyse(detector, &frame));
-        match analysis {
-            Ok(analysis) => self.deliver(ticket, frame, detector, analysis, begin),
+        match self.analyse(detectors, &frame) {
+            Ok(analysis) => self.deliver(ticket, frame, detectors.current(), analysis, begin),
             // An engine that has panicked is of no use any more; another failure matters if its frame does.
-            Err(failure) if failure.is_panic() || self.state.lock().mailbox.abandon(ticket) => {
+            Err(failure) if self.matters(&failure, of, ticket) => {
                 self.post_failure(&failure);
                 self.fail();
             }
@@ -157,38 +194,44 @@ impl Detect {
         }
     }
 
-    /// Puts a copy in the place of a live source's buffer, which a camera of four cannot miss for a whole analysis. Its
-    /// memory, which may be uncached, is read once; the pixels are then taken from the copy.
-    fn give_back(&self, frame: &mut Frame) -> Result<(), Failure> {
-        let live = self.state.lock().upstream.is_live();
-        if live && frame::is_pooled(&frame.buffer) {
-            let begin = self.now();
-            frame.buffer = frame
-                .buffer
-                .copy_deep()
-                .map_err(|err| Failure::Frame(err.to_string()))?;
-            frame.copying = self.now().saturating_sub(begin);
-        }
-        Ok(())
+    fn matters(&self, failure: &Failure, of: Run, ticket: Ticket) -> bool {
+        let mut state = self.state.lock();
+        let abandoned = state.mailbox.abandon(ticket);
+        state.epoch == of.epoch && (failure.is_panic() || abandoned)
     }
 
-    fn analyse(&self, detector: &mut Detector, frame: &Frame) -> Result<Analysis, Failure> {
-        let thresholds = self.thresholds(detector);
+    fn analyse(&self, detectors: &mut Detectors, frame: &Frame) -> Result<Analysis, Failure> {
+        let prepared = self.prepare(detectors, frame)?;
+        self.infer(detectors, &prepared)
+    }
+
+    /// Makes the model's input; the frame is not needed for what follows.
+    pub(super) fn prepare(
+        &self,
+        detectors: &mut Detectors,
+        frame: &Frame,
+    ) -> Result<Prepared, Failure> {
         let in_words = |err: &dyn std::fmt::Display| Failure::Frame(err.to_string());
         let mapped =
             gst_video::VideoFrameRef::from_buffer_ref_readable(&frame.buffer, &frame.stream.video)
                 .map_err(|err| in_words(&err))?;
         let image = frame::view(&mapped, &frame.stream.picture).map_err(|err| in_words(&err))?;
-        let analysis = detector
-            .detect(&image, &thresholds)
-            .map_err(Failure::Detect)?;
-        Ok(analysis)
+        detectors.prepare(&image).map_err(Failure::Detect)
     }
 
-    fn thresholds(&self, detector: &Detector) -> Thresholds {
-        let model = detector.model();
-        let settings = self.settings.lock();
-        settings.thresholds(model.score_threshold, model.iou_threshold)
+    pub(super) fn infer(
+        &self,
+        detectors: &mut Detectors,
+        prepared: &Prepared,
+    ) -> Result<Analysis, Failure> {
+        let (thresholds, low_score) = {
+            let model = detectors.current().model();
+            let settings = self.settings.lock();
+            let thresholds = settings.thresholds(model.score_threshold, model.iou_threshold);
+            (thresholds, settings.low_score())
+        };
+        let analysis = detectors.infer(prepared, thresholds, low_score);
+        analysis.map_err(Failure::Detect)
     }
 
     /// Attaches what was found and puts the frame back in the line.
@@ -209,6 +252,7 @@ impl Detect {
         let now = self.now();
         frame.found = Some(Arc::new(Found {
             detections: analysis.detections,
+            low: analysis.low,
             model: detector.model().clone(),
             times,
         }));
@@ -257,7 +301,7 @@ impl Detect {
         drop(remains);
     }
 
-    fn post_failure(&self, failure: &Failure) {
+    pub(super) fn post_failure(&self, failure: &Failure) {
         match failure {
             Failure::Detect(DetectError::Engine(EngineError::Panic { text, .. })) => {
                 self.post_panic("the engine ran the model", text);

@@ -19,22 +19,22 @@ pub struct PlaneMut<'a> {
 /// A borrowed picture that can be painted on.
 #[derive(Debug)]
 pub struct PictureMut<'a> {
-    info: PictureInfo,
-    planes: Vec<PlaneMut<'a>>,
-    layout: Layout,
+    pub(super) info: PictureInfo,
+    pub(super) planes: Vec<PlaneMut<'a>>,
+    pub(super) layout: Layout,
 }
 
 /// Where the samples of one component are.
 #[derive(Debug, Clone, Copy)]
-struct Component {
-    plane: usize,
+pub(super) struct Component {
+    pub(super) plane: usize,
     /// Of the first sample in its row, in bytes.
-    offset: usize,
+    pub(super) offset: usize,
     /// From one sample to the next, in bytes.
-    step: usize,
+    pub(super) step: usize,
     /// A sample covers `1 << x_shift` by `1 << y_shift` pixels.
-    x_shift: u32,
-    y_shift: u32,
+    pub(super) x_shift: u32,
+    pub(super) y_shift: u32,
     weights: Weights,
 }
 
@@ -50,14 +50,14 @@ struct Weights {
 
 /// Bytes of a pixel, places of red, green, blue, and of alpha where there is one.
 #[derive(Debug, Clone, Copy)]
-struct Interleaved {
-    step: usize,
-    rgb: [usize; 3],
+pub(super) struct Interleaved {
+    pub(super) step: usize,
+    pub(super) rgb: [usize; 3],
     alpha: Option<usize>,
 }
 
 #[derive(Debug)]
-enum Layout {
+pub(super) enum Layout {
     Rgb(Interleaved),
     Components(Vec<Component>),
 }

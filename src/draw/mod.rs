@@ -1,22 +1,31 @@
 //! [`Artist`]: boxes and labels, laid out as few small pieces rather than one picture-sized canvas.
 //!
 //! A box is a line of its class's colour, centred on the edge, between two thin dark lines that set it off from any
-//! ground. A label stands on a filled tag above its box, else where it covers no other label. The pieces of a
-//! [`Drawing`] are either painted into the picture ([`PictureMut`]) or handed on as canvases ([`Drawing::tiles`]).
+//! ground. A label stands on a filled tag above its box, else where it covers no other label, else it is left out. The
+//! pieces of a [`Drawing`] are either painted into the picture ([`PictureMut`]) or handed on as canvases
+//! ([`Drawing::tiles`]).
 
 mod blend;
 mod canvas;
+mod palette;
+mod pixelate;
+mod place;
 mod text;
 
 pub use blend::{PictureMut, PlaneMut};
 pub use canvas::{Canvas, Fill, Rect, Rgba};
+pub use palette::colour_of;
 
 use crate::geometry::{BBox, Size};
+use place::place_tag;
 use std::sync::Arc;
 use text::Lettering;
 
 /// Of the thin lines on both sides of a box line.
 const SHADE: Rgba = [0, 0, 0, 144];
+/// Behind the caption; and how far from the picture's edges it stands, in pixels: whole chroma cells.
+const CAPTION_GROUND: Rgba = [24, 24, 24, 255];
+const CAPTION_MARGIN: u32 = 4;
 /// Shorter side of the picture per pixel of line, and of letters.
 const PIXELS_PER_LINE: u32 = 240;
 const PIXELS_PER_EM: u32 = 42;
@@ -107,19 +116,28 @@ pub struct Artist {
 }
 
 impl Artist {
-    /// `marks` best first: the best is drawn last, on top, and chooses first where its label goes.
+    /// `marks` best first: the best is drawn last, on top, and chooses first where its label goes. `caption` stands in
+    /// the left upper corner, and no label over it.
     ///
     /// `cell` is the number of pixels, across and down, that share one chroma sample: lines and tags begin and end
     /// with a cell, so that their colour is whole.
     pub fn draw(
         &mut self,
         marks: &[Mark<'_>],
+        caption: Option<&str>,
         style: Style,
         size: Size,
         cell: (u32, u32),
     ) -> Drawing {
         let picture = Rect::of(size);
         let mut drawing = Drawing::default();
+        drawing.tags.extend(caption.and_then(|text| {
+            let room = size.width.saturating_sub(2 * CAPTION_MARGIN);
+            let canvas = (self.lettering).tag(text, style.font_size, CAPTION_GROUND, room);
+            let margin = CAPTION_MARGIN as i32;
+            let rect = Rect::of(canvas.size).moved(margin, margin);
+            (rect.intersect(&picture) == rect).then_some(Tag { rect, canvas })
+        }));
         for mark in marks {
             let Some(outer) = line_around(mark.bbox, style, picture, cell) else {
                 continue;
@@ -132,31 +150,16 @@ impl Artist {
                 let canvas = self
                     .lettering
                     .tag(mark.text, style.font_size, ground, size.width);
-                let rect = place_tag(outer, canvas.size, picture, cell, &drawing.tags);
-                drawing.tags.push(Tag { rect, canvas });
+                let placed = drawing.tags.iter().map(|tag| tag.rect);
+                if let Some(rect) = place_tag(outer, canvas.size, picture, cell, placed) {
+                    drawing.tags.push(Tag { rect, canvas });
+                }
             }
         }
         drawing.frames.reverse();
         drawing.tags.reverse();
         drawing
     }
-}
-
-/// The colour of a class: the same in every run, bright, opaque.
-pub fn colour_of(class: &str) -> Rgba {
-    // FNV-1a, then mixed: the last letter alone must change the hue.
-    let hash = class.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    let hash = (hash ^ (hash >> 29)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
-    let hue = (hash & 0xffff) as f32 / 65536.0 * 6.0;
-    let saturation = [1.0, 0.8, 0.6][(hash >> 16) as usize % 3];
-    let channel = |shift: f32| {
-        let distance = ((hue + shift) % 6.0 - 3.0).abs() - 1.0;
-        let value = 1.0 - saturation * (1.0 - distance.clamp(0.0, 1.0));
-        (value * 255.0).round() as u8
-    };
-    [channel(0.0), channel(4.0), channel(2.0), 255]
 }
 
 /// The outer rim of the line, inside the picture; `None` for a box that is nowhere in it.
@@ -206,25 +209,6 @@ fn frame(outer: Rect, colour: Rgba, style: Style, picture: Rect, cell: (u32, u32
     }
 }
 
-/// Above the line, else below its upper side, else under the box: the first place inside the picture that covers no
-/// tag placed before, else the first inside the picture.
-fn place_tag(line: Rect, size: Size, picture: Rect, cell: (u32, u32), placed: &[Tag]) -> Rect {
-    let (width, height) = (size.width as i32, size.height as i32);
-    let x = line.x1.min(picture.x2 - width).max(0);
-    let x = x - x % cell.0.max(1) as i32;
-    let places = [line.y1 - height, line.y1, line.y2, line.y2 - height];
-    let mut inside = places
-        .into_iter()
-        .map(|y| Rect::new(x, y, x + width, y + height))
-        .filter(|rect| rect.y1 >= 0 && rect.y2 <= picture.y2);
-    let free = |rect: &Rect| placed.iter().all(|tag| tag.rect.intersect(rect).is_empty());
-    let first = inside.clone().next();
-    inside
-        .find(free)
-        .or(first)
-        .unwrap_or_else(|| Rect::new(x, 0, x + width, height))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -244,7 +228,7 @@ mod tests {
     }
 
     fn draw(marks: &[Mark<'_>], cell: (u32, u32)) -> Drawing {
-        Artist::default().draw(marks, STYLE, SIZE, cell)
+        Artist::default().draw(marks, None, STYLE, SIZE, cell)
     }
 
     /// The whole drawing on a transparent canvas of the picture's size.
@@ -348,16 +332,16 @@ mod tests {
     }
 
     #[test]
-    fn colours_are_steady_bright_and_differ() {
-        assert_eq!(colour_of("person"), colour_of("person"));
-        let mut seen = std::collections::HashSet::new();
-        for number in 0..100 {
-            let [r, g, b, a] = colour_of(&format!("class {number}"));
-            assert_eq!((r.max(g).max(b), a), (255, 255));
-            assert!(r.min(g).min(b) <= 102, "{r} {g} {b} is pale");
-            seen.insert([r, g, b]);
-        }
-        assert!(seen.len() > 90, "{} colours for 100 classes", seen.len());
+    fn the_caption_stands_free_and_is_left_out_where_it_is_too_high() {
+        let corner = Mark {
+            text: "dog 0.87",
+            ..mark(0.0, 0.0, 30.0, 30.0)
+        };
+        let draw = |size| Artist::default().draw(&[corner], Some("30 FPS"), STYLE, size, (2, 2));
+        let tags = draw(SIZE).tags;
+        assert_eq!((tags.len(), tags[1].rect.x1, tags[1].rect.y1), (2, 4, 4));
+        assert!(tags[0].rect.intersect(&tags[1].rect).is_empty());
+        assert_eq!(draw(Size::new(100, 12)).tags, []);
     }
 
     #[test]

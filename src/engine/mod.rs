@@ -37,11 +37,12 @@ pub trait Engine: Send {
     /// [`EngineError::Panic`] if the engine does.
     fn run(&mut self, input: &Tensor) -> Result<Vec<Tensor>, EngineError>;
 
-    /// A second one of the same model that runs beside this one and shares its weights.
+    /// A second one of the same model that runs beside this one, with `threads` of its own where threads are not shared
+    /// too, and shares its weights.
     ///
     /// # Errors
     /// [`EngineError::Load`] if there is no memory for what is not shared.
-    fn another(&self) -> Result<Box<dyn Engine>, EngineError>;
+    fn another(&self, threads: usize) -> Result<Box<dyn Engine>, EngineError>;
 }
 
 /// Which engine runs a model.
@@ -108,7 +109,7 @@ const MAX_GOOD_THREADS: usize = 4;
 impl EngineOptions {
     /// Threads for one inference. 0 are one for each processor that the calling thread may use, at most
     /// [`MAX_GOOD_THREADS`].
-    fn good_threads(&self) -> usize {
+    pub(crate) fn good_threads(&self) -> usize {
         match self.threads {
             0 => std::thread::available_parallelism().map_or(1, |n| n.get().min(MAX_GOOD_THREADS)),
             n => n,
@@ -178,17 +179,20 @@ fn open_one(
     options: &EngineOptions,
 ) -> Result<WithLibrary, EngineError> {
     let tract = || tract::Tract::open(&model.bytes, &model.input, options);
+    let shared = |kind, load: &dyn Fn() -> Result<WithLibrary, EngineError>| {
+        let key = shelf::Key::new(kind, model, options);
+        shelf::open(key, options.good_threads(), load)
+    };
     match kind {
         EngineKind::Tract | EngineKind::Auto => {
-            let key = shelf::Key::new(EngineKind::Tract, model, options);
-            shelf::open(key, || Ok((Box::new(tract()?), None)))
+            shared(EngineKind::Tract, &|| Ok((Box::new(tract()?), None)))
         }
-        EngineKind::OnnxRuntime => shelf::open(shelf::Key::new(kind, model, options), || {
+        EngineKind::OnnxRuntime => shared(kind, &|| {
             tract::check_constants(kind, &model.bytes)?;
             let (engine, library) = onnxruntime::OnnxRuntime::open(model, options)?;
             Ok((Box::new(engine), Some(library)))
         }),
-        EngineKind::OpenVino => shelf::open(shelf::Key::new(kind, model, options), || {
+        EngineKind::OpenVino => shared(kind, &|| {
             tract::check_constants(kind, &model.bytes)?;
             let (engine, library) = openvino::OpenVino::open(model, options)?;
             Ok((Box::new(engine), Some(library)))

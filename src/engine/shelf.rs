@@ -2,7 +2,7 @@
 //!
 //! The shelf holds no engine alive: it knows those that are in use, and a model that nobody uses any more is gone.
 
-use super::{Engine, EngineError, EngineKind, EngineOptions, WithLibrary};
+use super::{Engine, EngineError, EngineKind, EngineOptions, Precision, WithLibrary};
 use crate::model::Model;
 use crate::tensor::{Tensor, TensorSpec};
 use parking_lot::Mutex;
@@ -13,11 +13,13 @@ use std::sync::{Arc, Weak};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Key {
     kind: EngineKind,
-    options: EngineOptions,
+    precision: Precision,
     dims: [usize; 4],
     length: usize,
     /// Of the prepared ONNX, from two beginnings: 128 bits.
     hashes: [u64; 2],
+    /// How many threads, and on which processors, where they are shared with the weights.
+    threads: Option<(usize, String)>,
 }
 
 impl Key {
@@ -30,12 +32,24 @@ impl Key {
         };
         Self {
             kind,
-            options: *options,
+            precision: options.precision,
             dims: model.input.dims(),
             length: model.bytes.len(),
             hashes: [hash(0), hash(1)],
+            threads: match kind {
+                EngineKind::Tract => None,
+                _ => Some((options.good_threads(), processors())),
+            },
         }
     }
+}
+
+/// Those that the calling thread, and so every thread that an engine starts, may use; empty where nothing tells it.
+fn processors() -> String {
+    let status = std::fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
+    let mut lines = status.lines();
+    let list = lines.find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
+    list.unwrap_or_default().trim().to_owned()
 }
 
 /// The engine that the others of its model are made from; it never runs.
@@ -44,36 +58,47 @@ struct Original {
     library: Option<String>,
 }
 
-static SHELF: Mutex<Vec<(Key, Weak<Original>)>> = Mutex::new(Vec::new());
+/// Of one model; locked while it is loaded, so that of all who ask for it at the same time one loads it.
+type Place = Arc<Mutex<Weak<Original>>>;
 
-/// An engine of the model of `key`: made from one in use, or else loaded.
-///
-/// Two threads that ask for a model at the same time may both load it; the second stays on the shelf.
+static SHELF: Mutex<Vec<(Key, Place)>> = Mutex::new(Vec::new());
+
+/// The place of the model of `key`; those of models that nobody uses or loads any more are gone.
+fn place(key: Key) -> Place {
+    let mut shelf = SHELF.lock();
+    // Who loads holds the place too, so that the lock taken here is free.
+    shelf.retain(|(_, place)| Arc::strong_count(place) > 1 || place.lock().strong_count() > 0);
+    if let Some((_, place)) = shelf.iter().find(|(k, _)| *k == key) {
+        return place.clone();
+    }
+    let place = Place::default();
+    shelf.push((key, place.clone()));
+    place
+}
+
+/// An engine of the model of `key` with so many `threads`: made from one in use, or else loaded.
 ///
 /// # Errors
 /// Those of `load`.
 pub(super) fn open(
     key: Key,
+    threads: usize,
     load: impl FnOnce() -> Result<WithLibrary, EngineError>,
 ) -> Result<WithLibrary, EngineError> {
-    let found = SHELF
-        .lock()
-        .iter()
-        .find(|(k, _)| *k == key)
-        .and_then(|(_, original)| original.upgrade());
-    let original = match found {
+    let place = place(key);
+    let mut kept = place.lock();
+    let original = match kept.upgrade() {
         Some(original) => original,
         None => {
             let (engine, library) = load()?;
             let engine = Mutex::new(engine);
             let original = Arc::new(Original { engine, library });
-            let mut shelf = SHELF.lock();
-            shelf.retain(|(k, weak)| *k != key && weak.strong_count() > 0);
-            shelf.push((key, Arc::downgrade(&original)));
+            *kept = Arc::downgrade(&original);
             original
         }
     };
-    let engine = original.engine.lock().another()?;
+    drop(kept);
+    let engine = original.engine.lock().another(threads)?;
     let library = original.library.clone();
     Ok((Box::new(Shared { engine, original }), library))
 }
@@ -93,9 +118,9 @@ impl Engine for Shared {
         self.engine.run(input)
     }
 
-    fn another(&self) -> Result<Box<dyn Engine>, EngineError> {
+    fn another(&self, threads: usize) -> Result<Box<dyn Engine>, EngineError> {
         Ok(Box::new(Self {
-            engine: self.engine.another()?,
+            engine: self.engine.another(threads)?,
             original: self.original.clone(),
         }))
     }
@@ -105,38 +130,116 @@ impl Engine for Shared {
 mod tests {
     use super::*;
     use crate::model::ModelOptions;
-    use std::cell::Cell;
+    use std::sync::Barrier;
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-    fn engine_of(model: &Model, threads: usize, loads: &Cell<u32>) -> Box<dyn Engine> {
-        let options = EngineOptions {
-            threads,
-            ..EngineOptions::default()
-        };
+    fn model() -> Model {
+        Model::open(&ModelOptions::default()).expect("the built-in model")
+    }
+
+    /// The built-in model in a precision that keeps tests apart: they run at the same time.
+    fn engine_of(
+        model: &Model,
+        precision: Precision,
+        threads: usize,
+        loads: &AtomicUsize,
+    ) -> Box<dyn Engine> {
+        let options = EngineOptions { threads, precision };
         let key = Key::new(EngineKind::Tract, model, &options);
         let load = || {
-            loads.set(loads.get() + 1);
+            loads.fetch_add(1, Relaxed);
+            let options = EngineOptions::default();
             let tract = super::super::tract::Tract::open(&model.bytes, &model.input, &options)?;
             Ok((Box::new(tract) as Box<dyn Engine>, None))
         };
-        open(key, load).expect("the built-in model").0
+        open(key, threads, load).expect("the built-in model").0
     }
 
     #[test]
     fn a_model_in_use_is_not_loaded_again_and_one_that_is_not_is_gone() {
-        let model = Model::open(&ModelOptions::default()).expect("the built-in model");
-        let loads = Cell::new(0);
-        // A number of threads that no other test asks for.
-        let mut first = engine_of(&model, 3, &loads);
-        let mut second = engine_of(&model, 3, &loads);
-        assert_eq!(loads.get(), 1);
-        let other = engine_of(&model, 5, &loads);
-        assert_eq!(loads.get(), 2, "other options, another engine");
+        let (model, loads) = (model(), AtomicUsize::new(0));
+        let engine = |threads| engine_of(&model, Precision::F32, threads, &loads);
+        let mut first = engine(1);
+        let mut second = engine(2);
+        assert_eq!(
+            loads.load(Relaxed),
+            1,
+            "threads are no matter of the weights"
+        );
         let dims = model.input.dims();
         let picture = Tensor::f32(&model.input.name, dims, vec![0.5; dims.iter().product()]);
         let answers = [first.run(&picture).unwrap(), second.run(&picture).unwrap()];
         assert_eq!(answers[0], answers[1]);
-        drop((first, second, other));
-        engine_of(&model, 3, &loads);
-        assert_eq!(loads.get(), 3, "nobody used it any more");
+        drop((first, second));
+        engine(1);
+        assert_eq!(loads.load(Relaxed), 2, "nobody used it any more");
+    }
+
+    #[test]
+    fn of_many_that_ask_for_a_model_at_the_same_time_one_loads_it() {
+        const MANY: usize = 4;
+        let (model, loads, begin) = (model(), AtomicUsize::new(0), Barrier::new(MANY));
+        std::thread::scope(|scope| {
+            let ask = || {
+                begin.wait();
+                let engine = engine_of(&model, Precision::F16, 1, &loads);
+                begin.wait(); // nobody lets go before all have theirs
+                drop(engine);
+            };
+            (0..MANY).for_each(|_| drop(scope.spawn(ask)));
+        });
+        assert_eq!(loads.load(Relaxed), 1);
+    }
+
+    #[test]
+    fn a_model_that_could_not_be_loaded_is_tried_again() {
+        let model = model();
+        let options = EngineOptions {
+            threads: 1,
+            precision: Precision::Auto,
+        };
+        let key = || Key {
+            length: 0,
+            ..Key::new(EngineKind::Tract, &model, &options)
+        };
+        let loads = AtomicUsize::new(0);
+        for _ in 0..2 {
+            let failed = open(key(), 1, || {
+                loads.fetch_add(1, Relaxed);
+                Err(EngineError::Panic {
+                    engine: EngineKind::Tract,
+                    text: "not today".into(),
+                })
+            });
+            assert!(failed.is_err());
+        }
+        assert_eq!(loads.load(Relaxed), 2);
+    }
+
+    #[test]
+    fn threads_that_come_with_the_weights_keep_models_apart() {
+        let model = model();
+        let key = |kind, threads| {
+            Key::new(
+                kind,
+                &model,
+                &EngineOptions {
+                    threads,
+                    ..EngineOptions::default()
+                },
+            )
+        };
+        let chosen = EngineOptions::default().good_threads();
+        assert_eq!(key(EngineKind::Tract, 1), key(EngineKind::Tract, 7));
+        assert_eq!(
+            key(EngineKind::OpenVino, 0),
+            key(EngineKind::OpenVino, chosen)
+        );
+        assert_ne!(key(EngineKind::OpenVino, 1), key(EngineKind::OpenVino, 7));
+        let elsewhere = Key {
+            threads: Some((1, "7".into())),
+            ..key(EngineKind::OpenVino, 1)
+        };
+        assert_ne!(key(EngineKind::OpenVino, 1), elsewhere, "other processors");
     }
 }

@@ -1,8 +1,12 @@
-//! What `detect` leaves on a buffer and everybody may read: [`attach`] and [`read`].
+//! What `detect` leaves on a buffer and everybody may read, [`attach`] and [`read`], and what it answers when it is
+//! asked: [`Figures`].
 //!
 //! One region of interest ([`roi`]) for every detection, in the order given, best first.
 
+mod figures;
 pub mod roi;
+
+pub use figures::Figures;
 
 use crate::detection::Detection;
 use crate::geometry::Size;
@@ -14,6 +18,8 @@ pub struct Labelled<'a> {
     pub label: &'a str,
     /// Unique in the stream, from 1.
     pub number: u64,
+    /// Number of the object that is followed from frame to frame, from 1, where that is known.
+    pub track: Option<u64>,
 }
 
 /// A region of interest as read from a buffer, whoever attached it. Numbers are as found, checked by nobody.
@@ -30,6 +36,8 @@ pub struct Roi {
     pub score: Option<f64>,
     /// 0 = not set.
     pub id: i32,
+    /// Number of the object that is followed from frame to frame, where somebody follows objects.
+    pub track: Option<i64>,
     /// How much older than the frame the box is; none where it is the frame's own.
     pub age: Option<gst::ClockTime>,
 }

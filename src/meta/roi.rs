@@ -2,10 +2,12 @@
 //!
 //! `roi_type` is the label, `id` the number of the detection, x y w h are whole pixels inside the frame. A parameter
 //! structure `detection` has the fields of DL Streamer (`x_min y_min x_max y_max`: double, 0..=1 of the frame;
-//! `confidence`: double; `label_id`: int), and `label` (string) and `age` (uint64, nanoseconds) of ours. Elements that
-//! scale the picture keep the box, label and id, but not the structure.
+//! `confidence`: double; `label_id`: int), and `label` (string) and `age` (uint64, nanoseconds) of ours. A second one,
+//! `object_id`, has the number of an object that is followed as `id` (int), as in DL Streamer. Elements that scale the
+//! picture keep the box, label and id, but not the structures.
 //!
-//! Read is also the structure `extra-data` (`label`, `score`) of GStreamer 1.22's own detector.
+//! Read are also the structure `object_id` (`id`: a number of any kind) of DL Streamer's and others' trackers, and the
+//! structure `extra-data` (`label`, `score`) of GStreamer 1.22's own detector.
 
 use super::{Labelled, Roi};
 use crate::geometry::{BBox, Size};
@@ -15,6 +17,8 @@ use std::ffi::CStr;
 
 /// Name of the parameter structure, and of a detection in a message.
 const DETECTION: &str = "detection";
+/// Name of the structure with the number of an object, and of that number in a message.
+const OBJECT_ID: &str = "object_id";
 /// That of `onnxobjectdetector` up to GStreamer 1.22.
 const EXTRA_DATA: &str = "extra-data";
 
@@ -30,11 +34,15 @@ pub(super) fn attach(
         let mut meta = VideoRegionOfInterestMeta::add(buffer, &label, rect);
         meta.set_id(id(labelled.number));
         meta.add_param(structure(labelled, frame, age));
+        if let Some(track) = labelled.track {
+            let object = gst::Structure::builder(OBJECT_ID).field("id", id(track));
+            meta.add_param(object.build());
+        }
     }
 }
 
-/// One detection for a message: the structure `detection` of the metadata, and `id x y w h`, which there are the
-/// metadata's own.
+/// One detection for a message: the structure `detection` of the metadata, `id x y w h`, which there are the
+/// metadata's own, and `object_id` where the object has a number.
 pub fn to_structure(
     labelled: &Labelled<'_>,
     frame: Size,
@@ -47,6 +55,9 @@ pub fn to_structure(
     structure.set("y", y);
     structure.set("w", w);
     structure.set("h", h);
+    if let Some(track) = labelled.track {
+        structure.set(OBJECT_ID, id(track));
+    }
     structure
 }
 
@@ -110,6 +121,7 @@ pub(super) fn read(buffer: &gst::BufferRef) -> Vec<Roi> {
                 label: label(&meta),
                 score: score.or_else(|| extra.and_then(|s| number(s, "score"))),
                 id: meta.id(),
+                track: meta.param(OBJECT_ID).and_then(|s| whole(s, "id")),
                 age: detection
                     .and_then(|s| s.get::<u64>("age").ok())
                     .filter(|ns| *ns != u64::MAX)
@@ -132,12 +144,32 @@ fn number(structure: &gst::StructureRef, field: &str) -> Option<f64> {
         .filter(|v| v.is_finite())
 }
 
-/// The label that the 1.22 detector keeps in its structure, else the type of the region.
+/// A whole number of any width that fits.
+fn whole(structure: &gst::StructureRef, field: &str) -> Option<i64> {
+    let value = structure.value(field).ok()?;
+    let i32 = value.get::<i32>().ok().map(i64::from);
+    let u32 = || value.get::<u32>().ok().map(i64::from);
+    let u64 = || value.get::<u64>().ok().and_then(|v| v.try_into().ok());
+    i32.or_else(u32).or_else(|| value.get().ok()).or_else(u64)
+}
+
+/// The label that the 1.22 detector keeps in its structure, else the type of the region, else what the structure
+/// `detection` says.
 fn label(meta: &gst::MetaRef<'_, VideoRegionOfInterestMeta>) -> String {
     let extra = meta.param(EXTRA_DATA);
     if let Some(label) = extra.and_then(|s| s.get::<String>("label").ok()) {
         return label;
     }
+    let roi_type = roi_type(meta);
+    if !roi_type.is_empty() {
+        return roi_type;
+    }
+    let detection = meta.param(DETECTION);
+    let label = detection.and_then(|s| s.get::<String>("label").ok());
+    label.unwrap_or_default()
+}
+
+fn roi_type(meta: &gst::MetaRef<'_, VideoRegionOfInterestMeta>) -> String {
     // The safe getter takes the quark for set and its text for UTF-8; other producers promise neither.
     // SAFETY: the meta is borrowed from a live buffer; `g_quark_to_string` takes any quark, 0 included, and returns
     // null or a string that is never freed.
@@ -155,6 +187,7 @@ fn label(meta: &gst::MetaRef<'_, VideoRegionOfInterestMeta>) -> String {
 mod tests {
     use super::*;
     use crate::detection::Detection;
+    use gst::prelude::*;
     use gst_video::VideoRegionOfInterestMeta as Meta;
 
     const FRAME: Size = Size::new(200, 100);
@@ -169,6 +202,7 @@ mod tests {
             detection,
             label,
             number,
+            track: None,
         }
     }
 
@@ -200,6 +234,7 @@ mod tests {
             label: "person".into(),
             score: Some(0.75),
             id: 1,
+            track: None,
             age: Some(age),
         };
         assert_eq!(rois[0], wanted);
@@ -249,6 +284,22 @@ mod tests {
             [10, 20, 20, 40]
         );
         assert_eq!(message.get::<i32>("id").expect("an int"), meta.id());
+    }
+
+    #[test]
+    fn the_number_of_an_object_is_a_structure_of_its_own() {
+        let known = Labelled {
+            track: Some(4),
+            ..labelled(BBox::new(10.0, 20.0, 30.0, 60.0), "car", 3)
+        };
+        let buffer = attached(&[known, labelled(known.detection.bbox, "car", 5)], None);
+        let meta = buffer.meta::<Meta>().expect("two regions");
+        let object = meta.param("object_id").expect("as DL Streamer has it");
+        assert_eq!((object.n_fields(), object.get::<i32>("id")), (1, Ok(4)));
+        let tracks: Vec<_> = read(&buffer).iter().map(|roi| roi.track).collect();
+        assert_eq!(tracks, [Some(4), None]);
+        let message = to_structure(&known, FRAME, None);
+        assert_eq!(message.get::<i32>("object_id"), Ok(4));
     }
 
     #[test]
@@ -315,6 +366,31 @@ mod tests {
             (rois[2].label.as_str(), rois[2].score, rois[2].age),
             ("", None, None)
         );
+    }
+
+    #[test]
+    fn tracks_are_read_whatever_kind_of_number_they_have() {
+        let mut buffer = buffer();
+        let writable = buffer.get_mut().expect("one owner");
+        let ids: [glib::SendValue; 5] = [
+            7_i32.to_send_value(),
+            8_u32.to_send_value(),
+            9_i64.to_send_value(),
+            10_u64.to_send_value(),
+            "eleven".to_send_value(),
+        ];
+        for id in ids {
+            let mut meta = Meta::add(writable, "", (1, 2, 3, 4));
+            let mut track = gst::Structure::new_empty(OBJECT_ID);
+            track.set_value("id", id);
+            meta.add_param(track);
+            let label = gst::Structure::builder(DETECTION).field("label", "van");
+            meta.add_param(label.build());
+        }
+        let rois = read(&buffer);
+        let tracks: Vec<_> = rois.iter().map(|roi| roi.track).collect();
+        assert_eq!(tracks, [Some(7), Some(8), Some(9), Some(10), None]);
+        assert_eq!(rois[0].label, "van", "the type is empty");
     }
 
     #[test]

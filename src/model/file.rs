@@ -1,9 +1,11 @@
 //! Bytes of a file, with the errors of files told apart and its size checked before memory is taken.
 
 use super::error::ModelError;
+use parking_lot::Mutex;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
+use std::sync::{Arc, Weak};
 
 /// No protobuf message may be larger.
 const MAX_BYTES: u64 = 1 << 31;
@@ -43,6 +45,19 @@ pub fn read(path: &Path) -> Result<Vec<u8>, ModelError> {
     Ok(bytes)
 }
 
+/// Bytes that are kept while a model is in use: those of others of the process where they are the same, so that there is
+/// one copy of them.
+pub fn shared(bytes: Arc<[u8]>) -> Arc<[u8]> {
+    static KEPT: Mutex<Vec<Weak<[u8]>>> = Mutex::new(Vec::new());
+    let mut kept = KEPT.lock();
+    kept.retain(|weak| weak.strong_count() > 0);
+    if let Some(same) = kept.iter().filter_map(Weak::upgrade).find(|k| *k == bytes) {
+        return same;
+    }
+    kept.push(Arc::downgrade(&bytes));
+    bytes
+}
+
 fn check_length(path: &Path, length: u64, available: Option<u64>) -> Result<(), ModelError> {
     let limit = available.map_or(MAX_BYTES, |bytes| (bytes / COPIES).min(MAX_BYTES));
     if length <= limit {
@@ -79,6 +94,14 @@ mod tests {
             "{error}"
         );
         assert!(check_length(path, MAX_BYTES + 1, None).is_err());
+    }
+
+    #[test]
+    fn the_same_bytes_are_kept_once() {
+        let bytes = |last| -> Arc<[u8]> { Arc::from([1, 2, last]) };
+        let first = shared(bytes(3));
+        assert!(Arc::ptr_eq(&first, &shared(bytes(3))));
+        assert!(!Arc::ptr_eq(&first, &shared(bytes(4))));
     }
 
     #[test]

@@ -118,6 +118,16 @@ pub struct Model {
     pub rewrites: Vec<String>,
     /// What is odd and does no harm.
     pub warnings: Vec<String>,
+    /// What the model for other pictures is made from; `None` if all pictures have the same.
+    source: Option<Source>,
+}
+
+/// The file as it was read.
+#[derive(Clone)]
+struct Source {
+    bytes: Arc<[u8]>,
+    card: Card,
+    options: ModelOptions,
 }
 
 impl Model {
@@ -207,6 +217,11 @@ impl Model {
             .collect();
 
         let done = embedded.into_iter().chain(normalised.rewrites).collect();
+        let source = follows_picture.map(|_| Source {
+            bytes: file::shared(bytes.clone()),
+            card: card.clone(),
+            options: options.clone(),
+        });
         let plan = graph::Plan {
             input: &input,
             exported: input::exported(&facts, &input),
@@ -238,7 +253,30 @@ impl Model {
             decisions,
             rewrites: prepared.rewrites,
             warnings,
+            source,
         })
+    }
+
+    /// The same model at the input size that `picture` asks for, with the same labels: no file is read again, but one
+    /// of weights beside the model. Where all pictures have the same size it is this one.
+    ///
+    /// # Errors
+    /// [`ModelError`], as [`Model::open`].
+    pub fn for_picture(&self, picture: Size) -> Result<Self, ModelError> {
+        let Some(source) = &self.source else {
+            return Ok(self.clone());
+        };
+        let mut card = source.card.clone();
+        card.labels = Some(self.labels.iter().map(|l| l.into_owned()).collect());
+        let options = ModelOptions {
+            labels: None,
+            picture: Some(picture),
+            ..source.options.clone()
+        };
+        let mut model = Self::from_bytes(source.bytes.clone(), card, &options)?;
+        model.labels = self.labels.clone();
+        model.labels_source.clone_from(&self.labels_source);
+        Ok(model)
     }
 }
 

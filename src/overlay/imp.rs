@@ -5,19 +5,20 @@
 //! optional on the source pad.
 
 use super::caps::{sink_caps, source_caps, with_composition};
+use super::inquiry::Inquiry;
+use super::marks;
 use super::settings::Settings;
-use super::{compose, marks};
-use crate::draw::{Artist, Drawing};
-use crate::frame::{self, FrameError};
-use crate::image::PictureInfo;
-use crate::meta::{self, Roi};
+use super::stream::Stream;
+use crate::draw::Artist;
+use crate::frame;
+use crate::meta::{self, Figures, Roi};
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
-use gst_video::{VideoFrameRef, VideoInfo, VideoOverlayCompositionMeta};
+use gst_video::{VideoInfo, VideoOverlayCompositionMeta};
 use parking_lot::Mutex;
-use std::fmt;
 use std::sync::LazyLock;
+use std::time::Instant;
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new(
@@ -27,37 +28,13 @@ static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     )
 });
 
-/// The stream as negotiated.
-struct Stream {
-    video: VideoInfo,
-    picture: PictureInfo,
-    /// Downstream composes: hand on, do not paint.
-    attach: bool,
-}
-
 #[derive(Default)]
 struct State {
     /// Of the last CAPS event.
     caps: Option<gst::Caps>,
     stream: Option<Stream>,
     artist: Artist,
-}
-
-/// Why a frame could not be drawn on.
-enum DrawError {
-    Map(glib::BoolError),
-    Frame(FrameError),
-    Compose(glib::BoolError),
-}
-
-impl fmt::Display for DrawError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Map(error) => write!(f, "frame cannot be mapped for writing: {error}"),
-            Self::Frame(error) => error.fmt(f),
-            Self::Compose(error) => write!(f, "composition cannot be made: {error}"),
-        }
-    }
+    inquiry: Inquiry,
 }
 
 // Lock order: settings, state; settings are cloned and released first. Neither is held while pushing, querying or
@@ -74,25 +51,53 @@ impl DetectOverlay {
         if self.srcpad.check_reconfigure() {
             self.renegotiate()?;
         }
+        let settings = self.settings.lock().clone();
         let rois = meta::read(&buffer);
-        if !rois.is_empty() {
+        self.inquire(&settings, &rois);
+        if !rois.is_empty() || settings.show_stats {
             gst::trace!(CAT, imp = self, "{} regions on {buffer:?}", rois.len());
-            self.draw(&mut buffer, &rois)?;
+            self.draw(&mut buffer, &settings, &rois)?;
         }
         self.srcpad.push(buffer)
     }
 
-    fn draw(&self, buffer: &mut gst::Buffer, rois: &[Roi]) -> Result<(), gst::FlowError> {
-        let settings = self.settings.lock().clone();
+    /// Asks upstream for its figures, if they are of use and it is time to.
+    fn inquire(&self, settings: &Settings, rois: &[Roi]) {
+        if !self.state.lock().inquiry.is_due(settings, Instant::now()) {
+            return;
+        }
+        let figures = Figures::ask(&self.sinkpad);
+        gst::debug!(CAT, imp = self, "Upstream tells {figures:?}");
+        let warnings = {
+            let mut state = self.state.lock();
+            state.inquiry.answered(figures.as_ref(), settings, rois)
+        };
+        for warning in warnings {
+            gst::element_imp_warning!(self, gst::LibraryError::Settings, ("{warning}"));
+        }
+    }
+
+    fn draw(
+        &self,
+        buffer: &mut gst::Buffer,
+        settings: &Settings,
+        rois: &[Roi],
+    ) -> Result<(), gst::FlowError> {
         let result = {
             let mut state = self.state.lock();
-            let State { stream, artist, .. } = &mut *state;
+            let State {
+                stream,
+                artist,
+                inquiry,
+                ..
+            } = &mut *state;
             let Some(stream) = stream else {
                 return Err(gst::FlowError::NotNegotiated);
             };
-            let (picture, composed) = (&stream.picture, stream.attach);
-            let drawing = marks::layout(artist, &settings, picture, composed, rois);
-            stream.draw(buffer, &drawing)
+            let blurred = settings.blur.areas(rois, stream.picture.size);
+            let caption = inquiry.caption(settings);
+            let drawing = marks::layout(artist, settings, &stream.picture, caption, rois);
+            stream.draw(buffer, &blurred, &drawing)
         };
         result.map_err(|error| {
             gst::element_imp_error!(
@@ -220,36 +225,6 @@ impl DetectOverlay {
             None => ours,
         }
     }
-}
-
-impl Stream {
-    fn draw(&self, buffer: &mut gst::Buffer, drawing: &Drawing) -> Result<(), DrawError> {
-        if *drawing == Drawing::default() {
-            return Ok(());
-        }
-        let buffer = buffer.make_mut();
-        if self.attach {
-            return attach(buffer, drawing).map_err(DrawError::Compose);
-        }
-        let mut frame =
-            VideoFrameRef::from_buffer_ref_writable(buffer, &self.video).map_err(DrawError::Map)?;
-        let mut picture = frame::view_mut(&mut frame, &self.picture).map_err(DrawError::Frame)?;
-        drawing.paint(&mut picture);
-        Ok(())
-    }
-}
-
-/// Sinks look at one composition only: what is there already goes below ours.
-fn attach(buffer: &mut gst::BufferRef, drawing: &Drawing) -> Result<(), glib::BoolError> {
-    let below = buffer
-        .meta::<VideoOverlayCompositionMeta>()
-        .map(|meta| meta.overlay_owned());
-    let composition = compose::composition(drawing, below.as_ref())?;
-    while let Some(meta) = buffer.meta_mut::<VideoOverlayCompositionMeta>() {
-        meta.remove()?;
-    }
-    VideoOverlayCompositionMeta::add(buffer, &composition);
-    Ok(())
 }
 
 #[glib::object_subclass]

@@ -1,4 +1,4 @@
-//! Regions of interest to what is drawn of them: a box, and a tag with label and score.
+//! Regions of interest to what is drawn of them: a box, and a tag with label, number of the track and score.
 
 use super::settings::Settings;
 use crate::draw::{Artist, Drawing, Mark, Style};
@@ -6,12 +6,12 @@ use crate::geometry::BBox;
 use crate::image::{PictureInfo, PixelFormat};
 use crate::meta::Roi;
 
-/// What is drawn of `rois` into `picture`; `composed` where a sink does it.
+/// What is drawn of `rois` into `picture`, and `caption` in its corner.
 pub(super) fn layout(
     artist: &mut Artist,
     settings: &Settings,
     picture: &PictureInfo,
-    composed: bool,
+    caption: Option<&str>,
     rois: &[Roi],
 ) -> Drawing {
     let size = picture.size;
@@ -31,28 +31,26 @@ pub(super) fn layout(
             text,
         })
         .collect();
-    // A sink composes in red, green and blue: no chroma to care for.
-    let cell = if composed {
-        (1, 1)
-    } else {
-        chroma_cell(picture.format)
-    };
-    artist.draw(&marks, style, size, cell)
+    // Also where a sink composes, so that it shows what would be painted.
+    let cell = chroma_cell(picture.format);
+    artist.draw(&marks, caption, style, size, cell)
 }
 
+/// `dog #7 0.87`
 fn text(roi: &Roi, settings: &Settings) -> String {
-    let label = settings.show_labels.then_some(roi.label.as_str());
-    let score = roi
-        .score
-        .filter(|_| settings.show_scores)
-        .map(|s| format!("{s:.2}"));
-    let parts = [label, score.as_deref()];
-    let parts: Vec<_> = parts
-        .into_iter()
-        .flatten()
+    let label = settings.show_labels.then(|| roi.label.clone());
+    let track = roi.track.filter(|_| settings.show_labels);
+    let score = roi.score.filter(|_| settings.show_scores);
+    let parts = [
+        label,
+        track.map(|number| format!("#{number}")),
+        score.map(|score| format!("{score:.2}")),
+    ];
+    let parts = parts.into_iter().flatten();
+    parts
         .filter(|p| !p.is_empty())
-        .collect();
-    parts.join(" ")
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// Pixels across and down that share one chroma sample.
@@ -62,5 +60,34 @@ fn chroma_cell(format: PixelFormat) -> (u32, u32) {
         F::I420 | F::Yv12 | F::Nv12 | F::Nv21 => (2, 2),
         F::Yuy2 | F::Uyvy | F::Yvyu | F::Y42b | F::Nv16 => (2, 1),
         _ => (1, 1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_says_what_is_known_and_wanted() {
+        let mut roi = Roi {
+            x: 0,
+            y: 0,
+            width: 1,
+            height: 1,
+            label: "dog".into(),
+            score: Some(0.874),
+            id: 3,
+            track: Some(7),
+            age: None,
+        };
+        let mut settings = Settings::default();
+        assert_eq!(text(&roi, &settings), "dog #7 0.87");
+        settings.show_labels = false;
+        assert_eq!(text(&roi, &settings), "0.87");
+        settings.show_labels = true;
+        settings.show_scores = false;
+        assert_eq!(text(&roi, &settings), "dog #7");
+        (roi.track, roi.label) = (None, String::new());
+        assert_eq!(text(&roi, &settings), "");
     }
 }

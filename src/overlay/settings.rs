@@ -1,12 +1,16 @@
 //! [`Settings`] of `detectoverlay`: every property, its default and its specification.
 
+use super::blur::Blur;
 use gst::glib;
 use gst::prelude::*;
+use std::sync::Arc;
 
 const PROP_LINE_WIDTH: &str = "line-width";
 const PROP_FONT_SIZE: &str = "font-size";
 const PROP_SHOW_LABELS: &str = "show-labels";
 const PROP_SHOW_SCORES: &str = "show-scores";
+const PROP_SHOW_STATS: &str = "show-stats";
+const PROP_BLUR: &str = "blur";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -16,6 +20,8 @@ pub struct Settings {
     pub font_size: u32,
     pub show_labels: bool,
     pub show_scores: bool,
+    pub show_stats: bool,
+    pub blur: Arc<Blur>,
 }
 
 impl Default for Settings {
@@ -25,6 +31,8 @@ impl Default for Settings {
             font_size: 0,
             show_labels: true,
             show_scores: true,
+            show_stats: false,
+            blur: Arc::default(),
         }
     }
 }
@@ -59,6 +67,18 @@ impl Settings {
                 .default_value(default.show_scores)
                 .mutable_playing()
                 .build(),
+            glib::ParamSpecBoolean::builder(PROP_SHOW_STATS)
+                .nick("Show Stats")
+                .blurb("Whether a line tells FPS, model time and age, as the detector upstream measures them")
+                .default_value(default.show_stats)
+                .mutable_playing()
+                .build(),
+            glib::ParamSpecString::builder(PROP_BLUR)
+                .nick("Blur")
+                .blurb("Comma list of labels whose boxes are pixelated in the picture; null or empty = none")
+                .default_value(default.blur.text())
+                .mutable_playing()
+                .build(),
         ]
     }
 
@@ -69,6 +89,8 @@ impl Settings {
             PROP_FONT_SIZE => update(&mut self.font_size, value),
             PROP_SHOW_LABELS => update(&mut self.show_labels, value),
             PROP_SHOW_SCORES => update(&mut self.show_scores, value),
+            PROP_SHOW_STATS => update(&mut self.show_stats, value),
+            PROP_BLUR => self.blur = Arc::new(Blur::new(value.get().unwrap_or_default())),
             _ => {}
         }
     }
@@ -80,6 +102,8 @@ impl Settings {
             PROP_FONT_SIZE => Some(self.font_size.to_value()),
             PROP_SHOW_LABELS => Some(self.show_labels.to_value()),
             PROP_SHOW_SCORES => Some(self.show_scores.to_value()),
+            PROP_SHOW_STATS => Some(self.show_stats.to_value()),
+            PROP_BLUR => Some(self.blur.text().to_value()),
             _ => None,
         }
     }
@@ -108,9 +132,10 @@ mod tests {
                 format!("{:?}", spec.default_value()),
                 "{name}"
             );
-            let other = match value.get::<bool>() {
-                Ok(on) => (!on).to_value(),
-                Err(_) => 5_u32.to_value(),
+            let other = match (value.get::<bool>(), value.get::<u32>()) {
+                (Ok(on), _) => (!on).to_value(),
+                (_, Ok(_)) => 5_u32.to_value(),
+                _ => "face, plate".to_value(),
             };
             settings.set(name, &other);
             assert_ne!(settings, Settings::default(), "{name} is not set");

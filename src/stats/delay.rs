@@ -5,8 +5,8 @@
 //! the picture). It follows the measured delays of the last [`WINDOW`]:
 //!
 //! - it is 5 % above the 99th percentile of the window;
-//! - raised as soon as a frame takes longer than declared. One frame far out of the ordinary (40 % above the
-//!   95th percentile) is forgiven and forgotten; the second such in a row is believed, and so is the first then;
+//! - raised as soon as a frame takes longer than declared. Of a hundred frames one far out of the ordinary (40 % above
+//!   the 95th percentile) is forgiven and forgotten; a second such is believed, and so is the first then;
 //! - lowered when it could be 10 % less.
 //!
 //! The 5 % and the idea of a dead band are those of NNStreamer's `latency-report`. `now` is the time since any
@@ -26,6 +26,8 @@ const LOWER_BELOW: f64 = 0.9;
 const OUTLIER: f64 = 1.4;
 /// Below so many delays the percentiles say nothing of what is ordinary.
 const ORDINARY_COUNT: usize = 10;
+/// Of so many frames one may be far out of the ordinary: the 99th percentile is promised.
+const FORGIVEN_OF: u32 = 100;
 /// Of the window at the most, whatever the frame rate.
 const MOST_SAMPLES: usize = 1024;
 
@@ -39,6 +41,8 @@ pub struct DeclaredDelay {
     told_at: Option<Duration>,
     measured: VecDeque<(Duration, Duration)>,
     forgiven: Option<(Duration, Duration)>,
+    /// Since that one.
+    frames_since: u32,
 }
 
 impl DeclaredDelay {
@@ -74,11 +78,18 @@ impl DeclaredDelay {
     /// Takes in how long a frame has been inside.
     pub fn record(&mut self, now: Duration, delay: Duration) {
         self.forget(now);
-        let forgiven = self.forgiven.take();
+        self.frames_since += 1;
+        let recent = self.frames_since < FORGIVEN_OF;
+        self.forgiven = self.forgiven.filter(|_| recent);
+        if delay.is_zero() && self.declared.is_zero() {
+            self.measured.push_back((now, delay));
+            return; // there is nothing to raise or to lower
+        }
         let mut sorted = self.sorted();
         if delay > self.declared && is_outlier(&sorted, delay) {
-            let Some(first) = forgiven else {
+            let Some(first) = self.forgiven.take() else {
                 self.forgiven = Some((now, delay));
+                self.frames_since = 0;
                 return;
             };
             self.measured.push_back(first);

@@ -1,11 +1,14 @@
-//! [`Recorder`]: counters, a rolling window of timings, percentiles; [`DeclaredDelay`]: what the pipeline is told.
+//! [`Recorder`]: counters, a rolling window of timings, percentiles; [`DeclaredDelay`]: what the pipeline is told;
+//! [`Overdue`]: what a user is told of an analysis that does not end.
 //!
 //! Rates and percentiles are of the frames of the last `window`; counters are of the whole stream. Percentiles
 //! are nearest-rank: a value that was really measured. `now` is the time since any fixed origin.
 
 mod delay;
+mod overdue;
 
 pub use delay::DeclaredDelay;
+pub use overdue::Overdue;
 
 use std::collections::VecDeque;
 use std::time::Duration;

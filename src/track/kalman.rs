@@ -14,6 +14,16 @@
 //! A measurement further off than [`SURPRISE`] deviations says that the object has turned or stopped: its speed is
 //! then taken to be as uncertain, for this one step, as makes the measurement ordinary. So the filter can be quiet on
 //! steady motion and still follow within an analysis or two.
+//!
+//! What is shown between two measurements is a share of the way that is foreseen, for the centre and for the size: as
+//! much as the ways foreseen before were worth, `f` the way foreseen from one measurement to the next and `h` what
+//! happened instead, in sizes of the object:
+//!
+//! ```text
+//!   share = 1.5 · (p + sum f · h) / (p + sum f · f), within 0..=1; the sums forget a fifth with each measurement
+//! ```
+//!
+//! It is 1 at first, and for what moves at any steady speed; it falls for an object that trembles on its place.
 
 use crate::geometry::BBox;
 use std::time::Duration;
@@ -27,6 +37,13 @@ const SURPRISE: f64 = 3.0;
 
 /// Share of the variance of a speed that its square must exceed to be believed at all; twice that, wholly.
 const DOUBT: f64 = 0.1;
+
+/// Of the sums of an [`Evidence`], what a new measurement leaves of them.
+const EVIDENCE_KEPT: f64 = 0.8;
+/// Ways foreseen are believed in wholly where two thirds of them have happened.
+const EVIDENCE_ENOUGH: f64 = 1.5;
+/// `p` of the centre and of the size: what is believed in beforehand, in squares of the object's size.
+const BELIEF: [f64; 2] = [3e-4, 1e-2];
 
 /// What is known beforehand of a value and its measurement. Deviations are in sizes of the object.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -144,12 +161,42 @@ fn fading(dt: f64, fade: f64) -> (f64, f64) {
     (-fade * (-share).exp_m1(), (-share).exp())
 }
 
+/// What the ways foreseen were worth.
+#[derive(Debug, Clone, Copy, Default)]
+struct Evidence {
+    /// Sum of foreseen times happened.
+    happened: f64,
+    /// Sum of foreseen squared.
+    foreseen: f64,
+}
+
+impl Evidence {
+    fn forget(&mut self) {
+        self.happened *= EVIDENCE_KEPT;
+        self.foreseen *= EVIDENCE_KEPT;
+    }
+
+    fn add(&mut self, foreseen: f64, happened: f64) {
+        self.happened += foreseen * happened;
+        self.foreseen += foreseen * foreseen;
+    }
+
+    fn share(&self, belief: f64) -> f64 {
+        let worth = (belief + self.happened) / (belief + self.foreseen);
+        (EVIDENCE_ENOUGH * worth).clamp(0.0, 1.0)
+    }
+}
+
 /// Position, size and speed of one object.
 #[derive(Debug, Clone)]
 pub(super) struct Motion {
     model: MotionModel,
     /// Centre x, centre y, width, height.
     axes: [Axis; 4],
+    /// The values after the last measurement.
+    measured: [f64; 4],
+    /// Of the centre and of the size.
+    evidence: [Evidence; 2],
     at: Duration,
 }
 
@@ -162,6 +209,8 @@ impl Motion {
         Self {
             model,
             axes: std::array::from_fn(|i| Axis::new(values[i], scale, noises[i])),
+            measured: values,
+            evidence: Default::default(),
             at: now,
         }
     }
@@ -182,24 +231,32 @@ impl Motion {
         let values = centre_form(measured);
         let scale = scale(values);
         let dt = since.as_secs_f64();
+        self.evidence.iter_mut().for_each(Evidence::forget);
+        for (i, axis) in self.axes.iter().enumerate() {
+            let way = |value: f64| (value - self.measured[i]) / scale;
+            self.evidence[i / 2].add(way(axis.value), way(values[i]));
+        }
         let measured = values.into_iter().zip(noises(&self.model));
         for (axis, (value, noise)) in self.axes.iter_mut().zip(measured) {
             axis.correct(value, dt, scale, noise);
         }
         self.keep_size(values);
+        self.measured = self.axes.map(|axis| axis.value);
     }
 
     /// The box at a time not before the last step.
     pub fn at(&self, time: Duration) -> BBox {
-        self.moved(self.axes.map(|axis| axis.value), time)
+        self.moved(self.measured, self.axes.map(|axis| axis.value), time)
     }
 
     /// A box of this object at the time of the last step, moved on to `time`.
     pub fn carry(&self, bbox: &BBox, time: Duration) -> BBox {
-        self.moved(centre_form(bbox), time)
+        let values = centre_form(bbox);
+        self.moved(values, values, time)
     }
 
-    fn moved(&self, values: [f64; 4], time: Duration) -> BBox {
+    /// Where what was measured at `from`, and would be at `values` by now, is at `time`.
+    fn moved(&self, from: [f64; 4], values: [f64; 4], time: Duration) -> BBox {
         let dt = time.saturating_sub(self.at).min(HORIZON).as_secs_f64();
         let noises = noises(&self.model);
         let [cx, cy, width, height] = std::array::from_fn(|i| {
@@ -207,7 +264,8 @@ impl Motion {
                 value: values[i],
                 ..self.axes[i]
             };
-            axis.after(dt, noises[i]) as f32
+            let share = self.evidence[i / 2].share(BELIEF[i / 2]);
+            (from[i] + share * (axis.after(dt, noises[i]) - from[i])) as f32
         });
         let least = |i: usize| (values[i] * LEAST) as f32;
         BBox::from_centre(cx, cy, width.max(least(2)), height.max(least(3)))
@@ -309,6 +367,35 @@ mod tests {
         assert_eq!(motion.at(ms(100)), before);
         motion.advance(ms(100));
         assert_eq!(motion.at(ms(900)), before);
+    }
+
+    #[test]
+    fn what_trembles_is_shown_on_its_place() {
+        let place = |step: u64| {
+            let off = [0.0, 1.0, -0.5, -1.0, 0.5, 1.0, 0.0, -1.0][step as usize % 8];
+            BBox::from_centre(100.0 + off, 100.0, 40.0 + off, 60.0)
+        };
+        let mut motion = Motion::new(&place(0), Duration::ZERO, MotionModel::default());
+        for step in 1..40 {
+            motion.advance(ms(step * 200));
+            motion.correct(&place(step), ms(200));
+            let (now, later) = (motion.at(ms(step * 200)), motion.at(ms(step * 200 + 400)));
+            assert!(
+                step < 8 || close(&now, &later, 0.4),
+                "step {step}: {now:?} {later:?}"
+            );
+        }
+        let shares = motion.evidence.iter().zip(BELIEF);
+        assert!(shares.into_iter().any(|(e, belief)| e.share(belief) < 1.0));
+    }
+
+    #[test]
+    fn what_moves_steadily_is_believed_wholly() {
+        let motion = follow(10, 200, |t| {
+            BBox::from_centre(100.0 * t, 0.0, 40.0 + 5.0 * t, 60.0)
+        });
+        let shares = motion.evidence.iter().zip(BELIEF);
+        assert!(shares.into_iter().all(|(e, belief)| e.share(belief) == 1.0));
     }
 
     #[test]

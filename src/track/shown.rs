@@ -58,6 +58,8 @@ pub struct ShownBox {
     pub age: Duration,
     /// The number of the object, once it has one; with smoothing always.
     pub track: Option<u64>,
+    /// The detection in which it was last reported, counted from 1 through all analyses.
+    pub number: u64,
 }
 
 /// What is left of a correction: left, top, right, bottom edge.
@@ -75,6 +77,8 @@ pub struct Shown {
     tracker: Tracker,
     /// The newest analysis as found, with the place of the track.
     newest: Vec<(Detection, Option<usize>)>,
+    /// Number of the first of them.
+    first: u64,
     analysed: Option<Duration>,
     cycles: VecDeque<Duration>,
     corrections: Vec<Correction>,
@@ -88,6 +92,7 @@ impl Shown {
             options,
             tracker: Tracker::new(tracker),
             newest: Vec::new(),
+            first: 1,
             analysed: None,
             cycles: VecDeque::new(),
             corrections: Vec::new(),
@@ -118,6 +123,7 @@ impl Shown {
         self.analysed = Some(now);
         let meeting = self.now.max(now);
         let before = self.steady(meeting);
+        self.first = self.tracker.counted() + 1;
         let places = self.tracker.follow(now, detections, low);
         let tracks = self.tracker.tracks();
         let ids = places.iter().map(|place| tracks[(*place)?].id).collect();
@@ -127,6 +133,11 @@ impl Shown {
             .filter_map(|track| correction(track, &before, meeting))
             .collect();
         ids
+    }
+
+    /// [`ShownBox::number`] of the first detection of the newest analysis; those of the others follow.
+    pub fn first_number(&self) -> u64 {
+        self.first
     }
 
     /// The boxes of the frame with the running time `at`, best score first.
@@ -168,7 +179,7 @@ impl Shown {
     /// The newest analysis as found, moved on or not.
     fn raw(&self, at: Duration) -> Vec<ShownBox> {
         let analysed = self.analysed.unwrap_or_default();
-        let shown = |(detection, place): &(Detection, Option<usize>)| {
+        let shown = |((detection, place), number): (&(Detection, Option<usize>), u64)| {
             let track = place.map(|place| &self.tracker.tracks()[place]);
             let mut detection = *detection;
             if let Some(track) = track.filter(|_| self.options.prediction) {
@@ -178,9 +189,10 @@ impl Shown {
                 detection,
                 age: at.saturating_sub(analysed),
                 track: track.and_then(|track| track.id),
+                number,
             }
         };
-        self.newest.iter().map(shown).collect()
+        self.newest.iter().zip(self.first..).map(shown).collect()
     }
 
     /// The objects seen twice, moved on or not, corrections spread over time.
@@ -192,6 +204,7 @@ impl Shown {
             detection: track.detection(self.place(track, at)),
             age: at.saturating_sub(track.seen),
             track: track.id,
+            number: track.number,
         };
         let mut boxes: Vec<_> = seen.into_iter().map(shown).collect();
         let count = boxes.len();

@@ -489,3 +489,26 @@ fn two_hundred_objects_take_little_time() {
     // Forty times what it takes, for a busy machine; `tests/benches/track.rs` measures.
     assert!(times[15] < Duration::from_millis(20), "{:?}", times[15]);
 }
+
+#[test]
+fn a_box_tells_the_detection_that_it_is_from() {
+    for smoothing in [true, false] {
+        let mut shown = Shown::new(options(smoothing, true), TrackerOptions::default());
+        let (a, b) = (at(100.0, 100.0, 50.0, 50.0), at(400.0, 100.0, 50.0, 50.0));
+        let low = Detection { score: 0.2, ..b };
+        for (time, detections, low, first) in [
+            (0.0, vec![a, b], vec![], 1),
+            (0.2, vec![b, a], vec![], 3),
+            (0.4, vec![a], vec![low], 5),
+        ] {
+            shown.update(seconds(time), &detections, &low);
+            assert_eq!(shown.first_number(), first, "at {time}");
+        }
+        let numbers: Vec<_> = shown.at(seconds(0.5)).iter().map(|b| b.number).collect();
+        let wanted: &[u64] = if smoothing { &[5, 3] } else { &[5] };
+        assert!(
+            numbers.len() == wanted.len() && wanted.iter().all(|n| numbers.contains(n)),
+            "smoothing {smoothing}: {numbers:?}"
+        );
+    }
+}

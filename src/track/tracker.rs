@@ -71,6 +71,8 @@ pub(super) struct Track {
     pub class: u32,
     /// Of the last detection that was not a low candidate.
     pub score: f32,
+    /// That detection, counted from 1 through all analyses.
+    pub number: u64,
     pub motion: Motion,
     /// As the filter had it in the frame in which it was last seen.
     pub last: BBox,
@@ -87,6 +89,8 @@ pub struct Tracker {
     options: TrackerOptions,
     tracks: Vec<Track>,
     next_id: u64,
+    /// Detections taken in so far.
+    counted: u64,
     now: Duration,
 }
 
@@ -96,6 +100,7 @@ impl Tracker {
             options,
             tracks: Vec::new(),
             next_id: 1,
+            counted: 0,
             now: Duration::ZERO,
         }
     }
@@ -166,11 +171,14 @@ impl Tracker {
         let Matching {
             found, found_low, ..
         } = matching;
+        let numbers = self.counted + 1..;
+        self.counted += detections.len() as u64;
         let mut seen = vec![false; self.tracks.len()];
-        for (detection, track) in detections.iter().zip(&found) {
+        for ((detection, track), number) in detections.iter().zip(&found).zip(numbers.clone()) {
             if let Some(track) = *track {
                 seen[track] = true;
                 self.tracks[track].score = detection.score;
+                self.tracks[track].number = number;
                 self.see(track, &detection.bbox);
             }
         }
@@ -183,13 +191,18 @@ impl Tracker {
         let kept = self.forget(&seen);
         let old = |track: Option<usize>| track.and_then(|track| kept[track]);
         let mut found: Vec<_> = found.into_iter().map(old).collect();
-        for (detection, track) in detections.iter().zip(&mut found) {
+        for ((detection, track), number) in detections.iter().zip(&mut found).zip(numbers) {
             if track.is_none() && is_object(detection) {
                 *track = Some(self.tracks.len());
-                self.begin(detection);
+                self.begin(detection, number);
             }
         }
         found
+    }
+
+    /// How many detections all updates so far have had: the next one has the number above that.
+    pub(super) fn counted(&self) -> u64 {
+        self.counted
     }
 
     pub(super) fn tracks(&self) -> &[Track] {
@@ -232,13 +245,14 @@ impl Tracker {
         places
     }
 
-    fn begin(&mut self, detection: &Detection) {
+    fn begin(&mut self, detection: &Detection, number: u64) {
         let id = (self.options.confirm_after <= 1).then_some(self.next_id);
         self.next_id += u64::from(id.is_some());
         self.tracks.push(Track {
             id,
             class: detection.class,
             score: detection.score,
+            number,
             motion: Motion::new(&detection.bbox, self.now, self.options.motion),
             last: detection.bbox,
             seen: self.now,

@@ -2,12 +2,15 @@
 
 #![allow(dead_code, unused_imports)] // each test file uses its part
 
+pub mod ages;
+pub mod camera;
 pub mod families;
 pub mod pictures;
 pub mod portrait;
 #[cfg(feature = "stub-engine")]
 pub mod rig;
 
+pub use ages::*;
 pub use pictures::*;
 pub use portrait::*;
 #[cfg(feature = "stub-engine")]

@@ -1,5 +1,6 @@
 //! Frames with regions, and the overlay in a harness.
 
+use gst::prelude::*;
 use gst_video::prelude::*;
 use gst_video::{VideoFrame, VideoInfo};
 use gstdetect::detection::Detection;
@@ -26,6 +27,7 @@ pub fn detection(bbox: BBox, label: &str, number: u64) -> Labelled<'_> {
         detection,
         label,
         number,
+        track: None,
     }
 }
 
@@ -64,7 +66,7 @@ pub fn to_rgb(buffer: &gst::Buffer, caps: &str, size: Size) -> Vec<[u8; 3]> {
 }
 
 /// By `videoconvert`, chroma not interpolated, so that a pixel's colour is its own.
-fn convert(buffer: &gst::Buffer, from: &str, to: &str) -> gst::Buffer {
+pub fn convert(buffer: &gst::Buffer, from: &str, to: &str) -> gst::Buffer {
     let mut h = gst_check::Harness::new_parse("videoconvert dither=none chroma-mode=none");
     h.set_src_caps(from.parse().expect("caps of a test"));
     h.set_sink_caps(to.parse().expect("caps of a test"));
@@ -90,6 +92,34 @@ impl Overlay {
         let element = gst::parse::launch(&format!("detectoverlay {properties}"));
         let element = element.expect("properties of a test");
         let harness = gst_check::Harness::with_element(&element, Some("sink"), Some("src"));
+        Self { harness }
+    }
+
+    /// A sink that composes; `allocation`: whether it says so in the ALLOCATION query too.
+    pub fn composing(properties: &str, caps: &str, allocation: bool) -> Self {
+        Self::composing_behind(&format!("detectoverlay {properties}"), caps, allocation)
+    }
+
+    /// The same behind `elements`, which begin with the overlay.
+    pub fn composing_behind(elements: &str, caps: &str, allocation: bool) -> Self {
+        super::init();
+        let element = match elements.contains('!') {
+            true => gst::parse::bin_from_description(elements, true).map(|bin| bin.upcast()),
+            false => gst::parse::launch(elements),
+        };
+        let element: gst::Element = element.expect("elements of a test");
+        let mut harness = gst_check::Harness::with_element(&element, Some("sink"), Some("src"));
+        if allocation {
+            let meta = gst_video::VideoOverlayCompositionMeta::meta_api();
+            harness.add_propose_allocation_meta(meta, None);
+        }
+        let mut sink: gst::Caps = caps.parse().expect("caps of a test");
+        let feature = gst_video::CAPS_FEATURE_META_GST_VIDEO_OVERLAY_COMPOSITION;
+        let features = gst::CapsFeatures::new(["memory:SystemMemory", feature.as_str()]);
+        sink.make_mut().set_features_simple(Some(features));
+        sink.merge(caps.parse::<gst::Caps>().expect("caps of a test"));
+        harness.set_sink_caps(sink);
+        harness.set_src_caps(caps.parse().expect("caps of a test"));
         Self { harness }
     }
 

@@ -4,6 +4,7 @@ use super::{PATIENCE, init};
 use gst::prelude::*;
 use gstdetect::geometry::BBox;
 use gstdetect::meta;
+use std::sync::{Arc, Mutex};
 
 /// Side of the picture, which is square.
 pub const PORTRAIT_SIDE: u32 = 512;
@@ -54,6 +55,21 @@ impl Pipeline {
             "{now:?}: {}",
             self.errors()
         );
+    }
+
+    /// The texts of warnings, as they come from now on.
+    pub fn warnings(&self) -> Arc<Mutex<Vec<String>>> {
+        let texts = Arc::new(Mutex::new(Vec::new()));
+        let bus = self.bin.bus().expect("a pipeline has a bus");
+        let kept = texts.clone();
+        bus.set_sync_handler(move |_, message| {
+            if let gst::MessageView::Warning(warning) = message.view() {
+                let text = warning.error().to_string();
+                kept.lock().expect("nobody panics with it").push(text);
+            }
+            gst::BusSyncReply::Pass
+        });
+        texts
     }
 
     /// All frames that come until EOS.

@@ -160,6 +160,11 @@ impl Rig {
         self.latency_queries.load(Ordering::SeqCst)
     }
 
+    /// For pushes from another thread, and of other things than frames.
+    pub fn source_pad(&self) -> gst::Pad {
+        self.src.clone()
+    }
+
     pub fn event(&self, event: gst::Event) -> bool {
         self.src.push_event(event)
     }

@@ -16,7 +16,7 @@ impl Engine for Fake {
         &[]
     }
 
-    fn another(&self) -> Result<Box<dyn Engine>, EngineError> {
+    fn another(&self, _threads: usize) -> Result<Box<dyn Engine>, EngineError> {
         Ok(Box::new(Self(self.0.clone(), self.1)))
     }
 

@@ -92,7 +92,7 @@ impl Engine for OnnxRuntime {
         &self.outputs
     }
 
-    fn another(&self) -> Result<Box<dyn Engine>, EngineError> {
+    fn another(&self, _threads: usize) -> Result<Box<dyn Engine>, EngineError> {
         Ok(Box::new(Self {
             session: self.session.clone(),
             input: self.input.clone(),

@@ -122,7 +122,7 @@ impl Engine for OpenVino {
         &self.outputs
     }
 
-    fn another(&self) -> Result<Box<dyn Engine>, EngineError> {
+    fn another(&self, _threads: usize) -> Result<Box<dyn Engine>, EngineError> {
         caught(KIND, || {
             let request = self.compiled.lock().model.create_infer_request();
             Ok(Box::new(Self {

@@ -371,3 +371,31 @@ fn two_engines_run_in_two_threads() {
         thread.join().expect("right results in both");
     }
 }
+
+#[test]
+fn engines_of_one_model_share_its_weights_and_no_threads() {
+    let mut first =
+        Tract::open(&arithmetic(), &spec(), &EngineOptions::default()).expect("a plain graph");
+    let mut pools = Vec::new();
+    for threads in [2, 2, 3, 1] {
+        let mut engine = first.twin(threads).expect("there is memory");
+        let outputs = engine.run(&counting(0.0)).expect("runs");
+        assert_eq!(outputs[0].as_f32(), Some(&mixed(0.0)[..]));
+        assert!(Arc::ptr_eq(&engine.plan, &first.plan));
+        match engine.executor {
+            Some(multithread::Executor::MultiThread(pool)) => pools.push((threads, pool)),
+            _ => assert_eq!(threads, 1),
+        }
+    }
+    assert!(
+        pools
+            .iter()
+            .all(|(threads, pool)| pool.current_num_threads() == *threads)
+    );
+    assert!(
+        !Arc::ptr_eq(&pools[0].1, &pools[1].1),
+        "one pool for two engines"
+    );
+    assert!(first.executor.is_none(), "it has not run");
+    first.run(&counting(0.0)).expect("runs");
+}

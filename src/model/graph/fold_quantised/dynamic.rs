@@ -12,6 +12,9 @@ use std::collections::HashMap;
 use tract_onnx::pb::NodeProto;
 use tract_onnx::pb::tensor_proto::DataType;
 
+/// Dims of a scale or bias that are looked at; weights have at most five.
+const MAX_RANK: usize = 8;
+
 /// What a name stands for in such a chain.
 enum Meaning {
     /// One of the integers of x.
@@ -288,7 +291,17 @@ fn reshaped_constants(nodes: &[NodeProto], draft: &Draft) -> HashMap<String, (St
             known.try_fold(1_i64, |product, dim| product.checked_mul(*dim))
         };
         let length = count(&draft.constant(data)?.dims)?;
-        let mut dims = onnx::integers(draft.constant(shape)?)?;
+        let shape = draft.constant(shape)?;
+        // Many may name one shape, so what is kept of it must be short.
+        if shape
+            .int64_data
+            .len()
+            .max(shape.raw_data.len() / size_of::<i64>())
+            > MAX_RANK
+        {
+            return None;
+        }
+        let mut dims = onnx::integers(shape)?;
         let known = count(&dims)?;
         for dim in dims.iter_mut().filter(|dim| **dim == -1) {
             *dim = length / known;

@@ -6,6 +6,7 @@ use super::draft::{Draft, int_attribute, node};
 use super::ranges::NonNegative;
 use super::{KeptNames, Reason};
 use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{AttributeProto, NodeProto};
 
@@ -55,6 +56,8 @@ pub fn fold(
         nodes: Vec::with_capacity(nodes.len()),
         real: HashMap::new(),
         renamed: HashMap::new(),
+        scales: HashMap::new(),
+        zeros: HashMap::new(),
         positive: NonNegative::default(),
         weights: 0,
     };
@@ -77,11 +80,11 @@ pub fn fold(
     })
 }
 
-/// Scale and zero point, one of each or one for each channel.
-#[derive(Debug, Clone, PartialEq)]
+/// Scale and zero point. There are as many zero points as scales, or one.
+#[derive(Debug, Clone)]
 struct Params {
-    scale: Vec<f32>,
-    zero: Vec<i32>,
+    scale: Rc<[f32]>,
+    zero: Rc<[i32]>,
     /// Where the channels are, if there is more than one scale.
     axis: Option<i64>,
     /// Least and largest number of the type.
@@ -94,6 +97,9 @@ struct Real {
     params: Params,
 }
 
+/// Zero points and ONNX's number of their type.
+type Zero = (Rc<[i32]>, i32);
+
 struct Folding<'a, 'b> {
     draft: &'a mut Draft<'b>,
     kept: &'a KeptNames,
@@ -103,6 +109,9 @@ struct Folding<'a, 'b> {
     real: HashMap<String, Real>,
     /// Results of DequantizeLinear, and what holds the same value now.
     renamed: HashMap<String, String>,
+    /// Numbers by the name of their constant, which a short file may refer to many times.
+    scales: HashMap<String, Rc<[f32]>>,
+    zeros: HashMap<String, Zero>,
     positive: NonNegative,
     weights: usize,
 }
@@ -118,31 +127,28 @@ impl Folding<'_, '_> {
         let Some(scale) = node.input.get(1) else {
             return odd("has no scale");
         };
-        let scale = self.draft.floats(scale)?;
-        if scale.is_empty() || !scale.iter().all(|s| s.is_finite() && *s > 0.0) {
+        let Some(scale) = self.scale(scale)? else {
             return odd("has a scale that is not above 0");
-        }
+        };
         if int_attribute(node, "block_size").is_some_and(|size| size != 0) {
             return odd("has scales in blocks");
         }
         let (zero, kind) = match node.input.get(2).filter(|name| !name.is_empty()) {
             Some(name) => {
-                let Some(zero) = self.draft.quantised(name)? else {
+                let Some(zero) = self.zero(name)? else {
                     return odd("has a zero point that is not a constant of 8, 16 or 32 bits");
                 };
-                (zero.numbers, zero.kind)
+                zero
             }
             None => {
                 let kind = int_attribute(node, "output_dtype").filter(|kind| *kind != 0);
                 let kind = kind.and_then(|kind| i32::try_from(kind).ok());
-                (vec![0; scale.len()], kind.unwrap_or(DataType::Uint8 as i32))
+                (Rc::from([0]), kind.unwrap_or(DataType::Uint8 as i32))
             }
         };
-        let zero = match zero[..] {
-            [one] => vec![one; scale.len()],
-            _ if zero.len() == scale.len() => zero,
-            _ => return odd("has not as many zero points as scales"),
-        };
+        if zero.len() != 1 && zero.len() != scale.len() {
+            return odd("has not as many zero points as scales");
+        }
         let Some(limits) = limits(kind) else {
             return odd("makes numbers of a type that is not known here");
         };
@@ -153,6 +159,32 @@ impl Folding<'_, '_> {
             axis,
             limits,
         })
+    }
+
+    /// None if it is not above 0.
+    fn scale(&mut self, name: &str) -> Result<Option<Rc<[f32]>>, Reason> {
+        if let Some(scale) = self.scales.get(name) {
+            return Ok(Some(scale.clone()));
+        }
+        let scale: Rc<[f32]> = self.draft.floats(name)?.into();
+        if scale.is_empty() || !scale.iter().all(|s| s.is_finite() && *s > 0.0) {
+            return Ok(None);
+        }
+        self.scales.insert(name.to_owned(), scale.clone());
+        Ok(Some(scale))
+    }
+
+    /// None if it is not a constant of a type that is quantised to.
+    fn zero(&mut self, name: &str) -> Result<Option<Zero>, Reason> {
+        if let Some(zero) = self.zeros.get(name) {
+            return Ok(Some(zero.clone()));
+        }
+        let Some(zero) = self.draft.quantised(name)? else {
+            return Ok(None);
+        };
+        let zero = (zero.numbers.into(), zero.kind);
+        self.zeros.insert(name.to_owned(), zero.clone());
+        Ok(Some(zero))
     }
 
     fn quantise(&mut self, node: &NodeProto) -> Result<(), Reason> {
@@ -287,7 +319,11 @@ impl Folding<'_, '_> {
         let params = first.params.clone();
         for input in node.input.iter_mut().take(moved) {
             match self.real.get(input) {
-                Some(real) if real.params == params => input.clone_from(&real.name),
+                Some(real)
+                    if real.params.same_numbers(&params) && real.params.limits == params.limits =>
+                {
+                    input.clone_from(&real.name);
+                }
                 _ => return Err(format!("Concat \"{}\" mixes several scales", node.name)),
             }
         }
@@ -326,9 +362,16 @@ impl Params {
         }
     }
 
+    /// A zero point for each scale.
+    fn zeros(&self) -> impl Iterator<Item = &i32> + Clone {
+        self.zero.iter().cycle().take(self.scale.len())
+    }
+
     /// The type of a zero point left out is not told.
     fn same_numbers(&self, other: &Self) -> bool {
-        (&self.scale, &self.zero, self.axis) == (&other.scale, &other.zero, other.axis)
+        let same_scale = Rc::ptr_eq(&self.scale, &other.scale) || self.scale == other.scale;
+        let same_zero = Rc::ptr_eq(&self.zero, &other.zero) || self.zeros().eq(other.zeros());
+        same_scale && same_zero && self.axis == other.axis
     }
 
     /// (q - zero) * scale
@@ -356,7 +399,8 @@ impl Params {
                     .ok_or_else(odd)?
             }
         };
-        let channels = self.scale.iter().zip(&self.zero).cycle();
+        let channels = self.scale.iter().zip(self.zeros());
+        let channels = channels.cycle();
         let runs = numbers.chunks(run.max(1)).zip(channels);
         let floats = runs.flat_map(|(run, (scale, zero))| {
             run.iter()

@@ -1,0 +1,77 @@
+//! [`Frame`] and [`Item`]: what travels through the element, the frames and what is in order between them.
+
+use super::boxes::Found;
+use crate::image::PictureInfo;
+use crate::lent::LentQuery;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What is the same for all frames between two CAPS events.
+#[derive(Debug)]
+pub(super) struct Stream {
+    pub video: gst_video::VideoInfo,
+    pub picture: PictureInfo,
+}
+
+/// One frame on its way through.
+#[derive(Debug, Clone)]
+pub(super) struct Frame {
+    pub buffer: gst::Buffer,
+    pub stream: Arc<Stream>,
+    pub segment: Option<gst::FormattedSegment<gst::ClockTime>>,
+    /// When it came in, since the element's origin of time.
+    pub arrived: Duration,
+    /// Frames before it were dropped.
+    pub discont: bool,
+    /// What it took to copy it out of its source's memory.
+    pub copying: Duration,
+    /// What its analysis found; `None` of a frame that was not analysed.
+    pub found: Option<Arc<Found>>,
+    /// It came while nothing was to be analysed, and carries no boxes.
+    pub bare: bool,
+    /// How long it was inside is recorded already.
+    pub measured: bool,
+}
+
+/// What becomes of a frame that has come in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Course {
+    Analyse,
+    /// It leaves as it is, in its turn.
+    Pass,
+    Drop(Drop),
+}
+
+/// Why a frame does not leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Drop {
+    /// A newer one has taken its place.
+    Busy,
+    /// It was not offered for analysis.
+    Interval,
+    /// It would come too late to be shown.
+    Late,
+}
+
+impl Frame {
+    pub fn running_time(&self) -> Option<gst::ClockTime> {
+        self.segment.as_ref()?.to_running_time(self.buffer.pts()?)
+    }
+
+    pub fn stream_time(&self) -> Option<gst::ClockTime> {
+        self.segment.as_ref()?.to_stream_time(self.buffer.pts()?)
+    }
+}
+
+/// What travels in order between the frames.
+#[derive(Debug)]
+pub(super) enum Item {
+    Event(gst::Event),
+    Query(LentQuery),
+}
+
+impl Item {
+    pub fn is_eos(&self) -> bool {
+        matches!(self, Self::Event(event) if event.type_() == gst::EventType::Eos)
+    }
+}

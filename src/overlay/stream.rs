@@ -1,0 +1,74 @@
+//! [`Stream`]: frames as negotiated, and what is done to them.
+
+use super::compose;
+use crate::draw::{Drawing, Rect};
+use crate::frame::{self, FrameError};
+use crate::image::PictureInfo;
+use gst::glib;
+use gst_video::{VideoFrameRef, VideoInfo, VideoOverlayCompositionMeta};
+use std::fmt;
+
+pub(super) struct Stream {
+    pub video: VideoInfo,
+    pub picture: PictureInfo,
+    /// Downstream composes: hand on, do not paint.
+    pub attach: bool,
+}
+
+/// Why a frame could not be drawn on.
+pub(super) enum DrawError {
+    Map(glib::BoolError),
+    Frame(FrameError),
+    Compose(glib::BoolError),
+}
+
+impl fmt::Display for DrawError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Map(error) => write!(f, "frame cannot be mapped for writing: {error}"),
+            Self::Frame(error) => error.fmt(f),
+            Self::Compose(error) => write!(f, "composition cannot be made: {error}"),
+        }
+    }
+}
+
+impl Stream {
+    /// Pixelates `blurred`, in the picture itself, and adds `drawing` as downstream wants it. A frame of which nothing
+    /// is to change stays as it is, shared or not.
+    pub fn draw(
+        &self,
+        buffer: &mut gst::Buffer,
+        blurred: &[Rect],
+        drawing: &Drawing,
+    ) -> Result<(), DrawError> {
+        let empty = *drawing == Drawing::default();
+        let paint = !self.attach && !empty;
+        if paint || !blurred.is_empty() {
+            let mut frame = VideoFrameRef::from_buffer_ref_writable(buffer.make_mut(), &self.video)
+                .map_err(DrawError::Map)?;
+            let mut picture =
+                frame::view_mut(&mut frame, &self.picture).map_err(DrawError::Frame)?;
+            blurred.iter().for_each(|area| picture.pixelate(*area));
+            if paint {
+                drawing.paint(&mut picture);
+            }
+        }
+        if self.attach && !empty {
+            attach(buffer.make_mut(), drawing).map_err(DrawError::Compose)?;
+        }
+        Ok(())
+    }
+}
+
+/// Sinks look at one composition only: what is there already goes below ours.
+fn attach(buffer: &mut gst::BufferRef, drawing: &Drawing) -> Result<(), glib::BoolError> {
+    let below = buffer
+        .meta::<VideoOverlayCompositionMeta>()
+        .map(|meta| meta.overlay_owned());
+    let composition = compose::composition(drawing, below.as_ref())?;
+    while let Some(meta) = buffer.meta_mut::<VideoOverlayCompositionMeta>() {
+        meta.remove()?;
+    }
+    VideoOverlayCompositionMeta::add(buffer, &composition);
+    Ok(())
+}

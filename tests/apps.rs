@@ -1,0 +1,161 @@
+//! The applications of `pipelines/apps`, as they stand: each finds the face of the test picture, tells statistics, and
+//! fails with a reason where there is no file.
+
+mod support;
+
+use gstdetect::geometry::BBox;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use support::{Folder, skipped};
+
+/// Where the face is, in pixels, as a person would draw it.
+const FACE: BBox = BBox {
+    x1: 172.0,
+    y1: 70.0,
+    x2: 276.0,
+    y2: 185.0,
+};
+
+fn apps() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("pipelines/apps")
+}
+
+fn picture() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("pipelines/astronaut.jpg")
+}
+
+/// The plugin as cargo has built it with this test, for applications that do not link it.
+fn with_plugin(command: &mut Command) -> &mut Command {
+    let test = std::env::current_exe().expect("the path of this test");
+    let folder = test.parent().expect("a file is in a folder");
+    assert!(
+        folder.join("libgstdetect.so").is_file(),
+        "the plugin is not in {}",
+        folder.display()
+    );
+    command
+        .env("GST_PLUGIN_PATH", folder)
+        .env("GST_PLUGIN_PATH_1_0", folder)
+}
+
+fn succeeds(command: &mut Command) -> bool {
+    command.output().is_ok_and(|output| output.status.success())
+}
+
+fn output(command: &mut Command) -> Output {
+    let registry = Folder::new();
+    let file = registry.path().join("registry");
+    command
+        .env("GST_REGISTRY", &file)
+        .env("GST_REGISTRY_1_0", &file)
+        .env_remove("MODEL");
+    command
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"))
+}
+
+/// What all three print of the picture.
+fn finds_the_face(command: &mut Command) -> String {
+    let output = output(command.arg(picture()));
+    let (text, errors) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    assert!(output.status.success(), "{text}{errors}");
+    let faces: Vec<&str> = text
+        .lines()
+        .filter(|line| line.contains(" face "))
+        .collect();
+    let [face] = faces[..] else {
+        panic!("one face, not {text}{errors}");
+    };
+    let found = bbox(face);
+    assert!(found.iou(&FACE) > 0.7, "{face}");
+    let tells = |line: &str| line.starts_with("FPS ") && line.contains(", model ");
+    assert!(text.lines().any(tells), "no statistics in {text}");
+    text.into_owned()
+}
+
+/// Of "0.00 s  face 0.88  x 172 y 74 width 106 height 106".
+fn bbox(line: &str) -> BBox {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let after = |name: &str| {
+        let at = words.iter().position(|word| *word == name);
+        let number = at
+            .and_then(|at| words.get(at + 1))
+            .and_then(|word| word.parse::<f32>().ok());
+        number.unwrap_or_else(|| panic!("no {name} in {line}"))
+    };
+    let (x, y) = (after("x"), after("y"));
+    BBox::new(x, y, x + after("width"), y + after("height"))
+}
+
+fn tells_of_a_missing_file(command: &mut Command) {
+    let output = output(command.arg("/nowhere/x.jpg"));
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        !output.status.success() && errors.contains("not found"),
+        "{errors}"
+    );
+}
+
+#[test]
+fn rust() {
+    let test = std::env::current_exe().expect("the path of this test");
+    let app = test
+        .parent()
+        .and_then(Path::parent)
+        .expect("deps is in a folder")
+        .join("examples/boxes");
+    assert!(
+        app.is_file(),
+        "{} is not there; cargo build --example boxes makes it",
+        app.display()
+    );
+    finds_the_face(&mut Command::new(&app));
+    tells_of_a_missing_file(&mut Command::new(&app));
+}
+
+#[test]
+fn python() {
+    // Debian's, which has its bindings; another python3 may come before it.
+    let python = || Command::new("/usr/bin/python3");
+    if !succeeds(python().args(["-c", "import gi; from gi.overrides import Gst"])) {
+        return skipped("there is no python3-gst-1.0");
+    }
+    let script = apps().join("python/boxes.py");
+    let text = finds_the_face(with_plugin(python().arg("-B").arg(&script)));
+    assert!(text.contains("The bus told of 1 boxes"), "{text}");
+    tells_of_a_missing_file(with_plugin(python().arg("-B").arg(&script)));
+}
+
+#[test]
+fn c() {
+    let modules = ["gstreamer-1.0", "gstreamer-video-1.0"];
+    let flags = Command::new("pkg-config")
+        .args(["--cflags", "--libs"])
+        .args(modules)
+        .output();
+    let flags = flags
+        .expect("pkg-config, which the crate is built with, is there")
+        .stdout;
+    let (folder, flags) = (Folder::new(), String::from_utf8(flags).expect("plain text"));
+    let app = folder.path().join("boxes");
+    let mut compile = Command::new("cc");
+    compile
+        .args(["-Wall", "-Wextra", "-Werror"])
+        .arg(apps().join("c/boxes.c"))
+        .arg("-o")
+        .arg(&app);
+    let compiled = compile
+        .args(flags.split_whitespace())
+        .output()
+        .expect("a C compiler, which linking needs");
+    assert!(
+        compiled.status.success(),
+        "{}",
+        String::from_utf8_lossy(&compiled.stderr)
+    );
+    finds_the_face(with_plugin(&mut Command::new(&app)));
+    tells_of_a_missing_file(with_plugin(&mut Command::new(&app)));
+}
