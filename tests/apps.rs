@@ -120,7 +120,8 @@ fn rust() {
 fn python() {
     // Debian's, which has its bindings; another python3 may come before it.
     let python = || Command::new("/usr/bin/python3");
-    if !succeeds(python().args(["-c", "import gi; from gi.overrides import Gst"])) {
+    let overrides = "import gi; gi.require_version('Gst', '1.0'); from gi.repository import Gst; Gst.ValueArray";
+    if !succeeds(python().args(["-c", overrides])) {
         return skipped("there is no python3-gst-1.0");
     }
     let script = apps().join("python/boxes.py");
