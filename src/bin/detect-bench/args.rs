@@ -62,7 +62,7 @@ pub struct Properties {
     /// Size at which the model runs: auto, 416 or 640x384.
     #[arg(long, value_name = "SIZE")]
     pub input_size: Option<String>,
-    /// Which frames leave: auto, newest, every.
+    /// Which frames leave: auto, newest, passthrough, every.
     #[arg(long, value_name = "MODE")]
     pub mode: Option<String>,
     /// Text file with a label a line.
