@@ -1,4 +1,4 @@
-//! What comes in by the pads: buffers, events, queries, activation.
+//! What comes in by the pads: buffers, events, activation.
 
 use super::choices::Mode;
 use super::imp::{CAT, Detect};

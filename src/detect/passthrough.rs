@@ -264,16 +264,7 @@ impl Detect {
                 let found = Found::of(analysis, wait, detectors.current().model());
                 self.learn(number, awaited, &seen, &found);
             }
-            // An engine that has panicked is of no use any more; another failure matters if its frame does.
-            Err(failure) if failure.is_panic() || self.state.lock().passing.is_valid(number) => {
-                self.post_failure(&failure);
-                self.fail();
-            }
-            Err(_) => gst::debug!(
-                CAT,
-                imp = self,
-                "Flushed meanwhile: the failure is discarded"
-            ),
+            Err(failure) => self.end_by(&failure, of, |state| state.passing.is_valid(number)),
         }
     }
 

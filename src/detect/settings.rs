@@ -1,4 +1,4 @@
-//! [`Settings`]: the properties a user sets, their defaults and their declaration.
+//! [`Settings`]: the properties a user sets, and their defaults.
 
 use super::choices::{DetectEngine, DetectPrecision, Mode};
 use super::failure::Trouble;

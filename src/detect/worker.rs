@@ -7,12 +7,11 @@ use super::loading;
 use super::passing::Look;
 use super::settings::Settings;
 use super::sizes::{Detectors, Fit, Run};
-use super::state::Frame;
+use super::state::{Frame, State};
 use crate::detector::{Analysis, DetectError, Detector, Prepared};
 use crate::engine::EngineError;
 use crate::frame;
 use crate::mailbox::Ticket;
-use crate::stats::StageTimes;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -37,7 +36,7 @@ pub(super) enum Failure {
 }
 
 impl Failure {
-    pub fn is_panic(&self) -> bool {
+    fn is_panic(&self) -> bool {
         matches!(
             self,
             Self::Detect(DetectError::Engine(EngineError::Panic { .. }))
@@ -181,23 +180,33 @@ impl Detect {
         let begin = self.now();
         match self.analyse(detectors, &frame) {
             Ok(analysis) => self.deliver(ticket, frame, detectors.current(), analysis, begin),
-            // An engine that has panicked is of no use any more; another failure matters if its frame does.
-            Err(failure) if self.matters(&failure, of, ticket) => {
-                self.post_failure(&failure);
-                self.fail();
-            }
-            Err(_) => gst::debug!(
-                CAT,
-                imp = self,
-                "Flushed meanwhile: the failure is discarded"
-            ),
+            Err(failure) => self.end_by(&failure, of, |state| state.mailbox.abandon(ticket)),
         }
     }
 
-    fn matters(&self, failure: &Failure, of: Run, ticket: Ticket) -> bool {
-        let mut state = self.state.lock();
-        let abandoned = state.mailbox.abandon(ticket);
-        state.epoch == of.epoch && (failure.is_panic() || abandoned)
+    /// An engine that has panicked is of no use any more; another failure matters if its frame does, which
+    /// `is_expected` tells.
+    pub(super) fn end_by(
+        &self,
+        failure: &Failure,
+        of: Run,
+        is_expected: impl FnOnce(&mut State) -> bool,
+    ) {
+        let matters = {
+            let mut state = self.state.lock();
+            let expected = is_expected(&mut state);
+            state.epoch == of.epoch && (failure.is_panic() || expected)
+        };
+        if matters {
+            self.post_failure(failure);
+            self.fail();
+        } else {
+            gst::debug!(
+                CAT,
+                imp = self,
+                "Flushed meanwhile: the failure is discarded"
+            );
+        }
     }
 
     fn analyse(&self, detectors: &mut Detectors, frame: &Frame) -> Result<Analysis, Failure> {
@@ -240,31 +249,20 @@ impl Detect {
         ticket: Ticket,
         mut frame: Frame,
         detector: &Detector,
-        analysis: Analysis,
+        mut analysis: Analysis,
         begin: Duration,
     ) {
-        let times = StageTimes {
-            wait: begin.saturating_sub(frame.arrived),
-            preprocess: frame.copying + analysis.preprocess,
-            model: analysis.model,
-            postprocess: analysis.postprocess,
-        };
+        analysis.preprocess += frame.copying;
+        let wait = begin.saturating_sub(frame.arrived);
+        let found = Found::of(analysis, wait, detector.model());
+        let (times, count) = (found.times, found.detections.len());
+        frame.found = Some(Arc::new(found));
         let now = self.now();
-        frame.found = Some(Arc::new(Found {
-            detections: analysis.detections,
-            low: analysis.low,
-            model: detector.model().clone(),
-            times,
-        }));
         gst::debug!(
             CAT,
             imp = self,
-            "{}: {} found; waited {:?}, pixels {:?}, model {:?}, boxes {:?}",
+            "{}: {count} found; waited {:?}, pixels {:?}, model {:?}, boxes {:?}",
             frame.buffer.pts().display(),
-            frame
-                .found
-                .as_ref()
-                .map_or(0, |found| found.detections.len()),
             times.wait,
             times.preprocess,
             times.model,
@@ -301,7 +299,7 @@ impl Detect {
         drop(remains);
     }
 
-    pub(super) fn post_failure(&self, failure: &Failure) {
+    fn post_failure(&self, failure: &Failure) {
         match failure {
             Failure::Detect(DetectError::Engine(EngineError::Panic { text, .. })) => {
                 self.post_panic("the engine ran the model", text);
