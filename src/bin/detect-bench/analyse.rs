@@ -2,6 +2,7 @@
 
 use crate::agreement::Found;
 use crate::failure::Failure;
+use crate::pipeline::Pipeline;
 use crate::settings::Settings;
 use gst::prelude::*;
 use gst_video::VideoRegionOfInterestMeta;
@@ -28,28 +29,19 @@ pub struct Looked {
 
 /// A pipeline that takes single frames of any size.
 pub struct Analyser {
-    pipeline: gst::Pipeline,
+    pipeline: Pipeline,
     input: gst::Element,
     output: gst::Element,
     next: u64,
     pub model: DetectModel,
 }
 
-impl Drop for Analyser {
-    fn drop(&mut self) {
-        let _ = self.pipeline.set_state(gst::State::Null);
-    }
-}
-
 impl Analyser {
     /// Loads the model.
     pub fn new(model: Option<&Path>, settings: &Settings) -> Result<Self, Failure> {
         let text = "appsrc name=in format=time ! detect name=detect ! appsink name=out sync=false";
-        let pipeline = launch(text)?;
-        let [input, detect, output] = ["in", "detect", "out"].map(|name| {
-            let element = pipeline.by_name(name);
-            element.ok_or_else(|| Failure::pipeline(format!("no element {name}")))
-        });
+        let pipeline = Pipeline::launch(text)?;
+        let [input, detect, output] = ["in", "detect", "out"].map(|name| pipeline.element(name));
         let (input, detect, output) = (input?, detect?, output?);
         if let Some(model) = model {
             detect.set_property("model", model.display().to_string());
@@ -64,10 +56,10 @@ impl Analyser {
             model: DetectModel::default(),
         };
         if analyser.pipeline.set_state(gst::State::Playing).is_err() {
-            analyser.check(true)?;
-            return Err(Failure::model(
-                "the model cannot be loaded, and nothing says why",
-            ));
+            let failure = analyser.pipeline.failure(true);
+            return Err(failure.unwrap_or_else(|| {
+                Failure::model("the model cannot be loaded, and nothing says why")
+            }));
         }
         let info = detect.property::<Option<gst::Structure>>("model-info");
         analyser.model = info
@@ -93,10 +85,9 @@ impl Analyser {
             .input
             .emit_by_name::<gst::FlowReturn>("push-sample", &[&stamped.build()]);
         if pushed != gst::FlowReturn::Ok {
-            self.check(false)?;
-            return Err(Failure::pipeline(format!(
-                "a frame was refused: {pushed:?}"
-            )));
+            let failure = self.pipeline.failure(false);
+            return Err(failure
+                .unwrap_or_else(|| Failure::pipeline(format!("a frame was refused: {pushed:?}"))));
         }
         let end = Instant::now() + PATIENCE;
         while Instant::now() < end {
@@ -104,7 +95,7 @@ impl Analyser {
                 let found = found(&sample);
                 return Ok(Looked { sample, found });
             }
-            self.check(false)?;
+            self.check()?;
         }
         Err(Failure::pipeline(format!(
             "a frame took longer than {PATIENCE:?}"
@@ -112,23 +103,15 @@ impl Analyser {
     }
 
     /// An error of the pipeline, if there is one; whatever else there is to hear is thrown away.
-    fn check(&self, loading: bool) -> Result<(), Failure> {
+    fn check(&self) -> Result<(), Failure> {
         let bus = self.pipeline.bus();
         while let Some(message) = bus.as_ref().and_then(gst::Bus::pop) {
             if let gst::MessageView::Error(error) = message.view() {
-                return Err(Failure::of_message(error, loading));
+                return Err(Failure::of_message(error, false));
             }
         }
         Ok(())
     }
-}
-
-fn launch(text: &str) -> Result<gst::Pipeline, Failure> {
-    let pipeline = gst::parse::launch(text);
-    let pipeline =
-        pipeline.map_err(|err| Failure::Usage(format!("no pipeline \"{text}\": {err}")))?;
-    let pipeline = pipeline.downcast::<gst::Pipeline>();
-    pipeline.map_err(|_| Failure::Usage(format!("no pipeline: \"{text}\"")))
 }
 
 fn pull(appsink: &gst::Element) -> Option<gst::Sample> {
@@ -174,16 +157,10 @@ pub fn found(sample: &gst::Sample) -> Vec<Found> {
         .collect()
 }
 
-/// A pipeline that ends in a sink of ours, stopped when it is dropped.
+/// A pipeline that ends in a sink of ours.
 struct Frames {
-    pipeline: gst::Pipeline,
+    pipeline: Pipeline,
     sink: gst::Element,
-}
-
-impl Drop for Frames {
-    fn drop(&mut self) {
-        let _ = self.pipeline.set_state(gst::State::Null);
-    }
 }
 
 impl Frames {
@@ -197,23 +174,15 @@ impl Frames {
         let text = format!(
             "{source} ! capsfilter caps=\"{caps}\" ! appsink name=bench-out sync=false max-buffers=2"
         );
-        let pipeline = launch(&text)?;
-        let sink = pipeline.by_name("bench-out");
-        let sink = sink.ok_or_else(|| Failure::pipeline("the sink is not there"))?;
-        let frames = Self { pipeline, sink };
-        if frames.pipeline.set_state(gst::State::Playing).is_err() {
-            return Err(frames.failure());
+        let pipeline = Pipeline::launch(&text)?;
+        let sink = pipeline.element("bench-out")?;
+        if pipeline.set_state(gst::State::Playing).is_err() {
+            let failure = pipeline.failure(false);
+            return Err(failure.unwrap_or_else(|| {
+                Failure::pipeline("there are no frames, and nothing says why")
+            }));
         }
-        Ok(frames)
-    }
-
-    fn failure(&self) -> Failure {
-        let bus = self.pipeline.bus();
-        let error = bus.and_then(|bus| bus.pop_filtered(&[gst::MessageType::Error]));
-        match error.as_ref().map(|message| message.view()) {
-            Some(gst::MessageView::Error(error)) => Failure::of_message(error, false),
-            _ => Failure::pipeline("there are no frames, and nothing says why"),
-        }
+        Ok(Self { pipeline, sink })
     }
 
     /// `None` at the end of the stream.
@@ -226,10 +195,8 @@ impl Frames {
             if self.sink.property::<bool>("eos") {
                 return Ok(None);
             }
-            let bus = self.pipeline.bus();
-            let error = bus.and_then(|bus| bus.pop_filtered(&[gst::MessageType::Error]));
-            if let Some(gst::MessageView::Error(error)) = error.as_ref().map(|m| m.view()) {
-                return Err(Failure::of_message(error, false));
+            if let Some(failure) = self.pipeline.failure(false) {
+                return Err(failure);
             }
         }
         Err(Failure::pipeline(format!("no frame came for {PATIENCE:?}")))
@@ -284,24 +251,15 @@ pub fn capture(
 pub fn draw(sample: &gst::Sample, path: &Path) -> Result<(), Failure> {
     let text =
         "appsrc name=in format=time ! detectoverlay ! videoconvert ! pngenc ! filesink name=out";
-    let pipeline = launch(text)?;
-    let [Some(input), Some(output)] = ["in", "out"].map(|name| pipeline.by_name(name)) else {
-        return Err(Failure::pipeline(
-            "the pipeline has not the elements that it was made of",
-        ));
-    };
+    let pipeline = Pipeline::launch(text)?;
+    let (input, output) = (pipeline.element("in")?, pipeline.element("out")?);
     output.set_property("location", path.display().to_string());
     let outcome = push_one(&pipeline, &input, sample);
-    let _ = pipeline.set_state(gst::State::Null);
     outcome.map_err(|why| Failure::Output(format!("{} cannot be written: {why}", path.display())))
 }
 
 /// One frame through a pipeline, to its end.
-fn push_one(
-    pipeline: &gst::Pipeline,
-    input: &gst::Element,
-    sample: &gst::Sample,
-) -> Result<(), String> {
+fn push_one(pipeline: &Pipeline, input: &gst::Element, sample: &gst::Sample) -> Result<(), String> {
     let started = pipeline.set_state(gst::State::Playing);
     // What is wrong with either comes by the bus.
     let _ = input.emit_by_name::<gst::FlowReturn>("push-sample", &[sample]);

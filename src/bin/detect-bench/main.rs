@@ -20,6 +20,7 @@ mod inspect;
 mod interrupt;
 mod machine;
 mod measure;
+mod pipeline;
 mod report;
 mod run;
 mod settings;

@@ -7,6 +7,7 @@ use crate::failure::Failure;
 use crate::figures::Recording;
 use crate::interrupt::Interrupt;
 use crate::machine::Cores;
+use crate::pipeline::Pipeline;
 use crate::report::{Cpu, Frames, ModelFacts, Run, SinkCounts, Span, Times};
 use crate::settings::Settings;
 use gst::prelude::*;
@@ -56,15 +57,6 @@ pub enum Progress<'a> {
     },
 }
 
-/// A pipeline that is stopped when it is not needed any more, whatever happened.
-struct Playing(gst::Pipeline);
-
-impl Drop for Playing {
-    fn drop(&mut self) {
-        let _ = self.0.set_state(gst::State::Null);
-    }
-}
-
 /// Runs a pipeline to its end, and tells figures.
 ///
 /// # Errors
@@ -75,18 +67,17 @@ pub fn measure(
     watch: &mut dyn FnMut(Progress),
 ) -> Result<Run, Failure> {
     let (pipeline, detect) = build(plan)?;
-    let pipeline = Playing(pipeline);
     let origin = Instant::now();
     let recording = Arc::new(Mutex::new(Recording::default()));
     observe(&detect, origin, &recording);
-    record_messages(&pipeline.0, origin, &recording);
-    let live = start(&pipeline.0)?;
+    record_messages(&pipeline, origin, &recording);
+    let live = start(&pipeline)?;
     let mut session = Session {
         warm_up: plan
             .warm_up
             .unwrap_or(if live { LIVE_WARM_UP } else { Duration::ZERO }),
         time: plan.time.or(live.then_some(LIVE_TIME)),
-        pipeline: &pipeline.0,
+        pipeline: &pipeline,
         detect: &detect,
         recording,
         origin,
@@ -101,18 +92,13 @@ pub fn measure(
     session.finish(plan, live)
 }
 
-fn build(plan: &Plan) -> Result<(gst::Pipeline, gst::Element), Failure> {
+fn build(plan: &Plan) -> Result<(Pipeline, gst::Element), Failure> {
     let sink = match &plan.sink {
         Some(sink) => sink.clone(),
         None => format!("fakesink name={SINK} sync=false"),
     };
     let text = format!("{} ! detect name={DETECT} ! {sink}", plan.source);
-    let pipeline = gst::parse::launch(&text);
-    let pipeline =
-        pipeline.map_err(|err| Failure::Usage(format!("no pipeline \"{text}\": {err}")))?;
-    let pipeline = pipeline
-        .downcast::<gst::Pipeline>()
-        .map_err(|_| Failure::Usage(format!("no pipeline: \"{text}\"")))?;
+    let pipeline = Pipeline::launch(&text)?;
     let detect = pipeline
         .by_name(DETECT)
         .ok_or_else(|| Failure::Usage(format!("another element is named {DETECT}")))?;
@@ -193,8 +179,13 @@ fn record_messages(pipeline: &gst::Pipeline, origin: Instant, recording: &Arc<Mu
 }
 
 /// To PLAYING; true if the source is live. A sink of ours then keeps time, as a window would.
-fn start(pipeline: &gst::Pipeline) -> Result<bool, Failure> {
-    let failed = |_| failure_on_bus(pipeline, true);
+fn start(pipeline: &Pipeline) -> Result<bool, Failure> {
+    let failed = |_| {
+        let failure = pipeline.failure(true);
+        failure.unwrap_or_else(|| {
+            Failure::pipeline("the pipeline does not start, and does not say why")
+        })
+    };
     let paused = pipeline.set_state(gst::State::Paused).map_err(failed)?;
     let live = paused == gst::StateChangeSuccess::NoPreroll;
     if let Some(sink) = pipeline.by_name(SINK) {
@@ -206,17 +197,6 @@ fn start(pipeline: &gst::Pipeline) -> Result<bool, Failure> {
     }
     pipeline.set_state(gst::State::Playing).map_err(failed)?;
     Ok(live)
-}
-
-/// The first error that waits there.
-fn failure_on_bus(pipeline: &gst::Pipeline, loading: bool) -> Failure {
-    let error = pipeline
-        .bus()
-        .and_then(|bus| bus.pop_filtered(&[gst::MessageType::Error]));
-    match error.as_ref().map(|message| message.view()) {
-        Some(gst::MessageView::Error(error)) => Failure::of_message(error, loading),
-        _ => Failure::pipeline("the pipeline does not start, and does not say why"),
-    }
 }
 
 /// From the first frame that counts.

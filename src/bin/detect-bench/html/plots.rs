@@ -4,7 +4,9 @@
 
 use crate::report::Times;
 use plotters::coord::Shift;
+use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
+use std::ops::Range;
 
 /// `style.css` knows these by the same numbers.
 const INK: RGBColor = RGBColor(1, 1, 1);
@@ -93,6 +95,37 @@ fn tick(value: f64) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
+type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
+
+/// A chart with its axes drawn; values go from 0 to `top`, and `tell` writes a number of the x axis.
+fn axes<'a, 'b>(
+    area: &'a Area<'b>,
+    along: Range<f64>,
+    top: f64,
+    shape: Shape,
+    tell: &dyn Fn(&f64) -> String,
+) -> Result<Chart<'a, 'b>, Box<dyn std::error::Error>> {
+    let mut chart = ChartBuilder::on(area)
+        .margin(6)
+        .margin_right(14)
+        .x_label_area_size(26)
+        .y_label_area_size(50)
+        .build_cartesian_2d(along, 0.0..top)?;
+    chart
+        .configure_mesh()
+        .disable_x_mesh()
+        .light_line_style(TRANSPARENT)
+        .bold_line_style(GRID)
+        .axis_style(GRID)
+        .label_style(letters())
+        .y_labels(5)
+        .x_labels(shape.ticks())
+        .x_label_formatter(tell)
+        .y_label_formatter(&|v| tick(*v))
+        .draw()?;
+    Ok(chart)
+}
+
 /// Values over seconds. The first line is an area.
 pub fn lines(lines: &[Line], shape: Shape) -> String {
     let all = || lines.iter().flat_map(|line| &line.points);
@@ -100,24 +133,8 @@ pub fn lines(lines: &[Line], shape: Shape) -> String {
     let begin = all().map(|p| p.0).fold(end, f64::min).min(end - 1e-3);
     let top = ceiling(all().map(|p| p.1));
     svg(shape.size(), |area| {
-        let mut chart = ChartBuilder::on(area)
-            .margin(6)
-            .margin_right(14)
-            .x_label_area_size(26)
-            .y_label_area_size(50)
-            .build_cartesian_2d(begin..end, 0.0..top)?;
-        chart
-            .configure_mesh()
-            .disable_x_mesh()
-            .light_line_style(TRANSPARENT)
-            .bold_line_style(GRID)
-            .axis_style(GRID)
-            .label_style(letters())
-            .y_labels(5)
-            .x_labels(shape.ticks())
-            .x_label_formatter(&|v| format!("{} s", tick(*v)))
-            .y_label_formatter(&|v| tick(*v))
-            .draw()?;
+        let seconds = |v: &f64| format!("{} s", tick(*v));
+        let mut chart = axes(area, begin..end, top, shape, &seconds)?;
         for (n, line) in lines.iter().enumerate() {
             let colour = SERIES[n % SERIES.len()];
             let points = line.points.iter().copied();
@@ -154,24 +171,8 @@ pub fn histogram(times: &Times, shape: Shape) -> String {
     let at = |bar: usize| histogram.from_ms + histogram.step_ms * bar as f64;
     let top = ceiling(histogram.counts.iter().map(|count| *count as f64));
     svg(shape.size(), |area| {
-        let mut chart = ChartBuilder::on(area)
-            .margin(6)
-            .margin_right(14)
-            .x_label_area_size(26)
-            .y_label_area_size(50)
-            .build_cartesian_2d(at(0)..at(bars), 0.0..top)?;
-        chart
-            .configure_mesh()
-            .disable_x_mesh()
-            .light_line_style(TRANSPARENT)
-            .bold_line_style(GRID)
-            .axis_style(GRID)
-            .label_style(letters())
-            .y_labels(5)
-            .x_labels(shape.ticks())
-            .x_label_formatter(&|v| tick((*v * 10.0).round() / 10.0))
-            .y_label_formatter(&|v| tick(*v))
-            .draw()?;
+        let tenths = |v: &f64| tick((*v * 10.0).round() / 10.0);
+        let mut chart = axes(area, at(0)..at(bars), top, shape, &tenths)?;
         let gap = histogram.step_ms * 0.06;
         chart.draw_series(histogram.counts.iter().enumerate().map(|(bar, count)| {
             let corners = [(at(bar) + gap, 0.0), (at(bar + 1) - gap, *count as f64)];
