@@ -15,11 +15,6 @@ if [ -z "$out" ] && ! has_display; then
     out=$made/blurred.avi
 fi
 . "$root/pipelines/support/source.sh"
-set -- "$@" ! detect ${MODEL:+"model=$MODEL"} ! detectoverlay "blur=${BLUR:-face}" show-labels=false ! videoconvert
-if [ -n "$out" ]; then
-    mkdir -p "$(dirname "$out")"
-    launch "$@" ! videorate ! jpegenc ! avimux ! filesink "location=$out"
-    say "The video is $out."
-else
-    launch "$@" ! autovideosink
-fi
+# shellcheck disable=SC2086 # no word where there is no model
+launch_into "$out" "$@" ! detect ${MODEL:+"model=$MODEL"} ! detectoverlay "blur=${BLUR:-face}" show-labels=false ! videoconvert
+[ -z "$out" ] || say "The video is $out."

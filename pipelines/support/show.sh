@@ -229,6 +229,18 @@ show_picture() {
     fi
 }
 
+# launch_into OUT ELEMENTS...: runs a pipeline into a file of motion JPEG, or in a window where OUT is empty.
+launch_into() {
+    video=$1
+    shift
+    if [ -n "$video" ]; then
+        mkdir -p "$(dirname "$video")"
+        launch "$@" ! videorate ! jpegenc ! avimux ! filesink "location=$video"
+    else
+        launch "$@" ! autovideosink
+    fi
+}
+
 # A short clip of the test picture as motion JPEG; prints where it is.
 test_clip() {
     clip=$made/clip.avi
