@@ -7,8 +7,8 @@ use prost::Message;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use support::onnx::{node, value};
 use tract_onnx::pb::tensor_proto::DataType;
-use tract_onnx::pb::tensor_shape_proto::{Dimension, dimension};
 use tract_onnx::pb::*;
 
 #[global_allocator]
@@ -40,34 +40,6 @@ const ROWS: i64 = 6;
 const WEIGHTS: [i64; 2] = [3 * SIDE * SIDE, ROWS * CANDIDATES];
 const WEIGHTS_BYTES: usize = (WEIGHTS[0] * WEIGHTS[1] * 4) as usize;
 
-fn value(name: &str, dims: &[i64]) -> ValueInfoProto {
-    let dim = dims.iter().map(|&dim| Dimension {
-        value: Some(dimension::Value::DimValue(dim)),
-        ..Default::default()
-    });
-    let tensor = type_proto::Tensor {
-        elem_type: DataType::Float as i32,
-        shape: Some(TensorShapeProto { dim: dim.collect() }),
-    };
-    ValueInfoProto {
-        name: name.into(),
-        r#type: Some(TypeProto {
-            value: Some(type_proto::Value::TensorType(tensor)),
-            ..Default::default()
-        }),
-        ..Default::default()
-    }
-}
-
-fn node(op: &str, inputs: [&str; 2], output: &str) -> NodeProto {
-    NodeProto {
-        op_type: op.into(),
-        input: inputs.map(str::to_owned).to_vec(),
-        output: vec![output.into()],
-        ..Default::default()
-    }
-}
-
 fn constant(name: &str, data_type: DataType, dims: &[i64], raw_data: Vec<u8>) -> TensorProto {
     TensorProto {
         name: name.into(),
@@ -97,9 +69,9 @@ fn write_model(path: &Path) {
         }],
         graph: Some(GraphProto {
             node: vec![
-                node("Reshape", ["images", "row"], "flat"),
-                node("MatMul", ["flat", "weights"], "product"),
-                node("Reshape", ["product", "boxes"], "output0"),
+                node("Reshape", &["images", "row"], "flat"),
+                node("MatMul", &["flat", "weights"], "product"),
+                node("Reshape", &["product", "boxes"], "output0"),
             ],
             input: vec![value("images", &[1, 3, SIDE, SIDE])],
             output: vec![value("output0", &output)],

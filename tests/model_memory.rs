@@ -1,5 +1,7 @@
 //! What a model says of itself is no reason to take memory, and what it says many times is kept once.
 
+mod support;
+
 use gstdetect::model::card::Card;
 use gstdetect::model::{Model, ModelOptions};
 use prost::Message;
@@ -7,8 +9,8 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use support::onnx::{node, value};
 use tract_onnx::pb::tensor_proto::{DataLocation, DataType};
-use tract_onnx::pb::tensor_shape_proto::{Dimension, dimension};
 use tract_onnx::pb::*;
 
 /// The most that one allocation may ask for.
@@ -56,34 +58,6 @@ unsafe impl GlobalAlloc for Counting {
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         HELD.fetch_sub(layout.size(), Relaxed);
         unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-fn value(name: &str, dims: &[i64]) -> ValueInfoProto {
-    let dim = dims.iter().map(|&dim| Dimension {
-        value: Some(dimension::Value::DimValue(dim)),
-        ..Default::default()
-    });
-    let tensor = type_proto::Tensor {
-        elem_type: DataType::Float as i32,
-        shape: Some(TensorShapeProto { dim: dim.collect() }),
-    };
-    ValueInfoProto {
-        name: name.into(),
-        r#type: Some(TypeProto {
-            value: Some(type_proto::Value::TensorType(tensor)),
-            ..Default::default()
-        }),
-        ..Default::default()
-    }
-}
-
-fn node(op: &str, inputs: &[&str], output: &str) -> NodeProto {
-    NodeProto {
-        op_type: op.into(),
-        input: inputs.iter().map(|name| (*name).to_owned()).collect(),
-        output: vec![output.into()],
-        ..Default::default()
     }
 }
 

@@ -5,6 +5,7 @@
 pub mod ages;
 pub mod camera;
 pub mod families;
+pub mod onnx;
 pub mod pictures;
 pub mod portrait;
 #[cfg(feature = "stub-engine")]
