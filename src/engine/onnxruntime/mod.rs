@@ -49,23 +49,28 @@ pub(super) struct OnnxRuntime {
 }
 
 impl OnnxRuntime {
-    /// The engine, and its library in words.
-    pub fn open(model: &Model, options: &EngineOptions) -> Result<(Self, String), EngineError> {
+    /// The engine of `bytes`, one form of the model, and its library in words.
+    pub fn open(
+        model: &Model,
+        bytes: &[u8],
+        options: &EngineOptions,
+    ) -> Result<(Self, String), EngineError> {
         options.refuse_f16(KIND)?;
         let found = LIBRARY.find(&Machine::this());
         let (environment, path) =
             ENVIRONMENT.get(KIND, found, |path| caught(KIND, || load_library(path)))?;
-        let engine = caught(KIND, || Self::load(&environment, model, options))?;
+        let engine = caught(KIND, || Self::load(&environment, model, bytes, options))?;
         Ok((engine, path.display().to_string()))
     }
 
     fn load(
         environment: &Environment,
         model: &Model,
+        bytes: &[u8],
         options: &EngineOptions,
     ) -> Result<Self, EngineError> {
-        let session = session(environment, &model.bytes, options.good_threads())
-            .map_err(|error| refused(&error))?;
+        let session =
+            session(environment, bytes, options.good_threads()).map_err(|error| refused(&error))?;
         let expected = input_spec(&model.input);
         let mut engine = Self {
             input: input(&session, &expected)?,
