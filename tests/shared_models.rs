@@ -7,11 +7,13 @@
 mod support;
 
 use gst::prelude::*;
+use gstdetect::engine::EngineKind;
 use gstdetect::geometry::BBox;
 use gstdetect::message::{DETECTIONS, DetectStats, STATS_PROPERTY};
 use gstdetect::model::{Model, ModelOptions};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
+use support::engines::installed;
 
 /// The cards of the families that are decoded so far.
 const CARDS: [&str; 17] = [
@@ -74,6 +76,24 @@ const FOLDED: [(&str, usize); 13] = [
     ("yolox_nano_416.mix_qop_pc", 3),
     ("yunet_n_320.fp16", 0),
     ("yunet_n_320.qdq_pc", 0),
+    ("yunet_n_320.qop_pc", 1),
+];
+
+/// The int8 forms, and how many boxes of the card (or beyond it) may differ where OpenVINO runs them. With ONNX Runtime,
+/// which made the cards, none may: it is given the same integers and, of RGB, the same levels. (On processors without
+/// VNNI, emulated, 182 of the 183 boxes were right; the floats between the integers are added up otherwise there.)
+///
+/// OpenVINO takes QDQ as it is, and rounds otherwise than ONNX Runtime does; the others it runs folded to float.
+const OF_INTEGERS: [(&str, usize); 10] = [
+    ("fastestdet_352.qdq_pc", 12),
+    ("nanodet_m_320.dyn", 0),
+    ("nanodet_m_320.qdq", 1),
+    ("nanodet_m_320.qdq_pc", 0),
+    ("nanodet_m_320.qop_pc", 1),
+    ("yolox_nano_416.mix_dyn", 2),
+    ("yolox_nano_416.mix_qdq_pc", 2),
+    ("yolox_nano_416.mix_qop_pc", 3),
+    ("yunet_n_320.qdq_pc", 1),
     ("yunet_n_320.qop_pc", 1),
 ];
 
@@ -274,65 +294,79 @@ fn differences(
     (worst, wrong)
 }
 
-/// Checks one model on all pictures of its card and prints a row.
-fn check(shared: &Path, name: &str, format: &str, with_card: bool, tolerance: &Tolerance) {
-    check_but(0, shared, name, format, with_card, tolerance);
+/// How one model is run on all pictures of its card.
+#[derive(Debug, Clone, Copy)]
+struct Case<'a> {
+    name: &'a str,
+    format: &'a str,
+    with_card: bool,
+    engine: EngineKind,
+    /// So many boxes may differ.
+    allowed: usize,
 }
 
-/// As [`check`], but for so many boxes.
-fn check_but(
-    allowed: usize,
-    shared: &Path,
-    name: &str,
-    format: &str,
-    with_card: bool,
-    tolerance: &Tolerance,
-) {
-    let card = card(shared, name);
-    let threshold = card["score_threshold"].as_f64().expect("a threshold");
-    let mut properties = format!(
-        "model={}",
-        shared.join(format!("models/{name}.onnx")).display()
-    );
-    if with_card {
-        properties += &format!(
-            " model-config={}",
-            shared.join(format!("models/{name}.json")).display()
-        );
-    } else {
-        properties += &format!(
-            " score-threshold={threshold} iou-threshold={}",
-            card["nms_iou"]
-        );
+impl<'a> Case<'a> {
+    fn new(name: &'a str, format: &'a str, with_card: bool) -> Self {
+        Self {
+            name,
+            format,
+            with_card,
+            engine: EngineKind::Tract,
+            allowed: 0,
+        }
     }
-    let (mut worst, mut count, mut time) = ((1.0f32, 0.0f64), 0, Vec::new());
-    let mut moved = Vec::new();
-    for picture in card["expected"].as_array().expect("pictures") {
-        let image = picture["image"].as_str().expect("a path");
-        let image = Path::new(image);
-        let png = png(shared, image);
-        let wanted = expected(picture, size_of(&png));
-        let (found, stats) = detect(&png, format, &properties);
-        count += wanted.len();
-        time.extend(stats.snapshot.model_mean);
-        let ((iou, score), wrong) = differences(&wanted, &found, threshold, tolerance);
-        worst = (worst.0.min(iou), worst.1.max(score));
-        moved.extend(wrong.into_iter().map(|what| format!("{image:?}: {what}")));
+
+    fn properties(&self, shared: &Path, card: &Value) -> String {
+        let file = |kind| shared.join(format!("models/{}.{kind}", self.name));
+        let engine = self.engine;
+        let model = format!("engine={engine} model={}", file("onnx").display());
+        match self.with_card {
+            true => format!("{model} model-config={}", file("json").display()),
+            false => format!(
+                "{model} score-threshold={} iou-threshold={}",
+                card["score_threshold"], card["nms_iou"]
+            ),
+        }
     }
-    assert!(
-        moved.len() <= allowed,
-        "{name} {format} card={with_card}: {} boxes differ, at most {allowed} may: {moved:#?}",
-        moved.len()
-    );
-    time.sort();
-    println!(
-        "{name:28} {format:5} {:8} {count:5} boxes, {} matched, worst IoU {:.4}, worst score difference {:.4}, model {:?}",
-        if with_card { "card" } else { "no card" },
-        count.saturating_sub(moved.len()),
-        worst.0,
-        worst.1,
-        time.get(time.len() / 2).copied().unwrap_or_default()
-    );
+
+    /// Checks the boxes, prints a row, and says how many there are and how many are right.
+    fn check(&self, shared: &Path, tolerance: &Tolerance) -> (usize, usize) {
+        let card = card(shared, self.name);
+        let threshold = card["score_threshold"].as_f64().expect("a threshold");
+        let properties = self.properties(shared, &card);
+        let (mut worst, mut count, mut time) = ((1.0f32, 0.0f64), 0, Vec::new());
+        let mut moved = Vec::new();
+        for picture in card["expected"].as_array().expect("pictures") {
+            let image = picture["image"].as_str().expect("a path");
+            let image = Path::new(image);
+            let png = png(shared, image);
+            let wanted = expected(picture, size_of(&png));
+            let (found, stats) = detect(&png, self.format, &properties);
+            count += wanted.len();
+            time.extend(stats.snapshot.model_mean);
+            let ((iou, score), wrong) = differences(&wanted, &found, threshold, tolerance);
+            worst = (worst.0.min(iou), worst.1.max(score));
+            moved.extend(wrong.into_iter().map(|what| format!("{image:?}: {what}")));
+        }
+        assert!(
+            moved.len() <= self.allowed,
+            "{self:?}: {} boxes differ: {moved:#?}",
+            moved.len()
+        );
+        time.sort();
+        let matched = count.saturating_sub(moved.len());
+        println!(
+            "{:28} {:11} {:5} {:8} {count:5} boxes, {matched} matched, worst IoU {:.4}, worst score difference {:.4}, model {:?}",
+            self.name,
+            self.engine.to_string(),
+            self.format,
+            if self.with_card { "card" } else { "no card" },
+            worst.0,
+            worst.1,
+            time.get(time.len() / 2).copied().unwrap_or_default()
+        );
+        (count, matched)
+    }
 }
 
 #[test]
@@ -340,12 +374,12 @@ fn boxes_with_a_card_are_those_of_the_reference() {
     let Some(shared) = shared() else { return };
     support::init();
     for name in CARDS {
-        check(&shared, name, "RGB", true, &EXACT);
-        check(&shared, name, "I420", true, &SUBSAMPLED);
-        check(&shared, name, "NV12", true, &SUBSAMPLED);
+        Case::new(name, "RGB", true).check(&shared, &EXACT);
+        Case::new(name, "I420", true).check(&shared, &SUBSAMPLED);
+        Case::new(name, "NV12", true).check(&shared, &SUBSAMPLED);
     }
     for name in CARDS_IN_RGB {
-        check(&shared, name, "RGB", true, &EXACT);
+        Case::new(name, "RGB", true).check(&shared, &EXACT);
     }
 }
 
@@ -354,7 +388,7 @@ fn boxes_without_a_card_are_those_of_the_reference() {
     let Some(shared) = shared() else { return };
     support::init();
     for name in WITHOUT_CARD {
-        check(&shared, name, "RGB", false, &EXACT);
+        Case::new(name, "RGB", false).check(&shared, &EXACT);
     }
 }
 
@@ -364,8 +398,32 @@ fn boxes_of_quantised_and_half_forms_are_near_those_of_the_card() {
     support::init();
     for (name, allowed) in FOLDED {
         for with_card in [true, false] {
-            check_but(allowed, &shared, name, "RGB", with_card, &SUBSAMPLED);
+            let case = Case::new(name, "RGB", with_card);
+            Case { allowed, ..case }.check(&shared, &SUBSAMPLED);
         }
+    }
+}
+
+#[test]
+fn boxes_of_int8_forms_are_those_of_the_card_where_integers_compute() {
+    let Some(shared) = shared() else { return };
+    support::init();
+    for engine in installed() {
+        let (mut all, mut right) = (0, 0);
+        for (name, with_openvino) in OF_INTEGERS {
+            let allowed = match engine {
+                EngineKind::OpenVino => with_openvino,
+                _ => 0,
+            };
+            let case = Case {
+                engine,
+                allowed,
+                ..Case::new(name, "RGB", true)
+            };
+            let (count, matched) = case.check(&shared, &SUBSAMPLED);
+            (all, right) = (all + count, right + matched);
+        }
+        println!("{engine}: {right} of {all} boxes of int8 forms are those of the cards");
     }
 }
 
