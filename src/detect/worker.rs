@@ -15,7 +15,6 @@ use crate::mailbox::Ticket;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -166,7 +165,7 @@ impl Detect {
 
     fn process(&self, detectors: &mut Detectors, of: Run, ticket: Ticket, mut frame: Frame) {
         let live = self.state.lock().upstream.is_live();
-        if live && frame::is_pooled(&frame.buffer) {
+        if live && frame.is_lent() {
             // A camera of four buffers cannot miss one for a whole analysis. Its memory, which may be uncached, is read
             // once; the pixels are then taken from the copy.
             self.replace_by_copy(&mut frame);
@@ -256,7 +255,7 @@ impl Detect {
         let wait = begin.saturating_sub(frame.arrived);
         let found = Found::of(analysis, wait, detector.model());
         let (times, count) = (found.times, found.detections.len());
-        frame.found = Some(Arc::new(found));
+        frame.found = Some(found);
         let now = self.now();
         gst::debug!(
             CAT,
