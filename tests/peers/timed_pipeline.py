@@ -20,7 +20,8 @@ class Meter:
     def __init__(self, count):
         self.frames, self.boxes, self.marks, self.read = 0, 0, [], None
         if count:
-            sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '../../pipelines/apps/python'))
+            here = os.path.dirname(os.path.abspath(__file__))
+            sys.path.append(os.path.join(here, '../../pipelines/apps/python'))
             import roi_meta
             self.read = roi_meta.read
 
