@@ -49,7 +49,7 @@ find_peer() {
 
 # ours PATH RUNS
 ours() {
-    cargo bench --locked --quiet --bench models -- --threads "$threads" --runs "$2" --save "$work/prepared" "$1"
+    "$program" --threads "$threads" --runs "$2" --save "$work/prepared" "$1"
 }
 
 # theirs PATH SHAPE ENGINES
@@ -89,8 +89,7 @@ measure() {
 find_python
 find_peers
 use_libraries_of_python
-check_rust
-step "Building (release)" cargo bench --locked --quiet --bench models --no-run
+build_bench models
 rm -rf "$work"
 mkdir -p "$work/prepared"
 step "Preparing the models" prepare "$@"

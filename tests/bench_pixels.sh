@@ -13,10 +13,8 @@ for arguments in "numpy numpy" "cv2 opencv-python-headless"; do
     # shellcheck disable=SC2086 # module and package
     want_module $arguments || fail "Python has no ${arguments%% *}."
 done
-check_rust
 mkdir -p "$target/bench_pixels"
-step "Building (release)" cargo bench --locked --quiet --bench pixels --no-run
-program=$(cargo bench --locked --bench pixels --no-run 2>&1 | sed -n 's/.*(\(.*\))$/\1/p')
+build_bench pixels
 say "Measuring"
 printf '%s; ' "$(machine)"
 "$python" tests/peers/pixels.py "$program" "$target/bench_pixels" "${ROUNDS:-200}" "${RUNS:-10}"

@@ -44,6 +44,13 @@ use_libraries_of_python() {
     return 0
 }
 
+# build_bench NAME: builds it (release), and sets `program` to its path.
+build_bench() {
+    check_rust
+    step "Building (release)" cargo bench --locked --quiet --bench "$1" --no-run
+    program=$(cargo bench --locked --bench "$1" --no-run 2>&1 | sed -n 's/^ *Executable .*(\(.*\))$/\1/p')
+}
+
 # machine: one line that says what was measured where and when.
 machine() {
     commit=$(git -C "$root" rev-parse --short HEAD 2>/dev/null) || commit=unknown
