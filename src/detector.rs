@@ -102,14 +102,14 @@ impl Detector {
         Self::of(model.for_picture(picture)?, options, begin)
     }
 
-    fn of(mut model: Model, options: &DetectorOptions, begin: Instant) -> Result<Self, OpenError> {
+    fn of(model: Model, options: &DetectorOptions, begin: Instant) -> Result<Self, OpenError> {
         let Opened {
             engine,
             kind,
+            quantised,
             reason,
         } = engine::open(options.engine, &model, &options.engine_options)?;
-        // The engine has the weights now.
-        model.bytes = Arc::default();
+        let model = model.loaded(quantised);
         let decoder = decoder(&model, engine.as_ref(), None)?;
         let mut detector = Self {
             input: model.input.blank(),

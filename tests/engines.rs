@@ -14,15 +14,8 @@ use gstdetect::model::{Model, ModelOptions};
 use gstdetect::tensor::{Element, Tensor, TensorData};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use support::engines::{LOADED, OPTIONS, installed};
 use support::{Folder, micro_model, skipped};
-
-const LOADED: [EngineKind; 2] = [EngineKind::OnnxRuntime, EngineKind::OpenVino];
-
-/// One thread: what is compared shall not depend on how work is divided.
-const OPTIONS: EngineOptions = EngineOptions {
-    threads: 1,
-    precision: Precision::F32,
-};
 
 fn model(path: PathBuf) -> Model {
     let options = ModelOptions {
@@ -48,22 +41,6 @@ fn opened(kind: EngineKind, model: &Model) -> Box<dyn Engine> {
         Ok(opened) => opened.engine,
         Err(error) => panic!("{kind}: {error}"),
     }
-}
-
-/// Those of the engines whose library is on this machine; says which is not.
-fn installed() -> Vec<EngineKind> {
-    let model = model(micro_model("yolov8_micro.onnx"));
-    let is_here = |kind: &EngineKind| match engine::open(*kind, &model, &OPTIONS) {
-        Ok(_) => true,
-        Err(EngineError::NotInstalled {
-            pointed_at: None, ..
-        }) => {
-            skipped(&format!("{kind}: its library is not on this machine"));
-            false
-        }
-        Err(error) => panic!("{kind}: {error}"),
-    };
-    LOADED.into_iter().filter(is_here).collect()
 }
 
 /// Numbers without order that are the same in every run, from 0 to `most`.

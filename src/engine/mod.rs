@@ -8,6 +8,7 @@
 
 mod auto;
 mod error;
+mod form;
 mod library;
 mod onnxruntime;
 mod openvino;
@@ -148,7 +149,9 @@ pub struct Opened {
     pub engine: Box<dyn Engine>,
     /// What runs the model; never [`EngineKind::Auto`].
     pub kind: EngineKind,
-    /// Why this one, and which library it is, in words.
+    /// It runs [`Model::quantised`], not [`Model::bytes`].
+    pub quantised: bool,
+    /// Why this one, which library it is, and which form of a quantised model it runs, in words.
     pub reason: String,
 }
 
@@ -172,29 +175,32 @@ pub fn open(
     if kind == EngineKind::Auto {
         return auto::open(model, options);
     }
-    let (engine, library) = open_one(kind, model, options)?;
-    Ok(Opened {
-        engine,
-        kind,
-        reason: match library {
-            Some(library) => format!("asked for; {library}"),
-            None => "asked for".into(),
-        },
-    })
+    let chosen = open_one(kind, model, options)?;
+    Ok(chosen.opened(kind, "asked for".into()))
 }
 
 /// An engine, and its library in words where it has one.
 type WithLibrary = (Box<dyn Engine>, Option<String>);
 
-/// One engine that is not `auto`.
+/// One engine that is not `auto`, of the form of the model that suits it.
 fn open_one(
     kind: EngineKind,
     model: &Model,
     options: &EngineOptions,
+) -> Result<form::Chosen, EngineError> {
+    form::open(kind, model, |bytes| open_form(kind, model, bytes, options))
+}
+
+/// As [`open_one`], of `bytes`, one form of the model.
+fn open_form(
+    kind: EngineKind,
+    model: &Model,
+    bytes: &[u8],
+    options: &EngineOptions,
 ) -> Result<WithLibrary, EngineError> {
-    let tract = || tract::Tract::open(&model.bytes, &model.input, options);
+    let tract = || tract::Tract::open(bytes, &model.input, options);
     let shared = |kind, load: &dyn Fn() -> Result<WithLibrary, EngineError>| {
-        let key = shelf::Key::new(kind, model, options);
+        let key = shelf::Key::new(kind, bytes, &model.input, options);
         shelf::open(key, options.good_threads(), load)
     };
     match kind {
@@ -202,13 +208,13 @@ fn open_one(
             shared(EngineKind::Tract, &|| Ok((Box::new(tract()?), None)))
         }
         EngineKind::OnnxRuntime => shared(kind, &|| {
-            tract::check_constants(kind, &model.bytes)?;
-            let (engine, library) = onnxruntime::OnnxRuntime::open(model, options)?;
+            tract::check_constants(kind, bytes)?;
+            let (engine, library) = onnxruntime::OnnxRuntime::open(model, bytes, options)?;
             Ok((Box::new(engine), Some(library)))
         }),
         EngineKind::OpenVino => shared(kind, &|| {
-            tract::check_constants(kind, &model.bytes)?;
-            let (engine, library) = openvino::OpenVino::open(model, options)?;
+            tract::check_constants(kind, bytes)?;
+            let (engine, library) = openvino::OpenVino::open(model, bytes, options)?;
             Ok((Box::new(engine), Some(library)))
         }),
         #[cfg(feature = "stub-engine")]

@@ -3,8 +3,7 @@
 //! The shelf holds no engine alive: it knows those that are in use, and a model that nobody uses any more is gone.
 
 use super::{Engine, EngineError, EngineKind, EngineOptions, Precision, WithLibrary};
-use crate::model::Model;
-use crate::tensor::{Tensor, TensorSpec};
+use crate::tensor::{InputSpec, Tensor, TensorSpec};
 use parking_lot::Mutex;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Weak};
@@ -23,18 +22,19 @@ pub(super) struct Key {
 }
 
 impl Key {
-    pub fn new(kind: EngineKind, model: &Model, options: &EngineOptions) -> Self {
+    /// Of `bytes`, one form of a model with this input.
+    pub fn new(kind: EngineKind, bytes: &[u8], input: &InputSpec, options: &EngineOptions) -> Self {
         let hash = |beginning: u8| {
             let mut hasher = DefaultHasher::new();
             beginning.hash(&mut hasher);
-            model.bytes.hash(&mut hasher);
+            bytes.hash(&mut hasher);
             hasher.finish()
         };
         Self {
             kind,
             precision: options.precision,
-            dims: model.input.dims(),
-            length: model.bytes.len(),
+            dims: input.dims(),
+            length: bytes.len(),
             hashes: [hash(0), hash(1)],
             threads: match kind {
                 EngineKind::Tract => None,
@@ -133,7 +133,7 @@ impl Engine for Shared {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::ModelOptions;
+    use crate::model::{Model, ModelOptions};
     use std::sync::Barrier;
     use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -149,7 +149,7 @@ mod tests {
         loads: &AtomicUsize,
     ) -> Box<dyn Engine> {
         let options = EngineOptions { threads, precision };
-        let key = Key::new(EngineKind::Tract, model, &options);
+        let key = Key::new(EngineKind::Tract, &model.bytes, &model.input, &options);
         let load = || {
             loads.fetch_add(1, Relaxed);
             let options = EngineOptions::default();
@@ -204,7 +204,7 @@ mod tests {
         };
         let key = || Key {
             length: 0,
-            ..Key::new(EngineKind::Tract, &model, &options)
+            ..Key::new(EngineKind::Tract, &model.bytes, &model.input, &options)
         };
         let loads = AtomicUsize::new(0);
         for _ in 0..2 {
@@ -226,7 +226,8 @@ mod tests {
         let key = |kind, threads| {
             Key::new(
                 kind,
-                &model,
+                &model.bytes,
+                &model.input,
                 &EngineOptions {
                     threads,
                     ..EngineOptions::default()

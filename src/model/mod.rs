@@ -25,6 +25,7 @@ mod wire;
 
 pub use error::ModelError;
 pub use family::Family;
+pub use graph::Quantisation;
 pub use input_size::InputSize;
 pub use labels::Labels;
 
@@ -97,8 +98,10 @@ impl Decision {
 pub struct Model {
     /// `None` is the built-in model.
     pub path: Option<PathBuf>,
-    /// ONNX; the file's own bytes if no rewrite changed anything.
+    /// ONNX; the file's own bytes if no rewrite changed anything. A quantised graph is folded to float in it.
     pub bytes: Arc<[u8]>,
+    /// The same model for engines that compute with integers, where `bytes` have been folded.
+    pub quantised: Option<Quantised>,
     pub family: Family,
     pub input: InputSpec,
     /// The input has any size whose sides are multiples of this, and nobody says which: it is [`input_size::usual`].
@@ -120,6 +123,17 @@ pub struct Model {
     pub warnings: Vec<String>,
     /// What the model for other pictures is made from; `None` if all pictures have the same.
     source: Option<Source>,
+}
+
+/// A quantised model as the file has it, but for what an engine needs to be fed with the same input, and to give the
+/// same outputs, as with [`Model::bytes`].
+#[derive(Clone)]
+pub struct Quantised {
+    /// ONNX; the file's own bytes if no rewrite changed anything.
+    pub bytes: Arc<[u8]>,
+    pub quantisation: Quantisation,
+    /// One sentence for each rewrite of this graph.
+    pub rewrites: Vec<String>,
 }
 
 /// The file as it was read.
@@ -180,7 +194,8 @@ impl Model {
         let folder = options.path.as_deref().and_then(Path::parent);
         let embedded = graph::embed_data::run(&mut proto, folder)?;
         onnx::check_embedded(&proto)?;
-        let normalised = graph::normalise(&bytes, &mut proto);
+        let embedded = embedded.into_iter().collect();
+        let mut normalised = graph::normalise(&bytes, &mut proto, embedded);
 
         let graph = proto.graph.as_ref().ok_or_else(|| ModelError::NotOnnx {
             why: "it has no graph".into(),
@@ -200,7 +215,7 @@ impl Model {
         let input = input::spec(&facts, &reading, &card, asked, &mut decisions)?;
         let follows_picture = input::follows_picture(&facts, &reading, &card, options.input_size);
         decisions.extend(convention_decisions(&input, &card, &reading));
-        let mut warnings = normalised.warnings;
+        let mut warnings = std::mem::take(&mut normalised.warnings);
         let (labels, labels_source) = find_labels(options, &card, &facts, &reading, &mut warnings)?;
         decisions.push(Decision::new(
             topic::LABELS,
@@ -216,7 +231,6 @@ impl Model {
             .map(|output| output.name.clone())
             .collect();
 
-        let done = embedded.into_iter().chain(normalised.rewrites).collect();
         let source = follows_picture.map(|_| Source {
             bytes: file::shared(bytes.clone()),
             card: card.clone(),
@@ -228,7 +242,7 @@ impl Model {
             family: &reading.family,
             cut_head,
         };
-        let prepared = graph::prepare(&bytes, proto, &plan, done)?;
+        let prepared = graph::prepare(&bytes, proto, &plan, normalised)?;
         let mut family = reading.family;
         if let Some(heads) = prepared.heads {
             outputs = heads.outputs;
@@ -237,9 +251,15 @@ impl Model {
                 bins: heads.bins,
             };
         }
+        let written = |new: Option<Vec<u8>>| new.map_or_else(|| bytes.clone(), Arc::from);
         Ok(Self {
             path: options.path.clone(),
-            bytes: prepared.bytes.map_or(bytes, Arc::from),
+            quantised: prepared.quantised.map(|form| Quantised {
+                bytes: written(form.bytes),
+                quantisation: form.quantisation,
+                rewrites: form.rewrites,
+            }),
+            bytes: written(prepared.bytes),
             family,
             input,
             follows_picture,
@@ -255,6 +275,15 @@ impl Model {
             warnings,
             source,
         })
+    }
+
+    /// Without its bytes, once an engine has them; what was rewritten is then that of the form that runs.
+    pub fn loaded(mut self, quantised: bool) -> Self {
+        self.bytes = Arc::default();
+        if let Some(form) = self.quantised.take().filter(|_| quantised) {
+            self.rewrites = form.rewrites;
+        }
+        self
     }
 
     /// The same model at the input size that `picture` asks for, with the same labels: no file is read again, but one
@@ -286,6 +315,7 @@ impl fmt::Debug for Model {
         f.debug_struct("Model")
             .field("path", &self.path)
             .field("bytes", &self.bytes.len())
+            .field("quantised", &self.quantised.as_ref().map(|q| q.bytes.len()))
             .field("family", &self.family)
             .field("input", &self.input)
             .field("outputs", &self.outputs)

@@ -351,19 +351,26 @@ def halves(name, edges):
     onnx.save(model, os.path.join(HERE, name + (".fp16io.onnx" if edges else ".fp16.onnx")))
 
 
-def quantised(name):
-    """The model in the forms in which ONNX Runtime's quantiser writes it."""
-    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_dynamic, quantize_static
+def pictures(most):
+    """Pictures to calibrate with, of levels up to most."""
+    from onnxruntime.quantization import CalibrationDataReader
 
     class Pictures(CalibrationDataReader):
         def __init__(self):
             random = np.random.default_rng(1)
-            smooth = [random.uniform(0, 255, (1, 3, 4, 4)).repeat(8, 2).repeat(8, 3) for _ in range(40)]
-            flat = [np.full((1, 3, SIDE, SIDE), level) for level in (0, 255)]
+            smooth = [random.uniform(0, most, (1, 3, 4, 4)).repeat(8, 2).repeat(8, 3) for _ in range(40)]
+            flat = [np.full((1, 3, SIDE, SIDE), level) for level in (0, most)]
             self.pictures = iter({"images": p.astype(np.float32)} for p in [*smooth, *flat])
 
         def get_next(self):
             return next(self.pictures, None)
+
+    return Pictures()
+
+
+def quantised(name):
+    """The model in the forms in which ONNX Runtime's quantiser writes it."""
+    from onnxruntime.quantization import QuantFormat, QuantType, quantize_dynamic, quantize_static
 
     path = os.path.join(HERE, name)
     for form, how, per_channel, activations in (
@@ -374,13 +381,32 @@ def quantised(name):
         quantize_static(
             path + ".onnx",
             f"{path}.{form}.onnx",
-            Pictures(),
+            pictures(255),
             quant_format=how,
             per_channel=per_channel,
             activation_type=activations,
             weight_type=QuantType.QInt8,
         )
     quantize_dynamic(path + ".onnx", path + ".dyn.onnx", weight_type=QuantType.QUInt8)
+
+
+def quantised_but_for_the_end(name, mean_of_bins):
+    """Only the convolutions are quantised, as guides advise for detectors."""
+    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
+
+    path = os.path.join(HERE, name)
+    for form, how in (("qdq", QuantFormat.QDQ), ("qop", QuantFormat.QOperator)):
+        quantize_static(
+            path + ".onnx",
+            f"{path}.{form}.onnx",
+            pictures(1),
+            quant_format=how,
+            per_channel=True,
+            op_types_to_quantize=["Conv"],
+            nodes_to_exclude=[mean_of_bins],
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+        )
 
 
 def classifier(graph):
@@ -427,6 +453,7 @@ def main():
     for edges in (False, True):
         halves("yolox_micro", edges)
     quantised("yolox_micro")
+    quantised_but_for_the_end("yolov8_dfl_micro", "dfl_means")
     classifier(Graph()).save("not_a_detector", "logits", [1, 10])
     yolov8(Graph(), last="NoEngineHasThis", domain="example").save(
         "unknown_op", "output0", [1, 6, 21], metadata=detect, domains=["example"]

@@ -4,6 +4,7 @@
 
 pub mod ages;
 pub mod camera;
+pub mod engines;
 pub mod families;
 pub mod onnx;
 pub mod pictures;

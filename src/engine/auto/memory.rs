@@ -23,6 +23,8 @@ pub(super) struct Remembered {
 pub(super) fn key(model: &Model, options: &EngineOptions, libraries: &[&Library]) -> String {
     let mut hash = DefaultHasher::new();
     model.bytes.hash(&mut hash);
+    let quantised = model.quantised.as_ref().map(|form| &form.bytes);
+    quantised.hash(&mut hash);
     let machine = Machine::this();
     let libraries: Vec<_> = libraries.iter().map(|l| library(l, &machine)).collect();
     format!(

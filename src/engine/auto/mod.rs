@@ -7,7 +7,8 @@
 mod measure;
 mod memory;
 
-use super::{Engine, EngineError, EngineKind, EngineOptions, Opened, onnxruntime, openvino};
+use super::form::Chosen;
+use super::{EngineError, EngineKind, EngineOptions, Opened, onnxruntime, openvino};
 use crate::model::Model;
 use memory::{Memory, Remembered};
 use std::time::{Duration, Instant};
@@ -25,8 +26,7 @@ const BUDGET: Duration = Duration::from_secs(1);
 /// One that has loaded the model.
 struct Candidate {
     kind: EngineKind,
-    engine: Box<dyn Engine>,
-    library: Option<String>,
+    chosen: Chosen,
 }
 
 /// # Errors
@@ -68,7 +68,7 @@ fn choose(
     }
     let input = model.input.blank();
     let results = measure::measure(candidates.len(), BUDGET, now, &mut |index| {
-        candidates[index].engine.run(&input).map(drop)
+        candidates[index].chosen.engine.run(&input).map(drop)
     });
     let (mut ranked, mut failed) = (Vec::new(), failures);
     for (candidate, result) in candidates.into_iter().zip(results) {
@@ -92,14 +92,7 @@ fn choose(
 
 impl Candidate {
     fn chosen(self, reason: String) -> Opened {
-        Opened {
-            engine: self.engine,
-            kind: self.kind,
-            reason: match self.library {
-                Some(library) => format!("{reason}; {library}"),
-                None => reason,
-            },
-        }
+        self.chosen.opened(self.kind, reason)
     }
 }
 
@@ -108,12 +101,8 @@ fn load(
     model: &Model,
     options: &EngineOptions,
 ) -> Result<Candidate, EngineError> {
-    let (engine, library) = super::open_one(kind, model, options)?;
-    Ok(Candidate {
-        kind,
-        engine,
-        library,
-    })
+    let chosen = super::open_one(kind, model, options)?;
+    Ok(Candidate { kind, chosen })
 }
 
 /// Those that can load the model, and why the others cannot.

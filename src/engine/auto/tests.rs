@@ -1,4 +1,5 @@
 use super::*;
+use crate::engine::Engine;
 use crate::model::ModelOptions;
 use crate::tensor::{Element, Tensor, TensorSpec};
 use std::cell::RefCell;
@@ -50,8 +51,11 @@ fn chosen(
     let clock = Clock::default();
     let candidate = |(kind, run): &Run| Candidate {
         kind: *kind,
-        engine: Box::new(Fake(clock.clone(), *run)),
-        library: Some(format!("/lib/{kind}")),
+        chosen: Chosen {
+            engine: Box::new(Fake(clock.clone(), *run)),
+            quantised: false,
+            told: Some(format!("/lib/{kind}")),
+        },
     };
     let mut now = || Duration::from_millis(clock.load(Ordering::Relaxed));
     let model = Model::open(&ModelOptions::default()).expect("the built-in model");

@@ -68,18 +68,27 @@ struct Compiled {
 }
 
 impl OpenVino {
-    /// The engine, and its library in words.
-    pub fn open(model: &Model, options: &EngineOptions) -> Result<(Self, String), EngineError> {
+    /// The engine of `bytes`, one form of the model, and its library in words.
+    pub fn open(
+        model: &Model,
+        bytes: &[u8],
+        options: &EngineOptions,
+    ) -> Result<(Self, String), EngineError> {
         let found = LIBRARY.find(&Machine::this());
         let (version, path) =
             VERSION.get(KIND, found, |path| caught(KIND, || load_library(path)))?;
-        let engine = caught(KIND, || Self::load(&path, model, options))?;
+        let engine = caught(KIND, || Self::load(&path, model, bytes, options))?;
         Ok((engine, format!("{} {version}", path.display())))
     }
 
-    fn load(path: &Path, model: &Model, options: &EngineOptions) -> Result<Self, EngineError> {
+    fn load(
+        path: &Path,
+        model: &Model,
+        bytes: &[u8],
+        options: &EngineOptions,
+    ) -> Result<Self, EngineError> {
         let mut core = core(path, options)?;
-        let mut compiled = compile(&mut core, &model.bytes, &model.input)?;
+        let mut compiled = compile(&mut core, bytes, &model.input)?;
         let expected = input_spec(&model.input);
         let found = compiled
             .get_input_by_name(&expected.name)

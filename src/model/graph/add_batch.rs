@@ -52,7 +52,7 @@ pub fn run(graph: &mut GraphProto, input: &InputSpec) -> Option<String> {
 }
 
 /// Whoever took `from` takes `to`, also in the graphs inside of nodes.
-fn rename(graph: &mut GraphProto, from: &str, to: &str) {
+pub fn rename(graph: &mut GraphProto, from: &str, to: &str) {
     for node in &mut graph.node {
         for input in node.input.iter_mut().filter(|input| *input == from) {
             *input = to.to_owned();

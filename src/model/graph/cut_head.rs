@@ -86,18 +86,15 @@ pub fn run(graph: &mut GraphProto, opset: i64, input: &InputSpec) -> Option<Head
     let levels = order
         .into_iter()
         .find_map(|swapped| found.read(&levels, swapped, input.size, opset))?;
-    let taken_out = found.end.nodes.len();
+    let strides: Vec<u32> = levels.iter().map(|level| level.stride).collect();
     let heads = Heads {
         outputs: levels
             .iter()
             .flat_map(|l| [l.sides.clone(), l.classes.clone()])
             .collect(),
-        strides: levels.iter().map(|level| level.stride).collect(),
+        said: said(&strides, found.end.nodes.len()),
+        strides,
         bins: levels[0].bins,
-        said: format!(
-            "ended the graph at its raw heads of strides {:?}: {taken_out} operators on every cell are left to the decoder",
-            levels.iter().map(|level| level.stride).collect::<Vec<_>>()
-        ),
     };
     let outputs = heads
         .outputs
@@ -106,6 +103,33 @@ pub fn run(graph: &mut GraphProto, opset: i64, input: &InputSpec) -> Option<Head
     graph.output = outputs.collect::<Option<_>>()?;
     prune::run(graph);
     Some(heads)
+}
+
+fn said(strides: &[u32], taken_out: usize) -> String {
+    format!(
+        "ended the graph at its raw heads of strides {strides:?}: {taken_out} operators on every cell are left to the decoder"
+    )
+}
+
+/// Ends a graph at the outputs that another form of it, in which [`run`] found heads of these strides, has now; says
+/// what was done.
+///
+/// # Errors
+/// An output that no node of this form makes.
+pub fn end_at(
+    graph: &mut GraphProto,
+    outputs: &[ValueInfoProto],
+    strides: &[u32],
+) -> Result<String, String> {
+    let made: BTreeSet<&String> = graph.node.iter().flat_map(|node| &node.output).collect();
+    if let Some(output) = outputs.iter().find(|output| !made.contains(&output.name)) {
+        let name = &output.name;
+        return Err(format!("its raw head \"{name}\" is made by no node"));
+    }
+    let before = graph.node.len();
+    graph.output = outputs.to_vec();
+    prune::run(graph);
+    Ok(said(strides, before - graph.node.len()))
 }
 
 /// What lies between the last convolutions and the output.

@@ -15,6 +15,7 @@ mod infer;
 mod lossless;
 mod name_nodes;
 mod prune;
+mod quantised;
 mod raise_opset;
 mod side_inputs;
 mod widen_f16;
@@ -25,6 +26,8 @@ use crate::geometry::Size;
 use crate::tensor::InputSpec;
 pub use cut_head::Heads;
 use prost::Message;
+pub use quantised::{Quantisation, Unfolded};
+use std::collections::HashMap;
 use tract_onnx::pb::ModelProto;
 
 /// A name that takes the place of another is written wherever its value is taken, so one of a megabyte in a short file
@@ -39,6 +42,8 @@ pub struct Prepared {
     pub rewrites: Vec<String>,
     /// What has become of the outputs, if the graph now ends earlier.
     pub heads: Option<Heads>,
+    /// The same model as the file has it, where that was folded and engines of integers can run it.
+    pub quantised: Option<quantised::Prepared>,
 }
 
 /// What the rewrites must know of a model.
@@ -59,12 +64,17 @@ pub struct Normalised {
     pub rewrites: Vec<String>,
     /// What could have been rewritten and was not, and why.
     pub warnings: Vec<String>,
+    /// The graph before it was folded, if it was and some engine may gain by it.
+    pub unfolded: Option<Unfolded>,
 }
 
 /// Makes one graph of the forms in which the same detector is exported: numbers of 16 bits, quantised. Runs before
-/// recognition, which so needs to know one form only.
-pub fn normalise(original: &[u8], model: &mut ModelProto) -> Normalised {
-    let mut done = Normalised::default();
+/// recognition, which so needs to know one form only. `done` names the rewrites that ran before, on the same messages.
+pub fn normalise(original: &[u8], model: &mut ModelProto, done: Vec<String>) -> Normalised {
+    let mut done = Normalised {
+        rewrites: done,
+        ..Normalised::default()
+    };
     let opset = infer::opset(model);
     let Some(graph) = model.graph.as_mut() else {
         return done;
@@ -82,16 +92,31 @@ pub fn normalise(original: &[u8], model: &mut ModelProto) -> Normalised {
         return done;
     }
     done.rewrites.extend(widen_f16::run(graph));
-    match fold_quantised::run(graph, opset) {
-        Ok(said) => done.rewrites.extend(said),
-        Err(reason) => done
+    let unfolded = Quantisation::of(graph).map(|quantisation| Unfolded {
+        model: model.clone(),
+        quantisation,
+        rewrites: done.rewrites.clone(),
+        renamed: HashMap::new(),
+    });
+    let folded = model.graph.as_mut().map(|g| fold_quantised::run(g, opset));
+    match folded {
+        Some(Ok(Some(folded))) => {
+            done.rewrites.push(folded.said);
+            let renamed = folded.renamed;
+            done.unfolded = unfolded.map(|unfolded| Unfolded {
+                renamed,
+                ..unfolded
+            });
+        }
+        Some(Ok(None)) | None => {}
+        Some(Err(reason)) => done
             .warnings
             .push(format!("the graph stays quantised, and slow: {reason}")),
     }
     done
 }
 
-/// Runs every rewrite that needs to know what the model is. `done` names those that ran before, on the same messages.
+/// Runs every rewrite that needs to know what the model is, on what came of [`normalise`].
 ///
 /// # Errors
 /// [`ModelError::Lossy`] if a rewrite is needed that the file does not allow.
@@ -99,59 +124,73 @@ pub fn prepare(
     original: &[u8],
     mut model: ModelProto,
     plan: &Plan,
-    done: Vec<String>,
+    normalised: Normalised,
 ) -> Result<Prepared, ModelError> {
     let fields = lossless::unknown_fields(original);
-    let mut rewrites = done;
-    rewrites.extend(raise_opset::run(&mut model));
-    let opset = infer::opset(&model);
-    let mut heads = None;
-    if let Some(graph) = model.graph.as_mut() {
-        let exported = InputSpec {
-            size: plan.exported,
-            ..plan.input.clone()
-        };
-        rewrites.extend(side_inputs::run(graph, plan.input));
-        rewrites.extend(add_batch::run(graph, &exported));
-        rewrites.extend(fix_shape::run(graph, &exported));
-        rewrites.extend(constant_of_shape::run(graph));
-        if plan.cut_head && *plan.family == Family::Yolov8 && fields.is_empty() {
-            heads = cut_head::run(graph, opset, &exported);
-            rewrites.extend(heads.iter().map(|heads| heads.said.clone()));
+    let mut rewrites = normalised.rewrites;
+    let heads = rewrite(&mut model, plan, fields.is_empty(), &mut rewrites)?;
+    let quantised = match (normalised.unfolded, &model.graph) {
+        (Some(unfolded), Some(folded)) => {
+            quantised::prepare(unfolded, folded, plan, heads.as_ref())
+                .map_err(|why| rewrites.push(format!("every engine gets the folded graph: {why}")))
+                .ok()
         }
-        if plan.exported != plan.input.size {
-            let said = match heads.is_some() || has_raw_heads(plan.family) {
-                true => follow_size::run(graph, opset, &exported, plan.input),
-                false => Err("its boxes are made in the graph, for pictures of that size".into()),
-            };
-            rewrites.push(said.map_err(|why| ModelError::InputSize {
-                asked: plan.input.size,
-                takes: format!("{} only: {why}", plan.exported),
-            })?);
-        }
-        // A model may do without.
-        if fields.is_empty() {
-            rewrites.extend(name_nodes::run(graph));
-        }
-    }
-    if rewrites.is_empty() {
-        return Ok(Prepared {
-            bytes: None,
-            rewrites,
-            heads,
-        });
-    }
-    if !fields.is_empty() {
+        _ => None,
+    };
+    if !rewrites.is_empty() && !fields.is_empty() {
         return Err(ModelError::Lossy {
             needed: rewrites.join("; "),
             fields,
         });
     }
     Ok(Prepared {
-        bytes: Some(model.encode_to_vec()),
+        bytes: (!rewrites.is_empty()).then(|| model.encode_to_vec()),
         rewrites,
         heads,
+        quantised,
     })
+}
+
+/// Those that every engine gains by; `lossless` tells that the file may be written anew.
+fn rewrite(
+    model: &mut ModelProto,
+    plan: &Plan,
+    lossless: bool,
+    rewrites: &mut Vec<String>,
+) -> Result<Option<Heads>, ModelError> {
+    rewrites.extend(raise_opset::run(model));
+    let opset = infer::opset(model);
+    let Some(graph) = model.graph.as_mut() else {
+        return Ok(None);
+    };
+    let exported = InputSpec {
+        size: plan.exported,
+        ..plan.input.clone()
+    };
+    rewrites.extend(side_inputs::run(graph, plan.input));
+    rewrites.extend(add_batch::run(graph, &exported));
+    rewrites.extend(fix_shape::run(graph, &exported));
+    rewrites.extend(constant_of_shape::run(graph));
+    let mut heads = None;
+    if plan.cut_head && *plan.family == Family::Yolov8 && lossless {
+        heads = cut_head::run(graph, opset, &exported);
+        rewrites.extend(heads.iter().map(|heads| heads.said.clone()));
+    }
+    if plan.exported != plan.input.size {
+        let said = match heads.is_some() || has_raw_heads(plan.family) {
+            true => follow_size::run(graph, opset, &exported, plan.input),
+            false => Err("its boxes are made in the graph, for pictures of that size".into()),
+        };
+        rewrites.push(said.map_err(|why| ModelError::InputSize {
+            asked: plan.input.size,
+            takes: format!("{} only: {why}", plan.exported),
+        })?);
+    }
+    // A model may do without.
+    if lossless {
+        rewrites.extend(name_nodes::run(graph));
+    }
+    Ok(heads)
 }
 
 /// The decoder makes the boxes, at whatever size; the graph knows none.
@@ -211,7 +250,7 @@ mod tests {
     #[test]
     fn a_file_that_would_lose_something_is_not_written_anew() {
         let (model, bytes) = with_unknown_field(-1);
-        let error = prepare(&bytes, model, &plan(&input_spec()), Vec::new())
+        let error = prepare(&bytes, model, &plan(&input_spec()), Normalised::default())
             .err()
             .unwrap();
         let text = error.to_string();
@@ -224,7 +263,7 @@ mod tests {
     #[test]
     fn a_file_that_needs_no_rewrite_may_hold_anything() {
         let (model, bytes) = with_unknown_field(64);
-        let prepared = prepare(&bytes, model, &plan(&input_spec()), Vec::new()).unwrap();
+        let prepared = prepare(&bytes, model, &plan(&input_spec()), Normalised::default()).unwrap();
         assert!(prepared.bytes.is_none() && prepared.rewrites.is_empty());
     }
 
@@ -240,10 +279,10 @@ mod tests {
         let mut bytes = half.encode_to_vec();
         let before = half.clone();
         bytes.extend([0xd2, 0x01, 0]);
-        let done = normalise(&bytes, &mut half);
-        assert!(done.rewrites.is_empty() && half == before);
+        let done = normalise(&bytes, &mut half, Vec::new());
+        assert!(done.rewrites.is_empty() && done.unfolded.is_none() && half == before);
         assert!(done.warnings[0].contains("Model.26"), "{:?}", done.warnings);
-        let done = normalise(&before.encode_to_vec(), &mut half);
+        let done = normalise(&before.encode_to_vec(), &mut half, Vec::new());
         assert!(done.rewrites[0].contains("f16"), "{:?}", done.rewrites);
     }
 
@@ -255,7 +294,7 @@ mod tests {
         ];
         let mut odd = model(nodes, &[("x", &[1])], &[("y", &[1])]);
         let before = odd.clone();
-        let done = normalise(&before.encode_to_vec(), &mut odd);
+        let done = normalise(&before.encode_to_vec(), &mut odd, Vec::new());
         assert!(done.rewrites.is_empty() && odd == before);
         assert!(
             done.warnings[0].contains("stays quantised"),
@@ -267,7 +306,10 @@ mod tests {
     #[test]
     fn weights_of_a_second_file_are_written_into_the_model() {
         let (model, _) = with_unknown_field(64);
-        let done = vec!["took in the weights".to_owned()];
+        let done = Normalised {
+            rewrites: vec!["took in the weights".to_owned()],
+            ..Normalised::default()
+        };
         let prepared = prepare(
             &model.encode_to_vec(),
             model.clone(),

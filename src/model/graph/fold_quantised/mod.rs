@@ -22,7 +22,7 @@ mod ranges;
 use super::{LONGEST_NAME, constants};
 use crate::model::onnx;
 use draft::Draft;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{GraphProto, NodeProto, type_proto};
 
@@ -31,16 +31,20 @@ type Reason = String;
 
 fn is_quantised(node: &NodeProto) -> bool {
     let op = node.op_type.as_str();
-    op.starts_with("QLinear")
-        || [
-            "QuantizeLinear",
-            "DequantizeLinear",
-            "DynamicQuantizeLinear",
-            "QGemm",
-            "ConvInteger",
-            "MatMulInteger",
-        ]
-        .contains(&op)
+    matches!(op, "QuantizeLinear" | "DequantizeLinear") || is_of_integers(op) || is_dynamic(op)
+}
+
+/// Operators of the QOperator form.
+pub fn is_of_integers(op: &str) -> bool {
+    op.starts_with("QLinear") || op == "QGemm"
+}
+
+/// Operators of dynamic quantisation.
+pub fn is_dynamic(op: &str) -> bool {
+    matches!(
+        op,
+        "DynamicQuantizeLinear" | "ConvInteger" | "MatMulInteger"
+    )
 }
 
 /// Whether there is anything to fold.
@@ -48,11 +52,19 @@ pub fn applies(graph: &GraphProto) -> bool {
     graph.node.iter().any(is_quantised)
 }
 
-/// Changes `graph` and says what was done, if anything was to do. `opset` is the version of ONNX's own operators.
+/// What came of it.
+#[derive(Debug, PartialEq)]
+pub struct Done {
+    pub said: String,
+    /// Results of DequantizeLinear, and what holds the same value, not rounded, in the folded graph.
+    pub renamed: HashMap<String, String>,
+}
+
+/// Changes `graph`, if anything is to do. `opset` is the version of ONNX's own operators.
 ///
 /// # Errors
 /// What of the graph is not understood; it is then unchanged.
-pub fn run(graph: &mut GraphProto, opset: i64) -> Result<Option<String>, Reason> {
+pub fn run(graph: &mut GraphProto, opset: i64) -> Result<Option<Done>, Reason> {
     let before = graph.node.iter().filter(|node| is_quantised(node)).count();
     if before == 0 {
         return Ok(None);
@@ -65,15 +77,16 @@ pub fn run(graph: &mut GraphProto, opset: i64) -> Result<Option<String>, Reason>
     let folded = pairs::fold(nodes, &mut draft, &kept, opset)?;
     let weights = folded.weights;
     let added = draft.into_added();
-    replace(graph, folded, added, &kept)?;
+    let renamed = replace(graph, folded, added, &kept)?;
     let left = graph.node.iter().filter(|node| is_quantised(node)).count();
     if left >= before {
         return Ok(None);
     }
-    Ok(Some(format!(
+    let said = format!(
         "folded the quantised graph to float: {weights} weights dequantised, {} of {before} quantising operators gone",
         before - left
-    )))
+    );
+    Ok(Some(Done { said, renamed }))
 }
 
 fn check_names(graph: &GraphProto) -> Result<(), Reason> {
@@ -105,13 +118,13 @@ impl KeptNames {
     }
 }
 
-/// Puts the folded nodes in the place of the old ones, unless something is missing then.
+/// Puts the folded nodes in the place of the old ones, unless something is missing then. What was renamed.
 fn replace(
     graph: &mut GraphProto,
     folded: pairs::Folded,
     added: Vec<tract_onnx::pb::TensorProto>,
     kept: &KeptNames,
-) -> Result<(), Reason> {
+) -> Result<HashMap<String, String>, Reason> {
     let made: HashSet<&String> = folded.nodes.iter().flat_map(|n| &n.output).collect();
     let mut gone = graph.node.iter().flat_map(|node| &node.output);
     if let Some(name) = gone.find(|name| kept.inside.contains(*name) && !made.contains(name)) {
@@ -134,7 +147,7 @@ fn replace(
         }
     }
     tidy(graph, &folded.integers);
-    Ok(())
+    Ok(folded.renamed)
 }
 
 /// Removes what nothing takes any more, and notes on what has changed.

@@ -39,6 +39,8 @@ pub struct Folded {
     pub weights: usize,
     /// Names that were those of integers.
     pub integers: HashSet<String>,
+    /// Results of DequantizeLinear, and what holds the same value now.
+    pub renamed: HashMap<String, String>,
 }
 
 /// # Errors
@@ -75,6 +77,7 @@ pub fn fold(
     }
     Ok(Folded {
         integers: folding.real.into_keys().collect(),
+        renamed: folding.renamed,
         nodes: folding.nodes,
         weights: folding.weights,
     })

@@ -80,7 +80,7 @@ fn pairs_go_and_weights_become_floats() {
     ];
     let mut graph = graph(nodes, weights());
     graph.value_info = vec![value("cq", &[1, 2, 4, 4]), value("c", &[1, 2, 4, 4])];
-    let said = run(&mut graph, 13).unwrap().unwrap();
+    let said = run(&mut graph, 13).unwrap().unwrap().said;
     assert!(
         said.contains("1 weights") && said.contains("5 of 5"),
         "{said}"

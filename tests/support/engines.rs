@@ -1,0 +1,33 @@
+//! Which of the engines are on this machine whose libraries are loaded at run time.
+
+use super::{micro_model, skipped};
+use gstdetect::engine::{self, EngineError, EngineKind, EngineOptions, Precision};
+use gstdetect::model::{Model, ModelOptions};
+
+pub const LOADED: [EngineKind; 2] = [EngineKind::OnnxRuntime, EngineKind::OpenVino];
+
+/// One thread: what is compared shall not depend on how work is divided.
+pub const OPTIONS: EngineOptions = EngineOptions {
+    threads: 1,
+    precision: Precision::F32,
+};
+
+/// Those of the engines whose library is on this machine; says which is not.
+pub fn installed() -> Vec<EngineKind> {
+    let model = Model::open(&ModelOptions {
+        path: Some(micro_model("yolov8_micro.onnx")),
+        ..ModelOptions::default()
+    });
+    let model = model.unwrap_or_else(|error| panic!("{error}"));
+    let is_here = |kind: &EngineKind| match engine::open(*kind, &model, &OPTIONS) {
+        Ok(_) => true,
+        Err(EngineError::NotInstalled {
+            pointed_at: None, ..
+        }) => {
+            skipped(&format!("{kind}: its library is not on this machine"));
+            false
+        }
+        Err(error) => panic!("{kind}: {error}"),
+    };
+    LOADED.into_iter().filter(is_here).collect()
+}
