@@ -70,6 +70,8 @@ pub struct Detector {
     wanted: Option<Wanted>,
     preprocessor: Option<Preprocessor>,
     input: Tensor,
+    /// Of the last run; the next one uses their memory again.
+    outputs: Vec<Tensor>,
     load_time: Duration,
     warm_up_time: Duration,
 }
@@ -119,6 +121,7 @@ impl Detector {
             decoder,
             wanted: None,
             preprocessor: None,
+            outputs: Vec::new(),
             load_time: begin.elapsed(),
             warm_up_time: Duration::ZERO,
         };
@@ -129,10 +132,10 @@ impl Detector {
     /// One inference on an empty picture; its outputs must be those of the family.
     fn warm_up(&mut self) -> Result<(), OpenError> {
         let begin = Instant::now();
-        let outputs = self.engine.run(&self.input)?;
+        self.engine.run_into(&self.input, &mut self.outputs)?;
         self.warm_up_time = begin.elapsed();
         self.engine.release_thread();
-        self.decoder.decode(&outputs, 1.0, &mut Vec::new())?;
+        self.decoder.decode(&self.outputs, 1.0, &mut Vec::new())?;
         Ok(())
     }
 
@@ -152,6 +155,7 @@ impl Detector {
             wanted: None,
             preprocessor: None,
             input: self.model.input.blank(),
+            outputs: Vec::new(),
             load_time: self.load_time,
             warm_up_time: self.warm_up_time,
         })
@@ -231,7 +235,7 @@ impl Detector {
     ) -> Result<Analysis, DetectError> {
         self.want(thresholds)?;
         let begin = Instant::now();
-        let outputs = self.engine.run(&self.input)?;
+        self.engine.run_into(&self.input, &mut self.outputs)?;
         let inferred = Instant::now();
         let mut detections = Vec::new();
         let cutoffs = self.wanted.as_ref().map(|wanted| &wanted.cutoffs);
@@ -239,7 +243,7 @@ impl Detector {
         // A lower threshold of all classes could let one that is below its own hide another.
         let low_score = low_score.filter(|low| *low < lowest && cutoffs.is_none());
         self.decoder
-            .decode(&outputs, low_score.unwrap_or(lowest), &mut detections)?;
+            .decode(&self.outputs, low_score.unwrap_or(lowest), &mut detections)?;
         if let Some(cutoffs) = cutoffs {
             // Heads that have chosen their classes themselves know nothing of those wanted.
             detections.retain(|d| cutoffs.admits(d.class, d.score));
@@ -450,9 +454,10 @@ mod tests {
             &self.outputs
         }
 
-        fn run(&mut self, _: &Tensor) -> Result<Vec<Tensor>, EngineError> {
+        fn run_into(&mut self, _: &Tensor, outputs: &mut Vec<Tensor>) -> Result<(), EngineError> {
             let dims = [1, self.rows.len(), 6];
-            Ok(vec![Tensor::f32("rows", dims, self.rows.concat())])
+            *outputs = vec![Tensor::f32("rows", dims, self.rows.concat())];
+            Ok(())
         }
 
         fn another(&self, _threads: usize) -> Result<Box<dyn Engine>, EngineError> {
@@ -484,6 +489,7 @@ mod tests {
             engine_reason: String::new(),
             wanted: None,
             preprocessor: None,
+            outputs: Vec::new(),
             load_time: Duration::ZERO,
             warm_up_time: Duration::ZERO,
         }

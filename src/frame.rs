@@ -2,7 +2,9 @@
 
 use crate::draw::{PictureMut, PlaneMut};
 use crate::geometry::Size;
-use crate::image::{ImageError, ImageView, PictureInfo, PixelFormat, Plane, YuvMatrix, YuvRange};
+use crate::image::{
+    ImageError, ImageView, MOST_PLANES, PictureInfo, PixelFormat, Plane, YuvMatrix, YuvRange,
+};
 use gst_video::prelude::*;
 use gst_video::{VideoColorMatrix, VideoColorRange, VideoFormat, VideoFrameRef, VideoInfo};
 use std::fmt;
@@ -92,36 +94,11 @@ pub fn video_format(format: PixelFormat) -> VideoFormat {
     }
 }
 
-/// Whether the buffer goes back to a pool when it is dropped, so that its source may be waiting for it.
-pub fn is_pooled(buffer: &gst::BufferRef) -> bool {
-    // SAFETY: a `BufferRef` is a valid GstBuffer, whose field `pool` is set while the buffer is taken from a pool, by
-    // the one who holds it.
-    unsafe { !(*buffer.as_ptr()).pool.is_null() }
-}
-
 /// Whether the rows lie as `info` says, which is what everybody expects of a buffer without a `GstVideoMeta`.
 pub fn is_packed(buffer: &gst::BufferRef, info: &VideoInfo) -> bool {
     buffer
         .meta::<gst_video::VideoMeta>()
         .is_none_or(|meta| meta.stride() == info.stride() && meta.offset() == info.offset())
-}
-
-/// A copy in memory of its own whose rows lie as `info` says, with all that the buffer carries. Each row is read once, from
-/// the first to the last.
-///
-/// # Errors
-/// If the buffer holds no frame as `info` says, or there is no memory.
-pub fn packed(buffer: &gst::BufferRef, info: &VideoInfo) -> Result<gst::Buffer, glib::BoolError> {
-    let memory = gst::Buffer::with_size(info.size())?;
-    let mut copy = gst_video::VideoFrame::from_buffer_writable(memory, info)
-        .map_err(|_| glib::bool_error!("a new buffer cannot be written"))?;
-    VideoFrameRef::from_buffer_ref_readable(buffer, info)?
-        .copy(&mut copy.as_mut_video_frame_ref())?;
-    let mut copy = copy.into_buffer();
-    let new = copy.get_mut().expect("nobody else has it yet");
-    // Not what describes the memory, as GstVideoMeta does.
-    buffer.copy_into(new, gst::BUFFER_COPY_METADATA, ..)?;
-    Ok(copy)
 }
 
 /// Every format in the order of preference, system memory, any size and framerate: what the pad templates say.
@@ -195,12 +172,13 @@ pub fn view<'a>(
 ) -> Result<ImageView<'a>, FrameError> {
     check(frame, info)?;
     let strides = strides(frame)?;
-    let planes: Vec<_> = strides
-        .into_iter()
-        .zip(frame.planes_data())
-        .map(|(stride, data)| Plane { data, stride })
-        .collect();
-    Ok(ImageView::new(*info, &planes)?)
+    let mut planes = [Plane::EMPTY; MOST_PLANES];
+    let given = planes.iter_mut().zip(strides).zip(frame.planes_data());
+    for ((plane, stride), data) in given {
+        *plane = Plane { data, stride };
+    }
+    let count = (frame.n_planes() as usize).min(MOST_PLANES);
+    Ok(ImageView::new(*info, &planes[..count])?)
 }
 
 /// The same, to be painted on.
@@ -233,15 +211,15 @@ fn check(frame: &impl VideoFrameExt, info: &PictureInfo) -> Result<(), FrameErro
 }
 
 /// Of every plane. To be called before the data is asked for: the bindings count rows of a negative stride wrongly.
-fn strides(frame: &impl VideoFrameExt) -> Result<Vec<usize>, FrameError> {
-    frame
-        .plane_stride()
-        .iter()
-        .enumerate()
-        .map(|(plane, &stride)| {
-            usize::try_from(stride).map_err(|_| FrameError::Stride { plane, stride })
-        })
-        .collect()
+fn strides(frame: &impl VideoFrameExt) -> Result<[usize; MOST_PLANES], FrameError> {
+    let mut strides = [0; MOST_PLANES];
+    for (plane, (stride, &given)) in strides.iter_mut().zip(frame.plane_stride()).enumerate() {
+        *stride = usize::try_from(given).map_err(|_| FrameError::Stride {
+            plane,
+            stride: given,
+        })?;
+    }
+    Ok(strides)
 }
 
 #[cfg(test)]

@@ -1,7 +1,13 @@
 //! [`ImageView`]: a borrowed picture, plane by plane, with its strides; it owns nothing.
 
 use crate::geometry::Size;
+use std::array::IntoIter;
 use std::fmt;
+use std::iter::Take;
+use std::ops::Deref;
+
+/// Of a picture of any format.
+pub const MOST_PLANES: usize = 3;
 
 /// Layouts of `video/x-raw` that can be read, named as GStreamer names them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -58,18 +64,18 @@ impl PixelFormat {
     /// Bytes of a row, and number of rows, of each plane of a picture of `size`.
     ///
     /// Chroma planes of odd sizes are rounded up, as in GStreamer.
-    pub fn planes(self, size: Size) -> Vec<(usize, usize)> {
+    pub fn planes(self, size: Size) -> PlaneSizes {
         let (w, h) = (size.width as usize, size.height as usize);
         let (half_w, half_h) = (w.div_ceil(2), h.div_ceil(2));
-        match self {
-            Self::I420 | Self::Yv12 => vec![(w, h), (half_w, half_h), (half_w, half_h)],
-            Self::Nv12 | Self::Nv21 => vec![(w, h), (half_w * 2, half_h)],
-            Self::Y42b => vec![(w, h), (half_w, h), (half_w, h)],
-            Self::Y444 => vec![(w, h); 3],
-            Self::Nv16 => vec![(w, h), (half_w * 2, h)],
-            Self::Yuy2 | Self::Uyvy | Self::Yvyu => vec![(half_w * 4, h)],
-            Self::Bgr | Self::Rgb => vec![(w * 3, h)],
-            Self::Gray8 => vec![(w, h)],
+        let sizes: &[(usize, usize)] = match self {
+            Self::I420 | Self::Yv12 => &[(w, h), (half_w, half_h), (half_w, half_h)],
+            Self::Nv12 | Self::Nv21 => &[(w, h), (half_w * 2, half_h)],
+            Self::Y42b => &[(w, h), (half_w, h), (half_w, h)],
+            Self::Y444 => &[(w, h); 3],
+            Self::Nv16 => &[(w, h), (half_w * 2, h)],
+            Self::Yuy2 | Self::Uyvy | Self::Yvyu => &[(half_w * 4, h)],
+            Self::Bgr | Self::Rgb => &[(w * 3, h)],
+            Self::Gray8 => &[(w, h)],
             Self::Bgrx
             | Self::Rgbx
             | Self::Xbgr
@@ -77,8 +83,9 @@ impl PixelFormat {
             | Self::Bgra
             | Self::Rgba
             | Self::Abgr
-            | Self::Argb => vec![(w * 4, h)],
-        }
+            | Self::Argb => &[(w * 4, h)],
+        };
+        PlaneSizes::of(sizes)
     }
 
     /// Whether the pixels are luma and chroma rather than red, green and blue.
@@ -96,6 +103,42 @@ impl PixelFormat {
                 | Self::Y444
                 | Self::Nv16
         )
+    }
+}
+
+/// Bytes of a row, and number of rows, of each plane of a picture.
+#[derive(Debug, Clone, Copy)]
+pub struct PlaneSizes {
+    sizes: [(usize, usize); MOST_PLANES],
+    count: usize,
+}
+
+impl PlaneSizes {
+    /// At most [`MOST_PLANES`].
+    fn of(sizes: &[(usize, usize)]) -> Self {
+        let mut all = [(0, 0); MOST_PLANES];
+        all[..sizes.len()].copy_from_slice(sizes);
+        Self {
+            sizes: all,
+            count: sizes.len(),
+        }
+    }
+}
+
+impl Deref for PlaneSizes {
+    type Target = [(usize, usize)];
+
+    fn deref(&self) -> &Self::Target {
+        &self.sizes[..self.count]
+    }
+}
+
+impl IntoIterator for PlaneSizes {
+    type Item = (usize, usize);
+    type IntoIter = Take<IntoIter<Self::Item, MOST_PLANES>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.sizes.into_iter().take(self.count)
     }
 }
 
@@ -153,6 +196,12 @@ pub struct Plane<'a> {
 }
 
 impl<'a> Plane<'a> {
+    /// Of no rows.
+    pub const EMPTY: Self = Self {
+        data: &[],
+        stride: 0,
+    };
+
     /// The first `length` bytes of row `y`. [`ImageView::new`] has checked that they are there.
     pub fn row(&self, y: usize, length: usize) -> &'a [u8] {
         let start = y * self.stride;
@@ -164,7 +213,7 @@ impl<'a> Plane<'a> {
 #[derive(Debug, Clone, Copy)]
 pub struct ImageView<'a> {
     info: PictureInfo,
-    planes: [Plane<'a>; 3],
+    planes: [Plane<'a>; MOST_PLANES],
 }
 
 impl<'a> ImageView<'a> {
@@ -181,10 +230,7 @@ impl<'a> ImageView<'a> {
                 expected: wanted.len(),
             });
         }
-        let mut all = [Plane {
-            data: &[],
-            stride: 0,
-        }; 3];
+        let mut all = [Plane::EMPTY; MOST_PLANES];
         for (index, (plane, (row, rows))) in planes.iter().zip(wanted).enumerate() {
             let expected = if rows == 0 {
                 0
@@ -268,9 +314,9 @@ mod tests {
     #[test]
     fn odd_sizes_round_chroma_up() {
         let size = Size::new(5, 3);
-        assert_eq!(PixelFormat::I420.planes(size), [(5, 3), (3, 2), (3, 2)]);
-        assert_eq!(PixelFormat::Nv12.planes(size), [(5, 3), (6, 2)]);
-        assert_eq!(PixelFormat::Yuy2.planes(size), [(12, 3)]);
+        assert_eq!(*PixelFormat::I420.planes(size), [(5, 3), (3, 2), (3, 2)]);
+        assert_eq!(*PixelFormat::Nv12.planes(size), [(5, 3), (6, 2)]);
+        assert_eq!(*PixelFormat::Yuy2.planes(size), [(12, 3)]);
     }
 
     #[test]

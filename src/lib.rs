@@ -4,6 +4,7 @@ pub mod affinity;
 pub mod allocation;
 pub mod builtin;
 pub mod classes;
+pub mod copies;
 pub mod decode;
 pub mod detect;
 pub mod detection;

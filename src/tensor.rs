@@ -38,6 +38,30 @@ impl TensorData {
     }
 }
 
+/// A type of numbers that [`Element`] names.
+pub trait Number: Copy {
+    /// The numbers of `data`, which is made one of this type if it is of another; its memory is kept otherwise.
+    fn of(data: &mut TensorData) -> &mut Vec<Self>;
+}
+
+macro_rules! number {
+    ($($number:ty => $variant:ident),*) => {$(
+        impl Number for $number {
+            fn of(data: &mut TensorData) -> &mut Vec<Self> {
+                if !matches!(data, TensorData::$variant(_)) {
+                    *data = TensorData::$variant(Vec::new());
+                }
+                match data {
+                    TensorData::$variant(numbers) => numbers,
+                    _ => unreachable!("made just above"),
+                }
+            }
+        }
+    )*};
+}
+
+number!(f32 => F32, u8 => U8, i32 => I32, i64 => I64);
+
 /// Type of a tensor's numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Element {
@@ -75,6 +99,25 @@ impl Tensor {
         };
         debug_assert_eq!(tensor.dims.iter().product::<usize>(), tensor.data.len());
         tensor
+    }
+
+    /// Of no numbers.
+    pub fn empty(name: impl Into<String>) -> Self {
+        Self::f32(name, [0], Vec::new())
+    }
+
+    /// Takes other dims and numbers, in the memory of those of before where it is of their type.
+    pub fn refill<T: Number>(
+        &mut self,
+        dims: impl IntoIterator<Item = usize>,
+        numbers: impl IntoIterator<Item = T>,
+    ) {
+        self.dims.clear();
+        self.dims.extend(dims);
+        let kept = T::of(&mut self.data);
+        kept.clear();
+        kept.extend(numbers);
+        debug_assert_eq!(self.dims.iter().product::<usize>(), self.data.len());
     }
 
     /// The numbers, if they are f32.

@@ -22,7 +22,15 @@ const LAYERS: [&[&str]; 5] = [
         "track",
     ],
     &["detector"],
-    &["affinity", "frame", "meta", "message", "lent", "allocation"],
+    &[
+        "affinity",
+        "frame",
+        "copies",
+        "meta",
+        "message",
+        "lent",
+        "allocation",
+    ],
     &["detect", "overlay"],
 ];
 

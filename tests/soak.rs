@@ -216,18 +216,21 @@ fn memory_stays_at_full_speed() {
     let soak = Soak::new(&BRANCHES);
     soak.play();
     let (begin, mut memory) = (Instant::now(), Memory::default());
+    let mut in_use = Memory::default();
     while begin.elapsed() < lasts {
         soak.follow(Instant::now() + SAMPLING, None);
         memory.0.push((begin.elapsed(), resident()));
+        in_use.0.push((begin.elapsed(), allocated()));
     }
     let (rise, growth) = (memory.rise(), memory.growth());
     println!(
         "{lasts:?} at full speed, {} frames analysed: memory rises {:.2} MiB over the last two thirds, ends {:+.2} MiB \
-         from its value after it had settled; {} (MiB)",
+         from its value after it had settled: {}; what is allocated: {} (MiB)",
         soak.analysed(),
         rise / MIB,
         growth / MIB,
-        memory.course()
+        memory.course(),
+        in_use.course()
     );
     assert!(lasts < LONG || rise < MOST_RISE, "memory rises");
     assert!(growth <= MOST_GROWTH, "memory has grown");

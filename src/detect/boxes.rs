@@ -15,7 +15,7 @@ use std::time::Duration;
 const SHORTEST_MAX_AGE: gst::ClockTime = gst::ClockTime::SECOND;
 
 /// What an analysis found, in pixels of the frame, best first.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Found {
     pub detections: Vec<Detection>,
     /// What is too weak to be reported, for who follows objects.

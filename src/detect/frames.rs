@@ -1,6 +1,7 @@
 //! [`Frame`] and [`Item`]: what travels through the element, the frames and what is in order between them.
 
 use super::boxes::Found;
+use crate::copies::Copies;
 use crate::image::PictureInfo;
 use crate::lent::LentQuery;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use std::time::Duration;
 pub(super) struct Stream {
     pub video: gst_video::VideoInfo,
     pub picture: PictureInfo,
+    pub copies: Copies,
 }
 
 /// One frame on its way through.
@@ -26,7 +28,7 @@ pub(super) struct Frame {
     /// What it took to copy it out of its source's memory.
     pub copying: Duration,
     /// What its analysis found; `None` of a frame that was not analysed.
-    pub found: Option<Arc<Found>>,
+    pub found: Option<Found>,
     /// It came while nothing was to be analysed, and carries no boxes.
     pub bare: bool,
     /// How long it was inside is recorded already.
@@ -54,6 +56,11 @@ pub(super) enum Drop {
 }
 
 impl Frame {
+    /// Whether its source may be waiting for its memory.
+    pub fn is_lent(&self) -> bool {
+        self.stream.copies.is_lent(&self.buffer)
+    }
+
     pub fn running_time(&self) -> Option<gst::ClockTime> {
         self.segment.as_ref()?.to_running_time(self.buffer.pts()?)
     }

@@ -1,11 +1,13 @@
 //! The element and GObject side of `detect`: class, pads, properties, state changes.
 
 use super::failure::Trouble;
-use super::loading::{Fresh, Loaded, Swaps};
+use super::loader::First;
+use super::loading::{Fresh, Loaded, Swaps, no_thread};
 use super::properties;
 use super::settings::{PROP_CLASSES, PROP_MODEL, PROP_MODEL_INFO, PROP_STATS, Settings};
 use super::sizes::Detectors;
 use super::state::State;
+use super::worker::WORKER;
 use crate::classes::ClassesError;
 use crate::machine::Machine;
 use crate::message::{MODEL_PROPERTY, STATS_PROPERTY};
@@ -202,14 +204,7 @@ impl Detect {
     fn start(&self) -> Result<(), gst::StateChangeError> {
         *self.machine.lock() = Some(Machine::new(Path::new("/"), self.now()));
         let settings = self.settings.lock().clone();
-        let started = self.load(&settings, None).and_then(|detectors| {
-            if let Some(first) = detectors.first().map(Detectors::current) {
-                self.announce(self.describe(&settings, first), |_| true)?;
-                let (estimate, workers) = (first.warm_up_time(), detectors.len());
-                self.state.lock().start(&settings, estimate, workers);
-            }
-            self.start_workers(detectors, &settings)
-        });
+        let started = self.load_and_work(&settings);
         if started.is_ok() && self.settings.lock().model != settings.model {
             self.request_swap(); // it was set while the other one was loaded
         }
@@ -219,6 +214,17 @@ impl Detect {
             self.post_error(&trouble);
             gst::StateChangeError
         })
+    }
+
+    fn load_and_work(&self, settings: &Settings) -> Result<(), Trouble> {
+        let thread = First::start(WORKER).map_err(|err| no_thread(&err))?;
+        let detectors = self.load(settings, None, |open| thread.run(open))?;
+        if let Some(first) = detectors.first().map(Detectors::current) {
+            self.announce(self.describe(settings, first), |_| true)?;
+            let (estimate, workers) = (first.warm_up_time(), detectors.len());
+            self.state.lock().start(settings, estimate, workers);
+        }
+        self.start_workers(detectors, settings, thread)
     }
 
     /// Ends the workers; waits for at most the one inference that each may be in. The pads are inactive already.

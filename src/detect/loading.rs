@@ -21,6 +21,7 @@ use crate::model::{InputSize, ModelOptions};
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -55,6 +56,9 @@ pub(super) struct Swaps {
     loading: bool,
 }
 
+/// Opens a detector for each worker, in whatever thread it is called.
+pub(super) type Open = Box<dyn FnOnce() -> Result<Vec<Detectors>, Trouble> + Send>;
+
 /// What a thread has to load.
 struct Request {
     number: u64,
@@ -66,12 +70,13 @@ struct Request {
 impl Detect {
     /// A detector for each worker. Blocks until they are ready.
     ///
-    /// Works in another thread, whose threads keep to the processors that the user allows. `running` are the
-    /// workers that there are already, whose number stays, and the picture that they look at.
+    /// `run` does it in another thread, so that the threads of the engine keep to the processors that the user allows.
+    /// `running` are the workers that there are already, whose number stays, and the picture that they look at.
     pub(super) fn load(
         &self,
         settings: &Settings,
         running: Option<(usize, Option<Size>)>,
+        run: impl FnOnce(Open) -> io::Result<thread::Result<Result<Vec<Detectors>, Trouble>>>,
     ) -> Result<Vec<Detectors>, Trouble> {
         let path = settings.model_name();
         gst::info!(CAT, imp = self, "Loading the model {path}");
@@ -85,7 +90,7 @@ impl Detect {
         // A thread that is kept has the processors of what it loaded before.
         let allowed = Processors::of_this_thread().ok();
         let name = path.clone();
-        let open = move || -> Result<Vec<Detectors>, Trouble> {
+        let open: Open = Box::new(move || {
             match (&processors, &allowed) {
                 (Some(processors), _) => pin(processors)?,
                 (None, Some(all)) => pin(all)?,
@@ -99,8 +104,8 @@ impl Detect {
                 Ok(all.map(|d| Detectors::new(d, options.clone())).collect())
             };
             all().map_err(|err| Trouble::open(&name, &err))
-        };
-        let loaded = loader::run(open)
+        });
+        let loaded = run(open)
             .map_err(|err| no_thread(&err))?
             .map_err(|panic| Trouble::panic(&format!("loading the model {path}"), panic.as_ref()));
         loaded?
@@ -189,7 +194,7 @@ impl Detect {
         };
         let running = Some((self.workers.lock().len(), picture));
         let load = || {
-            let loaded = self.load(&request.settings, running);
+            let loaded = self.load(&request.settings, running, loader::run);
             loaded.and_then(|detectors| self.hand_over(request, detectors))
         };
         let loaded = catch_unwind(AssertUnwindSafe(load)).unwrap_or_else(|panic| {
@@ -327,7 +332,7 @@ fn classes_trouble(err: &ClassesError) -> Trouble {
     Trouble::setting(&format!("The property classes cannot be {err}"), err)
 }
 
-fn no_thread(err: &std::io::Error) -> Trouble {
+pub(super) fn no_thread(err: &io::Error) -> Trouble {
     let sentence = "Cannot start a thread to load the model";
     Trouble::new(gst::ResourceError::Failed, sentence, err.to_string())
 }

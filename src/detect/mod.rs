@@ -12,7 +12,7 @@
 //!   say, `properties.rs` declares them, `choices.rs` has their enums.
 //! - `pads.rs` answers what comes in by the pads: buffers and events; `queries.rs` queries.
 //! - `state.rs` is what the threads share, and the line between them; `frames.rs` what stands in it.
-//! - `loading.rs` loads a model, before the first frame or beside the one in use; `loader.rs` is the thread for it.
+//! - `loading.rs` loads a model, before the first frame or beside the one in use; `loader.rs` has the threads for it.
 //! - `worker.rs` is the threads that infer, `task.rs` the thread that pushes.
 //! - `passthrough.rs` is the mode in which frames do not wait, `passing.rs` what it keeps between them.
 //! - `boxes.rs` decides which boxes a frame carries.

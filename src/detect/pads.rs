@@ -3,6 +3,7 @@
 use super::choices::Mode;
 use super::imp::{CAT, Detect};
 use super::state::{Course, Frame, Item, Remains, State, Stream, Upstream};
+use crate::copies::Copies;
 use crate::frame;
 use crate::mailbox::Output;
 use crate::pace::Pace;
@@ -140,8 +141,11 @@ impl Detect {
     /// will say what is wrong.
     pub(super) fn replace_by_copy(&self, frame: &mut Frame) {
         let begin = self.now();
-        match frame::packed(&frame.buffer, &frame.stream.video) {
-            Ok(copy) => frame.buffer = copy,
+        match frame.stream.copies.packed(&frame.buffer) {
+            Ok(copy) => {
+                frame.buffer = copy;
+                gst::log!(CAT, imp = self, "Copied {}", frame.buffer.pts().display());
+            }
             Err(err) => gst::warning!(CAT, imp = self, "Cannot copy a frame: {err}"),
         }
         frame.copying += self.now().saturating_sub(begin);
@@ -373,5 +377,9 @@ fn activation_failed() -> Result<(), gst::LoggableError> {
 fn stream_of(caps: &gst::CapsRef) -> Result<Stream, String> {
     let video = gst_video::VideoInfo::from_caps(caps).map_err(|err| err.to_string())?;
     let picture = frame::picture_info(&video).map_err(|err| err.to_string())?;
-    Ok(Stream { video, picture })
+    Ok(Stream {
+        copies: Copies::new(video.clone()),
+        video,
+        picture,
+    })
 }

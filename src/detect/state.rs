@@ -4,7 +4,6 @@ use super::boxes::Boxes;
 use super::choices::Mode;
 use super::passing::Passing;
 use super::settings::Settings;
-use crate::frame;
 use crate::mailbox::{MOST_PASSING, Mailbox, Output};
 use crate::pace::Pace;
 use crate::stats::{DeclaredDelay, Overdue, Recorder};
@@ -317,11 +316,10 @@ impl State {
     /// Whether a frame that takes this course is to be copied before it is kept: of a live source whose buffers come from
     /// a pool, as a camera's do, one is held at the most, and one that passes is not copied by a worker.
     pub fn must_copy(&self, frame: &Frame, course: Course) -> bool {
-        let held = |f: &Frame| frame::is_pooled(&f.buffer);
         self.upstream.is_live()
             && !matches!(course, Course::Drop(_))
-            && held(frame)
-            && self.mailbox.passing().any(held)
+            && frame.is_lent()
+            && self.mailbox.passing().any(Frame::is_lent)
     }
 
     /// How many buffers of the source are held at the same time at the most.

@@ -3,6 +3,7 @@
 use super::boxes::Found;
 use super::failure::Trouble;
 use super::imp::{CAT, Detect};
+use super::loader::First;
 use super::loading;
 use super::passing::Look;
 use super::settings::Settings;
@@ -15,9 +16,11 @@ use crate::mailbox::Ticket;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
+
+/// Name of the threads.
+pub(super) const WORKER: &str = "detect-worker";
 
 /// What a worker does next.
 enum Job {
@@ -45,24 +48,27 @@ impl Failure {
 }
 
 impl Detect {
+    /// One for each of `detectors`. The first is the thread that has loaded them.
     pub(super) fn start_workers(
         &self,
         detectors: Vec<Detectors>,
         settings: &Settings,
+        first: First,
     ) -> Result<(), Trouble> {
         let processors = settings.processors()?;
         let epoch = self.state.lock().epoch;
+        let mut first = Some(first);
         for detectors in detectors {
             let (detect, processors) = (self.ref_counted(), processors.clone());
-            let worker = std::thread::Builder::new()
-                .name("detect-worker".into())
-                .spawn(move || {
-                    // It was possible when the model was loaded.
-                    if let Some(Err(trouble)) = processors.as_ref().map(loading::pin) {
-                        detect.post_warning(&trouble);
-                    }
-                    detect.work(detectors, epoch);
-                });
+            let work = move || {
+                // It was possible when the model was loaded.
+                if let Some(Err(trouble)) = processors.as_ref().map(loading::pin) {
+                    detect.post_warning(&trouble);
+                }
+                detect.work(detectors, epoch);
+            };
+            let thread = first.take().map_or_else(|| First::start(WORKER), Ok);
+            let worker = thread.and_then(|thread| thread.end_with(work));
             let worker = worker.map_err(|err| {
                 self.state.lock().epoch += 1;
                 self.wake.notify_all();
@@ -166,7 +172,7 @@ impl Detect {
 
     fn process(&self, detectors: &mut Detectors, of: Run, ticket: Ticket, mut frame: Frame) {
         let live = self.state.lock().upstream.is_live();
-        if live && frame::is_pooled(&frame.buffer) {
+        if live && frame.is_lent() {
             // A camera of four buffers cannot miss one for a whole analysis. Its memory, which may be uncached, is read
             // once; the pixels are then taken from the copy.
             self.replace_by_copy(&mut frame);
@@ -256,7 +262,7 @@ impl Detect {
         let wait = begin.saturating_sub(frame.arrived);
         let found = Found::of(analysis, wait, detector.model());
         let (times, count) = (found.times, found.detections.len());
-        frame.found = Some(Arc::new(found));
+        frame.found = Some(found);
         let now = self.now();
         gst::debug!(
             CAT,

@@ -410,14 +410,14 @@ mod tests {
             .collect();
         let mutable = data
             .iter_mut()
-            .zip(&planes)
+            .zip(planes.iter())
             .map(|(data, (row, _))| PlaneMut {
                 data,
                 stride: row + 3,
             })
             .collect();
         paint(&mut PictureMut::new(info, mutable).expect("planes of the right size"));
-        for (data, (row, _)) in data.iter().zip(&planes) {
+        for (data, (row, _)) in data.iter().zip(planes.iter()) {
             for line in data.chunks(row + 3) {
                 assert_eq!(line[*row..], [7; 3], "{info:?}: padding was painted");
             }

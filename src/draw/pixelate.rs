@@ -127,7 +127,7 @@ mod tests {
         let mut after = before.clone();
         let planes = after
             .iter_mut()
-            .zip(&rows)
+            .zip(rows.iter())
             .map(|(data, (row, _))| PlaneMut {
                 data,
                 stride: row + PADDING,

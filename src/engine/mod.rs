@@ -31,12 +31,23 @@ pub trait Engine: Send {
 
     /// Runs the model on one input of the shape and type of the model's input spec.
     ///
-    /// Outputs come in model order. Blocks for the whole inference. After an error the engine may be used again.
+    /// `outputs` become those of the model, in its order; the memory of what they were is used again. Blocks for the
+    /// whole inference. After an error the engine may be used again, and `outputs` are of no use.
     ///
     /// # Errors
     /// [`EngineError::Shape`] if `input` differs from the model's input; [`EngineError::Run`] if the graph fails;
     /// [`EngineError::Panic`] if the engine does.
-    fn run(&mut self, input: &Tensor) -> Result<Vec<Tensor>, EngineError>;
+    fn run_into(&mut self, input: &Tensor, outputs: &mut Vec<Tensor>) -> Result<(), EngineError>;
+
+    /// As [`Self::run_into`], into new memory.
+    ///
+    /// # Errors
+    /// Those of [`Self::run_into`].
+    fn run(&mut self, input: &Tensor) -> Result<Vec<Tensor>, EngineError> {
+        let mut outputs = Vec::new();
+        self.run_into(input, &mut outputs)?;
+        Ok(outputs)
+    }
 
     /// A second one of the same model that runs beside this one, with `threads` of its own where threads are not shared
     /// too, and shares its weights.
@@ -238,6 +249,20 @@ fn check_input(input: &Tensor, expected: &TensorSpec) -> Result<(), EngineError>
             expected: expected.clone(),
         })
     }
+}
+
+/// Makes `outputs` as many as there are `specs`, and gives each its name; numbers are still what they were.
+fn arrange<'a>(
+    outputs: &'a mut Vec<Tensor>,
+    specs: &'a [TensorSpec],
+) -> impl Iterator<Item = (&'a mut Tensor, &'a TensorSpec)> {
+    outputs.resize_with(specs.len(), || Tensor::empty(""));
+    for (output, spec) in outputs.iter_mut().zip(specs) {
+        if output.name != spec.name {
+            output.name.clone_from(&spec.name);
+        }
+    }
+    outputs.iter_mut().zip(specs)
 }
 
 /// The outputs of a loaded engine. Without dims are numbers, and outputs of whose shape the graph says nothing: a run

@@ -114,8 +114,8 @@ impl Engine for Shared {
         self.engine.outputs()
     }
 
-    fn run(&mut self, input: &Tensor) -> Result<Vec<Tensor>, EngineError> {
-        self.engine.run(input)
+    fn run_into(&mut self, input: &Tensor, outputs: &mut Vec<Tensor>) -> Result<(), EngineError> {
+        self.engine.run_into(input, outputs)
     }
 
     fn release_thread(&mut self) {

@@ -3,10 +3,11 @@
 //! A test takes the [`Control`] of a model file *before* it is opened; the engine of that file then obeys it. The
 //! model file itself is read and recognised as always: only the inference is canned.
 
-use super::{Engine, EngineError};
-use crate::tensor::{Element, InputSpec, Tensor, TensorData, TensorSpec};
+use super::{Engine, EngineError, arrange};
+use crate::tensor::{Element, InputSpec, Tensor, TensorSpec};
 use parking_lot::{Condvar, Mutex};
 use std::collections::HashMap;
+use std::iter::repeat_n;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -166,21 +167,16 @@ impl StubEngine {
         }
     }
 
-    fn zeros(&self) -> Vec<Tensor> {
-        let zero = |spec: &TensorSpec| {
-            let count = spec.dims.iter().product();
-            Tensor {
-                name: spec.name.clone(),
-                dims: spec.dims.clone(),
-                data: match spec.element {
-                    Element::F32 => TensorData::F32(vec![0.0; count]),
-                    Element::U8 => TensorData::U8(vec![0; count]),
-                    Element::I32 => TensorData::I32(vec![0; count]),
-                    Element::I64 => TensorData::I64(vec![0; count]),
-                },
+    fn zeros(&self, outputs: &mut Vec<Tensor>) {
+        for (output, spec) in arrange(outputs, &self.outputs) {
+            let (count, dims) = (spec.dims.iter().product(), spec.dims.iter().copied());
+            match spec.element {
+                Element::F32 => output.refill(dims, repeat_n(0.0_f32, count)),
+                Element::U8 => output.refill(dims, repeat_n(0_u8, count)),
+                Element::I32 => output.refill(dims, repeat_n(0_i32, count)),
+                Element::I64 => output.refill(dims, repeat_n(0_i64, count)),
             }
-        };
-        self.outputs.iter().map(zero).collect()
+        }
     }
 }
 
@@ -197,11 +193,10 @@ impl Engine for StubEngine {
         }))
     }
 
-    fn run(&mut self, input: &Tensor) -> Result<Vec<Tensor>, EngineError> {
-        let found = input.spec();
-        if (&found.dims, found.element) != (&self.input.dims, self.input.element) {
+    fn run_into(&mut self, input: &Tensor, outputs: &mut Vec<Tensor>) -> Result<(), EngineError> {
+        if (&input.dims, input.data.element()) != (&self.input.dims, self.input.element) {
             return Err(EngineError::Shape {
-                found,
+                found: input.spec(),
                 expected: self.input.clone(),
             });
         }
@@ -211,8 +206,9 @@ impl Engine for StubEngine {
             std::thread::sleep(duration);
         }
         match self.control.script.lock().as_mut() {
-            Some(script) => script(input),
-            None => Ok(self.zeros()),
+            Some(script) => *outputs = script(input)?,
+            None => self.zeros(outputs),
         }
+        Ok(())
     }
 }

@@ -40,6 +40,8 @@ pub struct DeclaredDelay {
     told: Duration,
     told_at: Option<Duration>,
     measured: VecDeque<(Duration, Duration)>,
+    /// Memory to sort them in.
+    sorted: Vec<Duration>,
     forgiven: Option<(Duration, Duration)>,
     /// Since that one.
     frames_since: u32,
@@ -85,21 +87,26 @@ impl DeclaredDelay {
             self.measured.push_back((now, delay));
             return; // there is nothing to raise or to lower
         }
-        let mut sorted = self.sorted();
-        if delay > self.declared && is_outlier(&sorted, delay) {
+        let mut sorted = std::mem::take(&mut self.sorted);
+        self.sort_into(&mut sorted);
+        self.follow(now, delay, &mut sorted);
+        self.sorted = sorted;
+    }
+
+    /// Raises or lowers what is declared; `sorted` are the delays of before.
+    fn follow(&mut self, now: Duration, delay: Duration, sorted: &mut Vec<Duration>) {
+        if delay > self.declared && is_outlier(sorted, delay) {
             let Some(first) = self.forgiven.take() else {
                 self.forgiven = Some((now, delay));
                 self.frames_since = 0;
                 return;
             };
             self.measured.push_back(first);
-            insert(&mut sorted, first.1);
+            insert(sorted, first.1);
         }
         self.measured.push_back((now, delay));
-        insert(&mut sorted, delay);
-        let target = percentile(&sorted, 0.99)
-            .unwrap_or_default()
-            .mul_f64(MARGIN);
+        insert(sorted, delay);
+        let target = percentile(sorted, 0.99).unwrap_or_default().mul_f64(MARGIN);
         if delay > self.declared {
             self.declared = target.max(delay.mul_f64(MARGIN));
         } else if target < self.declared.mul_f64(LOWER_BELOW) {
@@ -139,10 +146,10 @@ impl DeclaredDelay {
         }
     }
 
-    fn sorted(&self) -> Vec<Duration> {
-        let mut delays: Vec<_> = self.measured.iter().map(|(_, delay)| *delay).collect();
-        delays.sort_unstable();
-        delays
+    fn sort_into(&self, sorted: &mut Vec<Duration>) {
+        sorted.clear();
+        sorted.extend(self.measured.iter().map(|(_, delay)| *delay));
+        sorted.sort_unstable();
     }
 }
 

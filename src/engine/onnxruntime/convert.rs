@@ -2,11 +2,11 @@
 //!
 //! Outputs of types that [`Element`] has not are widened as the other engines do: see [`element`].
 
-use crate::tensor::{Element, Tensor, TensorData, TensorSpec};
+use crate::tensor::{Element, Number, Tensor, TensorData, TensorSpec};
 use half::{bf16, f16};
 use ort::session::SessionInputValue;
 use ort::value::{
-    DynValueTypeMarker, PrimitiveTensorElementType, TensorElementType, TensorRef, Value, ValueType,
+    DynValueTypeMarker, PrimitiveTensorElementType, TensorElementType, TensorRef, Value,
 };
 
 /// The type of ours that an output of this type is given out as; none for text, complex numbers and odd bits.
@@ -72,45 +72,41 @@ fn view<'a, T: PrimitiveTensorElementType + Clone + std::fmt::Debug + 'static>(
     Ok(TensorRef::from_array_view((dims, numbers))?.into())
 }
 
-/// One output of a run as the tensor that `spec` promises, with the dims that the run gave it.
-pub(super) fn output(value: &Value<DynValueTypeMarker>, spec: &TensorSpec) -> ort::Result<Tensor> {
+/// Makes `output` one output of a run, of the type that `spec` promises, with the dims that the run gave it.
+pub(super) fn output(
+    value: &Value<DynValueTypeMarker>,
+    spec: &TensorSpec,
+    output: &mut Tensor,
+) -> ort::Result<()> {
     use TensorElementType as T;
-    let data = match value.dtype().tensor_type() {
-        Some(T::Float32) => TensorData::F32(numbers(value, |n: f32| n)?),
-        Some(T::Float16) => TensorData::F32(numbers(value, f16::to_f32)?),
-        Some(T::Bfloat16) => TensorData::F32(numbers(value, bf16::to_f32)?),
-        Some(T::Float64) => TensorData::F32(numbers(value, |n: f64| n as f32)?),
-        Some(T::Uint8) => TensorData::U8(numbers(value, |n: u8| n)?),
-        Some(T::Bool) => TensorData::U8(numbers(value, |n: bool| n.into())?),
-        Some(T::Int8) => TensorData::I32(numbers(value, |n: i8| n.into())?),
-        Some(T::Int16) => TensorData::I32(numbers(value, |n: i16| n.into())?),
-        Some(T::Int32) => TensorData::I32(numbers(value, |n: i32| n)?),
-        Some(T::Uint16) => TensorData::I32(numbers(value, |n: u16| n.into())?),
-        Some(T::Int64) => TensorData::I64(numbers(value, |n: i64| n)?),
-        Some(T::Uint32) => TensorData::I64(numbers(value, |n: u32| n.into())?),
-        Some(T::Uint64) => TensorData::I64(numbers(value, |n: u64| n as i64)?),
+    match value.dtype().tensor_type() {
+        Some(T::Float32) => copy(value, output, |n: f32| n),
+        Some(T::Float16) => copy(value, output, f16::to_f32),
+        Some(T::Bfloat16) => copy(value, output, bf16::to_f32),
+        Some(T::Float64) => copy(value, output, |n: f64| n as f32),
+        Some(T::Uint8) => copy(value, output, |n: u8| n),
+        Some(T::Bool) => copy(value, output, |n: bool| u8::from(n)),
+        Some(T::Int8) => copy(value, output, |n: i8| i32::from(n)),
+        Some(T::Int16) => copy(value, output, |n: i16| i32::from(n)),
+        Some(T::Int32) => copy(value, output, |n: i32| n),
+        Some(T::Uint16) => copy(value, output, |n: u16| i32::from(n)),
+        Some(T::Int64) => copy(value, output, |n: i64| n),
+        Some(T::Uint32) => copy(value, output, |n: u32| i64::from(n)),
+        Some(T::Uint64) => copy(value, output, |n: u64| n as i64),
         _ => {
             let (name, found) = (&spec.name, value.dtype());
-            return Err(ort::Error::new(format!("output {name} is {found}")));
+            Err(ort::Error::new(format!("output {name} is {found}")))
         }
-    };
-    let ValueType::Tensor { shape, .. } = value.dtype() else {
-        return Err(ort::Error::new(format!(
-            "output {} is no tensor",
-            spec.name
-        )));
-    };
-    Ok(Tensor {
-        name: spec.name.clone(),
-        dims: shape.iter().map(|&dim| dim.max(0) as usize).collect(),
-        data,
-    })
+    }
 }
 
-fn numbers<T: PrimitiveTensorElementType + Copy, U>(
+fn copy<T: PrimitiveTensorElementType + Copy, U: Number>(
     value: &Value<DynValueTypeMarker>,
+    output: &mut Tensor,
     widen: impl Fn(T) -> U,
-) -> ort::Result<Vec<U>> {
-    let (_, numbers) = value.try_extract_tensor::<T>()?;
-    Ok(numbers.iter().map(|&n| widen(n)).collect())
+) -> ort::Result<()> {
+    let (shape, numbers) = value.try_extract_tensor::<T>()?;
+    let dims = shape.iter().map(|&dim| dim.max(0) as usize);
+    output.refill(dims, numbers.iter().map(|&n| widen(n)));
+    Ok(())
 }

@@ -1,7 +1,8 @@
 //! [`OnnxRuntime`]: ONNX Runtime on the processor, through a library that is loaded when the first model asks for it.
 //!
 //! The input is read where it lies. The outputs are ONNX Runtime's memory, which its arena keeps from run to run; they
-//! are copied once, into the tensors given out, so that binding them to memory of ours would save nothing.
+//! are copied once, into the tensors given out, whose memory is used again, so that binding them to memory of ours would
+//! save nothing but that copy.
 //!
 //! Threads wait for each other asleep, not spinning as is ONNX Runtime's default: spinning heats a small machine, and
 //! takes its processors from the video. With two threads on two processors of a busy machine (AMD EPYC, 2026-11-23,
@@ -17,7 +18,8 @@ mod convert;
 use super::error::shortened;
 use super::library::{Library, Machine, Once};
 use super::{
-    Engine, EngineError, EngineKind, EngineOptions, caught, check_input, input_spec, with_ranks,
+    Engine, EngineError, EngineKind, EngineOptions, arrange, caught, check_input, input_spec,
+    with_ranks,
 };
 use crate::model::Model;
 use crate::tensor::{Tensor, TensorSpec};
@@ -86,13 +88,14 @@ impl OnnxRuntime {
         Ok(engine)
     }
 
-    fn run_caught(&mut self, input: &Tensor) -> ort::Result<Vec<Tensor>> {
+    fn run_caught(&mut self, input: &Tensor, outputs: &mut Vec<Tensor>) -> ort::Result<()> {
         let value = self.input.value(input)?;
         let mut session = self.session.lock();
         let values = session.run([value])?;
-        (values.values().zip(&self.outputs))
-            .map(|(value, spec)| convert::output(&value, spec))
-            .collect()
+        for ((output, spec), value) in arrange(outputs, &self.outputs).zip(values.values()) {
+            convert::output(&value, spec, output)?;
+        }
+        Ok(())
     }
 }
 
@@ -110,14 +113,15 @@ impl Engine for OnnxRuntime {
         }))
     }
 
-    fn run(&mut self, input: &Tensor) -> Result<Vec<Tensor>, EngineError> {
+    fn run_into(&mut self, input: &Tensor, outputs: &mut Vec<Tensor>) -> Result<(), EngineError> {
         check_input(input, &self.expected)?;
         caught(KIND, || {
-            self.run_caught(input).map_err(|error| EngineError::Run {
-                engine: KIND,
-                reason: shortened(error.message()),
-                source: Some(error.into()),
-            })
+            self.run_caught(input, outputs)
+                .map_err(|error| EngineError::Run {
+                    engine: KIND,
+                    reason: shortened(error.message()),
+                    source: Some(error.into()),
+                })
         })
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Outputs of types that [`Element`] has not are widened as the other engines do: see [`element`].
 
-use crate::tensor::{Element, Tensor, TensorData, TensorSpec};
+use crate::tensor::{Element, Number, Tensor, TensorData, TensorSpec};
 use half::{bf16, f16};
 use openvino::{ElementType, InferenceError, InferenceErrorKind};
 
@@ -73,40 +73,45 @@ fn same_count<T>(native: &mut Native, count: usize) -> Result<&mut [T], Inferenc
     }
 }
 
-/// One output of a run as the tensor that `spec` promises, with the dims that the run gave it.
-pub(super) fn output(native: &Native, spec: &TensorSpec) -> Result<Tensor, InferenceError> {
+/// Makes `output` one output of a run, of the type that `spec` promises, with the dims that the run gave it.
+pub(super) fn output(
+    native: &Native,
+    spec: &TensorSpec,
+    output: &mut Tensor,
+) -> Result<(), InferenceError> {
     use ElementType as T;
-    let data = match native.get_element_type()? {
-        T::F32 => TensorData::F32(numbers(native, |n: f32| n)?),
-        T::F16 => TensorData::F32(numbers(native, f16::to_f32)?),
-        T::Bf16 => TensorData::F32(numbers(native, bf16::to_f32)?),
-        T::F64 => TensorData::F32(numbers(native, |n: f64| n as f32)?),
-        T::U8 | T::Boolean => TensorData::U8(numbers(native, |n: u8| n)?),
-        T::I8 => TensorData::I32(numbers(native, |n: i8| n.into())?),
-        T::I16 => TensorData::I32(numbers(native, |n: i16| n.into())?),
-        T::I32 => TensorData::I32(numbers(native, |n: i32| n)?),
-        T::U16 => TensorData::I32(numbers(native, |n: u16| n.into())?),
-        T::I64 => TensorData::I64(numbers(native, |n: i64| n)?),
-        T::U32 => TensorData::I64(numbers(native, |n: u32| n.into())?),
-        T::U64 => TensorData::I64(numbers(native, |n: u64| n as i64)?),
-        found => return Err(wrong(format!("output {} is {found}", spec.name))),
-    };
-    let shape = native.get_shape()?;
-    let dims = shape.get_dimensions().iter();
-    Ok(Tensor {
-        name: spec.name.clone(),
-        dims: dims.map(|&dim| usize::try_from(dim).unwrap_or(0)).collect(),
-        data,
-    })
+    match native.get_element_type()? {
+        T::F32 => copy_out(native, output, |n: f32| n),
+        T::F16 => copy_out(native, output, f16::to_f32),
+        T::Bf16 => copy_out(native, output, bf16::to_f32),
+        T::F64 => copy_out(native, output, |n: f64| n as f32),
+        T::U8 | T::Boolean => copy_out(native, output, |n: u8| n),
+        T::I8 => copy_out(native, output, |n: i8| i32::from(n)),
+        T::I16 => copy_out(native, output, |n: i16| i32::from(n)),
+        T::I32 => copy_out(native, output, |n: i32| n),
+        T::U16 => copy_out(native, output, |n: u16| i32::from(n)),
+        T::I64 => copy_out(native, output, |n: i64| n),
+        T::U32 => copy_out(native, output, |n: u32| i64::from(n)),
+        T::U64 => copy_out(native, output, |n: u64| n as i64),
+        found => Err(wrong(format!("output {} is {found}", spec.name))),
+    }
 }
 
-fn numbers<T: Copy, U>(native: &Native, widen: impl Fn(T) -> U) -> Result<Vec<U>, InferenceError> {
+fn copy_out<T: Copy, U: Number>(
+    native: &Native,
+    output: &mut Tensor,
+    widen: impl Fn(T) -> U,
+) -> Result<(), InferenceError> {
+    let shape = native.get_shape()?;
+    let dims = shape.get_dimensions().iter();
+    let dims = dims.map(|&dim| usize::try_from(dim).unwrap_or(0));
     // Of no numbers OpenVINO may have no memory, and a slice of that the bindings must not make.
-    if native.get_byte_size()? == 0 {
-        return Ok(Vec::new());
-    }
-    let numbers = native.get_data::<T>()?;
-    Ok(numbers.iter().map(|&n| widen(n)).collect())
+    let numbers: &[T] = match native.get_byte_size()? {
+        0 => &[],
+        _ => native.get_data::<T>()?,
+    };
+    output.refill(dims, numbers.iter().map(|&n| widen(n)));
+    Ok(())
 }
 
 fn wrong(message: String) -> InferenceError {

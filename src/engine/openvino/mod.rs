@@ -14,8 +14,8 @@ mod convert;
 use super::error::shortened;
 use super::library::{Library, Machine, Once};
 use super::{
-    Engine, EngineError, EngineKind, EngineOptions, Precision, caught, check_input, input_spec,
-    with_ranks,
+    Engine, EngineError, EngineKind, EngineOptions, Precision, arrange, caught, check_input,
+    input_spec, with_ranks,
 };
 use crate::model::Model;
 use crate::tensor::{InputSpec, Tensor, TensorSpec};
@@ -114,15 +114,19 @@ impl OpenVino {
         Ok(engine)
     }
 
-    fn run_caught(&mut self, input: &Tensor) -> Result<Vec<Tensor>, InferenceError> {
+    fn run_caught(
+        &mut self,
+        input: &Tensor,
+        outputs: &mut Vec<Tensor>,
+    ) -> Result<(), InferenceError> {
         self.input
             .fill(&mut self.request.get_input_tensor()?, input)?;
         self.request.infer()?;
-        (self.outputs.iter().enumerate())
-            .map(|(index, spec)| {
-                convert::output(&self.request.get_output_tensor_by_index(index)?, spec)
-            })
-            .collect()
+        for (index, (output, spec)) in arrange(outputs, &self.outputs).enumerate() {
+            let native = self.request.get_output_tensor_by_index(index)?;
+            convert::output(&native, spec, output)?;
+        }
+        Ok(())
     }
 }
 
@@ -144,14 +148,15 @@ impl Engine for OpenVino {
         })
     }
 
-    fn run(&mut self, input: &Tensor) -> Result<Vec<Tensor>, EngineError> {
+    fn run_into(&mut self, input: &Tensor, outputs: &mut Vec<Tensor>) -> Result<(), EngineError> {
         check_input(input, &self.expected)?;
         caught(KIND, || {
-            self.run_caught(input).map_err(|error| EngineError::Run {
-                engine: KIND,
-                reason: reason(&error),
-                source: Some(error.into()),
-            })
+            self.run_caught(input, outputs)
+                .map_err(|error| EngineError::Run {
+                    engine: KIND,
+                    reason: reason(&error),
+                    source: Some(error.into()),
+                })
         })
     }
 }

@@ -3,7 +3,7 @@
 //! Outputs of types that [`Element`] has not are widened to one that holds them: f16, f64 and quantised numbers to
 //! float32, booleans to uint8, short integers to int32, dimensions and unsigned long ones to int64.
 
-use crate::tensor::{Element, Tensor, TensorData, TensorSpec};
+use crate::tensor::{Element, Number, Tensor, TensorData, TensorSpec};
 use std::sync::Arc;
 use tract_onnx::prelude::{DatumType, TractResult};
 use tract_onnx::tract_hir::internal::{Datum, anyhow, bail};
@@ -65,24 +65,22 @@ fn fill_from<T: Datum + Copy>(target: &mut Native, values: &[T]) -> TractResult<
     Ok(())
 }
 
-/// One output of a run as the tensor that `spec` promises, with the dims that the run gave it.
-pub(super) fn output(value: &Native, spec: &TensorSpec) -> TractResult<Tensor> {
+/// Makes `output` one output of a run, of the type that `spec` promises, with the dims that the run gave it.
+pub(super) fn output(value: &Native, spec: &TensorSpec, output: &mut Tensor) -> TractResult<()> {
     let value = value.cast_to_dt(datum_type(spec.element))?;
-    let data = match spec.element {
-        Element::F32 => TensorData::F32(numbers(&value)?),
-        Element::U8 => TensorData::U8(numbers(&value)?),
-        Element::I32 => TensorData::I32(numbers(&value)?),
-        Element::I64 => TensorData::I64(numbers(&value)?),
-    };
-    Ok(Tensor {
-        name: spec.name.clone(),
-        dims: value.shape().to_vec(),
-        data,
-    })
+    match spec.element {
+        Element::F32 => copy::<f32>(&value, output),
+        Element::U8 => copy::<u8>(&value, output),
+        Element::I32 => copy::<i32>(&value, output),
+        Element::I64 => copy::<i64>(&value, output),
+    }
 }
 
-fn numbers<T: Datum + Copy>(value: &Native) -> TractResult<Vec<T>> {
-    Ok(value.try_as_plain_ram()?.as_slice::<T>()?.to_vec())
+fn copy<T: Datum + Number>(value: &Native, output: &mut Tensor) -> TractResult<()> {
+    let plain = value.try_as_plain_ram()?;
+    let numbers = plain.as_slice::<T>()?;
+    output.refill(value.shape().iter().copied(), numbers.iter().copied());
+    Ok(())
 }
 
 #[cfg(test)]
@@ -96,7 +94,8 @@ mod tests {
             dims: vec![],
             element: element(native.datum_type()).expect("a type we give out"),
         };
-        let tensor = output(native, &spec).expect("convertible");
+        let mut tensor = Tensor::empty("out");
+        output(native, &spec, &mut tensor).expect("convertible");
         assert_eq!(tensor.dims, native.shape());
         tensor.data
     }
@@ -119,6 +118,10 @@ mod tests {
         );
         assert_eq!(given(&tensor1(&[TDim::from(7)])), TensorData::I64(vec![7]));
         assert_eq!(element(DatumType::String), None);
+    }
+
+    fn numbers<T: Datum>(native: &Native) -> TractResult<Vec<T>> {
+        Ok(native.try_as_plain_ram()?.as_slice::<T>()?.to_vec())
     }
 
     #[test]

@@ -7,7 +7,9 @@ mod budget;
 mod convert;
 mod load;
 
-use super::{Engine, EngineError, EngineKind, EngineOptions, caught, check_input, input_spec};
+use super::{
+    Engine, EngineError, EngineKind, EngineOptions, arrange, caught, check_input, input_spec,
+};
 use crate::tensor::{InputSpec, Tensor, TensorSpec};
 use std::sync::Arc;
 use tract_onnx::prelude::*;
@@ -68,7 +70,7 @@ impl Tract {
         })
     }
 
-    fn run_caught(&mut self, input: &Tensor) -> TractResult<Vec<Tensor>> {
+    fn run_caught(&mut self, input: &Tensor, outputs: &mut Vec<Tensor>) -> TractResult<()> {
         // Taken out for the run: whatever goes wrong in it, panics included, drops it.
         let mut state = match self.state.take() {
             Some(state) => state,
@@ -81,9 +83,10 @@ impl Tract {
         let values =
             multithread::multithread_tract_scope(executor.clone(), || state.run(tvec!(input)))?;
         self.state = Some(state);
-        (values.iter().zip(&self.outputs))
-            .map(|(value, spec)| convert::output(value, spec))
-            .collect()
+        for ((output, spec), value) in arrange(outputs, &self.outputs).zip(&values) {
+            convert::output(value, spec, output)?;
+        }
+        Ok(())
     }
 }
 
@@ -115,14 +118,15 @@ impl Engine for Tract {
         self.state = None;
     }
 
-    fn run(&mut self, input: &Tensor) -> Result<Vec<Tensor>, EngineError> {
+    fn run_into(&mut self, input: &Tensor, outputs: &mut Vec<Tensor>) -> Result<(), EngineError> {
         check_input(input, &self.expected)?;
         caught(EngineKind::Tract, || {
-            self.run_caught(input).map_err(|error| EngineError::Run {
-                engine: EngineKind::Tract,
-                reason: load::reason(&error),
-                source: Some(error.into()),
-            })
+            self.run_caught(input, outputs)
+                .map_err(|error| EngineError::Run {
+                    engine: EngineKind::Tract,
+                    reason: load::reason(&error),
+                    source: Some(error.into()),
+                })
         })
     }
 }

@@ -1,0 +1,144 @@
+//! [`Copies`]: copies of the frames of a stream, in memory that is used again.
+//!
+//! A camera's buffers are few, and its memory may be slow to read: a frame that is kept is copied. New memory for each
+//! copy would be cleared by the kernel page by page, and leave holes between what else a process allocates and frees.
+
+use gst::prelude::*;
+use gst_video::{VideoFrame, VideoFrameRef, VideoInfo};
+use std::sync::OnceLock;
+
+/// For frames as `info` says.
+#[derive(Debug)]
+pub struct Copies {
+    info: VideoInfo,
+    /// Made with the first copy.
+    pool: OnceLock<gst::BufferPool>,
+}
+
+impl Copies {
+    pub fn new(info: VideoInfo) -> Self {
+        Self {
+            info,
+            pool: OnceLock::new(),
+        }
+    }
+
+    /// A copy whose rows lie as `info` says, with all that the buffer carries. Each row is read once, from the first to
+    /// the last.
+    ///
+    /// # Errors
+    /// If the buffer holds no frame as `info` says, or there is no memory.
+    pub fn packed(&self, buffer: &gst::BufferRef) -> Result<gst::Buffer, glib::BoolError> {
+        let memory = self.pool()?.acquire_buffer(None);
+        let memory = memory.map_err(|_| glib::bool_error!("there is no memory for it"))?;
+        let mut copy = VideoFrame::from_buffer_writable(memory, &self.info)
+            .map_err(|_| glib::bool_error!("a new buffer cannot be written"))?;
+        VideoFrameRef::from_buffer_ref_readable(buffer, &self.info)?
+            .copy(&mut copy.as_mut_video_frame_ref())?;
+        let mut copy = copy.into_buffer();
+        let new = copy
+            .get_mut()
+            .ok_or_else(|| glib::bool_error!("a new buffer is shared"))?;
+        // Not what describes the memory, as GstVideoMeta does.
+        buffer.copy_into(new, gst::BUFFER_COPY_METADATA, ..)?;
+        Ok(copy)
+    }
+
+    /// Whether the buffer goes back to another pool when it is dropped, so that its source may be waiting for it.
+    pub fn is_lent(&self, buffer: &gst::BufferRef) -> bool {
+        // SAFETY: a `BufferRef` is a valid GstBuffer, whose field `pool` is set while the buffer is taken from a pool,
+        // by the one who holds it.
+        let pool = unsafe { (*buffer.as_ptr()).pool };
+        let own = self.pool.get().map(|pool| pool.as_ptr());
+        !pool.is_null() && own != Some(pool)
+    }
+
+    fn pool(&self) -> Result<&gst::BufferPool, glib::BoolError> {
+        if let Some(pool) = self.pool.get() {
+            return Ok(pool);
+        }
+        let pool = gst::BufferPool::new();
+        let mut config = pool.config();
+        let size = u32::try_from(self.info.size());
+        let size = size.map_err(|_| glib::bool_error!("a frame is too large"))?;
+        config.set_params(None, size, 0, 0);
+        pool.set_config(config)?;
+        pool.set_active(true)?;
+        // Another thread may have been quicker; the one made here is stopped then.
+        if let Err(spare) = self.pool.set(pool) {
+            let _ = spare.set_active(false);
+        }
+        Ok(self.pool.get().expect("one of both was kept"))
+    }
+}
+
+impl Drop for Copies {
+    /// Copies that are still in use are freed when they come back.
+    fn drop(&mut self) {
+        if let Some(pool) = self.pool.get() {
+            let _ = pool.set_active(false);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn info() -> VideoInfo {
+        gst::init().expect("GStreamer starts");
+        let info = VideoInfo::builder(gst_video::VideoFormat::Gray8, 8, 2);
+        info.build().expect("a usual format")
+    }
+
+    fn frame(info: &VideoInfo) -> gst::Buffer {
+        let bytes: Vec<u8> = (0..info.size() as u8).collect();
+        let mut buffer = gst::Buffer::from_mut_slice(bytes);
+        let new = buffer.get_mut().expect("nobody else has it");
+        new.set_pts(gst::ClockTime::SECOND);
+        new.set_flags(gst::BufferFlags::DISCONT);
+        buffer
+    }
+
+    #[test]
+    fn a_copy_carries_what_the_frame_does_and_nothing_of_the_copy_before() {
+        let info = info();
+        let (copies, frame) = (Copies::new(info.clone()), frame(&info));
+        let mut copy = copies.packed(&frame).expect("a frame of this kind");
+        assert_eq!(copy.pts(), frame.pts());
+        assert!(copy.flags().contains(gst::BufferFlags::DISCONT));
+        let (a, b) = (copy.map_readable(), frame.map_readable());
+        assert_eq!(a.expect("plain").as_slice(), b.expect("plain").as_slice());
+        let new = copy.get_mut().expect("nobody else has it");
+        gst_video::VideoRegionOfInterestMeta::add(new, "cat", (0, 0, 2, 2));
+        let first = copy.as_ptr();
+        drop(copy);
+        let plain = gst::Buffer::with_size(info.size()).expect("a few bytes");
+        let copy = copies.packed(&plain).expect("a frame of this kind");
+        assert_eq!(copy.as_ptr(), first, "the memory is used again");
+        assert_eq!(
+            (copy.pts(), copy.iter_meta::<gst::Meta>().count()),
+            (None, 0)
+        );
+        assert!(!copy.flags().contains(gst::BufferFlags::DISCONT));
+    }
+
+    #[test]
+    fn a_copy_is_nobody_elses() {
+        let info = info();
+        let copies = Copies::new(info.clone());
+        let copy = copies.packed(&frame(&info)).expect("a frame of this kind");
+        assert!(!copies.is_lent(&copy) && !copies.is_lent(&frame(&info)));
+        let others = Copies::new(info.clone());
+        assert!(others.is_lent(&copy));
+        drop(copies);
+        assert!(others.is_lent(&copy), "it outlives what made it");
+    }
+
+    #[test]
+    fn a_buffer_of_another_size_is_refused() {
+        let copies = Copies::new(info());
+        let short = gst::Buffer::with_size(3).expect("a few bytes");
+        assert!(copies.packed(&short).is_err());
+    }
+}

@@ -1,0 +1,119 @@
+#!/bin/sh
+# Beside upstream's onnxinference, in turns: a photograph of 1280x720 in I420, repeated from memory, into both, the same model and
+# the same ONNX Runtime on the same processors. `detect` takes the frames as they are and decodes boxes; onnxinference wants
+# videoconvertscale before it and only attaches what the model gives.
+# Needs GStreamer 1.26 with onnxinference (Debian 13: gstreamer1.0-plugins-bad), ONNX Runtime (libonnxruntime1.21) and
+# python3-gst-1.0: of this machine or, with CHROOT=folder and as root, of the Debian in that folder. The plugin is built
+# here: what GStreamer 1.22 is good for runs there too. The model, yolox_nano_416, is of the folder of shared models
+# (DETECT_SHARED, else ../shared); for the copy that onnxinference takes Python needs onnx (target/venv, or PEERS_PYTHON).
+# THREADS="1 2" (onnxinference has no property for that: ONNX Runtime takes a thread for each processor, so both are held to so
+# many) and ROUNDS=7 can be set. Prints a table in Markdown.
+set -e
+root=$(cd "$(dirname "$0")/../.." && pwd)
+. "$root/pipelines/support/setup.sh"
+. "$root/tests/peers/setup.sh"
+cd "$root"
+
+rounds=${ROUNDS:-7}
+frames=200
+model=$shared/models/yolox_nano_416.onnx
+[ -e "$model" ] || fail "There is no $model; DETECT_SHARED names the folder of shared models."
+work=$target/onnxinference
+mounts=
+
+# Where `work` is for what runs inside.
+within=$work
+[ -z "$CHROOT" ] || within=/tmp/onnxinference
+
+inside() {
+    if [ -n "$CHROOT" ]; then
+        chroot "$CHROOT" /usr/bin/env -u ORT_DYLIB_PATH HOME=/root PATH=/usr/bin:/bin GST_PLUGIN_PATH="$within" "$@"
+    else
+        GST_PLUGIN_PATH="$within" "$@"
+    fi
+}
+
+# ONNX Runtime counts the processors in /proc and /sys.
+mount_system() {
+    trap unmount_system EXIT
+    trap 'exit 1' INT TERM
+    for system in "$CHROOT/proc:proc:rw" "$CHROOT/sys:sysfs:ro"; do
+        folder=${system%%:*}
+        mountpoint -q "$folder" && continue
+        kind=${system#*:}
+        mount -t "${kind%:*}" -o "${kind#*:}" none "$folder"
+        mounts="$folder $mounts"
+    done
+}
+
+unmount_system() {
+    for folder in $mounts; do
+        umount "$folder"
+    done
+}
+
+prepare() {
+    rm -rf "$work"
+    mkdir -p "$work"
+    "$python" tests/peers/name_outputs.py "$model" "$work/named.onnx"
+    cp "$model" "$work/model.onnx"
+    cp "$plugin_dir/libgstdetect.so" pipelines/astronaut.jpg pipelines/apps/python/roi_meta.py "$work"
+    # The program looks for roi_meta.py beside itself too.
+    cp tests/peers/timed_pipeline.py "$work"
+    if [ -n "$CHROOT" ]; then
+        rm -rf "${CHROOT:?}$within"
+        cp -r "$work" "$CHROOT$within"
+    fi
+    for element in detect onnxinference; do
+        inside gst-inspect-1.0 "$element" >/dev/null 2>&1 || fail "There is no element $element in ${CHROOT:-this machine}."
+    done
+}
+
+# timed [--count] PIPELINE: from the frames in memory on.
+timed() {
+    option=
+    if [ "$1" = --count ]; then
+        option=--count
+        shift
+    fi
+    # shellcheck disable=SC2086 # an option or none
+    inside taskset -c "0-$((threads - 1))" python3 "$within/timed_pipeline.py" $option "filesrc location=$within/astronaut.jpg ! \
+        jpegdec ! videoconvertscale ! video/x-raw,format=I420,width=1280,height=720 ! imagefreeze num-buffers=$frames ! $1 ! fakesink name=sink"
+}
+
+# note PROGRAM COMMAND...: keeps the row that the command prints.
+note() {
+    program=$1
+    shift
+    row=$("$@" 2>>"$work/log.txt") || fail "$program: it failed: $(tail -n 3 "$work/log.txt")"
+    printf 'threads %s\t%s\t%s\n' "$threads" "$program" "$row" >>"$work/rows.tsv"
+}
+
+measure() {
+    scale="videoconvertscale ! video/x-raw,format=BGR,width=416,height=416,pixel-aspect-ratio=1/1"
+    infer="onnxinference model-file=$within/named.onnx input-image-format=chw"
+    best="$infer optimization-level=enable-all"
+    for threads in ${THREADS:-1 2}; do
+        detect="detect name=detect model=$within/model.onnx engine=onnxruntime mode=every threads=$threads"
+        note detect timed --count "$detect"
+        note onnxinference timed "$scale ! queue max-size-buffers=2 ! $best"
+        for round in $(seq "$rounds"); do
+            say "  threads $threads, round $round of $rounds, load $(cut -d ' ' -f 1 /proc/loadavg)"
+            note detect timed "$detect"
+            note onnxinference timed "$scale ! queue max-size-buffers=2 ! $best"
+        done
+        # For its own sake: as its defaults are.
+        note "onnxinference, defaults" timed "$scale ! $infer"
+        note "onnxinference, defaults" timed "$scale ! $infer"
+    done
+}
+
+find_python
+want_module onnx onnx || fail "Python has no onnx."
+build_plugin
+[ -z "$CHROOT" ] || mount_system
+step "Preparing" prepare
+step "Measuring" measure
+version=$(inside gst-inspect-1.0 --version | sed -n 's/^GStreamer //p')
+printf '%s; GStreamer %s; yolox_nano_416, %s rounds in turns, %s frames each.\n\n' "$(machine)" "$version" "$rounds" "$frames"
+"$python" tests/peers/rate_table.py "$work/rows.tsv" 1.5 onnxinference
