@@ -255,7 +255,7 @@ enum Resizer {
     /// To any number, which the colours are made of.
     Exact(PlaneResizer),
     /// To the levels of a picture of bytes.
-    Levels(Levels),
+    Levels(Box<Levels>),
 }
 
 impl Resizer {
@@ -305,7 +305,7 @@ fn resizers(picture: &PictureInfo, target: Size, interpolation: Interpolation) -
                     let resizer = PlaneResizer::new(row_bytes, &within, h, v, interpolation);
                     Resizer::Exact(resizer)
                 },
-                Resizer::Levels,
+                |levels| Resizer::Levels(Box::new(levels)),
             )
         })
         .collect()
