@@ -68,8 +68,8 @@ pub struct Detector {
     decoder: Box<dyn Decoder>,
     /// What the decoder was made for; `None` = all classes.
     wanted: Option<Wanted>,
+    /// Made for the pictures of the last call; it holds the model's input.
     preprocessor: Option<Preprocessor>,
-    input: Tensor,
     /// Of the last run; the next one uses their memory again.
     outputs: Vec<Tensor>,
     load_time: Duration,
@@ -112,7 +112,6 @@ impl Detector {
         let model = model.loaded(quantised);
         let decoder = decoder(&model, engine.as_ref(), None)?;
         let mut detector = Self {
-            input: model.input.blank(),
             model: Arc::new(model),
             engine,
             engine_kind: kind,
@@ -132,7 +131,8 @@ impl Detector {
     /// One inference on an empty picture; its outputs must be those of the family.
     fn warm_up(&mut self) -> Result<(), OpenError> {
         let begin = Instant::now();
-        self.engine.run_into(&self.input, &mut self.outputs)?;
+        let picture = self.model.input.blank();
+        self.engine.run_into(&picture, &mut self.outputs)?;
         self.warm_up_time = begin.elapsed();
         self.engine.release_thread();
         self.decoder.decode(&self.outputs, 1.0, &mut Vec::new())?;
@@ -154,7 +154,6 @@ impl Detector {
             engine_reason: self.engine_reason.clone(),
             wanted: None,
             preprocessor: None,
-            input: self.model.input.blank(),
             outputs: Vec::new(),
             load_time: self.load_time,
             warm_up_time: self.warm_up_time,
@@ -212,7 +211,7 @@ impl Detector {
     pub fn prepare(&mut self, image: &ImageView) -> Result<Prepared, DetectError> {
         let begin = Instant::now();
         let preprocessor = Self::preprocessor_for(&mut self.preprocessor, image, &self.model)?;
-        preprocessor.run(image, &mut self.input)?;
+        preprocessor.run(image)?;
         Ok(Prepared {
             letterbox: *preprocessor.letterbox(),
             size: image.info().size,
@@ -234,8 +233,11 @@ impl Detector {
         low_score: Option<f32>,
     ) -> Result<Analysis, DetectError> {
         self.want(thresholds)?;
+        let preprocessor = self.preprocessor.as_ref();
+        let preprocessor = preprocessor.ok_or(DetectError::Unprepared)?;
         let begin = Instant::now();
-        self.engine.run_into(&self.input, &mut self.outputs)?;
+        self.engine
+            .run_into(preprocessor.tensor(), &mut self.outputs)?;
         let inferred = Instant::now();
         let mut detections = Vec::new();
         let cutoffs = self.wanted.as_ref().map(|wanted| &wanted.cutoffs);
@@ -387,6 +389,8 @@ impl std::error::Error for OpenError {
 /// Why one picture could not be analysed.
 #[derive(Debug)]
 pub enum DetectError {
+    /// [`Detector::infer`] before any [`Detector::prepare`].
+    Unprepared,
     /// [`Thresholds::classes`] are not those of the model.
     Classes(ClassesError),
     Preprocess(PreprocessError),
@@ -397,6 +401,7 @@ pub enum DetectError {
 impl fmt::Display for DetectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Unprepared => f.write_str("no picture was prepared, expected one"),
             Self::Classes(err) => write!(f, "classes are {err}"),
             Self::Preprocess(err) => err.fmt(f),
             Self::Engine(err) => err.fmt(f),
@@ -408,6 +413,7 @@ impl fmt::Display for DetectError {
 impl std::error::Error for DetectError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
+            Self::Unprepared => None,
             Self::Classes(err) => Some(err),
             Self::Preprocess(err) => Some(err),
             Self::Engine(err) => Some(err),
@@ -481,7 +487,6 @@ mod tests {
         });
         Detector {
             decoder: decoder(&model, engine.as_ref(), None).expect("these are its outputs"),
-            input: model.input.blank(),
             model: Arc::new(model),
             engine,
             engine_kind: EngineKind::default(),

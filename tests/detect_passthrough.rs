@@ -116,6 +116,31 @@ fn frames_carry_the_boxes_of_the_last_analysis_and_their_age() {
 }
 
 #[test]
+fn two_workers_look_at_two_frames_at_the_same_time() {
+    let rig = Rig::new("mode=passthrough workers=2 smoothing=false prediction=false");
+    watch(&rig);
+    rig.control.close();
+    let before = rig.control.started();
+    let next = push_until_looked_at(&rig, 0);
+    let next = push_until_looked_at(&rig, next);
+    assert_eq!(rig.control.started(), before + 2);
+    for number in next..next + 10 {
+        rig.push_buffer(frame(number, SIZE)).unwrap();
+    }
+    assert_eq!(rig.control.started(), before + 2, "both are busy");
+    rig.control.open();
+    assert!(rig.control.wait_until_idle());
+    // Of the two the newer one counts, whichever ends first.
+    rig.wait_for_stats(|s| s.snapshot.counters.analysed >= 1);
+    let all = next + 10;
+    rig.push_buffer(frame(all, SIZE)).unwrap();
+    let numbers: Vec<_> = (0..=all).collect();
+    assert_eq!(rig.wait_for_frames(all as usize + 1), numbers);
+    let carried = carried(&rig);
+    assert!(carried.last().is_some_and(Option::is_some), "{carried:?}");
+}
+
+#[test]
 fn a_box_appears_when_its_object_was_seen_twice() {
     let rig = Rig::new("mode=passthrough");
     watch(&rig);

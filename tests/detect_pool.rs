@@ -176,8 +176,14 @@ fn padded(number: u64) -> gst::Buffer {
 
 #[test]
 fn a_sink_that_follows_no_strides_gets_the_usual_ones() {
-    for source in [Source::LIVE, Source::File] {
-        let rig = Rig::with_source("mode=every inference-interval=2", source);
+    let every = "mode=every inference-interval=2";
+    for (properties, source) in [
+        (every, Source::LIVE),
+        (every, Source::File),
+        ("mode=passthrough", Source::LIVE),
+        ("mode=passthrough", Source::File),
+    ] {
+        let rig = Rig::with_source(properties, source);
         rig.push_buffer(padded(0)).unwrap();
         rig.wait_for_frames(1);
         // The sink that is asked says that it does not.
@@ -191,7 +197,7 @@ fn a_sink_that_follows_no_strides_gets_the_usual_ones() {
         };
         let buffers = rig.buffers();
         let strides: Vec<_> = buffers.iter().map(stride).collect();
-        assert_eq!(strides, [Some(232), None, None], "{source:?}");
+        assert_eq!(strides, [Some(232), None, None], "{properties} {source:?}");
         for buffer in &buffers[1..] {
             let map = buffer.map_readable().unwrap();
             assert_eq!(map.len(), video_info(SIZE).size());

@@ -49,21 +49,25 @@ use levels::Levels;
 use resize::PlaneResizer;
 use std::fmt;
 
-/// Tables and scratch memory for one kind of picture and one input.
+/// Tables and memory for one kind of picture and one input.
 #[derive(Debug)]
 pub struct Preprocessor {
     picture: PictureInfo,
-    name: String,
-    dims: [usize; 4],
+    /// The padding is in it from the beginning.
+    tensor: Tensor,
+    pass: Pass,
+}
+
+/// What a pass over a picture needs beside the tensor.
+#[derive(Debug)]
+struct Pass {
+    input: Size,
     layout: Layout,
-    element: Element,
     letterbox: Letterbox,
     planes: Vec<Resizer>,
     colour: Colour,
     /// Level to number of the tensor, for red, green and blue.
     numbers: [Linear; 3],
-    /// Number of a padding pixel, in the order of the tensor's channels.
-    padding: [f32; 3],
     /// Which channel of the tensor is red, green and blue.
     channels: [usize; 3],
     /// One target row of Y, U, V or of R, G, B as they come.
@@ -93,20 +97,30 @@ impl Preprocessor {
             }
         };
         let row = vec![0.0; letterbox.picture.width as usize];
-        Ok(Self {
-            picture,
-            name: input.name.clone(),
-            dims: input.dims(),
+        let pass = Pass {
+            input: input.size,
             layout: input.layout,
-            element: input.element,
             letterbox,
             planes: resizers(&picture, letterbox.picture, input.interpolation),
             colour: Colour::new(&picture),
             numbers: channels.map(number),
-            padding: [0, 1, 2].map(|channel| number(channel).of_level(input.pad_value)),
             channels,
             components: [row.clone(), row.clone(), row.clone()],
             rgb: [row.clone(), row.clone(), row],
+        };
+        let padding = [0, 1, 2].map(|channel| number(channel).of_level(input.pad_value));
+        let mut tensor = input.blank();
+        match &mut tensor.data {
+            TensorData::U8(data) => pass.pad(data, padding.map(to_byte)),
+            TensorData::F32(data) => pass.pad(data, padding),
+            TensorData::I32(_) | TensorData::I64(_) => {
+                return Err(PreprocessError::Element(input.element));
+            }
+        }
+        Ok(Self {
+            picture,
+            tensor,
+            pass,
         })
     }
 
@@ -117,49 +131,46 @@ impl Preprocessor {
 
     /// Where the picture lies in the input.
     pub fn letterbox(&self) -> &Letterbox {
-        &self.letterbox
+        &self.pass.letterbox
     }
 
-    /// Overwrites `tensor` with `image`. Its memory is used again if it is of the input's element and size.
+    /// The picture of the last [`Self::run`]; before the first one, zeros and the padding.
+    pub fn tensor(&self) -> &Tensor {
+        &self.tensor
+    }
+
+    /// Makes the tensor of `image`, in the memory of the one before.
     ///
     /// # Errors
-    /// [`PreprocessError::Picture`] if `image` is not of the kind that this was made for; `tensor` is then unchanged.
-    pub fn run(&mut self, image: &ImageView, tensor: &mut Tensor) -> Result<(), PreprocessError> {
+    /// [`PreprocessError::Picture`] if `image` is not of the kind that this was made for; the tensor is then unchanged.
+    pub fn run(&mut self, image: &ImageView) -> Result<&Tensor, PreprocessError> {
         if *image.info() != self.picture {
             return Err(PreprocessError::Picture {
                 found: *image.info(),
                 expected: self.picture,
             });
         }
-        if tensor.name != self.name {
-            tensor.name.clone_from(&self.name);
+        match &mut self.tensor.data {
+            TensorData::U8(data) => self.pass.fill(image, data, to_byte),
+            TensorData::F32(data) => self.pass.fill(image, data, |number| number),
+            TensorData::I32(_) | TensorData::I64(_) => {} // `new` refuses them
         }
-        if tensor.dims != self.dims {
-            tensor.dims = self.dims.to_vec();
+        Ok(&self.tensor)
+    }
+}
+
+impl Pass {
+    /// Fills what the picture does not cover; `padding` is in the order of the tensor's channels.
+    fn pad<T: Copy>(&self, data: &mut [T], padding: [T; 3]) {
+        match self.layout {
+            Layout::Nchw => {
+                let planes = data.chunks_exact_mut(self.input.area() as usize);
+                for (plane, value) in planes.zip(padding) {
+                    pad(plane, self.input, &self.letterbox, value);
+                }
+            }
+            Layout::Nhwc => pad(data.as_chunks_mut().0, self.input, &self.letterbox, padding),
         }
-        let length = self.dims.iter().product();
-        // A tensor of another element is no memory to use again.
-        match (self.element, &mut tensor.data) {
-            (Element::U8, TensorData::U8(data)) => {
-                data.resize(length, 0);
-                self.fill(image, data, to_byte);
-            }
-            (Element::U8, data) => {
-                let mut bytes = vec![0; length];
-                self.fill(image, &mut bytes, to_byte);
-                *data = TensorData::U8(bytes);
-            }
-            (_, TensorData::F32(data)) => {
-                data.resize(length, 0.0);
-                self.fill(image, data, |number| number);
-            }
-            (_, data) => {
-                let mut floats = vec![0.0; length];
-                self.fill(image, &mut floats, |number| number);
-                *data = TensorData::F32(floats);
-            }
-        }
-        Ok(())
     }
 
     fn fill<T: Copy>(
@@ -168,16 +179,6 @@ impl Preprocessor {
         data: &mut [T],
         element: impl Fn(f32) -> T + Copy,
     ) {
-        let padding = self.padding.map(element);
-        let input = self.input_size();
-        match self.layout {
-            Layout::Nchw => {
-                for (plane, value) in data.chunks_exact_mut(input.area() as usize).zip(padding) {
-                    pad(plane, input, &self.letterbox, value);
-                }
-            }
-            Layout::Nhwc => pad(data.as_chunks_mut().0, input, &self.letterbox, padding),
-        }
         self.planes.iter_mut().for_each(Resizer::start_frame);
         for t in 0..self.letterbox.picture.height as usize {
             for (index, plane) in self.planes.iter_mut().enumerate() {
@@ -191,7 +192,7 @@ impl Preprocessor {
 
     /// Writes [`Self::rgb`] as row `t` of the picture.
     fn store<T>(&self, t: usize, data: &mut [T], element: impl Fn(f32) -> T) {
-        let (lb, input) = (&self.letterbox, self.input_size());
+        let (lb, input) = (&self.letterbox, self.input);
         let (width, start) = (
             lb.picture.width as usize,
             (lb.pad_y as usize + t) * input.width as usize + lb.pad_x as usize,
@@ -214,14 +215,6 @@ impl Preprocessor {
                 }
             }
         }
-    }
-
-    fn input_size(&self) -> Size {
-        let (width, height) = match self.layout {
-            Layout::Nchw => (self.dims[3], self.dims[2]),
-            Layout::Nhwc => (self.dims[2], self.dims[1]),
-        };
-        Size::new(width as u32, height as u32)
     }
 }
 

@@ -6,7 +6,6 @@ use crate::tensor::ResizeMode;
 
 /// Levels; lines of 16 bits lose up to 0.008 of a sample, which the matrix doubles.
 const TOLERANCE: f64 = 0.03;
-const UNWRITTEN: f32 = -1000.0;
 
 /// A picture that owns its memory, its rows followed by bytes that belong to nobody.
 struct Picture {
@@ -179,17 +178,15 @@ fn input(width: u32, height: u32, resize: ResizeMode) -> InputSpec {
 }
 
 fn run(picture: &Picture, spec: &InputSpec) -> Tensor {
-    let mut tensor = Tensor::f32("", [1], vec![UNWRITTEN]);
     let mut preprocessor =
         Preprocessor::new(picture.info, spec).expect("the spec is one we can serve");
-    preprocessor
-        .run(&picture.view(), &mut tensor)
-        .expect("the picture is the one announced");
+    let tensor = preprocessor.run(&picture.view());
+    let tensor = tensor.expect("the picture is the one announced");
     assert_eq!(
         (tensor.name.as_str(), tensor.dims.as_slice()),
         ("images", &spec.dims()[..])
     );
-    tensor
+    tensor.clone()
 }
 
 /// The picture as the f32 NCHW tensor `spec` asks for, compared number by number: levels, to the nearest whole one.
@@ -455,16 +452,12 @@ fn the_memory_is_used_again_and_nothing_of_the_last_frame_is_left() {
     let spec = input(32, 32, ResizeMode::LetterboxCentre);
     let fresh = run(&second, &spec);
     let mut preprocessor = Preprocessor::new(kind, &spec).unwrap();
-    let mut tensor = Tensor::f32("other", [3], vec![UNWRITTEN; 3]);
-    preprocessor.run(&first.view(), &mut tensor).unwrap();
+    let tensor = preprocessor.run(&first.view()).unwrap();
     let memory = tensor.as_f32().unwrap().as_ptr();
-    let TensorData::F32(numbers) = &mut tensor.data else {
-        panic!("an f32 tensor was asked for")
-    };
-    numbers.fill(UNWRITTEN);
-    preprocessor.run(&second.view(), &mut tensor).unwrap();
+    assert_ne!(*tensor, fresh);
+    let tensor = preprocessor.run(&second.view()).unwrap();
     assert_eq!(tensor.as_f32().unwrap().as_ptr(), memory);
-    assert_eq!(tensor, fresh);
+    assert_eq!(*tensor, fresh);
 }
 
 #[test]
@@ -507,9 +500,9 @@ fn what_cannot_be_served_is_refused_with_both_sides_named() {
     );
 
     let mut preprocessor = Preprocessor::new(kind, &spec).unwrap();
-    let mut tensor = Tensor::f32("kept", [1], vec![UNWRITTEN]);
+    let before = preprocessor.tensor().clone();
     let other = Picture::noise(info(PixelFormat::Bgr, 8, 8), 0, 1);
-    let error = preprocessor.run(&other.view(), &mut tensor).unwrap_err();
+    let error = preprocessor.run(&other.view()).unwrap_err();
     assert_eq!(
         error,
         PreprocessError::Picture {
@@ -517,5 +510,5 @@ fn what_cannot_be_served_is_refused_with_both_sides_named() {
             expected: kind
         }
     );
-    assert_eq!(tensor, Tensor::f32("kept", [1], vec![UNWRITTEN]));
+    assert_eq!(*preprocessor.tensor(), before);
 }

@@ -7,9 +7,7 @@
 use gstdetect::geometry::Size;
 use gstdetect::image::{ImageView, PictureInfo, PixelFormat, Plane};
 use gstdetect::preprocess::Preprocessor;
-use gstdetect::tensor::{
-    ColourOrder, Element, InputSpec, Interpolation, Layout, ResizeMode, Tensor,
-};
+use gstdetect::tensor::{ColourOrder, Element, InputSpec, Interpolation, Layout, ResizeMode};
 use std::error::Error;
 use std::io::{Write, stdin, stdout};
 use std::time::Instant;
@@ -47,8 +45,7 @@ fn serve(memory: &[u8], tensor_path: &str) -> Result<(), Box<dyn Error>> {
     }
     let image = ImageView::new(info, &planes)?;
     let mut preprocessor = Preprocessor::new(info, &input())?;
-    let mut tensor = Tensor::f32("", [0], vec![]);
-    preprocessor.run(&image, &mut tensor)?;
+    let tensor = preprocessor.run(&image)?;
     let numbers = tensor.as_f32().ok_or("an f32 tensor was asked for")?;
     let bytes: Vec<u8> = numbers.iter().flat_map(|n| n.to_ne_bytes()).collect();
     std::fs::write(tensor_path, bytes)?;
@@ -57,7 +54,7 @@ fn serve(memory: &[u8], tensor_path: &str) -> Result<(), Box<dyn Error>> {
         let mut times = Vec::with_capacity(runs);
         for _ in 0..runs {
             let began = Instant::now();
-            preprocessor.run(&image, &mut tensor)?;
+            preprocessor.run(&image)?;
             times.push(began.elapsed());
         }
         times.sort();

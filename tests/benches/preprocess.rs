@@ -4,9 +4,7 @@ use divan::Bencher;
 use gstdetect::geometry::Size;
 use gstdetect::image::{ImageView, PictureInfo, PixelFormat, Plane, YuvRange};
 use gstdetect::preprocess::Preprocessor;
-use gstdetect::tensor::{
-    ColourOrder, Element, InputSpec, Interpolation, Layout, ResizeMode, Tensor,
-};
+use gstdetect::tensor::{ColourOrder, Element, InputSpec, Interpolation, Layout, ResizeMode};
 
 const FORMATS: [PixelFormat; 4] = [
     PixelFormat::I420,
@@ -79,12 +77,11 @@ fn measure(bencher: Bencher, format: PixelFormat, size: Size, spec: &InputSpec) 
         .collect();
     let image = ImageView::new(info, &planes).expect("the planes are those of the format");
     let mut preprocessor = Preprocessor::new(info, spec).expect("the spec is one we can serve");
-    let mut tensor = Tensor::f32("", [0], vec![]);
     preprocessor
-        .run(&image, &mut tensor)
+        .run(&image)
         .expect("the picture is the one announced");
-    check(&preprocessor, spec, size, &tensor);
-    bencher.bench_local(|| preprocessor.run(&image, &mut tensor));
+    check(&preprocessor, spec, size);
+    bencher.bench_local(|| preprocessor.run(&image).is_ok());
 }
 
 /// Grey that rises from 0 at the left to 255 at the right, as whole levels, with a stride that is no multiple of anything.
@@ -108,8 +105,11 @@ fn ramp(info: &PictureInfo) -> Vec<(Vec<u8>, usize)> {
 }
 
 /// The ramp is a ramp still, in all three colours, and the padding is padding.
-fn check(preprocessor: &Preprocessor, spec: &InputSpec, size: Size, tensor: &Tensor) {
-    let numbers = tensor.as_f32().expect("an f32 tensor was asked for");
+fn check(preprocessor: &Preprocessor, spec: &InputSpec, size: Size) {
+    let numbers = preprocessor
+        .tensor()
+        .as_f32()
+        .expect("an f32 tensor was asked for");
     let (letterbox, side) = (preprocessor.letterbox(), spec.size.width as usize);
     let number = |c: usize, x: usize, y: usize| match spec.layout {
         Layout::Nchw => numbers[(c * side + y) * side + x],
