@@ -1,8 +1,9 @@
 """Object detection as people write it in Python: python_loop.py MODEL.onnx CLIP [THREADS]
 
 OpenCV reads the clip, makes the input of the model and suppresses, ONNX Runtime infers on THREADS threads, NumPy looks
-at scores first and decodes what is above the threshold. MODEL is yolox_nano_416, nanodet_m_320 or yunet_n_320. Prints a row of JSON: frames, frames a second and
-milliseconds of processor time a frame, from the end of the first frame to that of the last, and the number of boxes.
+at scores first and decodes what is above the threshold. MODEL is yolox_nano_416, nanodet_m_320 or yunet_n_320. Prints
+a row of JSON: frames, frames a second and milliseconds of processor time a frame, from the end of the first frame to
+that of the last, and the number of boxes.
 """
 import json, os, resource, sys, time
 import cv2, numpy as np, onnxruntime
