@@ -76,9 +76,10 @@ done
 use_libraries_of_python
 build_plugin
 export GST_PLUGIN_PATH="$plugin_dir"
+measured=$(machine)
 step "Making clips" prepare
 step "Measuring yolox_nano_416" compare yolox_nano_416 pedestrians_768x576 "score-threshold=0.3 iou-threshold=0.45"
 step "Measuring nanodet_m_320" compare nanodet_m_320 pedestrians_768x576 "score-threshold=0.4 iou-threshold=0.6"
 step "Measuring yunet_n_320" compare yunet_n_320 faces2_480x270 "score-threshold=0.6 iou-threshold=0.3"
-printf '%s; %s rounds in turns, 300 frames each.\n\n' "$(machine)" "$rounds"
+printf '%s; %s rounds in turns, 300 frames each.\n\n' "$measured" "$rounds"
 "$python" tests/peers/rate_table.py "$work/rows.tsv" 1.3 Python
