@@ -3,7 +3,7 @@
 # on the same clips, models, ONNX Runtime and number of threads. Needs the folder of shared models and clips
 # (DETECT_SHARED, else ../shared), Debian's python3-gst-1.0, and Python with NumPy, OpenCV and ONNX Runtime, for which it
 # makes an environment in target/venv, unless PEERS_PYTHON names an interpreter. THREADS="1 2" and ROUNDS=5 can be set;
-# takes about seven minutes. Prints a table in Markdown.
+# takes about eight minutes. Prints a table in Markdown.
 set -e
 root=$(cd "$(dirname "$0")/.." && pwd)
 . "$root/pipelines/support/setup.sh"
@@ -38,7 +38,7 @@ ours() {
 }
 
 theirs() {
-    "$python" tests/peers/python_loop.py "$shared/models/$model.onnx" "$work/$clip.avi" "$threads"
+    "$python" tests/peers/python_loop.py "$shared/models/$model.onnx" "$work/$clip.avi" "$threads" "$@"
 }
 
 # note PROGRAM COMMAND...: keeps the row that the command prints.
@@ -61,7 +61,9 @@ compare() {
             [ "$round" -gt 0 ] || count=--count
             note detect ours "threads=$threads" $count
             note Python theirs
-            [ "$threads" -eq 1 ] || note "detect workers=$threads threads=1" ours "workers=$threads threads=1" $count
+            [ "$threads" -gt 1 ] || continue
+            note "Python, no spinning" theirs no-spinning
+            note "detect workers=$threads threads=1" ours "workers=$threads threads=1" $count
         done
     done
 }
