@@ -90,10 +90,11 @@ find_python
 find_peers
 use_libraries_of_python
 build_bench models
+measured=$(machine)
 rm -rf "$work"
 mkdir -p "$work/prepared"
 step "Preparing the models" prepare "$@"
 step "Measuring" measure
 sort -u "$work/log.txt" | sed 's/^/cannot: /' >&2
-printf '%s; %s rounds of %s runs in turns.\n\n' "$(machine)" "$rounds" "$runs"
+printf '%s; %s rounds of %s runs in turns.\n\n' "$measured" "$rounds" "$runs"
 "$python" tests/peers/model_table.py "$work"

@@ -111,9 +111,10 @@ measure() {
 find_python
 want_module onnx onnx || fail "Python has no onnx."
 build_plugin
+measured=$(machine)
 [ -z "$CHROOT" ] || mount_system
 step "Preparing" prepare
 step "Measuring" measure
 version=$(inside gst-inspect-1.0 --version | sed -n 's/^GStreamer //p')
-printf '%s; GStreamer %s; yolox_nano_416, %s rounds in turns, %s frames each.\n\n' "$(machine)" "$version" "$rounds" "$frames"
+printf '%s; GStreamer %s; yolox_nano_416, %s rounds in turns, %s frames each.\n\n' "$measured" "$version" "$rounds" "$frames"
 "$python" tests/peers/rate_table.py "$work/rows.tsv" 1.5 onnxinference

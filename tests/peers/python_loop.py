@@ -1,8 +1,10 @@
-"""Object detection as people write it in Python: python_loop.py MODEL.onnx CLIP [THREADS]
+"""Object detection as people write it in Python: python_loop.py MODEL.onnx CLIP [THREADS] [no-spinning]
 
 OpenCV reads the clip, makes the input of the model and suppresses, ONNX Runtime infers on THREADS threads, NumPy looks
-at scores first and decodes what is above the threshold. MODEL is yolox_nano_416, nanodet_m_320 or yunet_n_320. Prints a row of JSON: frames, frames a second and
-milliseconds of processor time a frame, from the end of the first frame to that of the last, and the number of boxes.
+at scores first and decodes what is above the threshold. MODEL is yolox_nano_416, nanodet_m_320 or yunet_n_320. Prints
+a row of JSON: frames, frames a second and milliseconds of processor time a frame, from the end of the first frame to
+that of the last, and the number of boxes. Threads of ONNX Runtime spin while they wait, unless told not to, which few
+know and which counts where others want the processors.
 """
 import json, os, resource, sys, time
 import cv2, numpy as np, onnxruntime
@@ -28,10 +30,11 @@ def from_logarithms(offsets, cells):
 class Detector:
     """What the three have in common: one input of `side` pixels, in BGR."""
 
-    def __init__(self, path, threads):
+    def __init__(self, path, threads, spinning):
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
+        options.add_session_config_entry('session.intra_op.allow_spinning', '1' if spinning else '0')
         self.session = onnxruntime.InferenceSession(path, options, providers=['CPUExecutionProvider'])
         self.input, self.cells = self.session.get_inputs()[0].name, grid(self.side)
 
@@ -115,8 +118,8 @@ def processor_time():
     return usage.ru_utime + usage.ru_stime
 
 
-def main(model, clip, threads=1):
-    detector = DETECTORS[os.path.basename(model).removesuffix('.onnx')](model, int(threads))
+def main(model, clip, threads=1, spinning=''):
+    detector = DETECTORS[os.path.basename(model).removesuffix('.onnx')](model, int(threads), spinning != 'no-spinning')
     capture, frames, boxes = cv2.VideoCapture(clip), 0, 0
     while True:
         read, frame = capture.read()

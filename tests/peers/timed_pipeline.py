@@ -1,8 +1,9 @@
 """How fast a pipeline of GStreamer runs: timed_pipeline.py [--count] PIPELINE, as for gst-launch-1.0, with `fakesink name=sink`
 
-Prints a row of JSON: frames, frames a second and milliseconds of processor time a frame, from the first frame that arrives in the sink
-to the last, so that loading does not count. With --count also `boxes`, the regions of interest on them, which takes time. An
-element `detect name=detect` tells milliseconds of its `stages`, means of its last five seconds. Needs Debian's python3-gst-1.0.
+Prints a row of JSON: frames, frames a second and milliseconds of processor time a frame, from the first frame that
+arrives in the sink to the last, so that loading does not count. With --count also `boxes`, the regions of interest on
+them, which takes time. An element `detect name=detect` tells milliseconds of its `stages`, means of its last five
+seconds. Needs Debian's python3-gst-1.0.
 """
 import json, os, resource, sys, time
 
