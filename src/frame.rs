@@ -190,10 +190,11 @@ pub fn view_mut<'a>(
     info: &PictureInfo,
 ) -> Result<PictureMut<'a>, FrameError> {
     check(frame, info)?;
-    let strides = strides(frame)?;
+    let (strides, count) = (strides(frame)?, frame.n_planes() as usize);
     let planes = strides
         .into_iter()
         .zip(frame.planes_data_mut())
+        .take(count)
         .map(|(stride, data)| PlaneMut { data, stride })
         .collect();
     Ok(PictureMut::new(*info, planes)?)

@@ -80,6 +80,13 @@ fn better(best: (u32, f32), next: (u32, f32)) -> (u32, f32) {
     if next.1 > best.1 { next } else { best }
 }
 
+/// Whether one of `scores` is at least `threshold`. Of most candidates none is, and this is told of many at a time.
+pub(super) fn reaches(scores: &[f32], threshold: f32) -> bool {
+    let one_of = |some: &[f32]| some.iter().fold(false, |any, s| any | (*s >= threshold));
+    let (blocks, rest) = scores.as_chunks::<16>();
+    blocks.iter().any(|block| one_of(block)) || one_of(rest)
+}
+
 /// Fields of a row before its class scores: box and objectness.
 pub(super) const ROW_FIELDS: usize = 5;
 
@@ -202,6 +209,21 @@ mod tests {
             assert_eq!(chosen(labelling, &scores, f32::INFINITY), []);
             assert_eq!(chosen(labelling, &scores, f32::NAN), []);
         }
+    }
+
+    #[test]
+    fn a_score_that_reaches_the_threshold_is_seen_wherever_it_is() {
+        for count in [1, 15, 16, 17, 80] {
+            let mut scores = vec![f32::NAN; count];
+            assert!(!reaches(&scores, 0.0));
+            for place in 0..count {
+                scores.fill(0.1);
+                assert!(!reaches(&scores, 0.2));
+                scores[place] = 0.2;
+                assert!(reaches(&scores, 0.2), "{place} of {count}");
+            }
+        }
+        assert!(!reaches(&[], 0.0));
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! times the stride, in input pixels from the anchor point of the cell. Boxes are held to the input, as the authors do
 //! before suppression.
 
-use super::candidates::push;
+use super::candidates::{push, reaches};
 use super::grid::Grid;
 use super::output::{Dim, Output, with_classes};
 use super::{DecodeError, Decoder, Labelling};
@@ -168,11 +168,15 @@ impl Decoder for Gfl {
             let scores = scores.chunks_exact(score_dims[2]);
             let sides = sides.chunks_exact(side_dims[2]);
             for (index, (scores, sides)) in scores.zip(sides).enumerate() {
+                let scores = &scores[..classes];
+                if !reaches(scores, score_threshold) {
+                    continue;
+                }
                 let report = |class, score| {
                     let sides = &sides[sides.len() - fields..];
                     push(found, self.bbox(start + index, sides), class, score);
                 };
-                let scores = scores[..classes].iter().copied();
+                let scores = scores.iter().copied();
                 self.labelling.choose(scores, 1.0, score_threshold, report);
             }
         }

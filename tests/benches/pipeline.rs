@@ -17,7 +17,7 @@ use gstdetect::model::{Model, ModelOptions};
 use gstdetect::tensor::Tensor;
 use std::error::Error;
 use std::io::{BufRead, BufReader, Lines, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -152,7 +152,7 @@ struct Alone {
 }
 
 impl Alone {
-    fn start(model: &PathBuf, engine: &str, threads: usize) -> Outcome<Self> {
+    fn start(model: &Path, engine: &str, threads: usize) -> Outcome<Self> {
         let mut child = Command::new(std::env::current_exe()?)
             .arg(ALONE)
             .arg(model)
@@ -205,7 +205,7 @@ struct Turn {
 }
 
 impl Line {
-    fn start(model: &PathBuf, engine: &str, mode: &str, threads: usize) -> Outcome<Self> {
+    fn start(model: &Path, engine: &str, mode: &str, threads: usize) -> Outcome<Self> {
         let (rate, live) = match mode {
             "newest" => ("framerate=200/1", "is-live=true"),
             _ => ("framerate=30/1", ""),
@@ -294,7 +294,7 @@ struct Row {
     ideal: Vec<f64>,
 }
 
-fn measure(model: &PathBuf, mode: &str, arguments: &Arguments) -> Outcome<()> {
+fn measure(model: &Path, mode: &str, arguments: &Arguments) -> Outcome<()> {
     let named = arguments.engines.iter().filter(|engine| *engine != "auto");
     let alone: Outcome<Vec<(String, Alone)>> = named
         .map(|engine| {
