@@ -11,10 +11,9 @@
 //! `auto` is held against the fastest of the engines named before it.
 
 use gst::prelude::*;
-use gstdetect::engine::{self, Engine, EngineKind, EngineOptions};
+use gstdetect::engine::{self, EngineKind, EngineOptions};
 use gstdetect::message;
 use gstdetect::model::{Model, ModelOptions};
-use gstdetect::tensor::Tensor;
 use std::error::Error;
 use std::io::{BufRead, BufReader, Lines, Write};
 use std::path::{Path, PathBuf};
@@ -121,25 +120,19 @@ fn run_alone(model: PathBuf, engine: &str, threads: usize) -> Outcome<()> {
         ..EngineOptions::default()
     };
     let mut engine = engine::open(kind, &model, &options)?.engine;
-    let dims = model.input.dims();
-    let length: usize = dims.iter().product();
-    let numbers = (0..length).map(|i| (i * 7919 % 255) as f32).collect();
-    let input = Tensor::f32(&model.input.name, dims, numbers);
-    engine.run(&input)?;
+    let input = model.input.blank();
+    // Their memory is used again from run to run, as in `detect`.
+    let mut outputs = engine.run(&input)?;
     for line in std::io::stdin().lock().lines() {
         let mut times = Vec::new();
         for _ in 0..line?.parse()? {
-            times.push(timed(engine.as_mut(), &input)?.as_nanos().to_string());
+            let begin = Instant::now();
+            engine.run_into(&input, &mut outputs)?;
+            times.push(begin.elapsed().as_nanos().to_string());
         }
         println!("{}", times.join(" "));
     }
     Ok(())
-}
-
-fn timed(engine: &mut dyn Engine, input: &Tensor) -> Outcome<Duration> {
-    let begin = Instant::now();
-    engine.run(input)?;
-    Ok(begin.elapsed())
 }
 
 /// The process in which an engine runs alone.
@@ -322,17 +315,9 @@ fn measure(model: &Path, mode: &str, arguments: &Arguments) -> Outcome<()> {
     // The first round warms up.
     for round in 0..=arguments.rounds {
         for row in &mut rows {
-            let own = |(engine, _): &&mut (String, Alone)| *engine == row.engine;
-            let before = one_turn(
-                alone.iter_mut().filter(|a| row.engine == "auto" || own(a)),
-                arguments,
-            )?;
+            let before = fastest(&mut alone, &row.engine, arguments.turn)?;
             let turn = row.line.turn(arguments.turn)?;
-            let own = |(engine, _): &&mut (String, Alone)| *engine == row.engine;
-            let after = one_turn(
-                alone.iter_mut().filter(|a| row.engine == "auto" || own(a)),
-                arguments,
-            )?;
+            let after = fastest(&mut alone, &row.engine, arguments.turn)?;
             if round == 0 {
                 continue;
             }
@@ -359,15 +344,14 @@ fn measure(model: &Path, mode: &str, arguments: &Arguments) -> Outcome<()> {
     Ok(())
 }
 
-/// Seconds that the fastest of these needs for one inference.
-fn one_turn<'a>(
-    engines: impl Iterator<Item = &'a mut (String, Alone)>,
-    arguments: &Arguments,
-) -> Outcome<f64> {
+/// Seconds that the engine of this name needs alone for one inference; of `auto` the fastest of all.
+fn fastest(alone: &mut [(String, Alone)], engine: &str, turn: Duration) -> Outcome<f64> {
     let mut fastest = f64::INFINITY;
-    for (_, alone) in engines {
-        alone.turn(arguments.turn / 2)?;
-        fastest = fastest.min(alone.median.as_secs_f64());
+    for (name, alone) in alone {
+        if engine == "auto" || engine == name {
+            alone.turn(turn / 2)?;
+            fastest = fastest.min(alone.median.as_secs_f64());
+        }
     }
     Ok(fastest)
 }

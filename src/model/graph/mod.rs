@@ -28,7 +28,7 @@ pub use cut_head::Heads;
 use prost::Message;
 pub use quantised::{Quantisation, Unfolded};
 use std::collections::HashMap;
-use tract_onnx::pb::ModelProto;
+use tract_onnx::pb::{GraphProto, ModelProto};
 
 /// A name that takes the place of another is written wherever its value is taken, so one of a megabyte in a short file
 /// could be written a thousand times.
@@ -55,6 +55,16 @@ pub struct Plan<'a> {
     pub family: &'a Family,
     /// Leaves to the decoder what it does cheaper; otherwise the outputs stay those of the file.
     pub cut_head: bool,
+}
+
+impl Plan<'_> {
+    /// The input, of the size that the export fixes.
+    fn exported_input(&self) -> InputSpec {
+        InputSpec {
+            size: self.exported,
+            ..self.input.clone()
+        }
+    }
 }
 
 /// What came of [`normalise`].
@@ -151,6 +161,14 @@ pub fn prepare(
     })
 }
 
+/// Makes a graph of either form take the one input of the size that the export fixes; one sentence for each rewrite.
+fn feed(graph: &mut GraphProto, plan: &Plan, exported: &InputSpec) -> impl Iterator<Item = String> {
+    let side = side_inputs::run(graph, plan.input);
+    let batch = add_batch::run(graph, exported);
+    let shape = fix_shape::run(graph, exported);
+    side.into_iter().chain(batch).chain(shape)
+}
+
 /// Those that every engine gains by; `lossless` tells that the file may be written anew.
 fn rewrite(
     model: &mut ModelProto,
@@ -163,13 +181,8 @@ fn rewrite(
     let Some(graph) = model.graph.as_mut() else {
         return Ok(None);
     };
-    let exported = InputSpec {
-        size: plan.exported,
-        ..plan.input.clone()
-    };
-    rewrites.extend(side_inputs::run(graph, plan.input));
-    rewrites.extend(add_batch::run(graph, &exported));
-    rewrites.extend(fix_shape::run(graph, &exported));
+    let exported = plan.exported_input();
+    rewrites.extend(feed(graph, plan, &exported));
     rewrites.extend(constant_of_shape::run(graph));
     let mut heads = None;
     if plan.cut_head && *plan.family == Family::Yolov8 && lossless {

@@ -4,11 +4,8 @@
 //! rewrites, as far as they are needed to be fed and read: those that only spare tract what it lacks leave it as it is.
 //! Its ends are compared with those of the folded form; if they differ in anything there is no such form.
 
-use super::{
-    Plan, add_batch, cut_head, fix_shape, fold_quantised, follow_size, infer, side_inputs,
-};
+use super::{Plan, add_batch, cut_head, feed, fold_quantised, follow_size, infer};
 use crate::model::facts::Port;
-use crate::tensor::InputSpec;
 use prost::Message;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -87,13 +84,8 @@ pub fn prepare(
     } = unfolded;
     let opset = infer::opset(&model);
     let graph = model.graph.as_mut().ok_or("it has no graph")?;
-    let exported = InputSpec {
-        size: plan.exported,
-        ..plan.input.clone()
-    };
-    rewrites.extend(side_inputs::run(graph, plan.input));
-    rewrites.extend(add_batch::run(graph, &exported));
-    rewrites.extend(fix_shape::run(graph, &exported));
+    let exported = plan.exported_input();
+    rewrites.extend(feed(graph, plan, &exported));
     if let Some(heads) = heads {
         name_alike(graph, &folded.output, &renamed);
         rewrites.push(cut_head::end_at(graph, &folded.output, &heads.strides)?);
@@ -176,10 +168,11 @@ fn ports<'a>(values: impl IntoIterator<Item = &'a ValueInfoProto>) -> Result<Vec
 #[cfg(test)]
 mod tests {
     use super::super::testing::{float_tensor, input_spec, model, node};
-    use super::super::{Normalised, normalise};
+    use super::super::{Normalised, fix_shape, normalise};
     use super::*;
     use crate::geometry::Size;
     use crate::model::family::Family;
+    use crate::tensor::InputSpec;
     use tract_onnx::pb::TensorProto;
     use tract_onnx::pb::tensor_proto::DataType;
 
