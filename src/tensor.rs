@@ -4,14 +4,49 @@
 
 use crate::geometry::Size;
 use std::fmt;
+use std::sync::Arc;
 
 /// The numbers of a tensor, row-major.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub enum TensorData {
     F32(Vec<f32>),
     U8(Vec<u8>),
     I32(Vec<i32>),
     I64(Vec<i64>),
+    /// f32, where an engine left them.
+    Foreign(Foreign),
+}
+
+/// Numbers in memory of an engine's library, which gets it back when they are dropped.
+#[derive(Clone)]
+pub struct Foreign(Arc<dyn AsRef<[f32]> + Send + Sync>);
+
+impl Foreign {
+    pub fn new(numbers: impl AsRef<[f32]> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(numbers))
+    }
+
+    pub fn numbers(&self) -> &[f32] {
+        (*self.0).as_ref()
+    }
+}
+
+impl fmt::Debug for Foreign {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.numbers().fmt(f)
+    }
+}
+
+/// By type and numbers, wherever they are.
+impl PartialEq for TensorData {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::U8(a), Self::U8(b)) => a == b,
+            (Self::I32(a), Self::I32(b)) => a == b,
+            (Self::I64(a), Self::I64(b)) => a == b,
+            _ => matches!((self.as_f32(), other.as_f32()), (Some(a), Some(b)) if a == b),
+        }
+    }
 }
 
 impl TensorData {
@@ -21,6 +56,7 @@ impl TensorData {
             Self::U8(v) => v.len(),
             Self::I32(v) => v.len(),
             Self::I64(v) => v.len(),
+            Self::Foreign(v) => v.numbers().len(),
         }
     }
 
@@ -30,10 +66,26 @@ impl TensorData {
 
     pub fn element(&self) -> Element {
         match self {
-            Self::F32(_) => Element::F32,
+            Self::F32(_) | Self::Foreign(_) => Element::F32,
             Self::U8(_) => Element::U8,
             Self::I32(_) => Element::I32,
             Self::I64(_) => Element::I64,
+        }
+    }
+
+    /// No numbers any more, if they were an engine's.
+    pub fn give_back(&mut self) {
+        if let Self::Foreign(_) = self {
+            *self = Self::F32(Vec::new());
+        }
+    }
+
+    /// The numbers, if they are f32.
+    pub fn as_f32(&self) -> Option<&[f32]> {
+        match self {
+            Self::F32(numbers) => Some(numbers),
+            Self::Foreign(numbers) => Some(numbers.numbers()),
+            Self::U8(_) | Self::I32(_) | Self::I64(_) => None,
         }
     }
 }
@@ -122,10 +174,7 @@ impl Tensor {
 
     /// The numbers, if they are f32.
     pub fn as_f32(&self) -> Option<&[f32]> {
-        match &self.data {
-            TensorData::F32(values) => Some(values),
-            _ => None,
-        }
+        self.data.as_f32()
     }
 
     pub fn spec(&self) -> TensorSpec {

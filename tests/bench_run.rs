@@ -4,10 +4,11 @@
 
 mod support;
 
+use gst::prelude::*;
 use serde_json::Value;
 use std::path::Path;
 use std::process::Command;
-use support::{Folder, Pipeline, micro_model};
+use support::{Folder, PATIENCE, micro_model};
 
 /// A frame that left `detect`, in nanoseconds.
 struct Traced {
@@ -99,20 +100,30 @@ fn fps_and_latency_of_a_live_run_are_those_of_the_tracer() {
     );
 }
 
+/// A moving ball at 30 frames/s. The clip is whole when the sink that writes it has seen the end.
+fn write_clip(path: &Path, frames: usize) {
+    support::init();
+    let encoded = format!(
+        "videotestsrc num-buffers={frames} pattern=ball ! video/x-raw,width=160,height=120,framerate=30/1 ! jpegenc ! avimux \
+         ! filesink location=\"{}\"",
+        path.display()
+    );
+    let pipeline = gst::parse::launch(&encoded).expect("the pipeline is right");
+    let bus = pipeline.bus().expect("a pipeline has a bus");
+    pipeline.set_state(gst::State::Playing).expect("it plays");
+    let patience = gst::ClockTime::try_from(PATIENCE).expect("seconds");
+    let ends = [gst::MessageType::Eos, gst::MessageType::Error];
+    let end = bus.timed_pop_filtered(patience, &ends).expect("an end");
+    pipeline.set_state(gst::State::Null).expect("it stops");
+    assert_eq!(end.type_(), gst::MessageType::Eos, "{end:?}");
+}
+
 #[test]
 fn every_frame_of_a_clip_of_30_s_is_counted() {
     let folder = Folder::new();
     let clip = folder.path().join("clip.avi");
     let frames = 900;
-    let encoded = format!(
-        "videotestsrc num-buffers={frames} pattern=ball ! video/x-raw,width=160,height=120,framerate=30/1 ! jpegenc ! avimux ! \
-         tee name=copies copies. ! queue ! filesink location=\"{}\" copies. ! queue",
-        clip.display()
-    );
-    let pipeline = Pipeline::new(&encoded);
-    pipeline.set_state(gst::State::Playing);
-    pipeline.rest();
-    drop(pipeline);
+    write_clip(&clip, frames);
     let model = micro_model("yolov8_micro.onnx");
     let (run, traced) = run(
         folder.path(),

@@ -100,3 +100,59 @@ fn a_query_is_answered_while_an_inference_runs() {
     rig.control.open();
     rig.wait_for_frames(1);
 }
+
+#[test]
+fn a_pause_is_no_delay() {
+    const PAUSE: Duration = Duration::from_secs(1);
+    let rig = Rig::new("mode=newest");
+    let state = |state| rig.element.set_state(state).expect("it pauses and plays");
+    rig.push(0).unwrap();
+    rig.wait_for_frames(1);
+    // Of four frames, the pause comes upon one in the sink, one that is done behind it, one that is analysed, and one that
+    // waits for its analysis.
+    rig.block_sink();
+    for number in 1..3 {
+        rig.push(number).unwrap();
+        rig.wait_for_stats(|stats| stats.snapshot.counters.analysed == number + 1);
+    }
+    rig.control.close();
+    rig.push(3).unwrap();
+    assert!(rig.control.wait_until_running());
+    rig.push(4).unwrap();
+    state(gst::State::Paused);
+    std::thread::sleep(PAUSE); // not to wait for anything: it is the pause
+    state(gst::State::Playing);
+    rig.control.open();
+    rig.unblock_sink();
+    rig.wait_for_frames(5);
+    rig.push(5).unwrap();
+    assert_eq!(rig.wait_for_frames(6), [0, 1, 2, 3, 4, 5]);
+    let stats = rig.wait_for_stats(|stats| stats.snapshot.counters.pushed == 6);
+    assert!(stats.latency < PAUSE / 2, "declared: {:?}", stats.latency);
+    let total = stats.snapshot.total.expect("a frame has left since").p99;
+    assert!(total < PAUSE / 2, "measured: {total:?}");
+    let window = stats.snapshot.window;
+    assert!(window < PAUSE, "the pause counts: {window:?}");
+    let wait = stats.snapshot.wait_mean.expect("one was analysed since");
+    assert!(wait < PAUSE / 4, "waited: {wait:?}");
+}
+
+#[test]
+fn a_second_preroll_is_no_pause() {
+    let rig = Rig::with_source("mode=every", Source::File);
+    rig.push(0).unwrap();
+    rig.wait_for_frames(1);
+    let state = |state| rig.element.set_state(state).expect("it starts again");
+    for down_and_up in [gst::State::Paused, gst::State::Ready, gst::State::Paused] {
+        state(down_and_up);
+    }
+    rig.begin();
+    rig.push(1).unwrap();
+    rig.wait_for_stats(|stats| stats.snapshot.counters.pushed == 1);
+    state(gst::State::Playing);
+    let stats = rig.stats().snapshot;
+    assert!(
+        stats.total.is_some() && stats.wait_mean.is_some(),
+        "{stats:?}"
+    );
+}

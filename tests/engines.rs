@@ -14,6 +14,7 @@ use gstdetect::model::{Model, ModelOptions};
 use gstdetect::tensor::{Element, Tensor, TensorData};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Instant;
 use support::engines::{LOADED, OPTIONS, installed};
 use support::{Folder, micro_model, skipped};
 
@@ -62,16 +63,12 @@ fn picture(model: &Model, most: f32) -> Tensor {
 /// Largest difference between two outputs of one name, shape and type.
 fn difference(one: &Tensor, other: &Tensor) -> f32 {
     assert_eq!(one.spec(), other.spec());
-    let pairs: Vec<(f32, f32)> = match (&one.data, &other.data) {
-        (TensorData::F32(a), TensorData::F32(b)) => {
-            a.iter().copied().zip(b.iter().copied()).collect()
-        }
-        (a, b) => {
-            assert_eq!(a, b, "{}", one.name);
-            return 0.0;
-        }
+    let (Some(numbers), Some(others)) = (one.as_f32(), other.as_f32()) else {
+        assert_eq!(one.data, other.data, "{}", one.name);
+        return 0.0;
     };
-    let differences = pairs.iter().map(|(a, b)| (a - b).abs() / a.abs().max(1.0));
+    let pairs = numbers.iter().zip(others);
+    let differences = pairs.map(|(a, b)| (a - b).abs() / a.abs().max(1.0));
     differences.fold(0.0, f32::max)
 }
 
@@ -132,6 +129,61 @@ fn other_types_are_widened_and_lists_are_as_long_as_they_come() {
                 assert!(difference(found, &wanted) == 0.0, "{kind}: {}", wanted.name);
             }
         }
+    }
+}
+
+/// Inferences a second of engines that work at the same time, each in a thread of its own.
+fn rate(engines: &mut [Box<dyn Engine>], input: &Tensor) -> f64 {
+    const RUNS: usize = 20;
+    let begin = Instant::now();
+    let runs = (engines.len() * RUNS) as f64;
+    std::thread::scope(|scope| {
+        for engine in engines {
+            scope.spawn(move || {
+                for _ in 0..RUNS {
+                    engine.run(input).expect("it runs");
+                }
+            });
+        }
+    });
+    runs / begin.elapsed().as_secs_f64()
+}
+
+/// That wait for each other would be as fast as one alone.
+#[test]
+fn two_engines_of_one_model_run_at_the_same_time() {
+    /// Of the rate of one engine.
+    const LEAST: f64 = 1.4;
+    /// Processors that others use too stand still now and then: what holds in one of so many runs is promised.
+    const ATTEMPTS: u32 = 20;
+    if std::thread::available_parallelism().map_or(1, usize::from) < 2 {
+        skipped("there is one processor alone");
+        return;
+    }
+    let model = Model::open(&ModelOptions::default()).expect("it is built in");
+    let input = model.input.blank();
+    let options = EngineOptions {
+        at_once: 2,
+        ..OPTIONS
+    };
+    for kind in [EngineKind::Tract].into_iter().chain(installed()) {
+        let first =
+            engine::open(kind, &model, &options).unwrap_or_else(|err| panic!("{kind}: {err}"));
+        let second = first.engine.another(options.threads, &model.bytes);
+        let mut both = [
+            first.engine,
+            second.unwrap_or_else(|err| panic!("{kind}: {err}")),
+        ];
+        let answers = both
+            .each_mut()
+            .map(|engine| engine.run(&input).expect("it runs"));
+        assert_eq!(answers[0], answers[1], "{kind}");
+        let held = (1..=ATTEMPTS).any(|attempt| {
+            let share = rate(&mut both, &input) / rate(&mut both[..1], &input);
+            println!("{kind}, attempt {attempt} of {ATTEMPTS}: two engines {share:.2} times one");
+            share >= LEAST
+        });
+        assert!(held, "{kind}: two engines are as slow as one");
     }
 }
 

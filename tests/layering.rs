@@ -51,6 +51,9 @@ const LOADED_AT_RUN_TIME: [(&str, &str); 4] = [
     ("openvino_sys::", "/engine/openvino/"),
 ];
 
+/// A package of its own, on which tract builds instead of one from the registry: of no layer, and not without `unsafe`.
+const APART: &str = "rayon-stand-in";
+
 fn layer(module: &str) -> Option<usize> {
     LAYERS.iter().position(|layer| layer.contains(&module))
 }
@@ -59,6 +62,9 @@ fn sources() -> Vec<PathBuf> {
     fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
         for entry in std::fs::read_dir(folder).expect("src is there") {
             let path = entry.expect("src can be read").path();
+            if path.ends_with(APART) {
+                continue;
+            }
             if path.is_dir() {
                 walk(&path, found);
             } else if path.extension().is_some_and(|e| e == "rs") {

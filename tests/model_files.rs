@@ -126,7 +126,7 @@ fn yolox_is_told_by_its_grid_and_whether_it_is_decoded() {
     let raw = open("yolox_micro.onnx").unwrap();
     assert_eq!(
         raw.family,
-        Family::YoloxRaw {
+        Family::YoloxHeads {
             strides: vec![8, 16, 32]
         }
     );

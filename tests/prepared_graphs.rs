@@ -27,7 +27,7 @@ fn whole(model: &Model) -> Model {
     let path = model.path.as_ref().expect("a file");
     let mut whole = model.clone();
     whole.bytes = std::fs::read(path).expect("it can be read").into();
-    whole.family = Family::Yolov8;
+    whole.family = support::families::of_whole_graph(&model.family);
     whole
 }
 
@@ -35,7 +35,14 @@ fn whole(model: &Model) -> Model {
 fn picture(model: &Model) -> Tensor {
     let dims = model.input.dims();
     let count: usize = dims.iter().product();
-    let pixel = |i: usize| (i * 7919 % 1013) as f32 / 1013.0 * 0.7 + (i / 97 % 5) as f32 * 0.06;
+    let brightest = match model.family {
+        Family::YoloxHeads { .. } | Family::YoloxRaw { .. } => 255.0,
+        _ => 1.0,
+    };
+    let pixel = |i: usize| {
+        let share = (i * 7919 % 1013) as f32 / 1013.0 * 0.7 + (i / 97 % 5) as f32 * 0.06;
+        share * brightest
+    };
     Tensor::f32(&*model.input.name, dims, (0..count).map(pixel).collect())
 }
 
@@ -93,26 +100,54 @@ fn assert_alike(cut: &[Detection], whole: &[Detection], pixels: f32) {
 
 #[test]
 fn boxes_are_those_of_the_whole_graph() {
-    for (name, size) in [
-        ("yolov8_dfl_micro.onnx", InputSize::Auto),
-        ("yolov8_dfl_free.onnx", InputSize::Fixed(Size::new(96, 64))),
+    let strides = vec![8, 16, 32];
+    let yolox = Family::YoloxHeads {
+        strides: strides.clone(),
+    };
+    let yolov8 = Family::Yolov8Heads { strides, bins: 4 };
+    let wide = InputSize::Fixed(Size::new(96, 64));
+    let (of_yolov8, of_yolox) = ("YOLOv8 layout (yolov8)", "YOLOX (yolox_raw)");
+    for (name, size, heads, kinds, told) in [
+        (
+            "yolov8_dfl_micro.onnx",
+            InputSize::Auto,
+            &yolov8,
+            &["box", "cls"][..],
+            of_yolov8,
+        ),
+        (
+            "yolov8_dfl_free.onnx",
+            wide,
+            &yolov8,
+            &["box", "cls"],
+            of_yolov8,
+        ),
+        (
+            "yolox_micro.onnx",
+            InputSize::Auto,
+            &yolox,
+            &["box", "obj", "cls"],
+            of_yolox,
+        ),
+        (
+            "free_size.onnx",
+            wide,
+            &yolox,
+            &["box", "obj", "cls"],
+            of_yolox,
+        ),
     ] {
         let cut = open(&support::micro_model(name), size);
-        let heads = Family::Yolov8Heads {
-            strides: vec![8, 16, 32],
-            bins: 4,
-        };
-        assert_eq!(cut.family, heads, "{name}: {:?}", cut.rewrites);
-        assert_eq!(
-            cut.outputs,
-            ["box8", "cls8", "box16", "cls16", "box32", "cls32"]
-        );
+        assert_eq!(cut.family, *heads, "{name}: {:?}", cut.rewrites);
+        let of_stride = |stride: u32| kinds.iter().map(move |kind| format!("{kind}{stride}"));
+        let outputs: Vec<String> = [8, 16, 32].into_iter().flat_map(of_stride).collect();
+        assert_eq!(cut.outputs, outputs);
         assert!(
             cut.rewrites.iter().any(|said| said.contains("raw heads")),
             "{:?}",
             cut.rewrites
         );
-        assert_eq!(cut.decisions[0].value, "YOLOv8 layout (yolov8)");
+        assert_eq!(cut.decisions[0].value, told, "{name}");
         let whole = whole(&cut);
         for threshold in [0.0, 0.1, 0.4] {
             let (in_rust, _) = candidates(&cut, threshold);
@@ -178,23 +213,65 @@ fn a_real_graph_is_cut() {
         bins: 16,
     };
     assert_eq!(cut.family, heads, "{:?}", cut.rewrites);
-    let whole = whole(&cut);
-    let (mut fast, mut slow) = (Vec::new(), Vec::new());
+    let found = assert_cut_in_turns("yolov8n_320_random", &cut, 2100);
+    assert!(found.iter().any(|d| d.score < 0.9) && found.iter().any(|d| d.score > 0.95));
+    let path = Path::new(&shared).join("models/yolox_nano_416.onnx");
+    let cut = open(&path, InputSize::Auto);
+    let strides = vec![8, 16, 32];
+    assert_eq!(cut.family, Family::YoloxHeads { strides });
+    assert_cut_in_turns("yolox_nano_416", &cut, 3549);
+}
+
+/// All candidates of a graph that gives those of the whole one.
+fn assert_cut_in_turns(name: &str, cut: &Model, count: usize) -> Vec<Detection> {
+    let whole = whole(cut);
+    let (mut fast, mut slow, mut found) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..5 {
-        let (in_rust, [model, decoding]) = candidates(&cut, 0.0);
+        let (in_rust, [model, decoding]) = candidates(cut, 0.0);
         let (in_graph, [whole, _]) = candidates(&whole, 0.0);
-        assert_eq!(in_rust.len(), 2100);
-        assert!(in_rust.iter().any(|d| d.score < 0.9) && in_rust.iter().any(|d| d.score > 0.95));
+        assert_eq!(in_rust.len(), count);
         assert_alike(&in_rust, &in_graph, 1e-2);
         fast.push(model + decoding);
         slow.push(whole);
+        found = in_rust;
     }
     fast.sort();
     slow.sort();
-    println!(
-        "yolov8n_320_random: {:?} ended at its heads, all of 2100 decoded, {:?} whole",
-        fast[2], slow[2]
-    );
+    let (fast, slow) = (fast[2], slow[2]);
+    println!("{name}: {fast:?} ended at its heads, all of {count} decoded, {slow:?} whole");
+    found
+}
+
+/// Real exports with a Focus, with pools of several windows, with necks: every candidate is the one of the file as it is.
+#[test]
+fn real_graphs_are_rewritten() {
+    let Some(shared) = std::env::var_os("DETECT_SHARED") else {
+        support::skipped("DETECT_SHARED does not name the folder of shared models");
+        return;
+    };
+    const OF_YOLOX: &[&str] = &[
+        "of 6 x 6",
+        "2 large windows",
+        "13 Concats one by one, 2 of them",
+    ];
+    let cases: [(&str, usize, &[&str]); 3] = [
+        ("yolox_nano_416", 3549, OF_YOLOX),
+        ("yolox_nano_as_yolov5_416", 3549, OF_YOLOX),
+        ("fastestdet_352", 484, &["2 Concats one by one, 1 of them"]),
+    ];
+    for (name, count, told) in cases {
+        let path = Path::new(&shared).join(format!("models/{name}.onnx"));
+        let rewritten = open(&path, InputSize::Auto);
+        for part in told {
+            let said = rewritten.rewrites.iter().any(|said| said.contains(part));
+            assert!(said, "{name}: no \"{part}\" in {:?}", rewritten.rewrites);
+        }
+        let whole = whole(&rewritten);
+        let (rewritten, _) = candidates(&rewritten, 0.0);
+        let (wanted, _) = candidates(&whole, 0.0);
+        assert_eq!(wanted.len(), count, "{name}: one for each cell");
+        assert_alike(&rewritten, &wanted, 1e-2);
+    }
 }
 
 /// A fixed export, and the same model exported for any size.

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what is missing, and runs every test of the repository: with default features, and with the stub engine and
-# detect-bench.
+# detect-bench; and those of rayon-stand-in.
 # Arguments go to `cargo test`: tests/run.sh --lib nms
 set -e
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -15,4 +15,6 @@ built=
 step "Tests with default features$built" cargo test --locked "$@"
 step "Tests with the stub engine, which drives threads, events and latency by gates, and of detect-bench" \
     cargo test --locked --features stub-engine,bench "$@"
+step "Tests of rayon-stand-in" \
+    cargo test --locked --manifest-path src/engine/tract/rayon-stand-in/Cargo.toml --target-dir target/rayon-stand-in
 say "All tests passed."

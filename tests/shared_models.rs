@@ -442,7 +442,10 @@ fn quantised_and_half_forms_are_recognised_as_their_float_form() {
         let (form, float) = (open(name), open(name.split('.').next().expect("a part")));
         assert_eq!(form.family, float.family, "{name}");
         assert_eq!(form.input, float.input, "{name}");
-        assert_eq!(form.outputs, float.outputs, "{name}");
+        // Where the heads of a form are integers, the end makes floats of them again.
+        let named = |output: &String| output.replace("_quantized/float", "");
+        let outputs: Vec<String> = form.outputs.iter().map(named).collect();
+        assert_eq!(outputs, float.outputs, "{name}");
         assert_eq!(form.labels.len(), float.labels.len(), "{name}");
         assert_eq!(form.warnings, float.warnings, "{name}");
         println!("{name:28} {}", form.rewrites.join("; "));

@@ -131,6 +131,15 @@ pub(super) fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + (-x).exp())
 }
 
+/// The sigmoid of a raw score; NaN, which is never a detection, of one that is not finite.
+pub(super) fn probability(raw: f32) -> f32 {
+    if raw.is_finite() {
+        sigmoid(raw)
+    } else {
+        f32::NAN
+    }
+}
+
 /// The sigmoid's inverse: a raw score is at least this if its sigmoid is at least `probability`, up to rounding.
 fn logit(probability: f32) -> f32 {
     (probability / (1.0 - probability)).ln()

@@ -18,7 +18,7 @@ pub(super) fn whole(value: f32) -> Option<u32> {
 /// The whole number at `index`, of whatever type; none where there is none, or as [`whole`].
 pub(super) fn whole_at(data: &TensorData, index: usize) -> Option<u32> {
     let number = match data {
-        TensorData::F32(values) => return whole(*values.get(index)?),
+        TensorData::F32(_) | TensorData::Foreign(_) => return whole(*data.as_f32()?.get(index)?),
         TensorData::U8(values) => i64::from(*values.get(index)?),
         TensorData::I32(values) => i64::from(*values.get(index)?),
         TensorData::I64(values) => *values.get(index)?,

@@ -14,6 +14,7 @@ mod e2e6;
 mod fastestdet;
 mod gfl;
 mod grid;
+mod maps;
 mod nms3;
 mod output;
 mod rows;
@@ -26,6 +27,7 @@ mod yolov5_raw;
 mod yolov8;
 mod yolov8_heads;
 mod yolox;
+mod yolox_heads;
 mod yunet;
 mod yunet_2022;
 
@@ -75,6 +77,9 @@ pub fn decoder_for(
             Box::new(blazeface::BlazeFace::new(anchor_layers, input, outputs)?)
         }
         Family::YoloxRaw { strides } => Box::new(yolox::Yolox::new(
+            strides, input, classes, outputs, labelling,
+        )?),
+        Family::YoloxHeads { strides } => Box::new(yolox_heads::YoloxHeads::new(
             strides, input, classes, outputs, labelling,
         )?),
         Family::Yolov5 => Box::new(yolov5::Yolov5::new(classes, outputs, labelling)?),
@@ -268,6 +273,14 @@ mod tests {
         let cases = [
             (faces, vec![spec(&[1, 8, 1]), spec(&[1, 8, 16])]),
             (yolox, vec![spec(&[1, 4, 6])]),
+            (
+                Family::YoloxHeads { strides: vec![32] },
+                vec![
+                    spec(&[1, 4, 2, 2]),
+                    spec(&[1, 1, 2, 2]),
+                    spec(&[1, 1, 2, 2]),
+                ],
+            ),
             (Family::Yolov5, vec![spec(&[1, 9, 6])]),
             (Family::Yolov8, vec![spec(&[1, 5, 9])]),
             (

@@ -7,9 +7,9 @@
 //!
 //! The classes are compared before the sigmoid with what gives the threshold; all else is done for the few above.
 
-use super::candidates::{least_raw_score, push, sigmoid};
+use super::candidates::{least_raw_score, probability, push};
 use super::gfl::mean_bin;
-use super::output::{Dim, Output};
+use super::maps::{Channels, Level, Maps, levels, read};
 use super::yolov8::{BLOCK, highest_scores};
 use super::{DecodeError, Decoder, Labelling};
 use crate::detection::Detection;
@@ -18,16 +18,14 @@ use crate::tensor::{Tensor, TensorSpec};
 
 const SIDES: usize = 4;
 
+/// Places of the heads of a level.
+const BINS: usize = 0;
+const CLASSES: usize = 1;
+
 pub(super) struct Yolov8Heads {
-    levels: Vec<Level>,
+    levels: Vec<Level<2>>,
     bins: usize,
     labelling: Labelling,
-}
-
-struct Level {
-    stride: u32,
-    sides: Output,
-    classes: Output,
 }
 
 impl Yolov8Heads {
@@ -40,37 +38,9 @@ impl Yolov8Heads {
         outputs: &[TensorSpec],
         labelling: Labelling,
     ) -> Result<Self, DecodeError> {
-        if bins == 0 || strides.contains(&0) || outputs.len() != 2 * strides.len() {
-            return Err(DecodeError::Outputs {
-                found: outputs.to_vec(),
-                expected: format!(
-                    "[1, {}, rows, columns] and [1, classes, rows, columns] for each of the strides {strides:?}",
-                    SIDES * bins
-                ),
-            });
-        }
-        let mut levels = Vec::with_capacity(strides.len());
-        for (level, &stride) in strides.iter().enumerate() {
-            let (columns, rows) = (input.width.div_ceil(stride), input.height.div_ceil(stride));
-            let output = |index: usize, channels: Dim, text: String| {
-                let map = [Dim::Is(rows as usize), Dim::Is(columns as usize)];
-                let wanted = [Dim::Is(1), channels, map[0], map[1]];
-                let expected =
-                    format!("[1, {text}, {rows}, {columns}] (stride {stride} over {input})");
-                Output::at(index, &outputs[index], &wanted, &expected)
-            };
-            let text = match classes {
-                0 => "classes".into(),
-                _ => classes.to_string(),
-            };
-            levels.push(Level {
-                stride,
-                sides: output(2 * level, Dim::Is(SIDES * bins), (SIDES * bins).to_string())?,
-                classes: output(2 * level + 1, Dim::fields_and(0, classes), text)?,
-            });
-        }
+        let channels = [Channels::exactly(SIDES * bins), Channels::classes(classes)];
         Ok(Self {
-            levels,
+            levels: levels(strides, &channels, input, outputs)?,
             bins,
             labelling,
         })
@@ -84,81 +54,49 @@ impl Decoder for Yolov8Heads {
         score_threshold: f32,
         found: &mut Vec<Detection>,
     ) -> Result<(), DecodeError> {
-        // Read all before the first is decoded: an error must leave `found` as it was.
-        let mut maps = Vec::with_capacity(self.levels.len());
-        for level in &self.levels {
-            let (sides, _) = level.sides.read(outputs)?;
-            let (classes, dims) = level.classes.read(outputs)?;
-            maps.push(Maps {
-                stride: level.stride as f32,
-                columns: dims[3],
-                area: dims[2] * dims[3],
-                sides,
-                classes,
-            });
-        }
-        for maps in maps {
-            maps.decode(self.bins, &self.labelling, score_threshold, found);
+        for maps in read(&self.levels, outputs)? {
+            decode(&maps, self.bins, &self.labelling, score_threshold, found);
         }
         Ok(())
     }
 }
 
-/// The numbers of one stride of one run, channel by channel.
-struct Maps<'a> {
-    stride: f32,
-    columns: usize,
-    /// Numbers of one channel.
-    area: usize,
-    sides: &'a [f32],
-    classes: &'a [f32],
-}
-
-impl Maps<'_> {
-    fn decode(
-        &self,
-        bins: usize,
-        labelling: &Labelling,
-        threshold: f32,
-        found: &mut Vec<Detection>,
-    ) {
-        let least = least_raw_score(threshold);
-        for start in (0..self.area).step_by(BLOCK) {
-            let end = self.area.min(start + BLOCK);
-            let highest = highest_scores(self.classes, self.area, start, end);
-            for cell in (start..end).filter(|cell| highest[cell - start] >= least) {
-                let raw = self.classes[cell..].iter().step_by(self.area);
-                let scores = raw.map(|&raw| {
-                    if raw.is_finite() {
-                        sigmoid(raw)
-                    } else {
-                        f32::NAN
-                    }
-                });
-                labelling.choose(scores, 1.0, threshold, |class, score| {
-                    push(found, self.bbox(cell, bins), class, score);
-                });
-            }
+fn decode(
+    maps: &Maps<2>,
+    bins: usize,
+    labelling: &Labelling,
+    threshold: f32,
+    found: &mut Vec<Detection>,
+) {
+    let least = least_raw_score(threshold);
+    for start in (0..maps.area).step_by(BLOCK) {
+        let end = maps.area.min(start + BLOCK);
+        let highest = highest_scores(maps.heads[CLASSES], maps.area, start, end);
+        for place in (start..end).filter(|place| highest[place - start] >= least) {
+            let scores = maps.numbers(CLASSES, place).map(probability);
+            labelling.choose(scores, 1.0, threshold, |class, score| {
+                push(found, bbox(maps, place, bins), class, score);
+            });
         }
     }
+}
 
-    fn bbox(&self, cell: usize, bins: usize) -> BBox {
-        let side = |side: usize| {
-            let numbers = self.sides[side * bins * self.area + cell..].iter();
-            let mut numbers = numbers.step_by(self.area).take(bins).copied();
-            match bins {
-                1 => numbers.next().unwrap_or(f32::NAN) * self.stride,
-                _ => mean_bin(numbers) * self.stride,
-            }
-        };
-        let x = ((cell % self.columns) as f32 + 0.5) * self.stride;
-        let y = ((cell / self.columns) as f32 + 0.5) * self.stride;
-        BBox::new(x - side(0), y - side(1), x + side(2), y + side(3))
-    }
+fn bbox(maps: &Maps<2>, place: usize, bins: usize) -> BBox {
+    let cell = maps.cell(place);
+    let side = |side: usize| {
+        let mut numbers = maps.numbers(BINS, place).skip(side * bins).take(bins);
+        match bins {
+            1 => numbers.next().unwrap_or(f32::NAN) * cell.stride,
+            _ => mean_bin(numbers) * cell.stride,
+        }
+    };
+    let (x, y) = ((cell.x + 0.5) * cell.stride, (cell.y + 0.5) * cell.stride);
+    BBox::new(x - side(0), y - side(1), x + side(2), y + side(3))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::candidates::sigmoid;
     use super::super::testing::{decoded, detection, f32_spec};
     use super::*;
 

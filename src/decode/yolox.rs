@@ -5,7 +5,7 @@
 //! Centre = (cell + offset) x stride, side = exp(logarithm) x stride, in input pixels.
 
 use super::candidates::{ROW_FIELDS, decode_rows, side_from_log};
-use super::grid::Grid;
+use super::grid::{Cell, Grid};
 use super::output::{Dim, Output, with_classes};
 use super::{DecodeError, Decoder, Labelling};
 use crate::detection::Detection;
@@ -55,15 +55,7 @@ impl Decoder for Yolox {
         found: &mut Vec<Detection>,
     ) -> Result<(), DecodeError> {
         let (values, dims) = self.output.read(outputs)?;
-        let bbox = |index, [x, y, width, height]: [f32; 4]| {
-            let cell = self.grid.cell(index);
-            BBox::from_centre(
-                (cell.x + x) * cell.stride,
-                (cell.y + y) * cell.stride,
-                side_from_log(width, cell.stride),
-                side_from_log(height, cell.stride),
-            )
-        };
+        let bbox = |index, numbers| bbox(self.grid.cell(index), numbers);
         decode_rows(
             values,
             dims[2],
@@ -74,6 +66,16 @@ impl Decoder for Yolox {
         );
         Ok(())
     }
+}
+
+/// Of the four numbers of `cell`.
+pub(super) fn bbox(cell: Cell, [x, y, width, height]: [f32; 4]) -> BBox {
+    BBox::from_centre(
+        (cell.x + x) * cell.stride,
+        (cell.y + y) * cell.stride,
+        side_from_log(width, cell.stride),
+        side_from_log(height, cell.stride),
+    )
 }
 
 #[cfg(test)]

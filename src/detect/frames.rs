@@ -2,7 +2,9 @@
 
 use super::boxes::Found;
 use crate::copies::Copies;
-use crate::image::PictureInfo;
+use crate::detector::Ahead;
+use crate::frame;
+use crate::image::{ImageView, PictureInfo};
 use crate::lent::LentQuery;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +18,7 @@ pub(super) struct Stream {
 }
 
 /// One frame on its way through.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Frame {
     pub buffer: gst::Buffer,
     pub stream: Arc<Stream>,
@@ -27,6 +29,8 @@ pub(super) struct Frame {
     pub discont: bool,
     /// What it took to copy it out of its source's memory.
     pub copying: Duration,
+    /// The model's input of it, where that was made while it waited.
+    pub ahead: Option<Ahead>,
     /// What its analysis found; `None` of a frame that was not analysed.
     pub found: Option<Found>,
     /// It came while nothing was to be analysed, and carries no boxes.
@@ -56,6 +60,30 @@ pub(super) enum Drop {
 }
 
 impl Frame {
+    /// The same picture, for a worker to look at while the frame itself goes on.
+    pub fn to_look_at(&self) -> Self {
+        Self {
+            buffer: self.buffer.clone(),
+            stream: self.stream.clone(),
+            segment: self.segment.clone(),
+            ahead: None,
+            found: None,
+            ..*self
+        }
+    }
+
+    /// Lets `look` see the picture.
+    ///
+    /// # Errors
+    /// What is wrong, in words, if the frame's memory cannot be had, or is not what its caps say.
+    pub fn read<T>(&self, look: impl FnOnce(&ImageView) -> T) -> Result<T, String> {
+        let mapped =
+            gst_video::VideoFrameRef::from_buffer_ref_readable(&self.buffer, &self.stream.video)
+                .map_err(|err| err.to_string())?;
+        let image = frame::view(&mapped, &self.stream.picture).map_err(|err| err.to_string())?;
+        Ok(look(&image))
+    }
+
     /// Whether its source may be waiting for its memory.
     pub fn is_lent(&self) -> bool {
         self.stream.copies.is_lent(&self.buffer)

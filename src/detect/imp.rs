@@ -1,6 +1,7 @@
 //! The element and GObject side of `detect`: class, pads, properties, state changes.
 
 use super::failure::Trouble;
+use super::inputs::Inputs;
 use super::loader::First;
 use super::loading::{Fresh, Loaded, Swaps, no_thread};
 use super::properties;
@@ -39,6 +40,8 @@ pub struct Detect {
     pub(super) state: Mutex<State>,
     /// With `state`: signalled on every change a thread may wait for.
     pub(super) wake: Condvar,
+    /// No other lock is taken while it is held.
+    pub(super) inputs: Mutex<Inputs>,
     pub(super) workers: Mutex<Vec<JoinHandle<()>>>,
     /// For each worker a detector of the model that was swapped in last.
     pub(super) fresh: Mutex<Fresh>,
@@ -68,6 +71,7 @@ impl ObjectSubclass for Detect {
             loaded: Mutex::default(),
             state: Mutex::default(),
             wake: Condvar::new(),
+            inputs: Mutex::default(),
             workers: Mutex::default(),
             fresh: Mutex::default(),
             swaps: Mutex::default(),
@@ -242,13 +246,14 @@ impl Detect {
             self.join(worker);
         }
         self.fresh.lock().detectors.clear();
+        *self.inputs.lock() = Inputs::default();
         if let Some(loaded) = self.loaded.lock().as_mut() {
             loaded.in_use = false;
         }
     }
 
     fn set_playing(&self, playing: bool) {
-        self.state.lock().playing = playing;
+        self.state.lock().set_playing(playing, self.now());
         self.wake.notify_all();
     }
 }

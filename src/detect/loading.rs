@@ -13,7 +13,7 @@ use super::sizes::Detectors;
 use super::state::State;
 use crate::affinity::Processors;
 use crate::classes::ClassesError;
-use crate::detector::{Detector, DetectorOptions, OpenError};
+use crate::detector::{Detector, DetectorOptions};
 use crate::engine::EngineOptions;
 use crate::geometry::Size;
 use crate::message::{DetectModel, MODEL};
@@ -82,11 +82,11 @@ impl Detect {
         gst::info!(CAT, imp = self, "Loading the model {path}");
         let processors = settings.processors()?;
         let mut workers = settings.workers(processors.as_ref());
-        let mut options = options(settings, workers)?;
-        if let Some((count, picture)) = running {
+        if let Some((count, _)) = running {
             workers.workers = count;
-            options.model.picture = picture;
         }
+        let mut options = options(settings, workers)?;
+        options.model.picture = running.and_then(|(_, picture)| picture);
         // A thread that is kept has the processors of what it loaded before.
         let allowed = Processors::of_this_thread().ok();
         let name = path.clone();
@@ -96,14 +96,9 @@ impl Detect {
                 (None, Some(all)) => pin(all)?,
                 (None, None) => {}
             }
-            let all = || -> Result<Vec<Detectors>, OpenError> {
-                let first = Detector::open(&options)?;
-                let others = (1..workers.workers).map(|_| first.another());
-                let others = others.collect::<Result<Vec<_>, _>>()?;
-                let all = std::iter::once(first).chain(others);
-                Ok(all.map(|d| Detectors::new(d, options.clone())).collect())
-            };
-            all().map_err(|err| Trouble::open(&name, &err))
+            let all = Detector::open_all(&options).map_err(|err| Trouble::open(&name, &err))?;
+            let with_sizes = |detector| Detectors::new(detector, options.clone());
+            Ok(all.into_iter().map(with_sizes).collect())
         });
         let loaded = run(open)
             .map_err(|err| no_thread(&err))?
@@ -361,6 +356,7 @@ fn options(settings: &Settings, workers: Workers) -> Result<DetectorOptions, Tro
         engine_options: EngineOptions {
             threads: workers.threads,
             precision: settings.precision.into(),
+            at_once: workers.workers,
         },
     })
 }

@@ -104,19 +104,25 @@ impl Detect {
             return self.pass_frame(buffer, arrived);
         }
         let settings = self.settings.lock().clone();
-        let (mut frame, course, must_copy) = {
+        let (mut frame, course, ahead) = {
             let mut state = self.state.lock();
             state.accepts_frames()?;
             state.recorder.received(arrived);
             let frame = state.frame(buffer, arrived)?;
             let course = state.course(arrived, &frame, &settings);
+            let waits = course == Course::Analyse && state.is_full();
+            (frame, course, waits && state.upstream != Upstream::Live)
+        };
+        if ahead {
+            self.prepare_ahead(&mut frame);
+        }
+        let must_copy = {
+            let mut state = self.state.lock();
             let dropped = matches!(course, Course::Drop(_));
             self.wake.wait_while(&mut state, |s| {
-                let full = !s.mailbox.accepts_frame() && !s.may_displace();
-                s.accepts_frames().is_ok() && full && !dropped
+                s.accepts_frames().is_ok() && s.is_full() && !dropped
             });
-            let must_copy = state.must_copy(&frame, course);
-            (frame, course, must_copy)
+            state.must_copy(&frame, course)
         };
         if must_copy {
             self.replace_by_copy(&mut frame);

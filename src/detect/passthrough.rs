@@ -90,7 +90,7 @@ impl State {
         if !self.pace.offers(frame.arrived, settings.pace()) {
             return Offered::No;
         }
-        let number = self.passing.offer(frame.clone(), awaited);
+        let number = self.passing.offer(frame.to_look_at(), awaited);
         match awaited {
             true => Offered::Awaited(number),
             false => Offered::Yes,
@@ -190,7 +190,7 @@ impl Detect {
         let pushed = self.srcpad.push(frame.buffer)?;
         let exceeded = {
             let mut state = self.state.lock();
-            state.recorder.pushed(leaving, total, age);
+            state.recorder.pushed(leaving, Some(total), age);
             state.frame_left = true;
             let delay = if total < NO_DELAY {
                 Duration::ZERO
@@ -239,7 +239,7 @@ impl Detect {
     pub(super) fn look(&self, detectors: &mut Detectors, of: Run, look: Look) {
         let Look {
             number,
-            frame,
+            mut frame,
             awaited,
         } = look;
         let seen = Seen::of(&frame);
@@ -254,7 +254,7 @@ impl Detect {
             return;
         }
         let begin = self.now();
-        let prepared = self.prepare(detectors, &frame);
+        let prepared = self.prepare(detectors, &mut frame);
         drop(frame);
         self.put_down(number);
         let analysis = prepared.and_then(|prepared| self.infer(detectors, &prepared));
@@ -278,7 +278,7 @@ impl Detect {
         let marks = {
             let mut state = self.state.lock();
             if state.passing.is_valid(number) {
-                state.recorder.analysed(now, found.times);
+                state.recorder.analysed(now, found.times, false);
             }
             state.passing.learn(number, awaited, seen.time, found)
         };

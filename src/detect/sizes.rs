@@ -9,7 +9,9 @@ use super::imp::{CAT, Detect};
 use super::loading::Loaded;
 use super::settings::Settings;
 use crate::detection::Thresholds;
-use crate::detector::{Analysis, DetectError, Detector, DetectorOptions, OpenError, Prepared};
+use crate::detector::{
+    Ahead, Analysis, DetectError, Detector, DetectorOptions, OpenError, Prepared,
+};
 use crate::geometry::Size;
 use crate::image::ImageView;
 use crate::model::input_size;
@@ -56,6 +58,11 @@ impl Detectors {
 
     pub fn prepare(&mut self, image: &ImageView) -> Result<Prepared, DetectError> {
         self.ready[0].prepare(image)
+    }
+
+    /// Takes over an input that was made ahead; see [`Detector::take`].
+    pub fn take(&mut self, ahead: &mut Ahead) -> Option<Prepared> {
+        self.ready[0].take(ahead)
     }
 
     /// Finds objects in the picture that was prepared last.

@@ -3,6 +3,7 @@
 use super::boxes::Boxes;
 use super::choices::Mode;
 use super::passing::Passing;
+use super::playing::Playing;
 use super::settings::Settings;
 use crate::mailbox::{MOST_PASSING, Mailbox, Output};
 use crate::pace::Pace;
@@ -57,7 +58,7 @@ pub(super) struct State {
     pub refusing: bool,
     /// Frames have been lost: the next one carries DISCONT.
     pub gap: bool,
-    pub playing: bool,
+    pub playing: Playing,
     /// A frame has left since the start or the last flush.
     pub frame_left: bool,
     pub upstream: Upstream,
@@ -106,7 +107,7 @@ impl Default for State {
             eos: false,
             refusing: false,
             gap: false,
-            playing: false,
+            playing: Playing::default(),
             frame_left: false,
             upstream: Upstream::default(),
             latency_refused: false,
@@ -149,7 +150,6 @@ impl State {
         overdue.clear();
         *self = Self {
             flow: self.flow,
-            playing: self.playing,
             epoch: self.epoch,
             running: true,
             mailbox,
@@ -184,6 +184,7 @@ impl State {
             arrived: now,
             discont: false,
             copying: Duration::ZERO,
+            ahead: None,
             found: None,
             bare: false,
             measured: false,
@@ -255,9 +256,22 @@ impl State {
         self.refusing = false;
     }
 
+    /// Takes in that the pipeline plays, or does so no more. What was measured before a pause says nothing of what comes
+    /// after it.
+    pub fn set_playing(&mut self, playing: bool, now: Duration) {
+        if self.playing.set(playing, now) {
+            self.recorder.restart_window();
+        }
+    }
+
     /// Whether frames tell the time: how old they are can be said.
     pub fn is_live_now(&self) -> bool {
-        self.playing && self.upstream.is_live()
+        self.playing.is_on() && self.upstream.is_live()
+    }
+
+    /// Whether a frame that is to be analysed has to wait before it can be put in the line.
+    pub fn is_full(&self) -> bool {
+        !self.mailbox.accepts_frame() && !self.may_displace()
     }
 
     /// Whether a newer frame may take the place of one in the line.
@@ -266,7 +280,7 @@ impl State {
     /// frame before EOS is never dropped: one picture and EOS are one picture with its boxes.
     pub fn may_displace(&self) -> bool {
         self.mode == Mode::Newest
-            && (self.upstream.is_live() || (self.frame_left && self.playing))
+            && (self.upstream.is_live() || (self.frame_left && self.playing.is_on()))
             && self.mailbox.may_displace(Item::is_eos)
     }
 
@@ -383,7 +397,8 @@ impl State {
         for frame in self.mailbox.ready().filter(|frame| !frame.measured) {
             frame.measured = true;
             // One of before `active` was changed meets another delay than those to come.
-            if frame.bare == self.active {
+            let met_a_pause = self.playing.met_a_pause(frame.arrived);
+            if frame.bare == self.active || met_a_pause {
                 continue;
             }
             let delay = now.saturating_sub(frame.arrived);

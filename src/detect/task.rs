@@ -115,6 +115,7 @@ impl Detect {
             pushed => pushed?,
         };
         let mut state = self.state.lock();
+        let total = (!state.playing.met_a_pause(frame.arrived)).then_some(total);
         state.recorder.pushed(leaving, total, age);
         state.frame_left = true;
         drop(state);

@@ -11,7 +11,6 @@ use super::sizes::{Detectors, Fit, Run};
 use super::state::{Frame, State};
 use crate::detector::{Analysis, DetectError, Detector, Prepared};
 use crate::engine::EngineError;
-use crate::frame;
 use crate::mailbox::Ticket;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
@@ -184,7 +183,7 @@ impl Detect {
             Fit::Stopped => return,
         }
         let begin = self.now();
-        match self.analyse(detectors, &frame) {
+        match self.analyse(detectors, &mut frame) {
             Ok(analysis) => self.deliver(ticket, frame, detectors.current(), analysis, begin),
             Err(failure) => self.end_by(&failure, of, |state| state.mailbox.abandon(ticket)),
         }
@@ -215,23 +214,22 @@ impl Detect {
         }
     }
 
-    fn analyse(&self, detectors: &mut Detectors, frame: &Frame) -> Result<Analysis, Failure> {
+    fn analyse(&self, detectors: &mut Detectors, frame: &mut Frame) -> Result<Analysis, Failure> {
         let prepared = self.prepare(detectors, frame)?;
         self.infer(detectors, &prepared)
     }
 
-    /// Makes the model's input; the frame is not needed for what follows.
+    /// Makes the model's input, unless it was made ahead; the frame is not needed for what follows.
     pub(super) fn prepare(
         &self,
         detectors: &mut Detectors,
-        frame: &Frame,
+        frame: &mut Frame,
     ) -> Result<Prepared, Failure> {
-        let in_words = |err: &dyn std::fmt::Display| Failure::Frame(err.to_string());
-        let mapped =
-            gst_video::VideoFrameRef::from_buffer_ref_readable(&frame.buffer, &frame.stream.video)
-                .map_err(|err| in_words(&err))?;
-        let image = frame::view(&mapped, &frame.stream.picture).map_err(|err| in_words(&err))?;
-        detectors.prepare(&image).map_err(Failure::Detect)
+        if let Some(prepared) = self.take_ahead(detectors, frame) {
+            return Ok(prepared);
+        }
+        let prepared = frame.read(|image| detectors.prepare(image));
+        prepared.map_err(Failure::Frame)?.map_err(Failure::Detect)
     }
 
     pub(super) fn infer(
@@ -258,12 +256,15 @@ impl Detect {
         mut analysis: Analysis,
         begin: Duration,
     ) {
+        let mut wait = begin.saturating_sub(frame.arrived);
+        if analysis.made_ahead {
+            wait = wait.saturating_sub(analysis.preprocess); // that was no waiting
+        }
         analysis.preprocess += frame.copying;
-        let wait = begin.saturating_sub(frame.arrived);
         let found = Found::of(analysis, wait, detector.model());
         let (times, count) = (found.times, found.detections.len());
         frame.found = Some(found);
-        let now = self.now();
+        let (arrived, now) = (frame.arrived, self.now());
         gst::debug!(
             CAT,
             imp = self,
@@ -278,7 +279,8 @@ impl Detect {
             let mut state = self.state.lock();
             let stale = state.mailbox.finish(ticket, frame).err();
             if stale.is_none() {
-                state.recorder.analysed(now, times);
+                let met_a_pause = state.playing.met_a_pause(arrived);
+                state.recorder.analysed(now, times, met_a_pause);
             }
             (stale, state.measure_ready(now))
         };

@@ -138,7 +138,7 @@ mod tests {
             &[]
         }
 
-        fn another(&self, _threads: usize) -> Result<Box<dyn Engine>, EngineError> {
+        fn another(&self, _threads: usize, _bytes: &[u8]) -> Result<Box<dyn Engine>, EngineError> {
             Ok(Box::new(Self(self.0)))
         }
 

@@ -49,12 +49,13 @@ pub trait Engine: Send {
         Ok(outputs)
     }
 
-    /// A second one of the same model that runs beside this one, with `threads` of its own where threads are not shared
-    /// too, and shares its weights.
+    /// A second one of the same model that runs at the same time as this one, with `threads` of its own where threads
+    /// are not shared too. It shares the weights where the engine can; one that cannot makes it of `bytes`, those that
+    /// this one was made of.
     ///
     /// # Errors
     /// [`EngineError::Load`] if there is no memory for what is not shared.
-    fn another(&self, threads: usize) -> Result<Box<dyn Engine>, EngineError>;
+    fn another(&self, threads: usize, bytes: &[u8]) -> Result<Box<dyn Engine>, EngineError>;
 
     /// Lets go of what the calling thread, which has run it, keeps for it: before another thread does.
     fn release_thread(&mut self) {}
@@ -116,6 +117,8 @@ pub struct EngineOptions {
     /// Threads for one inference; 0 = a good choice for this machine.
     pub threads: usize,
     pub precision: Precision,
+    /// Inferences at the same time, each by an engine of its own with as many threads; 0 and 1 = one.
+    pub at_once: usize,
 }
 
 /// All cores of a Raspberry Pi; more were not measured.
@@ -158,9 +161,9 @@ pub struct Opened {
 /// Loads a model.
 ///
 /// Takes as long as the engine needs to optimise the graph, unless the same model is open already: then the weights are
-/// shared with it. [`EngineKind::Auto`] takes a second more for measuring, unless the user's cache folder tells what was
-/// measured before. Threads that the engine starts inherit the processor
-/// affinity of the calling thread.
+/// shared with it, but not by ONNX Runtime. [`EngineKind::Auto`] takes a second more for measuring, unless the user's
+/// cache folder tells what was measured before. Threads that the engine starts inherit the processor affinity of the
+/// calling thread.
 ///
 /// # Errors
 /// [`EngineError::NotInstalled`], [`EngineError::Library`] and [`EngineError::OtherLibrary`] if the engine's library
@@ -201,17 +204,18 @@ fn open_form(
     let tract = || tract::Tract::open(bytes, &model.input, options);
     let shared = |kind, load: &dyn Fn() -> Result<WithLibrary, EngineError>| {
         let key = shelf::Key::new(kind, bytes, &model.input, options);
-        shelf::open(key, options.good_threads(), load)
+        shelf::open(key, options.good_threads(), bytes, load)
     };
     match kind {
         EngineKind::Tract | EngineKind::Auto => {
             shared(EngineKind::Tract, &|| Ok((Box::new(tract()?), None)))
         }
-        EngineKind::OnnxRuntime => shared(kind, &|| {
+        // Not from the shelf: each engine is a session of its own.
+        EngineKind::OnnxRuntime => {
             tract::check_constants(kind, bytes)?;
             let (engine, library) = onnxruntime::OnnxRuntime::open(model, bytes, options)?;
             Ok((Box::new(engine), Some(library)))
-        }),
+        }
         EngineKind::OpenVino => shared(kind, &|| {
             tract::check_constants(kind, bytes)?;
             let (engine, library) = openvino::OpenVino::open(model, bytes, options)?;

@@ -1,4 +1,5 @@
-//! [`open`]: one copy of the weights for all engines of the process that run the same model in the same way.
+//! [`open`]: one copy of the weights for all engines of the process that run the same model in the same way, where the
+//! engine's library can share them: tract and OpenVINO.
 //!
 //! The shelf holds no engine alive: it knows those that are in use, and a model that nobody uses any more is gone.
 
@@ -17,8 +18,8 @@ pub(super) struct Key {
     length: usize,
     /// Of the prepared ONNX, from two beginnings: 128 bits.
     hashes: [u64; 2],
-    /// How many threads, and on which processors, where they are shared with the weights.
-    threads: Option<(usize, String)>,
+    /// How many threads, for how many inferences at once, and on which processors, where they are shared with the weights.
+    threads: Option<(usize, usize, String)>,
 }
 
 impl Key {
@@ -38,7 +39,7 @@ impl Key {
             hashes: [hash(0), hash(1)],
             threads: match kind {
                 EngineKind::Tract => None,
-                _ => Some((options.good_threads(), processors())),
+                _ => Some((options.good_threads(), options.at_once.max(1), processors())),
             },
         }
     }
@@ -76,13 +77,14 @@ fn place(key: Key) -> Place {
     place
 }
 
-/// An engine of the model of `key` with so many `threads`: made from one in use, or else loaded.
+/// An engine of the model of `key`, made of `bytes`, with so many `threads`: made from one in use, or else loaded.
 ///
 /// # Errors
 /// Those of `load`.
 pub(super) fn open(
     key: Key,
     threads: usize,
+    bytes: &[u8],
     load: impl FnOnce() -> Result<WithLibrary, EngineError>,
 ) -> Result<WithLibrary, EngineError> {
     let place = place(key);
@@ -98,7 +100,7 @@ pub(super) fn open(
         }
     };
     drop(kept);
-    let engine = original.engine.lock().another(threads)?;
+    let engine = original.engine.lock().another(threads, bytes)?;
     let library = original.library.clone();
     Ok((Box::new(Shared { engine, original }), library))
 }
@@ -122,9 +124,9 @@ impl Engine for Shared {
         self.engine.release_thread();
     }
 
-    fn another(&self, threads: usize) -> Result<Box<dyn Engine>, EngineError> {
+    fn another(&self, threads: usize, bytes: &[u8]) -> Result<Box<dyn Engine>, EngineError> {
         Ok(Box::new(Self {
-            engine: self.engine.another(threads)?,
+            engine: self.engine.another(threads, bytes)?,
             original: self.original.clone(),
         }))
     }
@@ -148,7 +150,11 @@ mod tests {
         threads: usize,
         loads: &AtomicUsize,
     ) -> Box<dyn Engine> {
-        let options = EngineOptions { threads, precision };
+        let options = EngineOptions {
+            threads,
+            precision,
+            ..EngineOptions::default()
+        };
         let key = Key::new(EngineKind::Tract, &model.bytes, &model.input, &options);
         let load = || {
             loads.fetch_add(1, Relaxed);
@@ -156,7 +162,9 @@ mod tests {
             let tract = super::super::tract::Tract::open(&model.bytes, &model.input, &options)?;
             Ok((Box::new(tract) as Box<dyn Engine>, None))
         };
-        open(key, threads, load).expect("the built-in model").0
+        open(key, threads, &model.bytes, load)
+            .expect("the built-in model")
+            .0
     }
 
     #[test]
@@ -200,7 +208,7 @@ mod tests {
         let model = model();
         let options = EngineOptions {
             threads: 1,
-            precision: Precision::Auto,
+            ..EngineOptions::default()
         };
         let key = || Key {
             length: 0,
@@ -208,7 +216,7 @@ mod tests {
         };
         let loads = AtomicUsize::new(0);
         for _ in 0..2 {
-            let failed = open(key(), 1, || {
+            let failed = open(key(), 1, &model.bytes, || {
                 loads.fetch_add(1, Relaxed);
                 Err(EngineError::Panic {
                     engine: EngineKind::Tract,
@@ -242,7 +250,7 @@ mod tests {
         );
         assert_ne!(key(EngineKind::OpenVino, 1), key(EngineKind::OpenVino, 7));
         let elsewhere = Key {
-            threads: Some((1, "7".into())),
+            threads: Some((1, 1, "7".into())),
             ..key(EngineKind::OpenVino, 1)
         };
         assert_ne!(key(EngineKind::OpenVino, 1), elsewhere, "other processors");

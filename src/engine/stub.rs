@@ -185,7 +185,7 @@ impl Engine for StubEngine {
         &self.outputs
     }
 
-    fn another(&self, _threads: usize) -> Result<Box<dyn Engine>, EngineError> {
+    fn another(&self, _threads: usize, _bytes: &[u8]) -> Result<Box<dyn Engine>, EngineError> {
         Ok(Box::new(Self {
             control: self.control.clone(),
             outputs: self.outputs.clone(),

@@ -168,7 +168,8 @@ impl Card {
                     reading.stride = own.iter().copied().max().unwrap_or(1);
                 }
             }
-            Family::Yolov5 | Family::Yolov8 | Family::Yolov8Heads { .. } => {}
+            Family::Yolov5 | Family::Yolov8 => {}
+            Family::Yolov8Heads { .. } | Family::YoloxHeads { .. } => {}
             Family::UltraFace | Family::UltraFaceRaw | Family::FastestDet => {}
             Family::TfSsd { first_class, .. } => {
                 *first_class = self.first_class.unwrap_or(*first_class);

@@ -143,6 +143,8 @@ pub enum Family {
     BlazeFace { anchor_layers: Vec<AnchorLayer> },
     /// YOLOX as exported by its authors: offsets and logarithms beside grid cells, `[1, n, 5 + classes]`.
     YoloxRaw { strides: Vec<u32> },
+    /// The same with its graph ended at the raw heads, box, objectness and classes, of each stride.
+    YoloxHeads { strides: Vec<u32> },
     /// `[1, n, 5 + classes]`, boxes in input pixels: YOLOv5, v7, YOLOX exported with its decoding.
     Yolov5,
     /// `[1, 4 + classes, n]`, boxes in input pixels, no objectness: YOLOv8, v9, v11, v12.
@@ -217,7 +219,7 @@ impl Family {
     pub fn name(&self) -> &'static str {
         match self {
             Self::BlazeFace { .. } => "blazeface",
-            Self::YoloxRaw { .. } => "yolox_raw",
+            Self::YoloxRaw { .. } | Self::YoloxHeads { .. } => "yolox_raw",
             Self::Yolov5 => "yolov5",
             Self::Yolov8 | Self::Yolov8Heads { .. } => "yolov8",
             Self::YuNet { .. } => "yunet",

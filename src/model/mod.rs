@@ -246,10 +246,7 @@ impl Model {
         let mut family = reading.family;
         if let Some(heads) = prepared.heads {
             outputs = heads.outputs;
-            family = Family::Yolov8Heads {
-                strides: heads.strides,
-                bins: heads.bins,
-            };
+            family = heads.family;
         }
         let written = |new: Option<Vec<u8>>| new.map_or_else(|| bytes.clone(), Arc::from);
         Ok(Self {
@@ -275,6 +272,14 @@ impl Model {
             warnings,
             source,
         })
+    }
+
+    /// Of the form that an engine runs.
+    pub fn bytes_of_form(&self, quantised: bool) -> &Arc<[u8]> {
+        match &self.quantised {
+            Some(form) if quantised => &form.bytes,
+            _ => &self.bytes,
+        }
     }
 
     /// Without its bytes, once an engine has them; what was rewritten is then that of the form that runs.

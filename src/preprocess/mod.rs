@@ -113,7 +113,7 @@ impl Preprocessor {
         match &mut tensor.data {
             TensorData::U8(data) => pass.pad(data, padding.map(to_byte)),
             TensorData::F32(data) => pass.pad(data, padding),
-            TensorData::I32(_) | TensorData::I64(_) => {
+            TensorData::I32(_) | TensorData::I64(_) | TensorData::Foreign(_) => {
                 return Err(PreprocessError::Element(input.element));
             }
         }
@@ -153,7 +153,7 @@ impl Preprocessor {
         match &mut self.tensor.data {
             TensorData::U8(data) => self.pass.fill(image, data, to_byte),
             TensorData::F32(data) => self.pass.fill(image, data, |number| number),
-            TensorData::I32(_) | TensorData::I64(_) => {} // `new` refuses them
+            TensorData::I32(_) | TensorData::I64(_) | TensorData::Foreign(_) => {} // `new` refuses them
         }
         Ok(&self.tensor)
     }

@@ -145,7 +145,7 @@ impl<T> Window<T> {
 
 #[derive(Debug, Clone, Copy)]
 struct Left {
-    total: Duration,
+    total: Option<Duration>,
     age: Option<Duration>,
 }
 
@@ -156,6 +156,9 @@ pub struct Recorder {
     started: Option<Duration>,
     received: Window<()>,
     analysed: Window<StageTimes>,
+    waited: Window<Duration>,
+    /// Of the last analysis.
+    processing: Option<Duration>,
     left: Window<Left>,
 }
 
@@ -182,14 +185,18 @@ impl Recorder {
         self.counters.dropped_late += 1;
     }
 
-    /// An analysis is done.
-    pub fn analysed(&mut self, now: Duration, times: StageTimes) {
+    /// An analysis is done. Of a frame that has met a pause the wait says nothing.
+    pub fn analysed(&mut self, now: Duration, times: StageTimes, met_a_pause: bool) {
         self.counters.analysed += 1;
         self.analysed.push(now, times);
+        self.processing = Some(times.processing());
+        if !met_a_pause {
+            self.waited.push(now, times.wait);
+        }
     }
 
-    /// A frame leaves by the source pad, `total` after it came in.
-    pub fn pushed(&mut self, now: Duration, total: Duration, age: Option<Duration>) {
+    /// A frame leaves by the source pad, `total` after it came in, if that says something.
+    pub fn pushed(&mut self, now: Duration, total: Option<Duration>, age: Option<Duration>) {
         self.counters.pushed += 1;
         self.left.push(now, Left { total, age });
     }
@@ -198,10 +205,11 @@ impl Recorder {
         self.counters
     }
 
-    /// Forgets the window and keeps the counters: after a flush, old times say nothing.
+    /// Forgets the window and keeps the counters: after a flush or a pause, old times say nothing.
     pub fn restart_window(&mut self) {
         *self = Self {
             counters: self.counters,
+            processing: self.processing,
             ..Self::default()
         };
     }
@@ -221,10 +229,10 @@ impl Recorder {
             output_fps: self.left.rate(start, now),
             model_mean: mean(&of(|t| t.model)),
             model: Percentiles::of(of(|t| t.model)),
-            wait_mean: mean(&of(|t| t.wait)),
+            wait_mean: mean(&self.waited.since(start).copied().collect::<Vec<_>>()),
             preprocess_mean: mean(&of(|t| t.preprocess)),
             postprocess_mean: mean(&of(|t| t.postprocess)),
-            total: Percentiles::of(left().map(|l| l.total).collect()),
+            total: Percentiles::of(left().filter_map(|l| l.total).collect()),
             age: Percentiles::of(left().filter_map(|l| l.age).collect()),
             counters: self.counters,
         }
@@ -232,8 +240,7 @@ impl Recorder {
 
     /// Of the last analysis, without waiting.
     pub fn last_processing(&self) -> Option<Duration> {
-        let (_, times) = self.analysed.0.back()?;
-        Some(times.processing())
+        self.processing
     }
 
     /// Mean time of one analysis in the last [`SHORTEST_WINDOW`], if there was one.
@@ -333,10 +340,10 @@ mod tests {
                 model: MS * model,
                 postprocess: MS * 2,
             };
-            recorder.analysed(MS * 100, times);
+            recorder.analysed(MS * 100, times, false);
         }
         recorder.dropped_busy();
-        recorder.pushed(MS * 110, MS * 37, Some(MS * 50));
+        recorder.pushed(MS * 110, Some(MS * 37), Some(MS * 50));
         let snapshot = recorder.snapshot(MS * 200, MS * 1000);
         assert_eq!(snapshot.model_mean, Some(MS * 20));
         assert_eq!(snapshot.model.map(|m| m.p99), Some(MS * 30));

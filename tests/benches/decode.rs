@@ -64,6 +64,35 @@ fn yolox_416(bencher: Bencher, crowd: Crowd) {
     measure(bencher, &family, input, CLASSES, &[output], crowd, count);
 }
 
+/// 3549 candidates: box, objectness and classes of three strides, as the graph gives them whose head is cut.
+#[divan::bench(args = CROWDS)]
+fn yolox_heads_416(bencher: Bencher, crowd: Crowd) {
+    let input = Size::new(416, 416);
+    let family = Family::YoloxHeads {
+        strides: STRIDES.to_vec(),
+    };
+    let mut outputs = Vec::new();
+    let mut start = 0;
+    for (stride, count) in cells(input, &STRIDES) {
+        let side = (input.width / stride) as usize;
+        let offset = |_: usize, _: usize, noise: f32| noise - 0.5;
+        let objectness =
+            |candidate: usize, _: usize, noise: f32| logit(score(crowd, candidate, 0.01 * noise));
+        let class = |candidate: usize, class: usize, noise: f32| {
+            logit(class_score(crowd, candidate, class, 0.05 * noise))
+        };
+        outputs.push(maps("box", &[1, 4, side, side], start, offset));
+        outputs.push(maps("objectness", &[1, 1, side, side], start, objectness));
+        outputs.push(maps("classes", &[1, CLASSES, side, side], start, class));
+        start += count;
+    }
+    measure(bencher, &family, input, CLASSES, &outputs, crowd, start);
+}
+
+fn logit(probability: f32) -> f32 {
+    (probability / (1.0 - probability)).ln().max(-20.0)
+}
+
 /// 2100 candidates: sides and classes of three strides, as the graph gives them whose head is cut.
 #[divan::bench(args = CROWDS)]
 fn yolov8_heads_320(bencher: Bencher, crowd: Crowd) {

@@ -6,9 +6,10 @@
 //! ```
 //!
 //! The engine alone runs in a process of its own, on the same prepared graph, with as many threads; it and the pipeline
-//! take turns, so that a drift of the machine's speed falls on both. Frames are one picture of 1280x720 I420, repeated
-//! from memory: without pause in `every`, and 200 a second from a live source, with a sink that keeps time, in `newest`.
-//! `auto` is held against the fastest of the engines named before it.
+//! take turns, so that a drift of the machine's speed falls on both. Each round begins with new ones: where a process
+//! happens to lie in memory makes some hundredths. Frames are one picture of 1280x720 I420, repeated from memory:
+//! without pause in `every`, and 200 a second from a live source, with a sink that keeps time, in `newest`. `auto` is
+//! held against the fastest of the engines named before it.
 
 use gst::prelude::*;
 use gstdetect::engine::{self, EngineKind, EngineOptions};
@@ -277,9 +278,9 @@ impl Drop for Line {
 }
 
 /// One engine in the pipeline, and what its rounds gave.
+#[derive(Default)]
 struct Row {
     engine: String,
-    line: Line,
     alone: Vec<f64>,
     element: Vec<f64>,
     ratio: Vec<f64>,
@@ -288,39 +289,18 @@ struct Row {
 }
 
 fn measure(model: &Path, mode: &str, arguments: &Arguments) -> Outcome<()> {
-    let named = arguments.engines.iter().filter(|engine| *engine != "auto");
-    let alone: Outcome<Vec<(String, Alone)>> = named
-        .map(|engine| {
-            Ok((
-                engine.clone(),
-                Alone::start(model, engine, arguments.threads)?,
-            ))
-        })
-        .collect();
-    let mut alone = alone?;
-    let rows: Outcome<Vec<Row>> = (arguments.engines.iter())
-        .map(|engine| {
-            Ok(Row {
-                engine: engine.clone(),
-                line: Line::start(model, engine, mode, arguments.threads)?,
-                alone: Vec::new(),
-                element: Vec::new(),
-                ratio: Vec::new(),
-                rate: Vec::new(),
-                ideal: Vec::new(),
-            })
-        })
-        .collect();
-    let mut rows = rows?;
-    // The first round warms up.
-    for round in 0..=arguments.rounds {
+    let row = |engine: &String| Row {
+        engine: engine.clone(),
+        ..Row::default()
+    };
+    let mut rows: Vec<Row> = arguments.engines.iter().map(row).collect();
+    for _ in 0..arguments.rounds {
         for row in &mut rows {
-            let before = fastest(&mut alone, &row.engine, arguments.turn)?;
-            let turn = row.line.turn(arguments.turn)?;
-            let after = fastest(&mut alone, &row.engine, arguments.turn)?;
-            if round == 0 {
-                continue;
-            }
+            let mut alone = beside(model, &row.engine, arguments)?;
+            let line = Line::start(model, &row.engine, mode, arguments.threads)?;
+            let before = fastest(&mut alone, arguments.turn)?;
+            let turn = line.turn(arguments.turn)?;
+            let after = fastest(&mut alone, arguments.turn)?;
             let (bare, in_element) = ((before + after) / 2.0, turn.model.as_secs_f64());
             row.alone.push(bare * 1e3);
             row.element.push(in_element * 1e3);
@@ -344,14 +324,21 @@ fn measure(model: &Path, mode: &str, arguments: &Arguments) -> Outcome<()> {
     Ok(())
 }
 
-/// Seconds that the engine of this name needs alone for one inference; of `auto` the fastest of all.
-fn fastest(alone: &mut [(String, Alone)], engine: &str, turn: Duration) -> Outcome<f64> {
+/// The engine of this name alone; of `auto` all that are measured.
+fn beside(model: &Path, engine: &str, arguments: &Arguments) -> Outcome<Vec<Alone>> {
+    let engines = arguments.engines.iter().filter(|name| *name != "auto");
+    engines
+        .filter(|name| engine == "auto" || engine == *name)
+        .map(|name| Alone::start(model, name, arguments.threads))
+        .collect()
+}
+
+/// Seconds that the fastest of them needs for one inference.
+fn fastest(alone: &mut [Alone], turn: Duration) -> Outcome<f64> {
     let mut fastest = f64::INFINITY;
-    for (name, alone) in alone {
-        if engine == "auto" || engine == name {
-            alone.turn(turn / 2)?;
-            fastest = fastest.min(alone.median.as_secs_f64());
-        }
+    for engine in alone {
+        engine.turn(turn / 2)?;
+        fastest = fastest.min(engine.median.as_secs_f64());
     }
     Ok(fastest)
 }

@@ -46,6 +46,22 @@ mount_system() {
     done
 }
 
+# ONNX Runtime takes a thread for each processor that it sees there, and binds it to it, whatever taskset says.
+show_processors() {
+    if [ -z "$CHROOT" ]; then
+        [ "$threads" -ge "$(nproc)" ] || say "  without CHROOT onnxinference takes all $(nproc) processors"
+        return
+    fi
+    last=$((threads - 1))
+    [ "$last" -eq 0 ] && echo 0 >"$work/processors" || echo "0-$last" >"$work/processors"
+    awk -v RS= -v ORS='\n\n' -v most="$threads" 'NR <= most' /proc/cpuinfo >"$work/cpuinfo"
+    for shown in processors:sys/devices/system/cpu/possible processors:sys/devices/system/cpu/present \
+        processors:sys/devices/system/cpu/online cpuinfo:proc/cpuinfo; do
+        mount --bind "$work/${shown%%:*}" "$CHROOT/${shown#*:}"
+        mounts="$CHROOT/${shown#*:} $mounts"
+    done
+}
+
 unmount_system() {
     for folder in $mounts; do
         umount "$folder"
@@ -94,12 +110,16 @@ measure() {
     infer="onnxinference model-file=$within/named.onnx input-image-format=chw"
     best="$infer optimization-level=enable-all"
     for threads in ${THREADS:-1 2}; do
+        show_processors
         detect="detect name=detect model=$within/model.onnx engine=onnxruntime mode=every threads=$threads"
         note detect timed --count "$detect"
         note onnxinference timed "$scale ! queue max-size-buffers=2 ! $best"
         for round in $(seq "$rounds"); do
             say "  threads $threads, round $round of $rounds, load $(cut -d ' ' -f 1 /proc/loadavg)"
             note detect timed "$detect"
+            if [ "$threads" -gt 1 ]; then
+                note "detect workers=$threads threads=1" timed "${detect%threads=*}workers=$threads threads=1"
+            fi
             note onnxinference timed "$scale ! queue max-size-buffers=2 ! $best"
         done
         # For its own sake: as its defaults are.

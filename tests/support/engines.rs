@@ -10,6 +10,7 @@ pub const LOADED: [EngineKind; 2] = [EngineKind::OnnxRuntime, EngineKind::OpenVi
 pub const OPTIONS: EngineOptions = EngineOptions {
     threads: 1,
     precision: Precision::F32,
+    at_once: 1,
 };
 
 /// Those of the engines whose library is on this machine; says which is not.

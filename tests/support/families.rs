@@ -8,7 +8,7 @@ use gstdetect::detection::Thresholds;
 use gstdetect::detector::{Detector, DetectorOptions};
 use gstdetect::geometry::{BBox, Size};
 use gstdetect::image::{ImageView, PictureInfo, PixelFormat, Plane};
-use gstdetect::model::ModelOptions;
+use gstdetect::model::{Family, ModelOptions};
 use serde_json::Value;
 
 const SIZE: Size = Size::new(128, 64);
@@ -21,6 +21,17 @@ pub struct Case {
     pub card: Value,
     /// Class, score, left, top, right, bottom.
     expected: Vec<[f32; 6]>,
+}
+
+/// That of the graph whose raw heads `family` is of; any other is its own.
+pub fn of_whole_graph(family: &Family) -> Family {
+    match family {
+        Family::YoloxHeads { strides } => Family::YoloxRaw {
+            strides: strides.clone(),
+        },
+        Family::Yolov8Heads { .. } => Family::Yolov8,
+        other => other.clone(),
+    }
 }
 
 /// The cases of one file beside the micro models.

@@ -17,7 +17,7 @@ impl Engine for Fake {
         &[]
     }
 
-    fn another(&self, _threads: usize) -> Result<Box<dyn Engine>, EngineError> {
+    fn another(&self, _threads: usize, _bytes: &[u8]) -> Result<Box<dyn Engine>, EngineError> {
         Ok(Box::new(Self(self.0.clone(), self.1)))
     }
 

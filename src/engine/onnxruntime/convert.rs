@@ -2,11 +2,12 @@
 //!
 //! Outputs of types that [`Element`] has not are widened as the other engines do: see [`element`].
 
-use crate::tensor::{Element, Number, Tensor, TensorData, TensorSpec};
+use crate::tensor::{Element, Foreign, Number, Tensor, TensorData, TensorSpec};
 use half::{bf16, f16};
 use ort::session::SessionInputValue;
 use ort::value::{
-    DynValueTypeMarker, PrimitiveTensorElementType, TensorElementType, TensorRef, Value,
+    DynValue, PrimitiveTensorElementType, Shape, TensorElementType, TensorRef, TensorValueType,
+    Value,
 };
 
 /// The type of ours that an output of this type is given out as; none for text, complex numbers and odd bits.
@@ -42,7 +43,8 @@ impl Input {
     pub fn value<'a>(&'a mut self, input: &'a Tensor) -> ort::Result<SessionInputValue<'a>> {
         let dims = input.dims.as_slice();
         match (self, &input.data) {
-            (Self::Rounded(rounded), TensorData::F32(numbers)) => {
+            (Self::Rounded(rounded), data) => {
+                let numbers = data.as_f32().unwrap_or_default();
                 rounded.clear();
                 rounded.extend(numbers.iter().map(|&n| f16::from_f32(n)));
                 view(dims, rounded)
@@ -51,6 +53,7 @@ impl Input {
             (_, TensorData::U8(numbers)) => view(dims, numbers),
             (_, TensorData::I32(numbers)) => view(dims, numbers),
             (_, TensorData::I64(numbers)) => view(dims, numbers),
+            (_, TensorData::Foreign(numbers)) => view(dims, numbers.numbers()),
         }
     }
 }
@@ -72,15 +75,12 @@ fn view<'a, T: PrimitiveTensorElementType + Clone + std::fmt::Debug + 'static>(
     Ok(TensorRef::from_array_view((dims, numbers))?.into())
 }
 
-/// Makes `output` one output of a run, of the type that `spec` promises, with the dims that the run gave it.
-pub(super) fn output(
-    value: &Value<DynValueTypeMarker>,
-    spec: &TensorSpec,
-    output: &mut Tensor,
-) -> ort::Result<()> {
+/// Makes `output` one output of a run, of the type that `spec` promises, with the dims that the run gave it. Numbers of
+/// f32 stay where they are.
+pub(super) fn output(value: DynValue, spec: &TensorSpec, output: &mut Tensor) -> ort::Result<()> {
     use TensorElementType as T;
     match value.dtype().tensor_type() {
-        Some(T::Float32) => copy(value, output, |n: f32| n),
+        Some(T::Float32) => keep(value, output),
         Some(T::Float16) => copy(value, output, f16::to_f32),
         Some(T::Bfloat16) => copy(value, output, bf16::to_f32),
         Some(T::Float64) => copy(value, output, |n: f64| n as f32),
@@ -100,13 +100,33 @@ pub(super) fn output(
     }
 }
 
+/// Numbers in memory of ONNX Runtime's, which must not end before them; `Value` sees to it.
+struct Numbers(Value<TensorValueType<f32>>);
+
+impl AsRef<[f32]> for Numbers {
+    fn as_ref(&self) -> &[f32] {
+        self.0.extract_tensor().1
+    }
+}
+
+fn keep(value: DynValue, output: &mut Tensor) -> ort::Result<()> {
+    let numbers = value.downcast()?;
+    output.dims.clear();
+    output.dims.extend(dims(numbers.shape()));
+    output.data = TensorData::Foreign(Foreign::new(Numbers(numbers)));
+    Ok(())
+}
+
 fn copy<T: PrimitiveTensorElementType + Copy, U: Number>(
-    value: &Value<DynValueTypeMarker>,
+    value: DynValue,
     output: &mut Tensor,
     widen: impl Fn(T) -> U,
 ) -> ort::Result<()> {
     let (shape, numbers) = value.try_extract_tensor::<T>()?;
-    let dims = shape.iter().map(|&dim| dim.max(0) as usize);
-    output.refill(dims, numbers.iter().map(|&n| widen(n)));
+    output.refill(dims(shape), numbers.iter().map(|&n| widen(n)));
     Ok(())
+}
+
+fn dims(shape: &Shape) -> impl Iterator<Item = usize> {
+    shape.iter().map(|&dim| dim.max(0) as usize)
 }

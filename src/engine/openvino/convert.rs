@@ -43,7 +43,8 @@ impl Input {
 
     pub fn fill(self, native: &mut Native, input: &Tensor) -> Result<(), InferenceError> {
         match (self, &input.data) {
-            (Self::Rounded, TensorData::F32(numbers)) => {
+            (Self::Rounded, data) => {
+                let numbers = data.as_f32().unwrap_or_default();
                 let target = same_count::<f16>(native, numbers.len())?;
                 for (target, number) in target.iter_mut().zip(numbers) {
                     *target = f16::from_f32(*number);
@@ -54,6 +55,7 @@ impl Input {
             (_, TensorData::U8(numbers)) => copy(native, numbers),
             (_, TensorData::I32(numbers)) => copy(native, numbers),
             (_, TensorData::I64(numbers)) => copy(native, numbers),
+            (_, TensorData::Foreign(numbers)) => copy(native, numbers.numbers()),
         }
     }
 }

@@ -6,6 +6,10 @@
 //! Each engine has a core of its own, since threads and precision are properties of a core. Its input and outputs are
 //! memory of one inference request, which stays from run to run: the input is copied in, the outputs are copied out.
 //!
+//! Requests that run at the same time need a stream each, which shares the weights and has its own memory to compute in.
+//! AMD EPYC, 2 processors, release, 2026-11-23, one thread each, yolox_nano_416 from a film: one worker 48 to
+//! 54 frames/s, two with one stream 47, two with two streams 80 to 89.
+//!
 //! Threads are not pinned to processors, which would undo the affinity of the calling thread. By itself OpenVINO
 //! computes in bfloat16 where the processor can, whose 8 bits of mantissa move boxes: that is never asked for.
 
@@ -135,7 +139,7 @@ impl Engine for OpenVino {
         &self.outputs
     }
 
-    fn another(&self, _threads: usize) -> Result<Box<dyn Engine>, EngineError> {
+    fn another(&self, _threads: usize, _bytes: &[u8]) -> Result<Box<dyn Engine>, EngineError> {
         caught(KIND, || {
             let request = self.compiled.lock().model.create_infer_request();
             Ok(Box::new(Self {
@@ -186,9 +190,12 @@ fn core(path: &Path, options: &EngineOptions) -> Result<Core, EngineError> {
     let capabilities = core
         .get_property(&DeviceType::CPU, &PropertyKey::DeviceCapabilities)
         .map_err(cannot)?;
-    let threads = options.good_threads().to_string();
+    let at_once = options.at_once.max(1);
+    let threads = (options.good_threads() * at_once).to_string();
+    let at_once = at_once.to_string();
     let settings = [
         (RwPropertyKey::HintPerformanceMode, "LATENCY"),
+        (RwPropertyKey::NumStreams, &at_once),
         (RwPropertyKey::InferenceNumThreads, &threads),
         (RwPropertyKey::HintEnableCpuPinning, "NO"),
         (

@@ -43,6 +43,7 @@ pub(super) fn fill(native: &mut Arc<Native>, input: &Tensor) -> TractResult<()> 
         TensorData::U8(values) => fill_from(target, values),
         TensorData::I32(values) => fill_from(target, values),
         TensorData::I64(values) => fill_from(target, values),
+        TensorData::Foreign(values) => fill_from(target, values.numbers()),
     }
 }
 

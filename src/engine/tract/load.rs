@@ -2,6 +2,7 @@
 
 use super::budget;
 use super::convert;
+use super::ops;
 use crate::engine::{EngineError, EngineKind};
 use crate::tensor::{InputSpec, TensorSpec};
 use prost::Message;
@@ -27,7 +28,9 @@ pub(super) fn load(bytes: &[u8], input: &InputSpec) -> Result<Loaded, EngineErro
     let datum_type = feed(&mut model, input)?;
     let typed = model.into_typed().map_err(refused)?;
     budget::check_model(&typed)?;
-    let model = typed.into_optimized().map_err(refused)?;
+    let mut decluttered = typed.into_decluttered().map_err(refused)?;
+    ops::replace(&mut decluttered).map_err(refused)?;
+    let model = decluttered.into_optimized().map_err(refused)?;
     budget::check_model(&model)?;
     let input = Tensor::zero_dt(datum_type, &input.dims()).map_err(refused)?;
     let outputs = output_specs(&model, names)?;

@@ -6,6 +6,7 @@
 mod budget;
 mod convert;
 mod load;
+mod ops;
 
 use super::{
     Engine, EngineError, EngineKind, EngineOptions, arrange, caught, check_input, input_spec,
@@ -107,7 +108,7 @@ impl Engine for Tract {
         &self.outputs
     }
 
-    fn another(&self, threads: usize) -> Result<Box<dyn Engine>, EngineError> {
+    fn another(&self, threads: usize, _bytes: &[u8]) -> Result<Box<dyn Engine>, EngineError> {
         caught(EngineKind::Tract, || {
             Ok(Box::new(self.twin(threads)?) as Box<dyn Engine>)
         })
@@ -131,14 +132,8 @@ impl Engine for Tract {
     }
 }
 
-/// Where one inference computes: on the calling thread, or on a pool of this engine's own, whose threads keep to the
-/// processors of the calling thread.
-///
-/// What a second thread costs was measured on an AMD EPYC with 2 cores (2026-11-22, unoptimised profile with optimised
-/// dependencies, the machine busy with other work): processor time of one inference, least of 120 and more, 46 ms with
-/// one thread and 51 ms with two for yolox_nano_416, 27 and 31 ms for blazeface_back_256. How much sooner the answer
-/// comes a busy machine cannot tell: 47 to 70 ms and 48 to 63 ms at best for yolox_nano_416, 168 and 106 ms for
-/// yolov8n_320.
+/// Where one inference computes: on the calling thread, or on it and the others of a pool of this engine's own, which
+/// keep to its processors. The pool is that of `rayon-stand-in`.
 fn executor(threads: usize) -> multithread::Executor {
     if threads == 1 {
         multithread::Executor::SingleThread

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use tract_onnx::pb::tensor_proto::DataType;
-use tract_onnx::pb::{GraphProto, NodeProto, TensorProto};
+use tract_onnx::pb::{GraphProto, TensorProto};
 
 /// The constants of a graph by name: initializers, and the values of `Constant` nodes.
 pub fn of(graph: &GraphProto) -> HashMap<&str, &TensorProto> {
@@ -101,21 +101,15 @@ pub fn float_tensor(name: impl Into<String>, dims: Vec<i64>, numbers: &[f32]) ->
     }
 }
 
-/// The names that the graphs inside the nodes take, from wherever.
-pub fn taken_inside(graph: &GraphProto) -> impl Iterator<Item = &str> {
-    fn taken<'a>(node: &'a NodeProto, names: &mut Vec<&'a str>) {
-        let attributes = node.attribute.iter();
-        for inner in attributes.flat_map(|a| a.g.iter().chain(&a.graphs)) {
-            names.extend(inner.output.iter().map(|o| o.name.as_str()));
-            for node in &inner.node {
-                names.extend(node.input.iter().map(String::as_str));
-                taken(node, names);
-            }
-        }
+/// Of one axis.
+pub fn int64_tensor(name: impl Into<String>, numbers: &[i64]) -> TensorProto {
+    TensorProto {
+        name: name.into(),
+        dims: vec![numbers.len() as i64],
+        data_type: DataType::Int64 as i32,
+        int64_data: numbers.to_vec(),
+        ..Default::default()
     }
-    let mut names = Vec::new();
-    graph.node.iter().for_each(|node| taken(node, &mut names));
-    names.into_iter()
 }
 
 #[cfg(test)]

@@ -5,17 +5,12 @@
 //! are worked out at both sizes on the way, so whatever else is meant for the old size (a grid, a position embedding)
 //! does not fit any more and is told as the reason why not.
 
-use super::fix_shape;
-use super::infer::{Inference, Problem, SHAPES_ONLY, Value};
-use super::prune;
+use super::infer::{Inference, Problem, SHAPES_BUDGET, SHAPES_ONLY, Value};
+use super::{constants, fix_shape, prune};
 use crate::geometry::Size;
 use crate::tensor::InputSpec;
-use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::tensor_shape_proto::{Dimension, dimension};
 use tract_onnx::pb::{GraphProto, NodeProto, TensorProto, TensorShapeProto, type_proto};
-
-/// Numbers that are followed in all: shapes are a few each.
-const BUDGET: usize = 16 << 20;
 
 /// Changes `graph`, which takes pictures of size `from`, to take `to`, and says what was done.
 ///
@@ -64,12 +59,7 @@ struct Follower {
 
 impl Follower {
     fn new(graph: &GraphProto, opset: i64, from: &InputSpec, to: &InputSpec) -> Self {
-        let at = |input: &InputSpec| {
-            let mut inference = Inference::new(opset, SHAPES_ONLY, BUDGET);
-            inference.constants(graph);
-            inference.set(&input.name, Value::new(input.dims().to_vec(), None));
-            inference
-        };
+        let at = |input: &InputSpec| Inference::of_shapes(graph, opset, input, SHAPES_BUDGET);
         Self {
             old: at(from),
             new: at(to),
@@ -86,7 +76,7 @@ impl Follower {
         let old = outcome(node, self.old.outputs(node))?;
         let mut added = None;
         if let Some((index, numbers)) = self.replacement(node, &old)? {
-            let constant = constant(&format!("{result}_{index}_followed"), &numbers);
+            let constant = constants::int64_tensor(format!("{result}_{index}_followed"), &numbers);
             node.input[index].clone_from(&constant.name);
             if let Some(value) = Value::of(&constant, SHAPES_ONLY) {
                 self.new.set(&constant.name, value);
@@ -348,16 +338,6 @@ fn gather(node: &NodeProto, old: &Value, new: &Value) -> Result<Option<(usize, V
     }
 }
 
-fn constant(name: &str, numbers: &[i64]) -> TensorProto {
-    TensorProto {
-        name: name.to_owned(),
-        dims: vec![numbers.len() as i64],
-        data_type: DataType::Int64 as i32,
-        int64_data: numbers.to_vec(),
-        ..Default::default()
-    }
-}
-
 fn shape(dims: &[usize]) -> TensorShapeProto {
     let dim = dims.iter().map(|dim| Dimension {
         value: Some(dimension::Value::DimValue(*dim as i64)),
@@ -369,9 +349,8 @@ fn shape(dims: &[usize]) -> TensorShapeProto {
 #[cfg(test)]
 mod tests {
     use super::super::infer::Data;
-    use super::super::testing::{float_tensor, input_spec, int64_tensor, model, node, value};
+    use super::super::testing::{float_tensor, input_spec, int64_tensor, model, node, value, with};
     use super::*;
-    use tract_onnx::pb::AttributeProto;
 
     /// From 64 x 32, of `input_spec`, to 96 x 64.
     fn run_on(graph: &mut GraphProto) -> Result<String, String> {
@@ -406,15 +385,6 @@ mod tests {
             Some(Data::I64(numbers)) => numbers.clone(),
             other => panic!("{other:?}"),
         }
-    }
-
-    fn with(mut node: NodeProto, name: &str, i: i64) -> NodeProto {
-        node.attribute.push(AttributeProto {
-            name: name.into(),
-            i,
-            ..Default::default()
-        });
-        node
     }
 
     #[test]
@@ -502,7 +472,10 @@ mod tests {
         let mut graph = graph(nodes, constants.to_vec(), &[1, 3, 32, 32]);
         let why = run_on(&mut graph).unwrap_err();
         assert!(why.contains("a part of"), "{why}");
-        let nodes = vec![with(node("Gather", &["x", "start"], &["y"]), "axis", -1)];
+        let nodes = vec![with(
+            node("Gather", &["x", "start"], &["y"]),
+            &[("axis", &[-1])],
+        )];
         let mut graph = self::graph(nodes, vec![int64_tensor("start", &[0])], &[1, 3, 32, 1]);
         assert!(run_on(&mut graph).unwrap_err().contains("picks places"));
     }

@@ -4,6 +4,8 @@
 //! bytes; one that is changed is written anew only if the file holds nothing that would be lost by it.
 
 mod add_batch;
+mod chain_max_pools;
+mod constant_inputs;
 mod constant_of_shape;
 mod constants;
 mod cut_head;
@@ -13,11 +15,14 @@ mod fold_quantised;
 mod follow_size;
 mod infer;
 mod lossless;
+mod merge_focus;
 mod name_nodes;
+mod names;
 mod prune;
 mod quantised;
 mod raise_opset;
 mod side_inputs;
+mod split_concat;
 mod widen_f16;
 
 use super::error::ModelError;
@@ -28,7 +33,7 @@ pub use cut_head::Heads;
 use prost::Message;
 pub use quantised::{Quantisation, Unfolded};
 use std::collections::HashMap;
-use tract_onnx::pb::{GraphProto, ModelProto};
+use tract_onnx::pb::{GraphProto, ModelProto, NodeProto};
 
 /// A name that takes the place of another is written wherever its value is taken, so one of a megabyte in a short file
 /// could be written a thousand times.
@@ -107,14 +112,15 @@ pub fn normalise(original: &[u8], model: &mut ModelProto, done: Vec<String>) -> 
         quantisation,
         rewrites: done.rewrites.clone(),
         renamed: HashMap::new(),
+        integers: HashMap::new(),
     });
     let folded = model.graph.as_mut().map(|g| fold_quantised::run(g, opset));
     match folded {
         Some(Ok(Some(folded))) => {
             done.rewrites.push(folded.said);
-            let renamed = folded.renamed;
             done.unfolded = unfolded.map(|unfolded| Unfolded {
-                renamed,
+                renamed: folded.renamed,
+                integers: folded.integers,
                 ..unfolded
             });
         }
@@ -185,8 +191,8 @@ fn rewrite(
     rewrites.extend(feed(graph, plan, &exported));
     rewrites.extend(constant_of_shape::run(graph));
     let mut heads = None;
-    if plan.cut_head && *plan.family == Family::Yolov8 && lossless {
-        heads = cut_head::run(graph, opset, &exported);
+    if plan.cut_head && lossless {
+        heads = cut_head::run(graph, opset, &exported, plan.family);
         rewrites.extend(heads.iter().map(|heads| heads.said.clone()));
     }
     if plan.exported != plan.input.size {
@@ -201,9 +207,18 @@ fn rewrite(
     }
     // A model may do without.
     if lossless {
+        rewrites.extend(merge_focus::run(graph, opset, plan.input));
+        rewrites.extend(chain_max_pools::run(graph));
+        rewrites.extend(split_concat::run(graph, opset, plan.input));
         rewrites.extend(name_nodes::run(graph));
+        rewrites.extend(constant_inputs::run(model, !rewrites.is_empty()));
     }
     Ok(heads)
+}
+
+/// An operator of ONNX's own.
+fn is(node: &NodeProto, op: &str) -> bool {
+    node.op_type == op && matches!(node.domain.as_str(), "" | "ai.onnx")
 }
 
 /// The decoder makes the boxes, at whatever size; the graph knows none.
@@ -211,6 +226,7 @@ fn has_raw_heads(family: &Family) -> bool {
     match family {
         Family::BlazeFace { .. }
         | Family::YoloxRaw { .. }
+        | Family::YoloxHeads { .. }
         | Family::Yolov8Heads { .. }
         | Family::YuNet { .. }
         | Family::UltraFaceRaw
@@ -369,6 +385,18 @@ pub mod testing {
         }
     }
 
+    /// With attributes of integers; the first of each is also what an attribute of one integer holds.
+    pub fn with(mut node: NodeProto, attributes: &[(&str, &[i64])]) -> NodeProto {
+        node.attribute
+            .extend(attributes.iter().map(|(name, numbers)| AttributeProto {
+                name: (*name).into(),
+                i: numbers[0],
+                ints: numbers.to_vec(),
+                ..Default::default()
+            }));
+        node
+    }
+
     pub fn float_tensor(name: &str, dims: &[i64], data: &[f32]) -> TensorProto {
         TensorProto {
             name: name.into(),
@@ -387,6 +415,12 @@ pub mod testing {
             raw_data: data.iter().flat_map(|n| n.to_le_bytes()).collect(),
             ..Default::default()
         }
+    }
+
+    /// One of the graph's initializers, to be changed.
+    pub fn constant<'a>(graph: &'a mut GraphProto, name: &str) -> &'a mut TensorProto {
+        let mut constants = graph.initializer.iter_mut();
+        constants.find(|tensor| tensor.name == name).unwrap()
     }
 
     /// A dim of 0 is kept as 0, one below is written as a name.

@@ -1,6 +1,7 @@
 //! Takes out what no output needs any more.
 
-use std::collections::{HashMap, HashSet};
+use super::names;
+use std::collections::HashSet;
 use tract_onnx::pb::{GraphProto, NodeProto};
 
 /// Removes nodes, constants and notes that lead to no output.
@@ -35,9 +36,7 @@ pub fn run(graph: &mut GraphProto) {
 
 /// Names of the tensors that the outputs come from, with all that graphs inside nodes take from outside.
 fn needed(graph: &GraphProto) -> HashSet<String> {
-    let makers: HashMap<&str, &NodeProto> = (graph.node.iter())
-        .flat_map(|node| node.output.iter().map(move |name| (name.as_str(), node)))
-        .collect();
+    let makers = names::makers(graph);
     let mut needed = HashSet::new();
     let mut open: Vec<String> = graph
         .output

@@ -4,7 +4,7 @@
 //! rewrites, as far as they are needed to be fed and read: those that only spare tract what it lacks leave it as it is.
 //! Its ends are compared with those of the folded form; if they differ in anything there is no such form.
 
-use super::{Plan, add_batch, cut_head, feed, fold_quantised, follow_size, infer};
+use super::{Plan, add_batch, constant_inputs, cut_head, feed, fold_quantised, follow_size, infer};
 use crate::model::facts::Port;
 use prost::Message;
 use std::collections::{HashMap, HashSet};
@@ -55,6 +55,8 @@ pub struct Unfolded {
     pub rewrites: Vec<String>,
     /// Results of DequantizeLinear, and the names of the same values in the folded graph.
     pub renamed: HashMap<String, String>,
+    /// Integers, and the names of the values that they stand for in the folded graph.
+    pub integers: HashMap<String, String>,
 }
 
 /// What came of the rewrites.
@@ -81,6 +83,7 @@ pub fn prepare(
         quantisation,
         mut rewrites,
         renamed,
+        integers,
     } = unfolded;
     let opset = infer::opset(&model);
     let graph = model.graph.as_mut().ok_or("it has no graph")?;
@@ -88,12 +91,14 @@ pub fn prepare(
     rewrites.extend(feed(graph, plan, &exported));
     if let Some(heads) = heads {
         name_alike(graph, &folded.output, &renamed);
+        dequantise(graph, &folded.output, &integers);
         rewrites.push(cut_head::end_at(graph, &folded.output, &heads.strides)?);
     }
     if plan.exported != plan.input.size {
         rewrites.push(follow_size::run(graph, opset, &exported, plan.input)?);
     }
     check_ends(graph, folded)?;
+    rewrites.extend(constant_inputs::run(&mut model, !rewrites.is_empty()));
     Ok(Prepared {
         bytes: (!rewrites.is_empty()).then(|| model.encode_to_vec()),
         quantisation,
@@ -131,6 +136,35 @@ fn name_alike(
             ..Default::default()
         });
     }
+}
+
+/// Makes the values that `outputs` of the folded graph stand for of the results of convolutions of integers, where those
+/// are not dequantised in the graph: joined with others as integers, for example.
+fn dequantise(
+    graph: &mut GraphProto,
+    outputs: &[ValueInfoProto],
+    integers: &HashMap<String, String>,
+) {
+    let made: HashSet<&String> = graph.node.iter().flat_map(|node| &node.output).collect();
+    let missing = outputs.iter().map(|output| &output.name);
+    let missing: HashSet<&String> = missing.filter(|name| !made.contains(name)).collect();
+    let mut added = Vec::new();
+    for node in graph.node.iter().filter(|n| n.op_type == "QLinearConv") {
+        // Scale and zero point of what it gives are inputs 6 and 7.
+        let (Some(q), Some(params)) = (node.output.first(), node.input.get(6..8)) else {
+            continue;
+        };
+        if let Some(name) = integers.get(q).filter(|name| missing.contains(name)) {
+            added.push(NodeProto {
+                op_type: "DequantizeLinear".into(),
+                name: format!("{name}/dequantised"),
+                input: [std::slice::from_ref(q), params].concat(),
+                output: vec![name.clone()],
+                ..Default::default()
+            });
+        }
+    }
+    graph.node.extend(added);
 }
 
 /// # Errors
@@ -276,6 +310,7 @@ mod tests {
             quantisation: Quantisation::QOperator,
             rewrites: Vec::new(),
             renamed: HashMap::new(),
+            integers: HashMap::new(),
         };
         folded.node.clear();
         let input = InputSpec {
@@ -305,6 +340,29 @@ mod tests {
         );
         assert_eq!(graph.node[2].output[0], "r/unrounded_0");
         assert_eq!(graph.node[3].input[0], "r/unrounded_0");
+    }
+
+    #[test]
+    fn integers_that_no_operator_dequantises_are_dequantised_at_the_end() {
+        let inputs = ["x", "xs", "xz", "w", "ws", "wz", "scale", "zero"];
+        let nodes = vec![
+            node("QLinearConv", &inputs, &["q"]),
+            node("QLinearConv", &inputs, &["other"]),
+            node("QLinearSigmoid", &["q", "scale", "zero"], &["joined"]),
+        ];
+        let mut graph = model(nodes, &[], &[]).graph.unwrap();
+        let folded = model(vec![], &[], &[("q/float", &[1])]).graph.unwrap();
+        let integers = [("q", "q/float"), ("other", "other/float")];
+        let integers = integers.map(|(q, value)| (q.to_owned(), value.to_owned()));
+        let integers = HashMap::from(integers);
+        for _ in 0..2 {
+            dequantise(&mut graph, &folded.output, &integers);
+            assert_eq!(graph.node.len(), 4, "one, and once");
+        }
+        let last = graph.node.last().unwrap();
+        assert_eq!(last.op_type, "DequantizeLinear");
+        assert_eq!(last.input, ["q", "scale", "zero"]);
+        assert_eq!(last.output, ["q/float"]);
     }
 
     #[test]

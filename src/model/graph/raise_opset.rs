@@ -5,7 +5,8 @@
 //! inputs on the way move theirs: Slice and TopK in set 10, Clip and Pad in set 11. All others only learnt to do more,
 //! but for those of [`BARRED`], whose graphs stay as they are.
 
-use super::constants;
+use super::infer::Attributes;
+use super::{constants, names};
 use std::collections::HashSet;
 use tract_onnx::pb::attribute_proto::AttributeType;
 use tract_onnx::pb::tensor_proto::DataType;
@@ -27,7 +28,7 @@ pub fn run(model: &mut ModelProto) -> Option<String> {
     }
     let mut raised = Vec::with_capacity(graph.node.len());
     let mut moved = Moved {
-        taken: names(graph),
+        taken: names::of(graph).map(str::to_owned).collect(),
         constants: Vec::new(),
     };
     for node in &graph.node {
@@ -49,22 +50,10 @@ fn applies(graph: &GraphProto, version: i64) -> bool {
     };
     // Normalised for each place of its own: only until set 8, and nobody wrote it.
     let by_place = |node: &NodeProto| {
-        node.op_type == "BatchNormalization"
-            && attribute(node, "spatial").is_some_and(|spatial| spatial.i == 0)
+        node.op_type == "BatchNormalization" && Attributes::of(node).integer("spatial", 1) == 0
     };
     let barred = |node: &NodeProto| BARRED.contains(&node.op_type.as_str()) || by_place(node);
     graph.node.iter().any(scales) && !graph.node.iter().any(barred)
-}
-
-fn attribute<'a>(node: &'a NodeProto, name: &str) -> Option<&'a AttributeProto> {
-    node.attribute.iter().find(|a| a.name == name)
-}
-
-fn names(graph: &GraphProto) -> HashSet<String> {
-    let made = graph.node.iter().flat_map(|node| &node.output);
-    let constants = graph.initializer.iter().map(|tensor| &tensor.name);
-    let inputs = graph.input.iter().map(|input| &input.name);
-    made.chain(constants).chain(inputs).cloned().collect()
 }
 
 /// Numbers on the way from attributes to inputs.
@@ -78,7 +67,7 @@ impl Moved {
     fn raise(&mut self, mut node: NodeProto, version: i64) -> Option<NodeProto> {
         match node.op_type.as_str() {
             "Upsample" => {
-                let scales = match attribute(&node, "scales") {
+                let scales = match Attributes::of(&node).get("scales") {
                     Some(scales) => {
                         let (length, scales) = (scales.floats.len() as i64, scales.floats.clone());
                         self.floats(&node, "scales", vec![length], &scales)
@@ -93,7 +82,7 @@ impl Moved {
             }
             "Slice" if version < 10 => {
                 for name in ["starts", "ends", "axes"] {
-                    match attribute(&node, name).map(|a| a.ints.clone()) {
+                    match Attributes::of(&node).get(name).map(|a| a.ints.clone()) {
                         Some(numbers) => node.input.push(self.integers(&node, name, &numbers)),
                         None if name == "axes" => {}
                         None => return None,
@@ -102,13 +91,13 @@ impl Moved {
                 node.attribute.clear();
             }
             "TopK" if version < 10 => {
-                let k = attribute(&node, "k")?.i;
+                let k = Attributes::of(&node).get("k")?.i;
                 node.input.push(self.integers(&node, "k", &[k]));
                 node.attribute.retain(|a| a.name != "k");
             }
             "Pad" => {
-                let pads = attribute(&node, "pads")?.ints.clone();
-                let value = attribute(&node, "value").map_or(0.0, |a| a.f);
+                let pads = Attributes::of(&node).get("pads")?.ints.clone();
+                let value = Attributes::of(&node).get("value").map_or(0.0, |a| a.f);
                 let pads = self.integers(&node, "pads", &pads);
                 let value = self.floats(&node, "value", Vec::new(), &[value]);
                 node.input.extend([pads, value]);
@@ -116,7 +105,7 @@ impl Moved {
             }
             "Clip" => {
                 for name in ["min", "max"] {
-                    let bound = attribute(&node, name).map(|a| a.f);
+                    let bound = Attributes::of(&node).get(name).map(|a| a.f);
                     let bound = bound.map(|f| self.floats(&node, name, Vec::new(), &[f]));
                     node.input.push(bound.unwrap_or_default());
                 }
@@ -244,7 +233,10 @@ mod tests {
             constants::floats(constant(graph, &resize.input[2])),
             Some(vec![1.0, 1.0, 4.0, 4.0])
         );
-        assert_eq!(attribute(resize, "nearest_mode").unwrap().s, b"floor");
+        assert_eq!(
+            Attributes::of(resize).get("nearest_mode").unwrap().s,
+            b"floor"
+        );
         assert_eq!(run(&mut model), None, "a second run finds nothing");
     }
 
@@ -254,7 +246,10 @@ mod tests {
         run(&mut model).unwrap();
         let resize = &model.graph.as_ref().unwrap().node[0];
         assert_eq!(resize.input[2], "scales");
-        assert_eq!(attribute(resize, "nearest_mode").unwrap().s, b"floor");
+        assert_eq!(
+            Attributes::of(resize).get("nearest_mode").unwrap().s,
+            b"floor"
+        );
     }
 
     #[test]

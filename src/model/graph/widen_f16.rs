@@ -5,7 +5,7 @@
 //! is: constants, types of inputs, outputs and values in between, and the attributes that name a type; in the graph
 //! and in the graphs inside its nodes.
 
-use super::{LONGEST_NAME, constants};
+use super::{LONGEST_NAME, constants, names};
 use std::collections::{HashMap, HashSet};
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{AttributeProto, GraphProto, NodeProto, TensorProto, TypeProto, type_proto};
@@ -207,7 +207,7 @@ fn float_values(graph: &GraphProto) -> HashSet<String> {
 /// Outputs of the graph, and whatever the graphs inside its nodes may take from outside.
 fn names_that_must_stay(graph: &GraphProto) -> HashSet<String> {
     let mut names: HashSet<String> = graph.output.iter().map(|o| o.name.clone()).collect();
-    names.extend(constants::taken_inside(graph).map(str::to_owned));
+    names.extend(names::taken_inside(graph).map(str::to_owned));
     names
 }
 

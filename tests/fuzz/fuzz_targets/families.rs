@@ -85,6 +85,9 @@ pub fn family(number: u8, u: &mut Unstructured) -> Result<Family> {
             activated: u.arbitrary()?,
         },
         22 => Family::YuNet2022,
+        23 => Family::YoloxHeads {
+            strides: strides(u)?,
+        },
         number => with_places(number, u)?,
     })
 }
@@ -205,6 +208,13 @@ pub fn shapes(family: &Family, input: Size, classes: usize, n: usize) -> Vec<Vec
         Family::YoloxRaw { strides } => vec![vec![1, all(strides), 5 + classes]],
         Family::Yolov5 => vec![vec![1, n, 5 + classes]],
         Family::Yolov8 => vec![vec![1, 4 + classes, n]],
+        Family::YoloxHeads { strides } => {
+            let of = |&stride: &u32| {
+                let [rows, columns] = map(stride);
+                [4, 1, classes].map(|channels| vec![1, channels, rows, columns])
+            };
+            strides.iter().flat_map(of).collect()
+        }
         Family::Yolov8Heads { strides, bins } => {
             let of = |&stride: &u32| {
                 let [rows, columns] = map(stride);

@@ -99,6 +99,7 @@ fn engine_options(settings: &Settings) -> Result<(EngineKind, EngineOptions), Fa
     Ok((
         kind,
         EngineOptions {
+            at_once: 1,
             threads: threads
                 .parse()
                 .map_err(|_| Failure::Usage(format!("threads cannot be {threads:?}")))?,
@@ -193,6 +194,7 @@ fn at(data: &TensorData, place: usize) -> f64 {
         TensorData::U8(v) => f64::from(v[place]),
         TensorData::I32(v) => f64::from(v[place]),
         TensorData::I64(v) => v[place] as f64,
+        TensorData::Foreign(v) => f64::from(v.numbers()[place]),
     }
 }
 

@@ -19,7 +19,7 @@ mod operators;
 mod pairs;
 mod ranges;
 
-use super::{LONGEST_NAME, constants};
+use super::{LONGEST_NAME, names};
 use crate::model::onnx;
 use draft::Draft;
 use std::collections::{HashMap, HashSet};
@@ -58,6 +58,8 @@ pub struct Done {
     pub said: String,
     /// Results of DequantizeLinear, and what holds the same value, not rounded, in the folded graph.
     pub renamed: HashMap<String, String>,
+    /// Names that were those of integers, and the value that they stand for in the folded graph.
+    pub integers: HashMap<String, String>,
 }
 
 /// Changes `graph`, if anything is to do. `opset` is the version of ONNX's own operators.
@@ -77,7 +79,7 @@ pub fn run(graph: &mut GraphProto, opset: i64) -> Result<Option<Done>, Reason> {
     let folded = pairs::fold(nodes, &mut draft, &kept, opset)?;
     let weights = folded.weights;
     let added = draft.into_added();
-    let renamed = replace(graph, folded, added, &kept)?;
+    let [renamed, integers] = replace(graph, folded, added, &kept)?;
     let left = graph.node.iter().filter(|node| is_quantised(node)).count();
     if left >= before {
         return Ok(None);
@@ -86,7 +88,11 @@ pub fn run(graph: &mut GraphProto, opset: i64) -> Result<Option<Done>, Reason> {
         "folded the quantised graph to float: {weights} weights dequantised, {} of {before} quantising operators gone",
         before - left
     );
-    Ok(Some(Done { said, renamed }))
+    Ok(Some(Done {
+        said,
+        renamed,
+        integers,
+    }))
 }
 
 fn check_names(graph: &GraphProto) -> Result<(), Reason> {
@@ -113,18 +119,19 @@ impl KeptNames {
     fn of(graph: &GraphProto) -> Self {
         Self {
             outputs: graph.output.iter().map(|o| o.name.clone()).collect(),
-            inside: constants::taken_inside(graph).map(str::to_owned).collect(),
+            inside: names::taken_inside(graph).map(str::to_owned).collect(),
         }
     }
 }
 
-/// Puts the folded nodes in the place of the old ones, unless something is missing then. What was renamed.
+/// Puts the folded nodes in the place of the old ones, unless something is missing then. What was renamed, and what the
+/// integers stand for.
 fn replace(
     graph: &mut GraphProto,
     folded: pairs::Folded,
     added: Vec<tract_onnx::pb::TensorProto>,
     kept: &KeptNames,
-) -> Result<HashMap<String, String>, Reason> {
+) -> Result<[HashMap<String, String>; 2], Reason> {
     let made: HashSet<&String> = folded.nodes.iter().flat_map(|n| &n.output).collect();
     let mut gone = graph.node.iter().flat_map(|node| &node.output);
     if let Some(name) = gone.find(|name| kept.inside.contains(*name) && !made.contains(name)) {
@@ -139,7 +146,7 @@ fn replace(
         return Err(error.to_string());
     }
     for output in &mut graph.output {
-        if folded.integers.contains(&output.name)
+        if folded.integers.contains_key(&output.name)
             && let Some(type_proto::Value::TensorType(tensor)) =
                 output.r#type.as_mut().and_then(|kind| kind.value.as_mut())
         {
@@ -147,15 +154,15 @@ fn replace(
         }
     }
     tidy(graph, &folded.integers);
-    Ok(folded.renamed)
+    Ok([folded.renamed, folded.integers])
 }
 
 /// Removes what nothing takes any more, and notes on what has changed.
-fn tidy(graph: &mut GraphProto, integers: &HashSet<String>) {
+fn tidy(graph: &mut GraphProto, integers: &HashMap<String, String>) {
     let inputs = graph.node.iter().flat_map(|node| &node.input);
     let mut used: HashSet<String> = inputs.cloned().collect();
     used.extend(graph.output.iter().map(|output| output.name.clone()));
-    used.extend(constants::taken_inside(graph).map(str::to_owned));
+    used.extend(names::taken_inside(graph).map(str::to_owned));
     let mut removed = HashSet::new();
     graph.initializer.retain(|tensor| {
         let keep = used.contains(&tensor.name);
@@ -171,7 +178,7 @@ fn tidy(graph: &mut GraphProto, integers: &HashSet<String>) {
     graph.input.retain(|input| !removed.contains(&input.name));
     graph
         .value_info
-        .retain(|value| used.contains(&value.name) && !integers.contains(&value.name));
+        .retain(|value| used.contains(&value.name) && !integers.contains_key(&value.name));
     graph.quantization_annotation.clear();
 }
 

@@ -5,7 +5,7 @@
 use super::draft::{Draft, int_attribute, node};
 use super::ranges::NonNegative;
 use super::{KeptNames, Reason};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::rc::Rc;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{AttributeProto, NodeProto};
@@ -37,8 +37,8 @@ pub struct Folded {
     pub nodes: Vec<NodeProto>,
     /// Constants made f32.
     pub weights: usize,
-    /// Names that were those of integers.
-    pub integers: HashSet<String>,
+    /// Names that were those of integers, and the value that they stand for.
+    pub integers: HashMap<String, String>,
     /// Results of DequantizeLinear, and what holds the same value now.
     pub renamed: HashMap<String, String>,
 }
@@ -76,7 +76,9 @@ pub fn fold(
         }
     }
     Ok(Folded {
-        integers: folding.real.into_keys().collect(),
+        integers: (folding.real.into_iter())
+            .map(|(q, real)| (q, real.name))
+            .collect(),
         renamed: folding.renamed,
         nodes: folding.nodes,
         weights: folding.weights,

@@ -1,5 +1,6 @@
 use super::super::testing::{float_tensor, int64_tensor, model, node, value};
 use super::*;
+use crate::model::graph::constants;
 use tract_onnx::pb::{AttributeProto, TensorProto};
 
 const UINT8: i32 = DataType::Uint8 as i32;

@@ -10,7 +10,7 @@ impl<'a> Attributes<'a> {
         Self(&node.attribute)
     }
 
-    fn get(self, name: &str) -> Option<&'a AttributeProto> {
+    pub fn get(self, name: &str) -> Option<&'a AttributeProto> {
         self.0.iter().find(|attribute| attribute.name == name)
     }
 

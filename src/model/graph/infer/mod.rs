@@ -13,13 +13,17 @@ mod value;
 
 pub use value::{Data, Value, count};
 
-use attributes::Attributes;
+use crate::tensor::InputSpec;
+pub use attributes::Attributes;
 use std::collections::HashMap;
 use std::fmt;
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto};
 
 /// Most numbers of one tensor that are followed where only shapes are wanted.
 pub const SHAPES_ONLY: usize = 1024;
+
+/// Numbers that are followed in all where only shapes are wanted: they are a few each.
+pub const SHAPES_BUDGET: usize = 16 << 20;
 
 /// Why the outputs of a node are not known.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -151,6 +155,14 @@ impl Inference {
             limit,
             budget,
         }
+    }
+
+    /// For the dims of a graph that takes `input`, with its constants; no node is followed yet.
+    pub fn of_shapes(graph: &GraphProto, opset: i64, input: &InputSpec, budget: usize) -> Self {
+        let mut shapes = Self::new(opset, SHAPES_ONLY, budget);
+        shapes.constants(graph);
+        shapes.set(&input.name, Value::new(input.dims().to_vec(), None));
+        shapes
     }
 
     pub fn set(&mut self, name: &str, value: Value) {

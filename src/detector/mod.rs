@@ -1,17 +1,21 @@
 //! [`Detector`]: picture in, detections out: preprocess, engine, decode, suppress, map back.
 
+mod ahead;
+mod error;
+
 use crate::classes::{ClassesError, Cutoffs, Selection};
 use crate::decode::{DecodeError, Decoder, Labelling, decoder_for};
 use crate::detection::{Detection, Thresholds};
-use crate::engine::{self, Engine, EngineError, EngineKind, EngineOptions, Opened};
+use crate::engine::{self, Engine, EngineKind, EngineOptions, Opened};
 use crate::geometry::{BBox, Size};
 use crate::image::ImageView;
 use crate::letterbox::Letterbox;
-use crate::model::{Model, ModelError, ModelOptions};
+use crate::model::{Model, ModelOptions};
 use crate::nms;
 use crate::preprocess::{PreprocessError, Preprocessor};
-use crate::tensor::Tensor;
-use std::fmt;
+use crate::tensor::{InputSpec, Tensor};
+pub use ahead::Ahead;
+pub use error::{DetectError, OpenError};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -31,6 +35,8 @@ pub struct Analysis {
     /// The same, but with scores too low to be reported; only where [`Detector::infer`] was asked for them.
     pub low: Vec<Detection>,
     pub preprocess: Duration,
+    /// The input was there before the analysis began; see [`Ahead`].
+    pub made_ahead: bool,
     pub model: Duration,
     pub postprocess: Duration,
 }
@@ -41,6 +47,7 @@ pub struct Prepared {
     letterbox: Letterbox,
     size: Size,
     took: Duration,
+    ahead: bool,
 }
 
 impl Prepared {
@@ -61,6 +68,8 @@ struct Wanted {
 /// A model that is ready to look at pictures, one at a time.
 pub struct Detector {
     model: Arc<Model>,
+    /// Of the last run; the next one uses their memory again. Some are the engine's, and go before it does.
+    outputs: Vec<Tensor>,
     engine: Box<dyn Engine>,
     engine_kind: EngineKind,
     engine_options: EngineOptions,
@@ -69,9 +78,7 @@ pub struct Detector {
     /// What the decoder was made for; `None` = all classes.
     wanted: Option<Wanted>,
     /// Made for the pictures of the last call; it holds the model's input.
-    preprocessor: Option<Preprocessor>,
-    /// Of the last run; the next one uses their memory again.
-    outputs: Vec<Tensor>,
+    preprocessor: Option<Box<Preprocessor>>,
     load_time: Duration,
     warm_up_time: Duration,
 }
@@ -86,6 +93,27 @@ impl Detector {
     pub fn open(options: &DetectorOptions) -> Result<Self, OpenError> {
         let begin = Instant::now();
         Self::of(Model::open(&options.model)?, options, begin)
+    }
+
+    /// As [`Detector::open`], but all the detectors that work at the same time, [`EngineOptions::at_once`]. They share the
+    /// model's weights where the engine can.
+    ///
+    /// # Errors
+    /// [`OpenError`], as [`Detector::open`].
+    pub fn open_all(options: &DetectorOptions) -> Result<Vec<Self>, OpenError> {
+        let begin = Instant::now();
+        let model = Model::open(&options.model)?;
+        let opened = engine::open(options.engine, &model, &options.engine_options)?;
+        let threads = options.engine_options.good_threads();
+        let bytes = model.bytes_of_form(opened.quantised);
+        let others = (1..options.engine_options.at_once)
+            .map(|_| opened.engine.another(threads, bytes))
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut all = vec![Self::with(model, opened, options, begin)?];
+        for engine in others {
+            all.push(all[0].beside(engine)?);
+        }
+        Ok(all)
     }
 
     /// As [`Detector::open`], of a model that has been read already, at the input size that pictures of the size `picture`
@@ -103,12 +131,22 @@ impl Detector {
     }
 
     fn of(model: Model, options: &DetectorOptions, begin: Instant) -> Result<Self, OpenError> {
+        let opened = engine::open(options.engine, &model, &options.engine_options)?;
+        Self::with(model, opened, options, begin)
+    }
+
+    fn with(
+        model: Model,
+        opened: Opened,
+        options: &DetectorOptions,
+        begin: Instant,
+    ) -> Result<Self, OpenError> {
         let Opened {
             engine,
             kind,
             quantised,
             reason,
-        } = engine::open(options.engine, &model, &options.engine_options)?;
+        } = opened;
         let model = model.loaded(quantised);
         let decoder = decoder(&model, engine.as_ref(), None)?;
         let mut detector = Self {
@@ -139,12 +177,8 @@ impl Detector {
         Ok(())
     }
 
-    /// A second one of the same model that works beside this one and shares its weights.
-    ///
-    /// # Errors
-    /// [`OpenError::Engine`] if there is no memory for what is not shared.
-    pub fn another(&self) -> Result<Self, OpenError> {
-        let engine = self.engine.another(self.engine_options.good_threads())?;
+    /// One that works at the same time as this one, with an engine of the same model.
+    fn beside(&self, engine: Box<dyn Engine>) -> Result<Self, OpenError> {
         Ok(Self {
             model: self.model.clone(),
             decoder: decoder(&self.model, engine.as_ref(), None)?,
@@ -209,14 +243,7 @@ impl Detector {
     /// # Errors
     /// [`DetectError::Preprocess`]
     pub fn prepare(&mut self, image: &ImageView) -> Result<Prepared, DetectError> {
-        let begin = Instant::now();
-        let preprocessor = Self::preprocessor_for(&mut self.preprocessor, image, &self.model)?;
-        preprocessor.run(image)?;
-        Ok(Prepared {
-            letterbox: *preprocessor.letterbox(),
-            size: image.info().size,
-            took: begin.elapsed(),
-        })
+        Ok(prepare(&mut self.preprocessor, image, &self.model.input)?)
     }
 
     /// The second part of [`Self::detect`], of the picture that was prepared last.
@@ -269,6 +296,7 @@ impl Detector {
             detections,
             low,
             preprocess: prepared.took,
+            made_ahead: prepared.ahead,
             model: inferred - begin,
             postprocess: inferred.elapsed(),
         })
@@ -297,19 +325,29 @@ impl Detector {
         self.wanted = wanted;
         Ok(())
     }
+}
 
-    /// The preprocessor of the picture's format, made anew when the format changes.
-    fn preprocessor_for<'a>(
-        current: &'a mut Option<Preprocessor>,
-        image: &ImageView,
-        model: &Model,
-    ) -> Result<&'a mut Preprocessor, PreprocessError> {
-        match current {
-            Some(p) if p.picture() == image.info() => {}
-            _ => *current = Some(Preprocessor::new(*image.info(), &model.input)?),
-        }
-        Ok(current.as_mut().expect("made just above if there was none"))
+/// Makes the model's input of a picture. The preprocessor is made anew when the format of the pictures has changed.
+fn prepare(
+    current: &mut Option<Box<Preprocessor>>,
+    image: &ImageView,
+    input: &InputSpec,
+) -> Result<Prepared, PreprocessError> {
+    let begin = Instant::now();
+    let fits = |p: &Preprocessor| p.picture() == image.info();
+    if !current.as_deref().is_some_and(fits) {
+        let preprocessor = Preprocessor::new(*image.info(), input)?;
+        *current = Some(Box::new(preprocessor));
     }
+    let preprocessor = current.as_mut();
+    let preprocessor = preprocessor.expect("made just above if there was none");
+    preprocessor.run(image)?;
+    Ok(Prepared {
+        letterbox: *preprocessor.letterbox(),
+        size: image.info().size,
+        took: begin.elapsed(),
+        ahead: false,
+    })
 }
 
 /// The decoder of the classes that `cutoffs` admit, `None` = all; making one is cheap.
@@ -357,94 +395,10 @@ fn is_of_size(bbox: &BBox, least: u32) -> bool {
     bbox.width() >= least && bbox.height() >= least
 }
 
-/// Why a model cannot be used.
-#[derive(Debug)]
-pub enum OpenError {
-    Model(ModelError),
-    Engine(EngineError),
-    /// The engine's outputs are not those of the family.
-    Decode(DecodeError),
-}
-
-impl fmt::Display for OpenError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Model(err) => err.fmt(f),
-            Self::Engine(err) => err.fmt(f),
-            Self::Decode(err) => err.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for OpenError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Model(err) => Some(err),
-            Self::Engine(err) => Some(err),
-            Self::Decode(err) => Some(err),
-        }
-    }
-}
-
-/// Why one picture could not be analysed.
-#[derive(Debug)]
-pub enum DetectError {
-    /// [`Detector::infer`] before any [`Detector::prepare`].
-    Unprepared,
-    /// [`Thresholds::classes`] are not those of the model.
-    Classes(ClassesError),
-    Preprocess(PreprocessError),
-    Engine(EngineError),
-    Decode(DecodeError),
-}
-
-impl fmt::Display for DetectError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unprepared => f.write_str("no picture was prepared, expected one"),
-            Self::Classes(err) => write!(f, "classes are {err}"),
-            Self::Preprocess(err) => err.fmt(f),
-            Self::Engine(err) => err.fmt(f),
-            Self::Decode(err) => err.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for DetectError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Unprepared => None,
-            Self::Classes(err) => Some(err),
-            Self::Preprocess(err) => Some(err),
-            Self::Engine(err) => Some(err),
-            Self::Decode(err) => Some(err),
-        }
-    }
-}
-
-macro_rules! from {
-    ($($outer:ident :: $variant:ident ( $inner:ty )),* $(,)?) => {
-        $(impl From<$inner> for $outer {
-            fn from(err: $inner) -> Self {
-                Self::$variant(err)
-            }
-        })*
-    };
-}
-
-from! {
-    OpenError::Model(ModelError),
-    OpenError::Engine(EngineError),
-    OpenError::Decode(DecodeError),
-    DetectError::Classes(ClassesError),
-    DetectError::Preprocess(PreprocessError),
-    DetectError::Engine(EngineError),
-    DetectError::Decode(DecodeError),
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::EngineError;
     use crate::image::{PictureInfo, PixelFormat, Plane};
     use crate::model::{Family, Labels};
     use crate::tensor::TensorSpec;
@@ -466,7 +420,7 @@ mod tests {
             Ok(())
         }
 
-        fn another(&self, _threads: usize) -> Result<Box<dyn Engine>, EngineError> {
+        fn another(&self, _threads: usize, _bytes: &[u8]) -> Result<Box<dyn Engine>, EngineError> {
             Ok(Box::new(Self {
                 rows: self.rows.clone(),
                 outputs: self.outputs.clone(),

@@ -1,0 +1,93 @@
+//! [`OpenError`] and [`DetectError`]: why a model cannot be used, and why one picture could not be analysed.
+
+use crate::classes::ClassesError;
+use crate::decode::DecodeError;
+use crate::engine::EngineError;
+use crate::model::ModelError;
+use crate::preprocess::PreprocessError;
+use std::fmt;
+
+/// Why a model cannot be used.
+#[derive(Debug)]
+pub enum OpenError {
+    Model(ModelError),
+    Engine(EngineError),
+    /// The engine's outputs are not those of the family.
+    Decode(DecodeError),
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Model(err) => err.fmt(f),
+            Self::Engine(err) => err.fmt(f),
+            Self::Decode(err) => err.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for OpenError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Model(err) => Some(err),
+            Self::Engine(err) => Some(err),
+            Self::Decode(err) => Some(err),
+        }
+    }
+}
+
+/// Why one picture could not be analysed.
+#[derive(Debug)]
+pub enum DetectError {
+    /// [`Detector::infer`] before any [`Detector::prepare`].
+    Unprepared,
+    /// [`Thresholds::classes`] are not those of the model.
+    Classes(ClassesError),
+    Preprocess(PreprocessError),
+    Engine(EngineError),
+    Decode(DecodeError),
+}
+
+impl fmt::Display for DetectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unprepared => f.write_str("no picture was prepared, expected one"),
+            Self::Classes(err) => write!(f, "classes are {err}"),
+            Self::Preprocess(err) => err.fmt(f),
+            Self::Engine(err) => err.fmt(f),
+            Self::Decode(err) => err.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for DetectError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Unprepared => None,
+            Self::Classes(err) => Some(err),
+            Self::Preprocess(err) => Some(err),
+            Self::Engine(err) => Some(err),
+            Self::Decode(err) => Some(err),
+        }
+    }
+}
+
+macro_rules! from {
+    ($($outer:ident :: $variant:ident ( $inner:ty )),* $(,)?) => {
+        $(impl From<$inner> for $outer {
+            fn from(err: $inner) -> Self {
+                Self::$variant(err)
+            }
+        })*
+    };
+}
+
+from! {
+    OpenError::Model(ModelError),
+    OpenError::Engine(EngineError),
+    OpenError::Decode(DecodeError),
+    DetectError::Classes(ClassesError),
+    DetectError::Preprocess(PreprocessError),
+    DetectError::Engine(EngineError),
+    DetectError::Decode(DecodeError),
+}
