@@ -9,8 +9,9 @@ const SIGNAL_STACK_BYTES: usize = 256 << 10;
 #[global_allocator]
 static COUNTING: Counting = Counting;
 
-/// Bytes in use, and how many may be.
+/// Bytes in use, the most that were, and how many may be.
 static USED: AtomicUsize = AtomicUsize::new(0);
+static MOST: AtomicUsize = AtomicUsize::new(0);
 static LIMIT: AtomicUsize = AtomicUsize::new(usize::MAX);
 
 struct Counting;
@@ -18,6 +19,7 @@ struct Counting;
 impl Counting {
     fn take(&self, bytes: usize) {
         let used = USED.fetch_add(bytes, Relaxed).saturating_add(bytes);
+        MOST.fetch_max(used, Relaxed);
         if used > LIMIT.load(Relaxed) {
             LIMIT.store(usize::MAX, Relaxed);
             eprintln!("{bytes} bytes more than allowed for an input of this length: {used} in use");
@@ -51,11 +53,14 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-/// Runs `look`, which may have at most `bytes` in use beyond what is now.
-pub fn within(bytes: usize, look: impl FnOnce()) {
-    LIMIT.store(USED.load(Relaxed).saturating_add(bytes), Relaxed);
-    look();
+/// Runs `look`, which may have at most `bytes` in use beyond what is now; what it returns, and the most that it had.
+pub fn within<T>(bytes: usize, look: impl FnOnce() -> T) -> (T, usize) {
+    let before = USED.load(Relaxed);
+    MOST.store(before, Relaxed);
+    LIMIT.store(before.saturating_add(bytes), Relaxed);
+    let seen = look();
     LIMIT.store(usize::MAX, Relaxed);
+    (seen, MOST.load(Relaxed).saturating_sub(before))
 }
 
 /// To be called once, before libFuzzer sets its handlers: gives them a stack of their own, so that the input that

@@ -22,7 +22,7 @@ use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::tensor_shape_proto::{Dimension, dimension};
 use tract_onnx::pb::{GraphProto, TensorShapeProto, TypeProto, ValueInfoProto, type_proto};
 
-/// Most numbers of one tensor that are computed to verify an end, and of all: far beyond a picture of 1920 x 1088.
+/// Most numbers of one tensor that are computed to verify an end, and of all: enough for a picture of 1920 x 1088.
 const TENSOR_LIMIT: usize = 8 << 20;
 const BUDGET: usize = 64 << 20;
 
@@ -230,8 +230,8 @@ impl End {
         for head in levels.iter().flat_map(|level| &level.heads) {
             inference.set(&head.name, head.value.clone());
         }
-        inference.follow(self.nodes.iter().map(|i| &graph.node[*i]));
-        inference.get(&self.output).cloned()
+        let nodes: Vec<_> = self.nodes.iter().map(|i| &graph.node[*i]).collect();
+        inference.follow_to(&self.output, &nodes)
     }
 }
 
@@ -257,7 +257,7 @@ impl<'a> Candidates<'a> {
         let heads = ending.orders()[0].len();
         let as_many = |level: &Level| level.heads.len() == heads;
         let usual = cells == area && levels.iter().all(as_many);
-        (usual && (fields + channels) * cells <= TENSOR_LIMIT).then_some(Self {
+        (usual && fields.max(channels) * cells <= TENSOR_LIMIT).then_some(Self {
             ending,
             fields,
             cells,

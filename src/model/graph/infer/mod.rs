@@ -211,6 +211,25 @@ impl Inference {
             }
         }
     }
+
+    /// As [`Inference::follow`], for the sake of `wanted` alone: what no later node takes is forgotten.
+    pub fn follow_to(&mut self, wanted: &str, nodes: &[&NodeProto]) -> Option<Value> {
+        let names = nodes.iter().enumerate().flat_map(|(index, node)| {
+            let names = node.input.iter().chain(&node.output);
+            names.map(move |name| (name.as_str(), index))
+        });
+        let last: HashMap<&str, usize> = names.clone().collect();
+        let mut names = names.peekable();
+        for (index, node) in nodes.iter().enumerate() {
+            self.follow([*node]);
+            while let Some((name, _)) = names.next_if(|(_, of)| *of == index) {
+                if name != wanted && last[name] == index {
+                    self.values.remove(name);
+                }
+            }
+        }
+        self.values.remove(wanted)
+    }
 }
 
 #[cfg(test)]
@@ -240,6 +259,24 @@ mod tests {
         assert_eq!(inference.get("y").unwrap().dims, [8, 9]);
         assert!(inference.get("z").is_none(), "no rule");
         assert!(inference.get("end").is_none(), "what comes of the unknown");
+    }
+
+    #[test]
+    fn what_is_not_taken_any_more_is_forgotten() {
+        let nodes = [
+            node("Shape", &["x"], &["a"]),
+            node("Add", &["a", "a"], &["b"]),
+            node("Neg", &["a"], &["aside"]),
+            node("Mul", &["b", "a"], &["c"]),
+            node("Neg", &["c"], &["d"]),
+        ];
+        let mut inference = Inference::new(13, SHAPES_ONLY, 1 << 20);
+        inference.set("x", Value::new(vec![1, 3], None));
+        inference.set("other", Value::new(vec![1], None));
+        let found = inference.follow_to("c", &nodes.each_ref());
+        assert_eq!(found.unwrap().integers(), Some(&[2, 18][..]));
+        let left: Vec<&String> = inference.values.keys().collect();
+        assert_eq!(left, ["other"], "taken by none, or by none any more");
     }
 
     #[test]
