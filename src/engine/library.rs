@@ -145,7 +145,7 @@ impl Library {
     }
 
     /// `[1, 21, 0]` of `libonnxruntime.so.1.21.0`.
-    fn version(&self, path: &Path) -> Option<Vec<u64>> {
+    pub fn version(&self, path: &Path) -> Option<Vec<u64>> {
         let name = path.file_name()?.to_str()?;
         let version = name.strip_prefix(self.file)?.strip_prefix('.')?;
         version.split('.').map(|part| part.parse().ok()).collect()

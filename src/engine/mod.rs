@@ -191,7 +191,13 @@ fn open_one(
     model: &Model,
     options: &EngineOptions,
 ) -> Result<form::Chosen, EngineError> {
-    form::open(kind, model, |bytes| open_form(kind, model, bytes, options))
+    form::open(kind, model, options.precision, |bytes, precision| {
+        let options = EngineOptions {
+            precision,
+            ..*options
+        };
+        open_form(kind, model, bytes, &options)
+    })
 }
 
 /// As [`open_one`], of `bytes`, one form of the model.
