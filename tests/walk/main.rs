@@ -208,15 +208,9 @@ fn set_state(world: &World, state: gst::State) {
     world.element.set_state(state).expect("no state is refused");
 }
 
-/// What is wrong so far: with what came out, or on the bus.
+/// What is wrong so far: with what came out, or told by the element.
 fn faults(world: &World) -> Vec<String> {
-    let mut faults = std::mem::take(&mut world.shared.ledger.lock().faults);
-    while let Some(message) = world.bus.pop() {
-        if let gst::MessageView::Error(error) = message.view() {
-            faults.push(format!("{error:?}"));
-        }
-    }
-    faults
+    std::mem::take(&mut world.shared.ledger.lock().faults)
 }
 
 /// What the walker tells its watchdog.

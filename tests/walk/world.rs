@@ -72,7 +72,6 @@ struct Sink {
 
 pub struct World {
     pub element: gst::Element,
-    pub bus: gst::Bus,
     pub shared: Arc<Shared>,
     pub sinkpad: gst::Pad,
     pub controls: Vec<Arc<Control>>,
@@ -100,8 +99,6 @@ impl World {
             models[0].display()
         );
         let element = gst::parse::launch(&launch).expect("the properties are right");
-        let bus = gst::Bus::new();
-        element.set_bus(Some(&bus));
         let clock = gst::SystemClock::obtain();
         element.set_base_time(clock.time());
         element.set_clock(Some(&clock)).expect("it takes a clock");
@@ -117,6 +114,7 @@ impl World {
             live: AtomicBool::new(mode != "every"),
             lossless: mode != "newest",
         });
+        element.set_bus(Some(&bus(&shared)));
         let sinkpad = sink_pad(&shared);
         let pad = |name| element.static_pad(name).expect("an always pad");
         shared.src.link(&pad("sink")).expect("pads fit");
@@ -129,7 +127,6 @@ impl World {
         });
         Self {
             element,
-            bus,
             shared,
             sinkpad,
             controls,
@@ -194,8 +191,6 @@ impl World {
                 .join()
                 .expect("the streaming thread does not panic");
         }
-        // Messages on the bus hold the element, which holds the bus; a pipeline does this when it goes to NULL.
-        self.bus.set_flushing(true);
         let (weak, shared) = (self.element.downgrade(), self.shared.clone());
         drop(self);
         // A thread may still be loading a model.
@@ -368,6 +363,18 @@ impl Streamed {
             ended: false,
         }
     }
+}
+
+/// Keeps errors and nothing else, in the thread that posts: statistics may come faster than anybody takes them.
+fn bus(shared: &Arc<Shared>) -> gst::Bus {
+    let (bus, shared) = (gst::Bus::new(), shared.clone());
+    bus.set_sync_handler(move |_, message| {
+        if let gst::MessageView::Error(error) = message.view() {
+            shared.ledger.lock().fault(format!("{error:?}"));
+        }
+        gst::BusSyncReply::Drop
+    });
+    bus
 }
 
 fn pad(name: &str, direction: gst::PadDirection) -> gst::PadBuilder<gst::Pad> {
