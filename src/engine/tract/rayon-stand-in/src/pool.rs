@@ -7,10 +7,19 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
-/// How often a thread looks for the next loop, giving way in between, before it sleeps: loops of one inference follow each
-/// other in microseconds, and to wake a thread takes many.
-const LOOKS: usize = 64;
+/// How long a thread looks for what it waits for before it sleeps: longer than most of what an inference does between two
+/// loops, and short beside the inference. To wake a thread costs the one that wakes it 20 µs and more.
+const LOOKS_FOR: Duration = Duration::from_micros(200);
+
+/// Waits until `come`, but not long. Another program that wants the processor gets it.
+fn look(come: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !come() && began.elapsed() < LOOKS_FOR {
+        std::thread::yield_now();
+    }
+}
 
 type Body<'a> = dyn Fn(usize) + Sync + 'a;
 
@@ -54,8 +63,10 @@ struct Loop {
 struct State {
     /// The loop that threads may still join.
     open: Option<Loop>,
-    /// Threads in the loop, without its caller.
-    inside: usize,
+    /// Threads that sleep until there are news.
+    asleep: usize,
+    /// The caller sleeps until nobody is inside.
+    awaited: bool,
     panic: Option<Box<dyn Any + Send>>,
     ends: bool,
 }
@@ -67,6 +78,8 @@ struct Shared {
     state: Mutex<State>,
     /// Counted up with each loop and with the end, so that a thread sees them without the lock.
     news: AtomicUsize,
+    /// Threads in the loop, without its caller. Changed with the lock, so that with it none can come.
+    inside: AtomicUsize,
     /// The next number of the loop.
     next: AtomicUsize,
     /// There are news.
@@ -86,22 +99,29 @@ impl Shared {
         // can join it then. So nobody calls the body after its life.
         let body: &'static Body<'static> = unsafe { std::mem::transmute(body) };
         let open = Loop { body, count };
-        {
+        let asleep = {
             let mut state = self.state();
             self.next.store(0, Ordering::Relaxed);
             state.open = Some(open);
             self.news.fetch_add(1, Ordering::Release);
+            state.asleep
+        };
+        if asleep > 0 {
+            self.wake.notify_all();
         }
-        self.wake.notify_all();
         let own = catch_unwind(AssertUnwindSafe(|| self.work(open)));
+        self.state().open = None;
+        let is_empty = || self.inside.load(Ordering::Acquire) == 0;
+        look(is_empty);
         let mut state = self.state();
-        state.open = None;
-        while state.inside > 0 {
+        while !is_empty() {
+            state.awaited = true;
             state = self
                 .empty
                 .wait(state)
                 .unwrap_or_else(PoisonError::into_inner);
         }
+        state.awaited = false;
         let panic = state.panic.take();
         drop(state);
         if let Some(panic) = own.err().or(panic) {
@@ -124,18 +144,15 @@ impl Shared {
     fn run(&self) {
         let mut seen = 0;
         loop {
-            for _ in 0..LOOKS {
-                if self.news.load(Ordering::Acquire) != seen {
-                    break;
-                }
-                std::thread::yield_now();
-            }
+            look(|| self.news.load(Ordering::Acquire) != seen);
             let mut state = self.state();
             while self.news.load(Ordering::Relaxed) == seen {
+                state.asleep += 1;
                 state = self
                     .wake
                     .wait(state)
                     .unwrap_or_else(PoisonError::into_inner);
+                state.asleep -= 1;
             }
             seen = self.news.load(Ordering::Relaxed);
             if state.ends {
@@ -144,17 +161,17 @@ impl Shared {
             let Some(open) = state.open else {
                 continue; // it was over before this thread came
             };
-            state.inside += 1;
+            self.inside.fetch_add(1, Ordering::Relaxed);
             drop(state);
             let result = catch_unwind(AssertUnwindSafe(|| self.work(open)));
             let mut state = self.state();
-            state.inside -= 1;
             if let Err(panic) = result {
                 state.panic.get_or_insert(panic);
             }
-            let last = state.inside == 0;
+            let last = self.inside.fetch_sub(1, Ordering::Release) == 1;
+            let wake = last && state.awaited;
             drop(state);
-            if last {
+            if wake {
                 self.empty.notify_one();
             }
         }
@@ -262,6 +279,7 @@ impl ThreadPoolBuilder {
                 turn: Mutex::default(),
                 state: Mutex::default(),
                 news: AtomicUsize::new(0),
+                inside: AtomicUsize::new(0),
                 next: AtomicUsize::new(0),
                 wake: Condvar::new(),
                 empty: Condvar::new(),
