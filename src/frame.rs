@@ -1,10 +1,10 @@
 //! The border between GStreamer's video frames and [`ImageView`]: formats, strides, colorimetry.
 
-use crate::draw::{PictureMut, PlaneMut};
-use crate::geometry::Size;
-use crate::image::{
+use crate::base::geometry::Size;
+use crate::base::image::{
     ImageError, ImageView, MOST_PLANES, PictureInfo, PixelFormat, Plane, YuvMatrix, YuvRange,
 };
+use crate::draw::{PictureMut, PlaneMut};
 use gst_video::prelude::*;
 use gst_video::{VideoColorMatrix, VideoColorRange, VideoFormat, VideoFrameRef, VideoInfo};
 use std::fmt;

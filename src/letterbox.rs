@@ -9,8 +9,8 @@
 //! The centre is found by whole pixels too, so an odd remainder goes right and below. Both sides of the mapping are
 //! continuous coordinates; those of the source are the frame's own pixels, square or not.
 
-use crate::geometry::{BBox, Size};
-use crate::tensor::ResizeMode;
+use crate::base::geometry::{BBox, Size};
+use crate::base::tensor::ResizeMode;
 
 /// Scale and padding of one picture size in one input size.
 #[derive(Debug, Clone, Copy, PartialEq)]

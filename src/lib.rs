@@ -2,18 +2,15 @@
 
 pub mod affinity;
 pub mod allocation;
+pub mod base;
 pub mod builtin;
-pub mod classes;
 pub mod copies;
 pub mod decode;
 pub mod detect;
-pub mod detection;
 pub mod detector;
 pub mod draw;
 pub mod engine;
 pub mod frame;
-pub mod geometry;
-pub mod image;
 pub mod lent;
 pub mod letterbox;
 pub mod machine;
@@ -26,7 +23,6 @@ pub mod overlay;
 pub mod pace;
 pub mod preprocess;
 pub mod stats;
-pub mod tensor;
 pub mod track;
 
 use gst::glib;

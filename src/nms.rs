@@ -2,7 +2,7 @@
 //!
 //! Boxes are looked at in order of falling score, equal scores in the order they came in. A box is removed when its
 //! IoU with a kept box *of the same class* is strictly above the threshold. IoU is that of
-//! [`BBox::iou`](crate::geometry::BBox::iou): in float, continuous coordinates, no +1.
+//! [`BBox::iou`](crate::base::geometry::BBox::iou): in float, continuous coordinates, no +1.
 //!
 //! A kept box looks for those that it removes, and must not look at all of them: of two boxes with IoU above `t` the
 //! intersection is, along either axis, longer than `t` times the longer side. That bounds how much the sides can
@@ -11,8 +11,8 @@
 //! kept boxes overlap little, each box is looked at by few of them, whatever the layout, and the cost stays that of
 //! sorting. Only close to a threshold of 1 all boxes may be kept and all overlap, and every pair must be looked at.
 
-use crate::detection::Detection;
-use crate::geometry::BBox;
+use crate::base::detection::Detection;
+use crate::base::geometry::BBox;
 use std::ops::Range;
 
 /// Keeps boxes in order of falling score (ties: lower index first), at most `max` of them.

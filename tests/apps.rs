@@ -3,7 +3,7 @@
 
 mod support;
 
-use gstdetect::geometry::BBox;
+use gstdetect::base::geometry::BBox;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use support::{Folder, skipped};

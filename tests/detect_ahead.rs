@@ -4,8 +4,8 @@
 mod support;
 
 use gst::prelude::*;
+use gstdetect::base::tensor::Tensor;
 use gstdetect::engine::stub::Control;
-use gstdetect::tensor::Tensor;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;

@@ -5,8 +5,8 @@ mod support;
 use gst::glib;
 use gst::glib::error::ErrorDomain;
 use gst::prelude::*;
+use gstdetect::base::tensor::Tensor;
 use gstdetect::engine::{EngineError, EngineKind};
-use gstdetect::tensor::Tensor;
 use std::path::Path;
 use support::{Folder, Rig, Source, micro_model, skipped};
 

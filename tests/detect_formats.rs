@@ -4,8 +4,8 @@ mod support;
 
 use gst_video::prelude::*;
 use gst_video::{VideoFrame, VideoInfo};
-use gstdetect::geometry::BBox;
-use gstdetect::image::PixelFormat;
+use gstdetect::base::geometry::BBox;
+use gstdetect::base::image::PixelFormat;
 use support::{PORTRAIT_SIDE, face, init, portrait, run, scaled};
 
 /// Of a box, that is whole pixels, to the one expected.

@@ -6,10 +6,10 @@
 mod support;
 
 use gst::prelude::*;
-use gstdetect::geometry::BBox;
+use gstdetect::base::geometry::BBox;
+use gstdetect::base::tensor::Tensor;
 use gstdetect::message::DETECTIONS;
 use gstdetect::meta::{self, Roi};
-use gstdetect::tensor::Tensor;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};

@@ -5,13 +5,13 @@
 
 mod support;
 
+use gstdetect::base::detection::Detection;
+use gstdetect::base::geometry::Size;
+use gstdetect::base::tensor::Tensor;
 use gstdetect::decode::{Labelling, decoder_for};
-use gstdetect::detection::Detection;
 use gstdetect::detector::{Detector, DetectorOptions};
 use gstdetect::engine::{self, Engine, EngineKind, Opened};
-use gstdetect::geometry::Size;
 use gstdetect::model::{InputSize, Model, ModelOptions, Quantisation};
-use gstdetect::tensor::Tensor;
 use prost::Message;
 use std::path::{Path, PathBuf};
 use support::engines::{OPTIONS, installed};

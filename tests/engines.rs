@@ -7,11 +7,11 @@
 mod support;
 
 use gst::prelude::*;
+use gstdetect::base::geometry::BBox;
+use gstdetect::base::tensor::{Element, Tensor, TensorData};
 use gstdetect::engine::{self, Engine, EngineError, EngineKind, EngineOptions, Precision};
-use gstdetect::geometry::BBox;
 use gstdetect::message::{DETECTIONS, DetectModel, MODEL_PROPERTY};
 use gstdetect::model::{Model, ModelOptions};
-use gstdetect::tensor::{Element, Tensor, TensorData};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;

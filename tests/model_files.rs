@@ -1,8 +1,8 @@
 //! Files of every kind are either opened and recognised, or refused with an error that says what was met.
 
-use gstdetect::geometry::Size;
+use gstdetect::base::geometry::Size;
+use gstdetect::base::tensor::{ColourOrder, Layout, ResizeMode};
 use gstdetect::model::{Family, InputSize, Model, ModelError, ModelOptions, topic};
-use gstdetect::tensor::{ColourOrder, Layout, ResizeMode};
 use std::path::{Path, PathBuf};
 
 fn micro(name: &str) -> PathBuf {

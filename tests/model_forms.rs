@@ -3,9 +3,9 @@
 
 mod support;
 
+use gstdetect::base::tensor::{Tensor, TensorData};
 use gstdetect::engine::{self, EngineKind, EngineOptions};
 use gstdetect::model::{Model, ModelOptions};
-use gstdetect::tensor::{Tensor, TensorData};
 use prost::Message;
 use tract_onnx::pb::ModelProto;
 

@@ -7,9 +7,9 @@
 
 mod support;
 
+use gstdetect::base::tensor::Tensor;
 use gstdetect::engine::{self, Engine, EngineKind, EngineOptions};
 use gstdetect::model::{Model, ModelOptions};
-use gstdetect::tensor::Tensor;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 

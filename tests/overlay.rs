@@ -4,8 +4,8 @@ mod support;
 
 use gst::prelude::*;
 use gst_video::VideoOverlayCompositionMeta as CompositionMeta;
+use gstdetect::base::geometry::{BBox, Size};
 use gstdetect::draw::colour_of;
-use gstdetect::geometry::{BBox, Size};
 use support::{Overlay, detection};
 
 const SIZE: Size = Size::new(320, 240);

@@ -3,9 +3,9 @@
 mod support;
 
 use gst_video::VideoOverlayCompositionMeta as CompositionMeta;
+use gstdetect::base::geometry::{BBox, Size};
+use gstdetect::base::image::PixelFormat;
 use gstdetect::frame::video_format;
-use gstdetect::geometry::{BBox, Size};
-use gstdetect::image::PixelFormat;
 use gstdetect::meta;
 use std::collections::HashSet;
 use support::{Overlay, detection};

@@ -3,10 +3,10 @@
 mod support;
 
 use gst_video::VideoFormat;
+use gstdetect::base::geometry::{BBox, Size};
+use gstdetect::base::image::PixelFormat;
 use gstdetect::draw::colour_of;
 use gstdetect::frame::video_format;
-use gstdetect::geometry::{BBox, Size};
-use gstdetect::image::PixelFormat;
 use support::{Overlay, detection};
 
 const SIZE: Size = Size::new(64, 48);

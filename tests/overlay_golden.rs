@@ -5,7 +5,7 @@
 mod support;
 
 use gst::prelude::*;
-use gstdetect::geometry::{BBox, Size};
+use gstdetect::base::geometry::{BBox, Size};
 use std::path::{Path, PathBuf};
 use support::{Overlay, detection};
 

@@ -2,7 +2,7 @@
 
 mod support;
 
-use gstdetect::geometry::Size;
+use gstdetect::base::geometry::Size;
 use support::{PORTRAIT_SIDE, Pipeline};
 
 /// Of a frame with the line: inside its ground, whose corner is at 4, 4.

@@ -3,13 +3,13 @@
 
 mod support;
 
+use gstdetect::base::detection::Detection;
+use gstdetect::base::geometry::Size;
+use gstdetect::base::tensor::Tensor;
 use gstdetect::decode::{Labelling, decoder_for};
-use gstdetect::detection::Detection;
 use gstdetect::engine::{self, EngineKind, EngineOptions};
-use gstdetect::geometry::Size;
 use gstdetect::model::{Family, InputSize, Model, ModelOptions};
 use gstdetect::nms;
-use gstdetect::tensor::Tensor;
 use std::path::Path;
 use std::time::{Duration, Instant};
 

@@ -7,8 +7,8 @@
 mod support;
 
 use gst::prelude::*;
+use gstdetect::base::geometry::BBox;
 use gstdetect::engine::EngineKind;
-use gstdetect::geometry::BBox;
 use gstdetect::message::{DETECTIONS, DetectStats, STATS_PROPERTY};
 use gstdetect::model::{Model, ModelOptions};
 use serde_json::{Value, json};

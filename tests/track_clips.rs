@@ -9,10 +9,10 @@ mod support;
 
 use gst::prelude::*;
 use gst_video::{VideoFrameRef, VideoInfo};
-use gstdetect::detection::{Detection, Thresholds};
+use gstdetect::base::detection::{Detection, Thresholds};
+use gstdetect::base::geometry::Size;
 use gstdetect::detector::{Analysis, Detector, DetectorOptions};
 use gstdetect::frame;
-use gstdetect::geometry::Size;
 use gstdetect::model::ModelOptions;
 use gstdetect::track::{LOW_SCORE, Shown, ShownBox, ShownOptions, TrackerOptions};
 use std::collections::BTreeMap;

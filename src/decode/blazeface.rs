@@ -9,10 +9,10 @@ use super::candidates::{least_raw_score, push, sigmoid};
 use super::grid::Grid;
 use super::output::{Dim, Output};
 use super::{DecodeError, Decoder};
-use crate::detection::Detection;
-use crate::geometry::{BBox, Size};
+use crate::base::detection::Detection;
+use crate::base::geometry::{BBox, Size};
+use crate::base::tensor::{Tensor, TensorSpec};
 use crate::model::family::AnchorLayer;
-use crate::tensor::{Tensor, TensorSpec};
 
 const BOX_FIELDS: usize = 4;
 

@@ -6,10 +6,10 @@ use super::candidates::push;
 use super::chosen::{at_place, check_count};
 use super::output::{Dim, Output};
 use super::{DecodeError, Decoder, Labelling};
-use crate::detection::Detection;
-use crate::geometry::BBox;
+use crate::base::detection::Detection;
+use crate::base::geometry::BBox;
+use crate::base::tensor::{Tensor, TensorSpec};
 use crate::model::family::BoxesScoresPlaces;
-use crate::tensor::{Tensor, TensorSpec};
 
 const EXPECTED: &str = "boxes [1, n, 4] and scores";
 

@@ -1,8 +1,8 @@
 //! From scores to detections: [`Labelling`], and what the heads of several families share.
 
-use crate::classes::Cutoffs;
-use crate::detection::Detection;
-use crate::geometry::BBox;
+use crate::base::classes::Cutoffs;
+use crate::base::detection::Detection;
+use crate::base::geometry::BBox;
 use std::sync::Arc;
 
 /// As how many classes one candidate may be reported.
@@ -194,7 +194,7 @@ mod tests {
     fn what_nobody_wants_hides_nothing() {
         let labels = ["a", "b", "c", "d"].map(str::to_owned);
         let of = |text: &str, every| {
-            let selection = crate::classes::Selection::new(text, &labels).expect("a list");
+            let selection = crate::base::classes::Selection::new(text, &labels).expect("a list");
             Labelling::new(every, Some(Arc::new(selection.cutoffs(0.5))))
         };
         let scores = [0.6, f32::NAN, 0.9, 0.55];

@@ -2,7 +2,7 @@
 
 use super::DecodeError;
 use super::output::shape_error;
-use crate::tensor::{TensorData, TensorSpec};
+use crate::base::tensor::{TensorData, TensorSpec};
 
 /// More classes than any detector has.
 const MAX_NUMBER: f32 = 65_536.0;

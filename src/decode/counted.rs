@@ -6,10 +6,10 @@ use super::candidates::push;
 use super::chosen::{at_place, check_count, whole_at};
 use super::output::{Dim, Output};
 use super::{DecodeError, Decoder};
-use crate::detection::Detection;
-use crate::geometry::BBox;
+use crate::base::detection::Detection;
+use crate::base::geometry::BBox;
+use crate::base::tensor::{Tensor, TensorSpec};
 use crate::model::family::CountedPlaces;
-use crate::tensor::{Tensor, TensorSpec};
 
 const EXPECTED: &str =
     "a number of detections, boxes [1, n, 4], scores [1, n] and class numbers [1, n]";
@@ -93,7 +93,7 @@ impl Decoder for Counted {
 mod tests {
     use super::super::testing::{decoded, detection, f32_spec, spec};
     use super::*;
-    use crate::tensor::{Element, TensorData};
+    use crate::base::tensor::{Element, TensorData};
 
     const PLACES: CountedPlaces = CountedPlaces {
         count: 0,

@@ -8,10 +8,10 @@ use super::candidates::{least_raw_score, push, sigmoid};
 use super::chosen::{at_place, check_count};
 use super::output::{Dim, Output};
 use super::{DecodeError, Decoder, Labelling};
-use crate::detection::Detection;
-use crate::geometry::{BBox, Size};
+use crate::base::detection::Detection;
+use crate::base::geometry::{BBox, Size};
+use crate::base::tensor::{Tensor, TensorSpec};
 use crate::model::family::{Activation, DetrPlaces};
-use crate::tensor::{Tensor, TensorSpec};
 
 const EXPECTED: &str = "logits [1, n, classes] and boxes [1, n, 4]";
 

@@ -5,9 +5,9 @@
 use super::candidates::push;
 use super::output::{Dim, Output, with_classes};
 use super::{DecodeError, Decoder, Labelling};
-use crate::detection::Detection;
-use crate::geometry::{BBox, Size};
-use crate::tensor::{Tensor, TensorSpec};
+use crate::base::detection::Detection;
+use crate::base::geometry::{BBox, Size};
+use crate::base::tensor::{Tensor, TensorSpec};
 
 const BOX: usize = 4;
 

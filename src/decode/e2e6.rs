@@ -6,9 +6,9 @@ use super::candidates::push;
 use super::chosen::whole;
 use super::output::{Dim, Output};
 use super::{DecodeError, Decoder};
-use crate::detection::Detection;
-use crate::geometry::BBox;
-use crate::tensor::{Tensor, TensorSpec};
+use crate::base::detection::Detection;
+use crate::base::geometry::BBox;
+use crate::base::tensor::{Tensor, TensorSpec};
 
 const ROW: usize = 6;
 

@@ -7,9 +7,9 @@
 use super::candidates::{ROW_FIELDS, push, sigmoid};
 use super::output::{Dim, Output, with_classes};
 use super::{DecodeError, Decoder, Labelling};
-use crate::detection::Detection;
-use crate::geometry::{BBox, Size};
-use crate::tensor::{Tensor, TensorSpec};
+use crate::base::detection::Detection;
+use crate::base::geometry::{BBox, Size};
+use crate::base::tensor::{Tensor, TensorSpec};
 
 const OBJECTNESS_POWER: f32 = 0.6;
 const CLASS_POWER: f32 = 0.4;

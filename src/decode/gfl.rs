@@ -10,10 +10,10 @@ use super::candidates::{push, reaches};
 use super::grid::Grid;
 use super::output::{Dim, Output, with_classes};
 use super::{DecodeError, Decoder, Labelling};
-use crate::detection::Detection;
-use crate::geometry::{BBox, Size};
+use crate::base::detection::Detection;
+use crate::base::geometry::{BBox, Size};
+use crate::base::tensor::{Tensor, TensorSpec};
 use crate::model::family::AnchorPoint;
-use crate::tensor::{Tensor, TensorSpec};
 
 const SIDES: usize = 4;
 

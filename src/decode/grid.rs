@@ -3,7 +3,7 @@
 //! A level of stride `s` has `ceil(width / s)` x `ceil(height / s)` cells, row by row. Levels follow one another in
 //! the order of the strides, and each cell holds `anchors` candidates in a row.
 
-use crate::geometry::Size;
+use crate::base::geometry::Size;
 
 /// One cell of one level.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -5,8 +5,8 @@
 use super::DecodeError;
 use super::grid::Cell;
 use super::output::{Dim, Output};
-use crate::geometry::Size;
-use crate::tensor::{Tensor, TensorSpec};
+use crate::base::geometry::Size;
+use crate::base::tensor::{Tensor, TensorSpec};
 
 /// What is wanted of the channels of one head.
 pub(super) struct Channels {

@@ -33,10 +33,10 @@ mod yunet_2022;
 
 pub use candidates::Labelling;
 
-use crate::detection::Detection;
-use crate::geometry::Size;
+use crate::base::detection::Detection;
+use crate::base::geometry::Size;
+use crate::base::tensor::{Element, Tensor, TensorSpec};
 use crate::model::Family;
-use crate::tensor::{Element, Tensor, TensorSpec};
 use std::fmt;
 
 /// Turns the outputs of one inference into detections in input pixels, before suppression.
@@ -195,7 +195,7 @@ impl std::error::Error for DecodeError {}
 #[cfg(test)]
 mod testing {
     use super::*;
-    use crate::geometry::BBox;
+    use crate::base::geometry::BBox;
 
     pub fn f32_spec(name: &str, dims: &[usize]) -> TensorSpec {
         TensorSpec {

@@ -6,10 +6,10 @@ use super::candidates::push;
 use super::chosen::{at_place, check_count, whole_at};
 use super::output::{Dim, Output};
 use super::{DecodeError, Decoder};
-use crate::detection::Detection;
-use crate::geometry::BBox;
+use crate::base::detection::Detection;
+use crate::base::geometry::BBox;
+use crate::base::tensor::{Tensor, TensorSpec};
 use crate::model::family::Nms3Places;
-use crate::tensor::{Tensor, TensorSpec};
 
 const EXPECTED: &str = "boxes [n, 4], scores [n] and class numbers [n]";
 
@@ -93,7 +93,7 @@ impl Decoder for Nms3 {
 mod tests {
     use super::super::testing::{decoded, detection, f32_spec, spec};
     use super::*;
-    use crate::tensor::{Element, TensorData};
+    use crate::base::tensor::{Element, TensorData};
 
     const PLACES: Nms3Places = Nms3Places {
         boxes: 1,

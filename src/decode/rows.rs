@@ -7,10 +7,10 @@ use super::candidates::push;
 use super::chosen::{at_place, whole};
 use super::output::{Dim, Output};
 use super::{DecodeError, Decoder};
-use crate::detection::Detection;
-use crate::geometry::BBox;
+use crate::base::detection::Detection;
+use crate::base::geometry::BBox;
+use crate::base::tensor::{Tensor, TensorSpec};
 use crate::model::family::Column;
-use crate::tensor::{Tensor, TensorSpec};
 
 pub(super) struct Rows {
     output: Output,

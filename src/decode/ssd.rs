@@ -11,10 +11,10 @@
 use super::candidates::{least_raw_score, push, side_from_log};
 use super::output::{Dim, Output, with_classes};
 use super::{DecodeError, Decoder, Labelling};
-use crate::detection::Detection;
-use crate::geometry::{BBox, Size};
+use crate::base::detection::Detection;
+use crate::base::geometry::{BBox, Size};
+use crate::base::tensor::{Tensor, TensorSpec};
 use crate::model::family::{BoxesScoresPlaces, Priors};
-use crate::tensor::{Tensor, TensorSpec};
 
 const BOX_FIELDS: usize = 4;
 const BACKGROUND: usize = 1;

@@ -6,10 +6,10 @@
 use super::candidates::push;
 use super::counted::Counted;
 use super::{DecodeError, Decoder};
-use crate::detection::Detection;
-use crate::geometry::{BBox, Size};
+use crate::base::detection::Detection;
+use crate::base::geometry::{BBox, Size};
+use crate::base::tensor::{Tensor, TensorSpec};
 use crate::model::family::{CountedPlaces, TfSsdPlaces};
-use crate::tensor::{Tensor, TensorSpec};
 
 const EXPECTED: &str =
     "boxes [1, n, 4], class numbers [1, n], scores [1, n] and a number of detections";
@@ -68,7 +68,7 @@ impl Decoder for TfSsd {
 mod tests {
     use super::super::testing::{decoded, detection, f32_spec, spec};
     use super::*;
-    use crate::tensor::{Element, TensorData};
+    use crate::base::tensor::{Element, TensorData};
 
     const PLACES: TfSsdPlaces = TfSsdPlaces {
         boxes: 0,

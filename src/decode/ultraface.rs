@@ -9,9 +9,9 @@
 use super::candidates::{push, side_from_log};
 use super::output::{Dim, Output};
 use super::{DecodeError, Decoder};
-use crate::detection::Detection;
-use crate::geometry::{BBox, Size};
-use crate::tensor::{Tensor, TensorSpec};
+use crate::base::detection::Detection;
+use crate::base::geometry::{BBox, Size};
+use crate::base::tensor::{Tensor, TensorSpec};
 
 const BOX_FIELDS: usize = 4;
 const SCORE_FIELDS: usize = 2;

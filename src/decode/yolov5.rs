@@ -6,9 +6,9 @@
 use super::candidates::{ROW_FIELDS, decode_rows};
 use super::output::{Dim, Output, with_classes};
 use super::{DecodeError, Decoder, Labelling};
-use crate::detection::Detection;
-use crate::geometry::BBox;
-use crate::tensor::{Tensor, TensorSpec};
+use crate::base::detection::Detection;
+use crate::base::geometry::BBox;
+use crate::base::tensor::{Tensor, TensorSpec};
 
 pub(super) struct Yolov5 {
     output: Output,

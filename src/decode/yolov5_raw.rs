@@ -8,10 +8,10 @@
 use super::candidates::{ROW_FIELDS, least_raw_score, push, sigmoid};
 use super::output::{Dim, Output, with_classes};
 use super::{DecodeError, Decoder, Labelling};
-use crate::detection::Detection;
-use crate::geometry::{BBox, Size};
+use crate::base::detection::Detection;
+use crate::base::geometry::{BBox, Size};
+use crate::base::tensor::{Tensor, TensorSpec};
 use crate::model::family::AnchorBoxes;
-use crate::tensor::{Tensor, TensorSpec};
 
 pub(super) struct Yolov5Raw {
     levels: Vec<Level>,
@@ -284,7 +284,7 @@ mod tests {
     fn a_sigmoid_in_the_graph_is_not_done_again() {
         let mut outputs = outputs(true, 0, 0, [0.5, 0.5, 0.5, 0.5, 0.8, 1.0, 0.0]);
         for tensor in &mut outputs {
-            let crate::tensor::TensorData::F32(values) = &mut tensor.data else {
+            let crate::base::tensor::TensorData::F32(values) = &mut tensor.data else {
                 panic!("floats")
             };
             values

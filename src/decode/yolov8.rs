@@ -6,9 +6,9 @@
 use super::candidates::push;
 use super::output::{Dim, Output, with_classes};
 use super::{DecodeError, Decoder, Labelling};
-use crate::detection::Detection;
-use crate::geometry::BBox;
-use crate::tensor::{Tensor, TensorSpec};
+use crate::base::detection::Detection;
+use crate::base::geometry::BBox;
+use crate::base::tensor::{Tensor, TensorSpec};
 
 /// Fields of a column before its class scores.
 const COLUMN_FIELDS: usize = 4;

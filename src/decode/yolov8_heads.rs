@@ -12,9 +12,9 @@ use super::gfl::mean_bin;
 use super::maps::{Channels, Level, Maps, levels, read};
 use super::yolov8::{BLOCK, highest_scores};
 use super::{DecodeError, Decoder, Labelling};
-use crate::detection::Detection;
-use crate::geometry::{BBox, Size};
-use crate::tensor::{Tensor, TensorSpec};
+use crate::base::detection::Detection;
+use crate::base::geometry::{BBox, Size};
+use crate::base::tensor::{Tensor, TensorSpec};
 
 const SIDES: usize = 4;
 

@@ -8,9 +8,9 @@ use super::candidates::{ROW_FIELDS, decode_rows, side_from_log};
 use super::grid::{Cell, Grid};
 use super::output::{Dim, Output, with_classes};
 use super::{DecodeError, Decoder, Labelling};
-use crate::detection::Detection;
-use crate::geometry::{BBox, Size};
-use crate::tensor::{Tensor, TensorSpec};
+use crate::base::detection::Detection;
+use crate::base::geometry::{BBox, Size};
+use crate::base::tensor::{Tensor, TensorSpec};
 
 pub(super) struct Yolox {
     output: Output,

@@ -10,9 +10,9 @@ use super::candidates::{least_raw_score, probability, push, reaches};
 use super::maps::{Channels, Level, Maps, levels, read};
 use super::yolox::bbox;
 use super::{DecodeError, Decoder, Labelling};
-use crate::detection::Detection;
-use crate::geometry::Size;
-use crate::tensor::{Tensor, TensorSpec};
+use crate::base::detection::Detection;
+use crate::base::geometry::Size;
+use crate::base::tensor::{Tensor, TensorSpec};
 
 /// Cells looked at together.
 const BLOCK: usize = 128;
@@ -92,7 +92,7 @@ mod tests {
     use super::super::testing::{decoded, detection, f32_spec};
     use super::super::yolox::Yolox;
     use super::*;
-    use crate::geometry::BBox;
+    use crate::base::geometry::BBox;
 
     /// 4 x 2 cells of 16, 2 x 1 of 32.
     const INPUT: Size = Size::new(64, 32);

@@ -10,9 +10,9 @@ use super::candidates::{push, side_from_log};
 use super::output::{Dim, Output};
 use super::ultraface::PRIORS;
 use super::{DecodeError, Decoder};
-use crate::detection::Detection;
-use crate::geometry::{BBox, Size};
-use crate::tensor::{Tensor, TensorSpec};
+use crate::base::detection::Detection;
+use crate::base::geometry::{BBox, Size};
+use crate::base::tensor::{Tensor, TensorSpec};
 
 const LOCATION_FIELDS: usize = 14;
 const SCORE_FIELDS: usize = 2;

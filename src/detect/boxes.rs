@@ -1,9 +1,9 @@
 //! Which boxes a frame carries when it leaves: [`Boxes`], its own or the last ones known, and [`Marks`], as they are told
 //! to others.
 
-use crate::detection::Detection;
+use crate::base::detection::Detection;
+use crate::base::geometry::Size;
 use crate::detector::Analysis;
-use crate::geometry::Size;
 use crate::meta::{self, Labelled};
 use crate::model::Model;
 use crate::stats::StageTimes;

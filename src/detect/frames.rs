@@ -1,10 +1,10 @@
 //! [`Frame`] and [`Item`]: what travels through the element, the frames and what is in order between them.
 
 use super::boxes::Found;
+use crate::base::image::{ImageView, PictureInfo};
 use crate::copies::Copies;
 use crate::detector::Ahead;
 use crate::frame;
-use crate::image::{ImageView, PictureInfo};
 use crate::lent::LentQuery;
 use std::sync::Arc;
 use std::time::Duration;

@@ -9,7 +9,7 @@ use super::settings::{PROP_CLASSES, PROP_MODEL, PROP_MODEL_INFO, PROP_STATS, Set
 use super::sizes::Detectors;
 use super::state::State;
 use super::worker::WORKER;
-use crate::classes::ClassesError;
+use crate::base::classes::ClassesError;
 use crate::machine::Machine;
 use crate::message::{MODEL_PROPERTY, STATS_PROPERTY};
 use gst::glib;

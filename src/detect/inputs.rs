@@ -7,8 +7,8 @@
 use super::imp::{CAT, Detect};
 use super::sizes::Detectors;
 use super::state::Frame;
+use crate::base::tensor::InputSpec;
 use crate::detector::{Ahead, Prepared};
-use crate::tensor::InputSpec;
 use gst::subclass::prelude::*;
 
 /// Memory for inputs, all of one kind.

@@ -5,7 +5,7 @@
 
 use super::boxes::{Found, Mark, Marks, follows_another};
 use super::state::Frame;
-use crate::geometry::Size;
+use crate::base::geometry::Size;
 use crate::model::Model;
 use crate::track::{Shown, ShownBox, ShownOptions, TrackerOptions};
 use std::sync::Arc;
@@ -199,8 +199,8 @@ fn mark(shown: &ShownBox, size: Size) -> Option<Mark> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::detection::Detection;
-    use crate::geometry::BBox;
+    use crate::base::detection::Detection;
+    use crate::base::geometry::BBox;
     use crate::model::{Labels, ModelOptions};
     use crate::stats::StageTimes;
 

@@ -16,7 +16,7 @@ use super::passing::{Look, Offered};
 use super::settings::Settings;
 use super::sizes::{Detectors, Fit, Run};
 use super::state::{Frame, State};
-use crate::geometry::Size;
+use crate::base::geometry::Size;
 use crate::message;
 use gst::prelude::*;
 use gst::subclass::prelude::*;

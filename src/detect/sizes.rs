@@ -8,12 +8,12 @@ use super::failure::Trouble;
 use super::imp::{CAT, Detect};
 use super::loading::Loaded;
 use super::settings::Settings;
-use crate::detection::Thresholds;
+use crate::base::detection::Thresholds;
+use crate::base::geometry::Size;
+use crate::base::image::ImageView;
 use crate::detector::{
     Ahead, Analysis, DetectError, Detector, DetectorOptions, OpenError, Prepared,
 };
-use crate::geometry::Size;
-use crate::image::ImageView;
 use crate::model::input_size;
 use gst::subclass::prelude::*;
 use parking_lot::Mutex;

@@ -1,9 +1,9 @@
 //! [`Ahead`]: the model's input of a picture, made where no detector is needed: while one infers from another picture.
 
 use super::{Detector, Prepared, prepare};
-use crate::image::ImageView;
+use crate::base::image::ImageView;
+use crate::base::tensor::InputSpec;
 use crate::preprocess::{PreprocessError, Preprocessor};
-use crate::tensor::InputSpec;
 
 /// An input, or the memory for one.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! [`OpenError`] and [`DetectError`]: why a model cannot be used, and why one picture could not be analysed.
 
-use crate::classes::ClassesError;
+use crate::base::classes::ClassesError;
 use crate::decode::DecodeError;
 use crate::engine::EngineError;
 use crate::model::ModelError;

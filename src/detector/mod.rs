@@ -3,17 +3,17 @@
 mod ahead;
 mod error;
 
-use crate::classes::{ClassesError, Cutoffs, Selection};
+use crate::base::classes::{ClassesError, Cutoffs, Selection};
+use crate::base::detection::{Detection, Thresholds};
+use crate::base::geometry::{BBox, Size};
+use crate::base::image::ImageView;
+use crate::base::tensor::{InputSpec, Tensor};
 use crate::decode::{DecodeError, Decoder, Labelling, decoder_for};
-use crate::detection::{Detection, Thresholds};
 use crate::engine::{self, Engine, EngineKind, EngineOptions, Opened};
-use crate::geometry::{BBox, Size};
-use crate::image::ImageView;
 use crate::letterbox::Letterbox;
 use crate::model::{Model, ModelOptions};
 use crate::nms;
 use crate::preprocess::{PreprocessError, Preprocessor};
-use crate::tensor::{InputSpec, Tensor};
 pub use ahead::Ahead;
 pub use error::{DetectError, OpenError};
 use std::sync::Arc;
@@ -398,10 +398,10 @@ fn is_of_size(bbox: &BBox, least: u32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::image::{PictureInfo, PixelFormat, Plane};
+    use crate::base::tensor::TensorSpec;
     use crate::engine::EngineError;
-    use crate::image::{PictureInfo, PixelFormat, Plane};
     use crate::model::{Family, Labels};
-    use crate::tensor::TensorSpec;
 
     /// An engine that always finds the same rows: corners, score, class.
     struct Canned {

@@ -7,7 +7,9 @@
 //! A chroma sample stands for up to 2x2 pixels; it is blended with the mean of what covers them. Alpha is straight.
 
 use super::canvas::{Canvas, Rect, Rgba};
-use crate::image::{ImageError, ImageView, PictureInfo, PixelFormat, Plane, YuvMatrix, YuvRange};
+use crate::base::image::{
+    ImageError, ImageView, PictureInfo, PixelFormat, Plane, YuvMatrix, YuvRange,
+};
 
 /// One plane: `stride` bytes from one row to the next.
 #[derive(Debug)]
@@ -397,7 +399,7 @@ impl Interleaved {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::geometry::Size;
+    use crate::base::geometry::Size;
 
     const RED: Rgba = [255, 0, 0, 255];
 

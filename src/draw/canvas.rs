@@ -1,6 +1,6 @@
 //! [`Canvas`]: a small RGBA picture, and the rectangles and colours it is painted with.
 
-use crate::geometry::Size;
+use crate::base::geometry::Size;
 
 /// Red, green, blue, alpha; alpha is straight, 255 is opaque.
 pub type Rgba = [u8; 4];

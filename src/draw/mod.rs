@@ -16,7 +16,7 @@ pub use blend::{PictureMut, PlaneMut};
 pub use canvas::{Canvas, Fill, Rect, Rgba};
 pub use palette::colour_of;
 
-use crate::geometry::{BBox, Size};
+use crate::base::geometry::{BBox, Size};
 use place::place_tag;
 use std::sync::Arc;
 use text::Lettering;

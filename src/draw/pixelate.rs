@@ -105,8 +105,8 @@ impl Samples {
 mod tests {
     use super::super::PlaneMut;
     use super::*;
-    use crate::geometry::Size;
-    use crate::image::{PictureInfo, PixelFormat};
+    use crate::base::geometry::Size;
+    use crate::base::image::{PictureInfo, PixelFormat};
     use std::collections::HashSet;
 
     const PADDING: usize = 3;

@@ -1,7 +1,7 @@
 //! Where the tag of a box goes: inside the picture, over no tag placed before, close to the box.
 
 use super::canvas::Rect;
-use crate::geometry::Size;
+use crate::base::geometry::Size;
 
 /// How many further tags may stand between a box and its own above or below it.
 const MAX_AWAY: i32 = 2;

@@ -4,7 +4,7 @@
 //! (no joining of letters, left to right only). A character it lacks is drawn as a box.
 
 use super::canvas::{Canvas, Rgba};
-use crate::geometry::Size;
+use crate::base::geometry::Size;
 use ab_glyph::{Font, FontRef, GlyphId, PxScale, ScaleFont};
 use std::collections::HashMap;
 use std::sync::Arc;

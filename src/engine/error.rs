@@ -1,7 +1,7 @@
 //! [`EngineError`]: why a model could not be loaded or run, in words for the user.
 
 use super::{EngineKind, Precision};
-use crate::tensor::TensorSpec;
+use crate::base::tensor::TensorSpec;
 use std::error::Error;
 use std::fmt;
 use std::path::PathBuf;
@@ -175,7 +175,7 @@ fn others(engine: EngineKind) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tensor::Element;
+    use crate::base::tensor::Element;
 
     #[test]
     fn errors_name_what_was_met() {

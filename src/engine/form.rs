@@ -139,8 +139,8 @@ fn is_of_the_model(error: &EngineError) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::tensor::{Tensor, TensorSpec};
     use crate::model::{ModelOptions, Quantised};
-    use crate::tensor::{Tensor, TensorSpec};
     use std::cell::RefCell;
 
     const FOLDED: &[u8] = b"folded";

@@ -19,8 +19,8 @@ mod tract;
 
 pub use error::{Cause, EngineError};
 
+use crate::base::tensor::{InputSpec, Tensor, TensorSpec};
 use crate::model::Model;
-use crate::tensor::{InputSpec, Tensor, TensorSpec};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

@@ -4,7 +4,7 @@
 //! The shelf holds no engine alive: it knows those that are in use, and a model that nobody uses any more is gone.
 
 use super::{Engine, EngineError, EngineKind, EngineOptions, Precision, WithLibrary};
-use crate::tensor::{InputSpec, Tensor, TensorSpec};
+use crate::base::tensor::{InputSpec, Tensor, TensorSpec};
 use parking_lot::Mutex;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Weak};

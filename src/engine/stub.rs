@@ -4,7 +4,7 @@
 //! model file itself is read and recognised as always: only the inference is canned.
 
 use super::{Engine, EngineError, arrange};
-use crate::tensor::{Element, InputSpec, Tensor, TensorSpec};
+use crate::base::tensor::{Element, InputSpec, Tensor, TensorSpec};
 use parking_lot::{Condvar, Mutex};
 use std::collections::HashMap;
 use std::iter::repeat_n;

@@ -8,8 +8,8 @@ pub mod roi;
 
 pub use figures::Figures;
 
-use crate::detection::Detection;
-use crate::geometry::Size;
+use crate::base::detection::Detection;
+use crate::base::geometry::Size;
 
 /// A detection in pixels of the frame, as it is to be told to others.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -10,7 +10,7 @@
 //! structure `extra-data` (`label`, `score`) of GStreamer 1.22's own detector.
 
 use super::{Labelled, Roi};
-use crate::geometry::{BBox, Size};
+use crate::base::geometry::{BBox, Size};
 use gst::glib;
 use gst_video::VideoRegionOfInterestMeta;
 use std::ffi::CStr;
@@ -186,7 +186,7 @@ fn roi_type(meta: &gst::MetaRef<'_, VideoRegionOfInterestMeta>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::detection::Detection;
+    use crate::base::detection::Detection;
     use gst::prelude::*;
     use gst_video::VideoRegionOfInterestMeta as Meta;
 

@@ -32,7 +32,7 @@ use super::error::ModelError;
 use super::family::{Activation, AnchorLayer, AnchorPoint, Column, Family, Priors};
 use super::input_size::MAX_SIDE;
 use super::recognise::{self, Reading};
-use crate::tensor::{ColourOrder, Interpolation, Layout, ResizeMode};
+use crate::base::tensor::{ColourOrder, Interpolation, Layout, ResizeMode};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 

@@ -1,6 +1,6 @@
 //! [`ModelError`]: why a file is not a detector that can be run.
 
-use crate::geometry::Size;
+use crate::base::geometry::Size;
 use std::path::PathBuf;
 use std::{fmt, io};
 

@@ -3,7 +3,7 @@
 use super::error::ModelError;
 use super::onnx::check_budget;
 use super::side::Side;
-use crate::tensor::{Element, Layout};
+use crate::base::tensor::{Element, Layout};
 use std::collections::HashSet;
 use std::fmt;
 use tract_onnx::pb::tensor_proto::DataType;

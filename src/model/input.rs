@@ -8,8 +8,8 @@ use super::onnx::check_budget;
 use super::python;
 use super::recognise::Reading;
 use super::{Decision, topic};
-use crate::geometry::Size;
-use crate::tensor::{Element, InputSpec, Layout};
+use crate::base::geometry::Size;
+use crate::base::tensor::{Element, InputSpec, Layout};
 
 /// What the user wants of the size, and the pictures that are to come, if they are known.
 #[derive(Debug, Clone, Copy)]

@@ -1,6 +1,6 @@
 //! [`InputSize`]: the input size that the user asked for.
 
-use crate::geometry::Size;
+use crate::base::geometry::Size;
 use std::fmt;
 use std::str::FromStr;
 

@@ -29,9 +29,9 @@ pub use graph::Quantisation;
 pub use input_size::InputSize;
 pub use labels::Labels;
 
+use crate::base::geometry::Size;
+use crate::base::tensor::{ColourOrder, Element, InputSpec, Interpolation, ResizeMode};
 use crate::builtin;
-use crate::geometry::Size;
-use crate::tensor::{ColourOrder, Element, InputSpec, Interpolation, ResizeMode};
 use card::Card;
 use facts::Facts;
 use recognise::Reading;

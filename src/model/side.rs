@@ -8,7 +8,7 @@
 //! | `pixel_mask` `[1, h, w]` | DETR of Hugging Face | 1 everywhere: no padding |
 
 use super::facts::Port;
-use crate::geometry::Size;
+use crate::base::geometry::Size;
 use tract_onnx::pb::tensor_proto::DataType;
 
 /// A mask of more pixels a side is none that a detector has; a bound for what we allocate.

@@ -3,7 +3,7 @@
 //! The file is one `TensorProto`. Its numbers lie in `raw_data`, little-endian, or in the field of their type; f16
 //! becomes f32, and so do f64 and bool, which no model of ours is given.
 
-use crate::tensor::{Tensor, TensorData};
+use crate::base::tensor::{Tensor, TensorData};
 use prost::Message;
 use tract_onnx::pb::TensorProto;
 use tract_onnx::pb::tensor_proto::{DataLocation, DataType};

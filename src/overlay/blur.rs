@@ -3,8 +3,8 @@
 //! When in doubt more is covered: labels are compared without regard to case, boxes are taken wider than they are, and
 //! wider still where they are not the frame's own, since what is in them has moved.
 
+use crate::base::geometry::Size;
 use crate::draw::Rect;
-use crate::geometry::Size;
 use crate::meta::{Figures, Roi};
 
 /// Added on each side, as a share of the width and height: boxes of faces end at chin and brow.

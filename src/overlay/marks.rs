@@ -1,9 +1,9 @@
 //! Regions of interest to what is drawn of them: a box, and a tag with label, number of the track and score.
 
 use super::settings::Settings;
+use crate::base::geometry::BBox;
+use crate::base::image::{PictureInfo, PixelFormat};
 use crate::draw::{Artist, Drawing, Mark, Style};
-use crate::geometry::BBox;
-use crate::image::{PictureInfo, PixelFormat};
 use crate::meta::Roi;
 
 /// What is drawn of `rois` into `picture`, and `caption` in its corner.

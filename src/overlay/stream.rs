@@ -1,9 +1,9 @@
 //! [`Stream`]: frames as negotiated, and what is done to them.
 
 use super::compose;
+use crate::base::image::PictureInfo;
 use crate::draw::{Drawing, Rect};
 use crate::frame::{self, FrameError};
-use crate::image::PictureInfo;
 use gst::glib;
 use gst_video::{VideoFrameRef, VideoInfo, VideoOverlayCompositionMeta};
 use std::fmt;

@@ -6,7 +6,7 @@
 //! - cubic: four taps around `s`, Keys' kernel with `a = -0.75`;
 //! - area: every pixel that `[t, t + 1) · source / target` covers, by the part covered.
 
-use crate::tensor::Interpolation;
+use crate::base::tensor::Interpolation;
 
 /// Keys' parameter as OpenCV has it.
 const CUBIC_A: f64 = -0.75;

@@ -11,7 +11,7 @@
 //!
 //! Grey is luma, of the range that the caps name. RGB is taken as it is. Alpha is not looked at.
 
-use crate::image::{PictureInfo, PixelFormat, YuvMatrix, YuvRange};
+use crate::base::image::{PictureInfo, PixelFormat, YuvMatrix, YuvRange};
 
 /// Middle of the chroma range.
 const CHROMA_ZERO: f32 = 128.0;
@@ -165,7 +165,7 @@ fn convert_yuv(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::geometry::Size;
+    use crate::base::geometry::Size;
 
     const AS_IT_IS: [Linear; 3] = [Linear {
         scale: 1.0,

@@ -1,6 +1,6 @@
 //! [`Component`]: where the samples of one component (luma, chroma, a colour) lie in the memory of a format.
 
-use crate::image::PixelFormat;
+use crate::base::image::PixelFormat;
 
 /// One sample for every `1 << halved` pixels of an axis, every `step` bytes from `offset` on in rows of `plane`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,7 +92,7 @@ pub(super) fn components(format: PixelFormat) -> Vec<Component> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::geometry::Size;
+    use crate::base::geometry::Size;
 
     #[test]
     fn no_sample_lies_beyond_its_row() {

@@ -12,8 +12,8 @@
 //! A source row is copied first: camera memory is read once, in order.
 
 use super::layout::Component;
-use crate::image::Plane;
-use crate::tensor::Interpolation;
+use crate::base::image::Plane;
+use crate::base::tensor::Interpolation;
 
 /// A share of 1 in 11 bits.
 const WHOLE: f32 = 2048.0;

@@ -39,10 +39,12 @@ mod layout;
 mod levels;
 mod resize;
 
-use crate::geometry::Size;
-use crate::image::{ImageView, PictureInfo, Plane};
+use crate::base::geometry::Size;
+use crate::base::image::{ImageView, PictureInfo, Plane};
+use crate::base::tensor::{
+    ColourOrder, Element, InputSpec, Interpolation, Layout, Tensor, TensorData,
+};
 use crate::letterbox::Letterbox;
-use crate::tensor::{ColourOrder, Element, InputSpec, Interpolation, Layout, Tensor, TensorData};
 use axis::Axis;
 use color::{Colour, Linear};
 use levels::Levels;

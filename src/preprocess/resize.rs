@@ -9,8 +9,8 @@
 
 use super::axis::{Axis, Tap};
 use super::layout::Component;
-use crate::image::Plane;
-use crate::tensor::Interpolation;
+use crate::base::image::Plane;
+use crate::base::tensor::Interpolation;
 
 /// Samples after the end of a line that a pair at the border may touch; the widest step is 4.
 const LINE_MARGIN: usize = 4;

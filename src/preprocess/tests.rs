@@ -1,8 +1,8 @@
 //! Every path against a twin that converts each pixel and resamples in doubles, as slowly and plainly as can be.
 
 use super::*;
-use crate::image::{PixelFormat, Plane, YuvMatrix, YuvRange};
-use crate::tensor::ResizeMode;
+use crate::base::image::{PixelFormat, Plane, YuvMatrix, YuvRange};
+use crate::base::tensor::ResizeMode;
 
 /// Levels; lines of 16 bits lose up to 0.008 of a sample, which the matrix doubles.
 const TOLERANCE: f64 = 0.03;

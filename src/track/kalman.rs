@@ -25,7 +25,7 @@
 //!
 //! It is 1 at first, and for what moves at any steady speed; it falls for an object that trembles on its place.
 
-use crate::geometry::BBox;
+use crate::base::geometry::BBox;
 use std::time::Duration;
 
 /// A box is moved on for so long after the newest analysis at the most; it then stays where it is.

@@ -11,8 +11,8 @@
 //!   steady motion is followed without a lag. Without it the boxes are those of the newest analysis, as found.
 
 use super::tracker::{Track, Tracker, TrackerOptions};
-use crate::detection::Detection;
-use crate::geometry::BBox;
+use crate::base::detection::Detection;
+use crate::base::geometry::BBox;
 use std::collections::VecDeque;
 use std::time::Duration;
 

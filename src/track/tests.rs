@@ -2,8 +2,8 @@
 
 use super::random::Random;
 use super::*;
-use crate::detection::Detection;
-use crate::geometry::BBox;
+use crate::base::detection::Detection;
+use crate::base::geometry::BBox;
 use std::time::Duration;
 
 const FRAME: f64 = 1.0 / 30.0;

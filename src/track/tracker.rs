@@ -16,8 +16,8 @@
 
 use super::assignment::{Pair, assign};
 use super::kalman::{Motion, MotionModel};
-use crate::detection::Detection;
-use crate::geometry::BBox;
+use crate::base::detection::Detection;
+use crate::base::geometry::BBox;
 use std::time::Duration;
 
 /// A good score from which low candidates are handed to [`Tracker::update`].

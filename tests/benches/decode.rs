@@ -4,12 +4,12 @@
 //! `cargo bench --bench decode`
 
 use divan::Bencher;
+use gstdetect::base::detection::Detection;
+use gstdetect::base::geometry::Size;
+use gstdetect::base::tensor::Tensor;
 use gstdetect::decode::{Decoder, Labelling, decoder_for};
-use gstdetect::detection::Detection;
-use gstdetect::geometry::Size;
 use gstdetect::model::Family;
 use gstdetect::model::family::AnchorPoint;
-use gstdetect::tensor::Tensor;
 use std::fmt;
 
 const SCORE_THRESHOLD: f32 = 0.4;

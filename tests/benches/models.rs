@@ -7,9 +7,9 @@
 //! of the machine's speed falls on all alike. `--save` writes the graphs that the engines got as FOLDER/MODEL.onnx.
 //! Without a model it says what it needs and ends well, so that plain `cargo bench` goes on.
 
+use gstdetect::base::tensor::{Tensor, TensorData};
 use gstdetect::engine::{self, Engine, EngineKind, EngineOptions};
 use gstdetect::model::{Model, ModelOptions};
-use gstdetect::tensor::{Tensor, TensorData};
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

@@ -3,8 +3,8 @@
 //! `cargo bench --bench nms`
 
 use divan::Bencher;
-use gstdetect::detection::Detection;
-use gstdetect::geometry::BBox;
+use gstdetect::base::detection::Detection;
+use gstdetect::base::geometry::BBox;
 use gstdetect::nms;
 use std::fmt;
 

@@ -1,9 +1,9 @@
 //! Twenty boxes with labels on 1280x720: laid out and painted, and what each part of it costs.
 
 use divan::Bencher;
+use gstdetect::base::geometry::{BBox, Size};
+use gstdetect::base::image::{PictureInfo, PixelFormat};
 use gstdetect::draw::{Artist, Drawing, Mark, PictureMut, PlaneMut, Rect, Style};
-use gstdetect::geometry::{BBox, Size};
-use gstdetect::image::{PictureInfo, PixelFormat};
 
 const SIZE: Size = Size::new(1280, 720);
 const BOXES: usize = 20;

@@ -4,10 +4,10 @@
 //! range, writes the tensor of 416x416, letterboxed, RGB, -1 to 1, for comparison, and prints for every line on standard
 //! input the median microseconds of as many runs as the line says. Without arguments it says so.
 
-use gstdetect::geometry::Size;
-use gstdetect::image::{ImageView, PictureInfo, PixelFormat, Plane};
+use gstdetect::base::geometry::Size;
+use gstdetect::base::image::{ImageView, PictureInfo, PixelFormat, Plane};
+use gstdetect::base::tensor::{ColourOrder, Element, InputSpec, Interpolation, Layout, ResizeMode};
 use gstdetect::preprocess::Preprocessor;
-use gstdetect::tensor::{ColourOrder, Element, InputSpec, Interpolation, Layout, ResizeMode};
 use std::error::Error;
 use std::io::{Write, stdin, stdout};
 use std::time::Instant;

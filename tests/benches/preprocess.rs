@@ -1,10 +1,10 @@
 //! Pictures of a camera to input tensors, one thread. Each answer is checked against plain arithmetic before it is timed.
 
 use divan::Bencher;
-use gstdetect::geometry::Size;
-use gstdetect::image::{ImageView, PictureInfo, PixelFormat, Plane, YuvRange};
+use gstdetect::base::geometry::Size;
+use gstdetect::base::image::{ImageView, PictureInfo, PixelFormat, Plane, YuvRange};
+use gstdetect::base::tensor::{ColourOrder, Element, InputSpec, Interpolation, Layout, ResizeMode};
 use gstdetect::preprocess::Preprocessor;
-use gstdetect::tensor::{ColourOrder, Element, InputSpec, Interpolation, Layout, ResizeMode};
 
 const FORMATS: [PixelFormat; 4] = [
     PixelFormat::I420,

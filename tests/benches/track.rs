@@ -1,8 +1,8 @@
 //! Objects followed from analysis to analysis, and their boxes between two. Each answer is checked before it is timed.
 
 use divan::Bencher;
-use gstdetect::detection::Detection;
-use gstdetect::geometry::BBox;
+use gstdetect::base::detection::Detection;
+use gstdetect::base::geometry::BBox;
 use gstdetect::track::{Shown, ShownOptions, Tracker, TrackerOptions};
 use std::time::Duration;
 

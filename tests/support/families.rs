@@ -4,10 +4,10 @@
 //! rows of class, score and corners in pixels of the picture.
 
 use super::{Folder, micro_model};
-use gstdetect::detection::Thresholds;
+use gstdetect::base::detection::Thresholds;
+use gstdetect::base::geometry::{BBox, Size};
+use gstdetect::base::image::{ImageView, PictureInfo, PixelFormat, Plane};
 use gstdetect::detector::{Detector, DetectorOptions};
-use gstdetect::geometry::{BBox, Size};
-use gstdetect::image::{ImageView, PictureInfo, PixelFormat, Plane};
 use gstdetect::model::{Family, ModelOptions};
 use serde_json::Value;
 

@@ -3,8 +3,8 @@
 use gst::prelude::*;
 use gst_video::prelude::*;
 use gst_video::{VideoFrame, VideoInfo};
-use gstdetect::detection::Detection;
-use gstdetect::geometry::{BBox, Size};
+use gstdetect::base::detection::Detection;
+use gstdetect::base::geometry::{BBox, Size};
 use gstdetect::meta::{self, Labelled};
 
 pub fn caps(format: &str, size: Size) -> String {

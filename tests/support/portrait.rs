@@ -2,7 +2,7 @@
 
 use super::{PATIENCE, init};
 use gst::prelude::*;
-use gstdetect::geometry::BBox;
+use gstdetect::base::geometry::BBox;
 use gstdetect::meta;
 use std::sync::{Arc, Mutex};
 

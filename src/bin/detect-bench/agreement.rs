@@ -4,7 +4,7 @@
 //! the largest IoU, if that is large enough.
 
 use crate::report::Agreement;
-use gstdetect::geometry::BBox;
+use gstdetect::base::geometry::BBox;
 
 /// A box as told to others, in pixels of the picture.
 #[derive(Debug, Clone, PartialEq)]

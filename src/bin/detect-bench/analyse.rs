@@ -6,7 +6,7 @@ use crate::pipeline::Pipeline;
 use crate::settings::Settings;
 use gst::prelude::*;
 use gst_video::VideoRegionOfInterestMeta;
-use gstdetect::geometry::{BBox, Size};
+use gstdetect::base::geometry::{BBox, Size};
 use gstdetect::message::DetectModel;
 use std::path::Path;
 use std::time::{Duration, Instant};

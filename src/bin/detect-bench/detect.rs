@@ -86,7 +86,7 @@ fn copy_of(picture: &Path, folder: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use gstdetect::geometry::BBox;
+    use gstdetect::base::geometry::BBox;
 
     #[test]
     fn a_box_is_told_as_in_a_card() {

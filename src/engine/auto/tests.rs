@@ -1,7 +1,7 @@
 use super::*;
+use crate::base::tensor::{Element, Tensor, TensorSpec};
 use crate::engine::Engine;
 use crate::model::ModelOptions;
-use crate::tensor::{Element, Tensor, TensorSpec};
 use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -2,7 +2,7 @@
 //!
 //! Outputs of types that [`Element`] has not are widened as the other engines do: see [`element`].
 
-use crate::tensor::{Element, Foreign, Number, Tensor, TensorData, TensorSpec};
+use crate::base::tensor::{Element, Foreign, Number, Tensor, TensorData, TensorSpec};
 use half::{bf16, f16};
 use ort::session::SessionInputValue;
 use ort::value::{

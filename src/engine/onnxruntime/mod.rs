@@ -43,8 +43,8 @@ use super::{
     Engine, EngineError, EngineKind, EngineOptions, arrange, caught, check_input, input_spec,
     with_ranks,
 };
+use crate::base::tensor::{Tensor, TensorSpec};
 use crate::model::Model;
-use crate::tensor::{Tensor, TensorSpec};
 use ort::environment::Environment;
 use ort::logging::LogLevel;
 use ort::session::Session;

@@ -2,7 +2,7 @@
 //!
 //! Outputs of types that [`Element`] has not are widened as the other engines do: see [`element`].
 
-use crate::tensor::{Element, Number, Tensor, TensorData, TensorSpec};
+use crate::base::tensor::{Element, Number, Tensor, TensorData, TensorSpec};
 use half::{bf16, f16};
 use openvino::{ElementType, InferenceError, InferenceErrorKind};
 

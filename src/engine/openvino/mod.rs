@@ -21,8 +21,8 @@ use super::{
     Engine, EngineError, EngineKind, EngineOptions, Precision, arrange, caught, check_input,
     input_spec, with_ranks,
 };
+use crate::base::tensor::{InputSpec, Tensor, TensorSpec};
 use crate::model::Model;
-use crate::tensor::{InputSpec, Tensor, TensorSpec};
 use openvino::{
     CompiledModel, Core, DeviceType, InferRequest, InferenceError, PartialShape, PropertyKey,
     RwPropertyKey, SetupError,

@@ -3,7 +3,7 @@
 //! Outputs of types that [`Element`] has not are widened to one that holds them: f16, f64 and quantised numbers to
 //! float32, booleans to uint8, short integers to int32, dimensions and unsigned long ones to int64.
 
-use crate::tensor::{Element, Number, Tensor, TensorData, TensorSpec};
+use crate::base::tensor::{Element, Number, Tensor, TensorData, TensorSpec};
 use std::sync::Arc;
 use tract_onnx::prelude::{DatumType, TractResult};
 use tract_onnx::tract_hir::internal::{Datum, anyhow, bail};

@@ -3,8 +3,8 @@
 use super::budget;
 use super::convert;
 use super::ops;
+use crate::base::tensor::{InputSpec, TensorSpec};
 use crate::engine::{EngineError, EngineKind};
-use crate::tensor::{InputSpec, TensorSpec};
 use prost::Message;
 use std::collections::BTreeSet;
 use tract_onnx::Onnx;

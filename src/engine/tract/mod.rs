@@ -11,7 +11,7 @@ mod ops;
 use super::{
     Engine, EngineError, EngineKind, EngineOptions, arrange, caught, check_input, input_spec,
 };
-use crate::tensor::{InputSpec, Tensor, TensorSpec};
+use crate::base::tensor::{InputSpec, Tensor, TensorSpec};
 use std::sync::Arc;
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::plan::SimpleState;

@@ -1,6 +1,6 @@
 use super::*;
-use crate::geometry::Size;
-use crate::tensor::{ColourOrder, Element, Interpolation, Layout, ResizeMode, TensorData};
+use crate::base::geometry::Size;
+use crate::base::tensor::{ColourOrder, Element, Interpolation, Layout, ResizeMode, TensorData};
 use prost::Message;
 use tract_onnx::pb::*;
 

@@ -1,7 +1,7 @@
 //! Gives an input `[3, h, w]` an axis for one picture, which everything else here takes for granted: the graph then
 //! begins by taking it away.
 
-use crate::tensor::InputSpec;
+use crate::base::tensor::InputSpec;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::tensor_shape_proto::{Dimension, dimension};
 use tract_onnx::pb::{GraphProto, NodeProto, TensorProto, type_proto};

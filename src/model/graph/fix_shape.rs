@@ -3,7 +3,7 @@
 //! Free dims are symbolic, 0 or -1. Dims of outputs and of values in between are notes for the reader; those that
 //! are free, or that cannot be trusted any more, are dropped, and the engine works them out.
 
-use crate::tensor::InputSpec;
+use crate::base::tensor::InputSpec;
 use tract_onnx::pb::tensor_shape_proto::{Dimension, dimension};
 use tract_onnx::pb::{GraphProto, TensorShapeProto, ValueInfoProto, type_proto};
 
@@ -57,8 +57,8 @@ fn forget_free_dims(value: &mut ValueInfoProto) {
 mod tests {
     use super::super::testing::{input_spec, model, node, value};
     use super::*;
+    use crate::base::tensor::Layout;
     use crate::model::facts::Port;
-    use crate::tensor::Layout;
 
     fn spec(layout: Layout) -> InputSpec {
         InputSpec {

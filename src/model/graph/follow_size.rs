@@ -7,8 +7,8 @@
 
 use super::infer::{Inference, Problem, SHAPES_BUDGET, SHAPES_ONLY, Value};
 use super::{constants, fix_shape, prune};
-use crate::geometry::Size;
-use crate::tensor::InputSpec;
+use crate::base::geometry::Size;
+use crate::base::tensor::InputSpec;
 use tract_onnx::pb::tensor_shape_proto::{Dimension, dimension};
 use tract_onnx::pb::{GraphProto, NodeProto, TensorProto, TensorShapeProto, type_proto};
 

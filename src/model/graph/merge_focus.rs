@@ -14,7 +14,7 @@
 use super::infer::{Attributes, Inference, SHAPES_BUDGET};
 use super::names::{self, Unused};
 use super::{constants, is, prune};
-use crate::tensor::InputSpec;
+use crate::base::tensor::InputSpec;
 use std::collections::{HashMap, HashSet};
 use tract_onnx::pb::attribute_proto::AttributeType;
 use tract_onnx::pb::tensor_proto::DataType;

@@ -27,8 +27,8 @@ mod widen_f16;
 
 use super::error::ModelError;
 use super::family::Family;
-use crate::geometry::Size;
-use crate::tensor::InputSpec;
+use crate::base::geometry::Size;
+use crate::base::tensor::InputSpec;
 pub use cut_head::Heads;
 use prost::Message;
 pub use quantised::{Quantisation, Unfolded};
@@ -353,8 +353,8 @@ mod tests {
 /// Small graphs for the tests of this folder and its neighbours.
 #[cfg(test)]
 pub mod testing {
-    use crate::geometry::Size;
-    use crate::tensor::*;
+    use crate::base::geometry::Size;
+    use crate::base::tensor::*;
     use tract_onnx::pb::tensor_proto::DataType;
     use tract_onnx::pb::tensor_shape_proto::{Dimension, dimension};
     use tract_onnx::pb::*;

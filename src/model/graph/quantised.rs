@@ -204,9 +204,9 @@ mod tests {
     use super::super::testing::{float_tensor, input_spec, model, node};
     use super::super::{Normalised, fix_shape, normalise};
     use super::*;
-    use crate::geometry::Size;
+    use crate::base::geometry::Size;
+    use crate::base::tensor::InputSpec;
     use crate::model::family::Family;
-    use crate::tensor::InputSpec;
     use tract_onnx::pb::TensorProto;
     use tract_onnx::pb::tensor_proto::DataType;
 

@@ -1,8 +1,8 @@
 //! Makes inputs beside the picture constants, so that boxes come in pixels of the input: see [`Side`].
 
+use crate::base::tensor::InputSpec;
 use crate::model::facts::Port;
 use crate::model::side::Side;
-use crate::tensor::InputSpec;
 use std::collections::HashSet;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{GraphProto, TensorProto};

@@ -8,7 +8,7 @@ use super::super::card::Card;
 use super::super::facts::Facts;
 use super::super::family::{AnchorLayer, Family};
 use super::{Convention, Reading};
-use crate::tensor::{ColourOrder, Interpolation, ResizeMode};
+use crate::base::tensor::{ColourOrder, Interpolation, ResizeMode};
 
 const ANCHORS_FINE: usize = 2;
 const ANCHORS_COARSE: usize = 6;

@@ -3,7 +3,7 @@
 use super::super::facts::{Facts, Port};
 use super::super::family::Family;
 use super::{Convention, Reading};
-use crate::tensor::{ColourOrder, Interpolation, ResizeMode};
+use crate::base::tensor::{ColourOrder, Interpolation, ResizeMode};
 use tract_onnx::pb::tensor_proto::DataType;
 
 /// The name without the ":0" that TensorFlow ends it with.

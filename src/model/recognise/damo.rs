@@ -9,7 +9,7 @@ use super::cells::{STRIDES, cells, largest};
 use super::head::Head;
 use super::yolo::ultralytics_convention;
 use super::{Convention, Reading};
-use crate::tensor::ResizeMode;
+use crate::base::tensor::ResizeMode;
 
 const PLACES: BoxesScoresPlaces = BoxesScoresPlaces {
     boxes: 1,

@@ -10,7 +10,7 @@ use super::super::family::{DetsPlaces, Family};
 use super::cells::{misfit, told_by_card};
 use super::chosen::{self, agree, imagenet, is_integer, place};
 use super::{Convention, Reading};
-use crate::tensor::ResizeMode;
+use crate::base::tensor::ResizeMode;
 
 pub fn read(facts: &Facts) -> Option<Reading> {
     let places = places(facts)?;

@@ -7,7 +7,7 @@ use super::super::family::Family;
 use super::cells::{misfit, told_by_card};
 use super::head::Head;
 use super::{Convention, Reading};
-use crate::tensor::{ColourOrder, Interpolation, ResizeMode};
+use crate::base::tensor::{ColourOrder, Interpolation, ResizeMode};
 
 const STRIDE: u32 = 16;
 /// Objectness and box.

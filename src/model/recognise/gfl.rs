@@ -15,7 +15,7 @@ use super::super::family::{AnchorPoint, Family};
 use super::cells::{STRIDES, cells, largest, misfit, told_by_card};
 use super::head::Head;
 use super::{Convention, Reading};
-use crate::tensor::{ColourOrder, Interpolation, ResizeMode};
+use crate::base::tensor::{ColourOrder, Interpolation, ResizeMode};
 
 const BINS: usize = 8;
 const SIDES: usize = 4;

@@ -35,9 +35,9 @@ use super::card::{Card, MAX_CLASSES};
 use super::error::ModelError;
 use super::facts::Facts;
 use super::family::Family;
-use crate::tensor::{ColourOrder, Interpolation, ResizeMode};
+use crate::base::tensor::{ColourOrder, Interpolation, ResizeMode};
 
-/// How the authors of a family prepare pictures; see [`crate::tensor::InputSpec`].
+/// How the authors of a family prepare pictures; see [`crate::base::tensor::InputSpec`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Convention {
     pub colour: ColourOrder,

@@ -20,7 +20,7 @@ use super::head::Head;
 use super::pieces::whole_pieces;
 use super::yolo::ultralytics_convention;
 use super::{Convention, Reading};
-use crate::tensor::{Element, Interpolation};
+use crate::base::tensor::{Element, Interpolation};
 
 use Column::{Bottom, Class, Left, Other, Right, Score, Top};
 

@@ -10,7 +10,7 @@ use super::super::family::Family;
 use super::cells::{cells, largest, misfit, told_by_card};
 use super::head::Head;
 use super::{Convention, Reading};
-use crate::tensor::{ColourOrder, Interpolation, ResizeMode};
+use crate::base::tensor::{ColourOrder, Interpolation, ResizeMode};
 
 /// Strides, and anchors a cell.
 const FORMS: [(&[u32], usize); 2] = [(&[8, 16, 32], 2), (&[8, 16, 32, 64, 128], 1)];

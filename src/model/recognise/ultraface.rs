@@ -9,7 +9,7 @@ use super::super::family::Family;
 use super::cells::{cells, misfit, told_by_card};
 use super::head::Head;
 use super::{Convention, Reading};
-use crate::tensor::{ColourOrder, Interpolation, ResizeMode};
+use crate::base::tensor::{ColourOrder, Interpolation, ResizeMode};
 
 /// Stride and priors a cell of each grid.
 pub const PRIORS: [(u32, usize); 4] = [(8, 3), (16, 2), (32, 2), (64, 3)];

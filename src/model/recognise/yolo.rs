@@ -18,7 +18,7 @@ use super::cells::{STRIDES, cells, largest, misfit, told_by_card};
 use super::head::Head;
 use super::scale::Scale;
 use super::{Convention, Reading};
-use crate::tensor::{ColourOrder, Interpolation, ResizeMode};
+use crate::base::tensor::{ColourOrder, Interpolation, ResizeMode};
 
 /// One output `[1, n, 5 + classes]` or `[1, 4 + classes, n]`.
 struct Table<'a> {

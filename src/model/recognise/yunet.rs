@@ -6,7 +6,7 @@ use super::super::facts::{Facts, Port};
 use super::super::family::Family;
 use super::cells::{STRIDES, cells, largest, misfit, told_by_card};
 use super::{Convention, Reading};
-use crate::tensor::{ColourOrder, Interpolation, ResizeMode};
+use crate::base::tensor::{ColourOrder, Interpolation, ResizeMode};
 
 const EXPECTED: &str = "for every stride two [1, n, 1] and one [1, n, 4]";
 

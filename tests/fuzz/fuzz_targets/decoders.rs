@@ -10,13 +10,13 @@ mod guard;
 
 use arbitrary::{Result, Unstructured};
 use families::{family, shapes};
-use gstdetect::classes::{Cutoffs, Selection};
+use gstdetect::base::classes::{Cutoffs, Selection};
+use gstdetect::base::detection::Detection;
+use gstdetect::base::geometry::{BBox, Size};
+use gstdetect::base::tensor::{Element, Tensor, TensorData, TensorSpec};
 use gstdetect::decode::{Decoder, Labelling, decoder_for};
-use gstdetect::detection::Detection;
-use gstdetect::geometry::{BBox, Size};
 use gstdetect::model::Family;
 use gstdetect::nms;
-use gstdetect::tensor::{Element, Tensor, TensorData, TensorSpec};
 use libfuzzer_sys::fuzz_target;
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! Families with fields as cards and readers give them, and the outputs that are theirs.
 
 use arbitrary::{Result, Unstructured};
-use gstdetect::geometry::Size;
+use gstdetect::base::geometry::Size;
 use gstdetect::model::Family;
 use gstdetect::model::family::*;
 

@@ -17,8 +17,8 @@
 mod guard;
 mod wire_mutator;
 
-use gstdetect::classes::Selection;
-use gstdetect::geometry::Size;
+use gstdetect::base::classes::Selection;
+use gstdetect::base::geometry::Size;
 use gstdetect::model::card::Card;
 use gstdetect::model::recognise::decode_names;
 use gstdetect::model::{InputSize, Labels, Model, ModelError, ModelOptions, labels};

@@ -9,7 +9,7 @@ use crate::analyse::{self, Analyser};
 use crate::args::VerifyArgs;
 use crate::failure::Failure;
 use crate::settings::Settings;
-use gstdetect::geometry::BBox;
+use gstdetect::base::geometry::BBox;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 

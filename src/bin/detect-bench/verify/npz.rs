@@ -3,7 +3,7 @@
 //! The archive is a ZIP of files `NAME.npy`, stored or deflated; it is read by its central directory. A file has a head
 //! that is a Python dictionary: `{'descr': '<f4', 'fortran_order': False, 'shape': (1, 3), }`.
 
-use gstdetect::tensor::{Tensor, TensorData};
+use gstdetect::base::tensor::{Tensor, TensorData};
 use std::io::Read;
 
 const END_OF_DIRECTORY: [u8; 4] = *b"PK\x05\x06";

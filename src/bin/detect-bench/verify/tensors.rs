@@ -7,9 +7,9 @@ use super::{Checked, npz};
 use crate::args::VerifyArgs;
 use crate::failure::Failure;
 use crate::settings::Settings;
+use gstdetect::base::tensor::{Tensor, TensorData};
 use gstdetect::engine::{self, Engine, EngineKind, EngineOptions, Precision};
 use gstdetect::model::{Model, ModelOptions, tensor_file};
-use gstdetect::tensor::{Tensor, TensorData};
 use std::path::{Path, PathBuf};
 
 /// What goes in and what shall come out.

@@ -1,6 +1,6 @@
 //! [`Level`]: the heads of one stride, with numbers drawn by lot for them.
 
-use crate::geometry::Size;
+use crate::base::geometry::Size;
 use crate::model::graph::infer::{Data, Inference, Value};
 use std::collections::BTreeMap;
 

@@ -14,8 +14,8 @@ mod yolox;
 
 use super::infer::{Inference, Value};
 use super::prune;
+use crate::base::tensor::{InputSpec, Layout};
 use crate::model::family::Family;
-use crate::tensor::{InputSpec, Layout};
 use level::{Cell, Level, levels};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use tract_onnx::pb::tensor_proto::DataType;

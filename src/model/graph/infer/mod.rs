@@ -13,7 +13,7 @@ mod value;
 
 pub use value::{Data, Value, count};
 
-use crate::tensor::InputSpec;
+use crate::base::tensor::InputSpec;
 pub use attributes::Attributes;
 use std::collections::HashMap;
 use std::fmt;

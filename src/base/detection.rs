@@ -1,6 +1,6 @@
 //! [`Detection`]: a box, its class and its score; [`Thresholds`]: which of them are reported.
 
-use crate::geometry::BBox;
+use crate::base::geometry::BBox;
 use std::sync::Arc;
 
 /// One object found. The space of `bbox` is the model's input until the detector has mapped it to the frame.
@@ -26,6 +26,6 @@ pub struct Thresholds {
     pub max_detections: usize,
     /// Boxes narrower or lower than so many pixels of the frame are not reported.
     pub min_size: u32,
-    /// The classes reported, as a [`Selection`](crate::classes::Selection) is written; `None` = all.
+    /// The classes reported, as a [`Selection`](crate::base::classes::Selection) is written; `None` = all.
     pub classes: Option<Arc<str>>,
 }

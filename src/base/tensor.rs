@@ -2,7 +2,7 @@
 //!
 //! [`InputSpec`] says how a picture becomes the input tensor of a model.
 
-use crate::geometry::Size;
+use crate::base::geometry::Size;
 use std::fmt;
 use std::sync::Arc;
 

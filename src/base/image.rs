@@ -1,6 +1,6 @@
 //! [`ImageView`]: a borrowed picture, plane by plane, with its strides; it owns nothing.
 
-use crate::geometry::Size;
+use crate::base::geometry::Size;
 use std::array::IntoIter;
 use std::fmt;
 use std::iter::Take;
