@@ -1,6 +1,5 @@
 //! GStreamer elements that find objects in live video with an ONNX model.
 
-pub mod affinity;
 pub mod allocation;
 pub mod base;
 pub mod builtin;
@@ -11,9 +10,9 @@ pub mod detector;
 pub mod draw;
 pub mod engine;
 pub mod frame;
+pub mod host;
 pub mod lent;
 pub mod letterbox;
-pub mod machine;
 pub mod mailbox;
 pub mod message;
 pub mod meta;

@@ -363,7 +363,7 @@ fn processors_that_are_not_there_are_refused_with_those_that_are() {
 
 #[test]
 fn inference_keeps_to_its_processors() {
-    use gstdetect::affinity::Processors;
+    use gstdetect::host::affinity::Processors;
     let rig = Rig::with_source("mode=every cpu-affinity=0", Source::File);
     let (tell, told) = std::sync::mpsc::channel();
     rig.control.set_script(move |_| {
@@ -381,7 +381,7 @@ fn inference_keeps_to_its_processors() {
 
 #[test]
 fn the_processors_of_one_load_are_not_those_of_the_next() {
-    use gstdetect::affinity::Processors;
+    use gstdetect::host::affinity::Processors;
     let own = Processors::of_this_thread().unwrap();
     for (list, expected) in [("cpu-affinity=0", "0"), ("", &own.to_string())] {
         let rig = Rig::stopped(list, Source::File);

@@ -4,7 +4,7 @@ mod support;
 
 use gst::glib;
 use gst::prelude::*;
-use gstdetect::machine::MachineSample;
+use gstdetect::host::machine::MachineSample;
 use gstdetect::message::{DetectModel, DetectStats, InForce, MODEL, STATS};
 use gstdetect::stats::{Percentiles, Snapshot};
 use std::collections::{BTreeMap, BTreeSet};

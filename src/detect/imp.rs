@@ -10,7 +10,7 @@ use super::sizes::Detectors;
 use super::state::State;
 use super::worker::WORKER;
 use crate::base::classes::ClassesError;
-use crate::machine::Machine;
+use crate::host::machine::Machine;
 use crate::message::{MODEL_PROPERTY, STATS_PROPERTY};
 use gst::glib;
 use gst::prelude::*;

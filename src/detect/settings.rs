@@ -3,9 +3,9 @@
 use super::choices::{DetectEngine, DetectPrecision, Mode};
 use super::failure::Trouble;
 use super::loading::Workers;
-use crate::affinity::Processors;
 use crate::base::classes::{ClassesError, Selection};
 use crate::base::detection::Thresholds;
+use crate::host::affinity::Processors;
 use crate::pace::PaceOptions;
 use crate::track::{LOW_SCORE, ShownOptions};
 use gst::glib;

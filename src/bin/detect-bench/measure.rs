@@ -11,7 +11,7 @@ use crate::pipeline::Pipeline;
 use crate::report::{Cpu, Frames, ModelFacts, Run, SinkCounts, Span, Times};
 use crate::settings::Settings;
 use gst::prelude::*;
-use gstdetect::machine::Machine;
+use gstdetect::host::machine::Machine;
 use gstdetect::message::{self, DetectModel, DetectStats};
 use gstdetect::stats::Counters;
 use parking_lot::Mutex;

@@ -118,7 +118,7 @@ fn live_line(stats: &DetectStats) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use gstdetect::machine::MachineSample;
+    use gstdetect::host::machine::MachineSample;
 
     #[test]
     fn the_live_line_leaves_out_what_is_not_told() {

@@ -4,7 +4,7 @@ use crate::inspect::{File, Inspection};
 use crate::report::{Comparison, MODEL_FIRST, ModelFacts, Report, Row, Run, Span, Times};
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, ContentArrangement, Table};
-use gstdetect::machine::Throttled;
+use gstdetect::host::machine::Throttled;
 use std::fmt::Write;
 
 /// What a value looks like that was not measured.
