@@ -3,8 +3,8 @@
 //! One table names each field once, so that the element, the tests and the bench cannot differ. Times are guint64
 //! nanoseconds and absent where nothing was measured; rates are gdouble a second; counters are guint64.
 
+use crate::flow::stats::{Counters, Percentiles, Snapshot, StageTimes};
 use crate::host::machine::MachineSample;
-use crate::stats::{Counters, Percentiles, Snapshot, StageTimes};
 use gst::prelude::*;
 use std::time::Duration;
 

@@ -10,8 +10,8 @@ mod support;
 
 use gst::prelude::*;
 use gstdetect::engine::stub::Control;
+use gstdetect::flow::stats::{DeclaredDelay, percentile};
 use gstdetect::message::DetectStats;
-use gstdetect::stats::{DeclaredDelay, percentile};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};

@@ -4,9 +4,9 @@
 use crate::base::detection::Detection;
 use crate::base::geometry::Size;
 use crate::detector::Analysis;
+use crate::flow::stats::StageTimes;
 use crate::meta::{self, Labelled};
 use crate::model::Model;
-use crate::stats::StageTimes;
 use crate::track::{Tracker, TrackerOptions};
 use std::sync::Arc;
 use std::time::Duration;

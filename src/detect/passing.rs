@@ -201,8 +201,8 @@ mod tests {
     use super::*;
     use crate::base::detection::Detection;
     use crate::base::geometry::BBox;
+    use crate::flow::stats::StageTimes;
     use crate::model::{Labels, ModelOptions};
-    use crate::stats::StageTimes;
 
     const SIZE: Size = Size::new(640, 480);
 

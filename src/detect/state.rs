@@ -5,9 +5,9 @@ use super::choices::Mode;
 use super::passing::Passing;
 use super::playing::Playing;
 use super::settings::Settings;
-use crate::mailbox::{MOST_PASSING, Mailbox, Output};
-use crate::pace::Pace;
-use crate::stats::{DeclaredDelay, Overdue, Recorder};
+use crate::flow::mailbox::{MOST_PASSING, Mailbox, Output};
+use crate::flow::pace::Pace;
+use crate::flow::stats::{DeclaredDelay, Overdue, Recorder};
 use std::sync::Arc;
 use std::time::Duration;
 

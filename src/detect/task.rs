@@ -2,7 +2,7 @@
 
 use super::imp::{CAT, Detect};
 use super::state::{Frame, Item};
-use crate::mailbox::Output;
+use crate::flow::mailbox::Output;
 use crate::message;
 use gst::glib;
 use gst::prelude::*;

@@ -11,7 +11,7 @@ use super::sizes::{Detectors, Fit, Run};
 use super::state::{Frame, State};
 use crate::detector::{Analysis, DetectError, Detector, Prepared};
 use crate::engine::EngineError;
-use crate::mailbox::Ticket;
+use crate::flow::mailbox::Ticket;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -1,0 +1,5 @@
+//! Whose turn it is, and what has been measured: state machines that take the time as an argument.
+
+pub mod mailbox;
+pub mod pace;
+pub mod stats;
