@@ -4,7 +4,7 @@ use crate::base::geometry::Size;
 use crate::base::image::{
     ImageError, ImageView, MOST_PLANES, PictureInfo, PixelFormat, Plane, YuvMatrix, YuvRange,
 };
-use crate::draw::{PictureMut, PlaneMut};
+use crate::vision::draw::{PictureMut, PlaneMut};
 use gst_video::prelude::*;
 use gst_video::{VideoColorMatrix, VideoColorRange, VideoFormat, VideoFrameRef, VideoInfo};
 use std::fmt;

@@ -7,20 +7,16 @@ pub mod copies;
 pub mod decode;
 pub mod detect;
 pub mod detector;
-pub mod draw;
 pub mod engine;
 pub mod flow;
 pub mod frame;
 pub mod host;
 pub mod lent;
-pub mod letterbox;
 pub mod message;
 pub mod meta;
 pub mod model;
-pub mod nms;
 pub mod overlay;
-pub mod preprocess;
-pub mod track;
+pub mod vision;
 
 use gst::glib;
 

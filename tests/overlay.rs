@@ -5,7 +5,7 @@ mod support;
 use gst::prelude::*;
 use gst_video::VideoOverlayCompositionMeta as CompositionMeta;
 use gstdetect::base::geometry::{BBox, Size};
-use gstdetect::draw::colour_of;
+use gstdetect::vision::draw::colour_of;
 use support::{Overlay, detection};
 
 const SIZE: Size = Size::new(320, 240);

@@ -5,8 +5,8 @@ mod support;
 use gst_video::VideoFormat;
 use gstdetect::base::geometry::{BBox, Size};
 use gstdetect::base::image::PixelFormat;
-use gstdetect::draw::colour_of;
 use gstdetect::frame::video_format;
+use gstdetect::vision::draw::colour_of;
 use support::{Overlay, detection};
 
 const SIZE: Size = Size::new(64, 48);

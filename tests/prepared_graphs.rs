@@ -9,7 +9,7 @@ use gstdetect::base::tensor::Tensor;
 use gstdetect::decode::{Labelling, decoder_for};
 use gstdetect::engine::{self, EngineKind, EngineOptions};
 use gstdetect::model::{Family, InputSize, Model, ModelOptions};
-use gstdetect::nms;
+use gstdetect::vision::nms;
 use std::path::Path;
 use std::time::{Duration, Instant};
 

@@ -14,7 +14,7 @@ use gstdetect::base::geometry::Size;
 use gstdetect::detector::{Analysis, Detector, DetectorOptions};
 use gstdetect::frame;
 use gstdetect::model::ModelOptions;
-use gstdetect::track::{LOW_SCORE, Shown, ShownBox, ShownOptions, TrackerOptions};
+use gstdetect::vision::track::{LOW_SCORE, Shown, ShownBox, ShownOptions, TrackerOptions};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;

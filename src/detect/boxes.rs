@@ -7,7 +7,7 @@ use crate::detector::Analysis;
 use crate::flow::stats::StageTimes;
 use crate::meta::{self, Labelled};
 use crate::model::Model;
-use crate::track::{Tracker, TrackerOptions};
+use crate::vision::track::{Tracker, TrackerOptions};
 use std::sync::Arc;
 use std::time::Duration;
 

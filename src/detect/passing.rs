@@ -7,7 +7,7 @@ use super::boxes::{Found, Mark, Marks, follows_another};
 use super::state::Frame;
 use crate::base::geometry::Size;
 use crate::model::Model;
-use crate::track::{Shown, ShownBox, ShownOptions, TrackerOptions};
+use crate::vision::track::{Shown, ShownBox, ShownOptions, TrackerOptions};
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -7,7 +7,7 @@ use crate::base::classes::{ClassesError, Selection};
 use crate::base::detection::Thresholds;
 use crate::flow::pace::PaceOptions;
 use crate::host::affinity::Processors;
-use crate::track::{LOW_SCORE, ShownOptions};
+use crate::vision::track::{LOW_SCORE, ShownOptions};
 use gst::glib;
 use gst::prelude::*;
 use std::path::PathBuf;

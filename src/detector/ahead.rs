@@ -3,7 +3,7 @@
 use super::{Detector, Prepared, prepare};
 use crate::base::image::ImageView;
 use crate::base::tensor::InputSpec;
-use crate::preprocess::{PreprocessError, Preprocessor};
+use crate::vision::preprocess::{PreprocessError, Preprocessor};
 
 /// An input, or the memory for one.
 #[derive(Debug)]

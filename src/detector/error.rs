@@ -4,7 +4,7 @@ use crate::base::classes::ClassesError;
 use crate::decode::DecodeError;
 use crate::engine::EngineError;
 use crate::model::ModelError;
-use crate::preprocess::PreprocessError;
+use crate::vision::preprocess::PreprocessError;
 use std::fmt;
 
 /// Why a model cannot be used.

@@ -4,8 +4,8 @@
 //! wider still where they are not the frame's own, since what is in them has moved.
 
 use crate::base::geometry::Size;
-use crate::draw::Rect;
 use crate::meta::{Figures, Roi};
+use crate::vision::draw::Rect;
 
 /// Added on each side, as a share of the width and height: boxes of faces end at chin and brow.
 const MARGIN: f64 = 0.125;

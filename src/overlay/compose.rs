@@ -1,6 +1,6 @@
 //! A [`Drawing`] as `GstVideoOverlayComposition`, for a sink that composes by itself.
 
-use crate::draw::{Canvas, Drawing};
+use crate::vision::draw::{Canvas, Drawing};
 use gst::glib;
 use gst_video::{
     VideoFormat, VideoOverlayComposition, VideoOverlayFormatFlags, VideoOverlayRectangle,

@@ -2,8 +2,8 @@
 
 use super::compose;
 use crate::base::image::PictureInfo;
-use crate::draw::{Drawing, Rect};
 use crate::frame::{self, FrameError};
+use crate::vision::draw::{Drawing, Rect};
 use gst::glib;
 use gst_video::{VideoFrameRef, VideoInfo, VideoOverlayCompositionMeta};
 use std::fmt;

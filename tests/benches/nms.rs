@@ -5,7 +5,7 @@
 use divan::Bencher;
 use gstdetect::base::detection::Detection;
 use gstdetect::base::geometry::BBox;
-use gstdetect::nms;
+use gstdetect::vision::nms;
 use std::fmt;
 
 const COUNT: usize = 8400;

@@ -3,7 +3,7 @@
 use divan::Bencher;
 use gstdetect::base::geometry::{BBox, Size};
 use gstdetect::base::image::{PictureInfo, PixelFormat};
-use gstdetect::draw::{Artist, Drawing, Mark, PictureMut, PlaneMut, Rect, Style};
+use gstdetect::vision::draw::{Artist, Drawing, Mark, PictureMut, PlaneMut, Rect, Style};
 
 const SIZE: Size = Size::new(1280, 720);
 const BOXES: usize = 20;

@@ -7,7 +7,7 @@
 use gstdetect::base::geometry::Size;
 use gstdetect::base::image::{ImageView, PictureInfo, PixelFormat, Plane};
 use gstdetect::base::tensor::{ColourOrder, Element, InputSpec, Interpolation, Layout, ResizeMode};
-use gstdetect::preprocess::Preprocessor;
+use gstdetect::vision::preprocess::Preprocessor;
 use std::error::Error;
 use std::io::{Write, stdin, stdout};
 use std::time::Instant;

@@ -4,7 +4,7 @@ use divan::Bencher;
 use gstdetect::base::geometry::Size;
 use gstdetect::base::image::{ImageView, PictureInfo, PixelFormat, Plane, YuvRange};
 use gstdetect::base::tensor::{ColourOrder, Element, InputSpec, Interpolation, Layout, ResizeMode};
-use gstdetect::preprocess::Preprocessor;
+use gstdetect::vision::preprocess::Preprocessor;
 
 const FORMATS: [PixelFormat; 4] = [
     PixelFormat::I420,

@@ -3,7 +3,7 @@
 use divan::Bencher;
 use gstdetect::base::detection::Detection;
 use gstdetect::base::geometry::BBox;
-use gstdetect::track::{Shown, ShownOptions, Tracker, TrackerOptions};
+use gstdetect::vision::track::{Shown, ShownOptions, Tracker, TrackerOptions};
 use std::time::Duration;
 
 const COUNTS: [usize; 3] = [10, 50, 200];

@@ -16,7 +16,7 @@ use gstdetect::base::geometry::{BBox, Size};
 use gstdetect::base::tensor::{Element, Tensor, TensorData, TensorSpec};
 use gstdetect::decode::{Decoder, Labelling, decoder_for};
 use gstdetect::model::Family;
-use gstdetect::nms;
+use gstdetect::vision::nms;
 use libfuzzer_sys::fuzz_target;
 use std::sync::Arc;
 

@@ -162,7 +162,7 @@ fn give(row_of: &mut [Option<usize>], before: &[Option<usize>], end: usize, star
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::track::random::Random;
+    use crate::vision::track::random::Random;
 
     /// The largest sum, by trying everything.
     fn best(pairs: &[Pair], row: usize, rows: usize, used: u32) -> f32 {

@@ -44,7 +44,7 @@ use crate::base::image::{ImageView, PictureInfo, Plane};
 use crate::base::tensor::{
     ColourOrder, Element, InputSpec, Interpolation, Layout, Tensor, TensorData,
 };
-use crate::letterbox::Letterbox;
+use crate::vision::letterbox::Letterbox;
 use axis::Axis;
 use color::{Colour, Linear};
 use levels::Levels;
