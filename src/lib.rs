@@ -1,19 +1,14 @@
 //! GStreamer elements that find objects in live video with an ONNX model.
 
-pub mod allocation;
 pub mod base;
+pub mod bridge;
 pub mod builtin;
-pub mod copies;
 pub mod decode;
 pub mod detect;
 pub mod detector;
 pub mod engine;
 pub mod flow;
-pub mod frame;
 pub mod host;
-pub mod lent;
-pub mod message;
-pub mod meta;
 pub mod model;
 pub mod overlay;
 pub mod vision;

@@ -5,8 +5,8 @@ mod support;
 
 use gst::prelude::*;
 use gstdetect::base::tensor::Tensor;
-use gstdetect::message::{DetectModel, MODEL};
-use gstdetect::meta;
+use gstdetect::bridge::message::{DetectModel, MODEL};
+use gstdetect::bridge::meta;
 use support::{Rig, Source};
 
 /// A candidate of the micro model (`[1, 4 + 2, 21]`, input 32x32): centre, sides, scores of cat and dog.

@@ -9,9 +9,9 @@
 mod support;
 
 use gst::prelude::*;
+use gstdetect::bridge::message::DetectStats;
 use gstdetect::engine::stub::Control;
 use gstdetect::flow::stats::{DeclaredDelay, percentile};
-use gstdetect::message::DetectStats;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};

@@ -165,7 +165,7 @@ fn look(pad: &gst::Pad, buffer: &gst::Buffer) -> Option<Shown> {
         sent_for,
         width: caps.structure(0)?.get("width").ok()?,
         rate: segment.rate(),
-        boxes: gstdetect::meta::read(buffer).len(),
+        boxes: gstdetect::bridge::meta::read(buffer).len(),
     })
 }
 

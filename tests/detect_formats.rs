@@ -60,7 +60,8 @@ fn tolerance(format: &str) -> f64 {
 
 fn formats() -> Vec<String> {
     init();
-    let formats = PixelFormat::ALL.map(|format| gstdetect::frame::video_format(format).to_string());
+    let formats = PixelFormat::ALL
+        .map(|format| gstdetect::bridge::video_frame::video_format(format).to_string());
     assert_eq!(formats.len(), 21);
     formats.into()
 }
@@ -219,7 +220,7 @@ fn the_frame_passes_untouched() {
         assert!(bytes(&out) == bytes(&before), "the pixels have changed");
         if let Some(kept) = kept {
             assert!(
-                gstdetect::meta::read(&kept).is_empty(),
+                gstdetect::bridge::meta::read(&kept).is_empty(),
                 "what others hold is left alone"
             );
         }

@@ -4,8 +4,8 @@ mod support;
 
 use gst::glib;
 use gst::prelude::*;
-use gstdetect::message::{DETECTIONS, DetectModel, DetectStats, MODEL, STATS};
-use gstdetect::meta;
+use gstdetect::bridge::message::{DETECTIONS, DetectModel, DetectStats, MODEL, STATS};
+use gstdetect::bridge::meta;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use support::{Rig, Source, one_dog};

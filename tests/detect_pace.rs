@@ -3,7 +3,7 @@
 mod support;
 
 use gst::prelude::*;
-use gstdetect::meta;
+use gstdetect::bridge::meta;
 use support::rig::FRAME;
 use support::{Rig, Source, nothing, one_dog};
 

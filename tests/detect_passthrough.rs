@@ -3,8 +3,8 @@
 mod support;
 
 use gst::prelude::*;
-use gstdetect::message::DETECTIONS;
-use gstdetect::meta;
+use gstdetect::bridge::message::DETECTIONS;
+use gstdetect::bridge::meta;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use support::{FRAME, Rig, SIZE, Seen, Source, caps_event, one_dog, video_info};

@@ -3,7 +3,7 @@
 mod support;
 
 use gst::prelude::*;
-use gstdetect::message::MODEL;
+use gstdetect::bridge::message::MODEL;
 use support::{Rig, Source};
 
 const WIDE: (u32, u32) = (128, 72);

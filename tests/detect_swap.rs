@@ -3,9 +3,9 @@
 mod support;
 
 use gst::prelude::*;
+use gstdetect::bridge::message::{DetectModel, MODEL};
+use gstdetect::bridge::meta;
 use gstdetect::engine::stub::Control;
-use gstdetect::message::{DetectModel, MODEL};
-use gstdetect::meta;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;

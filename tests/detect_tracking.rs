@@ -8,8 +8,8 @@ mod support;
 use gst::prelude::*;
 use gstdetect::base::geometry::BBox;
 use gstdetect::base::tensor::Tensor;
-use gstdetect::message::DETECTIONS;
-use gstdetect::meta::{self, Roi};
+use gstdetect::bridge::message::DETECTIONS;
+use gstdetect::bridge::meta::{self, Roi};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -381,7 +381,7 @@ fn run_live(seconds: u64) -> Run {
     assert!(error.is_none(), "{error:?}");
     let stats: gst::Structure = detect.property("stats");
     pipeline.set_state(gst::State::Null).unwrap();
-    let stats = gstdetect::message::DetectStats::from_structure(&stats).unwrap();
+    let stats = gstdetect::bridge::message::DetectStats::from_structure(&stats).unwrap();
     assert_eq!(stats.snapshot.counters.dropped(), 0);
     assert!(stats.snapshot.fps > 3.0, "{}", stats.snapshot.fps);
     // The first second is the pipeline's own.

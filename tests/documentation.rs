@@ -4,9 +4,9 @@ mod support;
 
 use gst::glib;
 use gst::prelude::*;
+use gstdetect::bridge::message::{DetectModel, DetectStats, InForce, MODEL, STATS};
 use gstdetect::flow::stats::{Percentiles, Snapshot};
 use gstdetect::host::machine::MachineSample;
-use gstdetect::message::{DetectModel, DetectStats, InForce, MODEL, STATS};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;

@@ -6,8 +6,8 @@
 mod support;
 
 use gst::prelude::*;
+use gstdetect::bridge::message::DetectStats;
 use gstdetect::engine::stub::Control;
-use gstdetect::message::DetectStats;
 use std::path::Path;
 use std::time::{Duration, Instant};
 use support::portrait::Pipeline;

@@ -2,8 +2,8 @@
 
 mod support;
 
-use gstdetect::message::DetectStats;
-use gstdetect::meta;
+use gstdetect::bridge::message::DetectStats;
+use gstdetect::bridge::meta;
 use std::time::Instant;
 use support::{PATIENCE, Pipeline, face, portrait, run};
 

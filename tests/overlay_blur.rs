@@ -5,8 +5,8 @@ mod support;
 use gst_video::VideoOverlayCompositionMeta as CompositionMeta;
 use gstdetect::base::geometry::{BBox, Size};
 use gstdetect::base::image::PixelFormat;
-use gstdetect::frame::video_format;
-use gstdetect::meta;
+use gstdetect::bridge::meta;
+use gstdetect::bridge::video_frame::video_format;
 use std::collections::HashSet;
 use support::{Overlay, detection};
 

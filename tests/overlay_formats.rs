@@ -5,7 +5,7 @@ mod support;
 use gst_video::VideoFormat;
 use gstdetect::base::geometry::{BBox, Size};
 use gstdetect::base::image::PixelFormat;
-use gstdetect::frame::video_format;
+use gstdetect::bridge::video_frame::video_format;
 use gstdetect::vision::draw::colour_of;
 use support::{Overlay, detection};
 

@@ -8,8 +8,8 @@ mod support;
 
 use gst::prelude::*;
 use gstdetect::base::geometry::BBox;
+use gstdetect::bridge::message::{DETECTIONS, DetectStats, STATS_PROPERTY};
 use gstdetect::engine::EngineKind;
-use gstdetect::message::{DETECTIONS, DetectStats, STATS_PROPERTY};
 use gstdetect::model::{Model, ModelOptions};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};

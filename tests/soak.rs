@@ -7,7 +7,7 @@
 mod support;
 
 use gst::prelude::*;
-use gstdetect::message::{DetectModel, DetectStats, MODEL};
+use gstdetect::bridge::message::{DetectModel, DetectStats, MODEL};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 

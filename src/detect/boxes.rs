@@ -3,9 +3,9 @@
 
 use crate::base::detection::Detection;
 use crate::base::geometry::Size;
+use crate::bridge::meta::{self, Labelled};
 use crate::detector::Analysis;
 use crate::flow::stats::StageTimes;
-use crate::meta::{self, Labelled};
 use crate::model::Model;
 use crate::vision::track::{Tracker, TrackerOptions};
 use std::sync::Arc;

@@ -2,10 +2,10 @@
 
 use super::boxes::Found;
 use crate::base::image::{ImageView, PictureInfo};
-use crate::copies::Copies;
+use crate::bridge::frame_pool::Copies;
+use crate::bridge::lent_query::LentQuery;
+use crate::bridge::video_frame;
 use crate::detector::Ahead;
-use crate::frame;
-use crate::lent::LentQuery;
 use std::sync::Arc;
 use std::time::Duration;
 

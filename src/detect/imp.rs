@@ -10,8 +10,8 @@ use super::sizes::Detectors;
 use super::state::State;
 use super::worker::WORKER;
 use crate::base::classes::ClassesError;
+use crate::bridge::message::{MODEL_PROPERTY, STATS_PROPERTY};
 use crate::host::machine::Machine;
-use crate::message::{MODEL_PROPERTY, STATS_PROPERTY};
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
@@ -147,7 +147,7 @@ impl ElementImpl for Detect {
     fn pad_templates() -> &'static [gst::PadTemplate] {
         static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
             let template = |name, direction| {
-                let caps = crate::frame::caps();
+                let caps = crate::bridge::video_frame::caps();
                 gst::PadTemplate::new(name, direction, gst::PadPresence::Always, &caps)
                     .expect("a name and caps make a template")
             };

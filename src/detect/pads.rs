@@ -3,10 +3,10 @@
 use super::choices::Mode;
 use super::imp::{CAT, Detect};
 use super::state::{Course, Frame, Item, Remains, State, Stream, Upstream};
-use crate::copies::Copies;
+use crate::bridge::frame_pool::Copies;
+use crate::bridge::video_frame;
 use crate::flow::mailbox::Output;
 use crate::flow::pace::Pace;
-use crate::frame;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use std::panic::{AssertUnwindSafe, catch_unwind};

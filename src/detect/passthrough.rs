@@ -17,7 +17,7 @@ use super::settings::Settings;
 use super::sizes::{Detectors, Fit, Run};
 use super::state::{Frame, State};
 use crate::base::geometry::Size;
-use crate::message;
+use crate::bridge::message;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use std::time::Duration;

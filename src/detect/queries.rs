@@ -2,9 +2,9 @@
 
 use super::imp::{CAT, Detect};
 use super::state::Item;
-use crate::allocation;
-use crate::lent::LentQuery;
-use crate::meta::Figures;
+use crate::bridge::allocation;
+use crate::bridge::lent_query::LentQuery;
+use crate::bridge::meta::Figures;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 

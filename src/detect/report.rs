@@ -3,9 +3,9 @@
 use super::imp::{CAT, Detect};
 use super::settings::Settings;
 use super::state::{Drop, Frame, Upstream};
+use crate::bridge::message::{Decision, DetectModel, DetectStats, InForce, KeptClass, STATS};
+use crate::bridge::meta::Figures;
 use crate::detector::Detector;
-use crate::message::{Decision, DetectModel, DetectStats, InForce, KeptClass, STATS};
-use crate::meta::Figures;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use std::time::Duration;

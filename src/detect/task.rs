@@ -2,8 +2,8 @@
 
 use super::imp::{CAT, Detect};
 use super::state::{Frame, Item};
+use crate::bridge::message;
 use crate::flow::mailbox::Output;
-use crate::message;
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
@@ -86,7 +86,7 @@ impl Detect {
     /// Puts a copy of the usual strides and offsets in the place of a frame that downstream could not follow.
     pub(super) fn repack(&self, frame: &mut Frame) {
         let repacks = self.state.lock().repacks;
-        if repacks && !crate::frame::is_packed(&frame.buffer, &frame.stream.video) {
+        if repacks && !crate::bridge::video_frame::is_packed(&frame.buffer, &frame.stream.video) {
             self.replace_by_copy(frame);
         }
     }

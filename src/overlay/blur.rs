@@ -4,7 +4,7 @@
 //! wider still where they are not the frame's own, since what is in them has moved.
 
 use crate::base::geometry::Size;
-use crate::meta::{Figures, Roi};
+use crate::bridge::meta::{Figures, Roi};
 use crate::vision::draw::Rect;
 
 /// Added on each side, as a share of the width and height: boxes of faces end at chin and brow.

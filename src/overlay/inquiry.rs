@@ -1,7 +1,7 @@
 //! [`Inquiry`]: what was asked of upstream, when, and what is made of it: a line of text, and warnings.
 
 use super::settings::Settings;
-use crate::meta::{Figures, Roi};
+use crate::bridge::meta::{Figures, Roi};
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 

@@ -3,7 +3,7 @@
 use super::settings::Settings;
 use crate::base::geometry::BBox;
 use crate::base::image::{PictureInfo, PixelFormat};
-use crate::meta::Roi;
+use crate::bridge::meta::Roi;
 use crate::vision::draw::{Artist, Drawing, Mark, Style};
 
 /// What is drawn of `rois` into `picture`, and `caption` in its corner.

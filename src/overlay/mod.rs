@@ -10,7 +10,7 @@
 //! format is kept. What `blur` names is pixelated in the picture itself, whoever composes. A frame of which nothing is
 //! to change is passed on untouched and is not copied.
 //!
-//! The figures of `show-stats` are asked of upstream, see [`Figures`](crate::meta::Figures).
+//! The figures of `show-stats` are asked of upstream, see [`Figures`](crate::bridge::meta::Figures).
 
 mod blur;
 mod caps;

@@ -2,7 +2,7 @@
 
 use super::compose;
 use crate::base::image::PictureInfo;
-use crate::frame::{self, FrameError};
+use crate::bridge::video_frame::{self, FrameError};
 use crate::vision::draw::{Drawing, Rect};
 use gst::glib;
 use gst_video::{VideoFrameRef, VideoInfo, VideoOverlayCompositionMeta};

@@ -12,8 +12,8 @@
 //! held against the fastest of the engines named before it.
 
 use gst::prelude::*;
+use gstdetect::bridge::message;
 use gstdetect::engine::{self, EngineKind, EngineOptions};
-use gstdetect::message;
 use gstdetect::model::{Model, ModelOptions};
 use std::error::Error;
 use std::io::{BufRead, BufReader, Lines, Write};

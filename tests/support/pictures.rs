@@ -5,7 +5,7 @@ use gst_video::prelude::*;
 use gst_video::{VideoFrame, VideoInfo};
 use gstdetect::base::detection::Detection;
 use gstdetect::base::geometry::{BBox, Size};
-use gstdetect::meta::{self, Labelled};
+use gstdetect::bridge::meta::{self, Labelled};
 
 pub fn caps(format: &str, size: Size) -> String {
     let Size { width, height } = size;

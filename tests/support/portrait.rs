@@ -3,7 +3,7 @@
 use super::{PATIENCE, init};
 use gst::prelude::*;
 use gstdetect::base::geometry::BBox;
-use gstdetect::meta;
+use gstdetect::bridge::meta;
 use std::sync::{Arc, Mutex};
 
 /// Side of the picture, which is square.

@@ -4,8 +4,8 @@
 use super::{Folder, PATIENCE, init, micro_model};
 use gst::prelude::*;
 use gstdetect::base::tensor::Tensor;
+use gstdetect::bridge::message::{DetectStats, STATS_PROPERTY};
 use gstdetect::engine::stub::Control;
-use gstdetect::message::{DetectStats, STATS_PROPERTY};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};

@@ -7,8 +7,8 @@
 //! For a camera, put its source in the place of `filesrc ! decodebin`, and `sync=true` where the frames are shown.
 
 use gst::prelude::*;
-use gstdetect::message::DetectStats;
-use gstdetect::meta;
+use gstdetect::bridge::message::DetectStats;
+use gstdetect::bridge::meta;
 use std::error::Error;
 
 const PIPELINE: &str =

@@ -7,7 +7,7 @@ use crate::settings::Settings;
 use gst::prelude::*;
 use gst_video::VideoRegionOfInterestMeta;
 use gstdetect::base::geometry::{BBox, Size};
-use gstdetect::message::DetectModel;
+use gstdetect::bridge::message::DetectModel;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -168,7 +168,7 @@ impl Frames {
     fn of(source: &str, format: Option<&str>) -> Result<Self, Failure> {
         let caps = match format {
             Some(format) => format!("video/x-raw,format={format}"),
-            None => gstdetect::frame::caps().to_string(),
+            None => gstdetect::bridge::video_frame::caps().to_string(),
         };
         let caps = caps.replace('"', "\\\"");
         let text = format!(

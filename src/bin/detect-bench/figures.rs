@@ -1,8 +1,8 @@
 //! [`Recording`]: what happened to every frame, and the figures that follow from it. Times are since one origin.
 
 use crate::report::{Histogram, Second, Stages, Times};
+use gstdetect::bridge::message::DetectStats;
 use gstdetect::flow::stats::{StageTimes, percentile};
-use gstdetect::message::DetectStats;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;

@@ -5,7 +5,7 @@ use crate::failure::Failure;
 use crate::report::{ModelFacts, print, to_json};
 use crate::settings::Settings;
 use crate::text;
-use gstdetect::message::DetectModel;
+use gstdetect::bridge::message::DetectModel;
 use gstdetect::model::outline::Outline;
 use serde::Serialize;
 use std::collections::BTreeMap;

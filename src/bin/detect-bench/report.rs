@@ -6,7 +6,7 @@
 use crate::failure::Failure;
 use crate::machine::MachineInfo;
 use gst::glib;
-use gstdetect::message::DetectModel;
+use gstdetect::bridge::message::DetectModel;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -144,7 +144,7 @@ pub struct Decision {
 
 impl From<DetectModel> for ModelFacts {
     fn from(model: DetectModel) -> Self {
-        let decision = |d: gstdetect::message::Decision| Decision {
+        let decision = |d: gstdetect::bridge::message::Decision| Decision {
             topic: d.topic,
             value: d.value,
             reason: d.reason,

@@ -6,7 +6,7 @@ use crate::interrupt::Interrupt;
 use crate::measure::{Plan, Progress, measure};
 use crate::report::{Report, print};
 use crate::{html, text};
-use gstdetect::message::DetectStats;
+use gstdetect::bridge::message::DetectStats;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::path::Path;
 

@@ -1,0 +1,8 @@
+//! GStreamer types to ours and back. Decides nothing.
+
+pub mod allocation;
+pub mod frame_pool;
+pub mod lent_query;
+pub mod message;
+pub mod meta;
+pub mod video_frame;
