@@ -4,13 +4,12 @@ pub mod base;
 pub mod bridge;
 pub mod builtin;
 pub mod decode;
-pub mod detect;
 pub mod detector;
+pub mod elements;
 pub mod engine;
 pub mod flow;
 pub mod host;
 pub mod model;
-pub mod overlay;
 pub mod vision;
 
 use gst::glib;
@@ -32,8 +31,8 @@ gst::plugin_define!(
 type Register = fn(Option<&gst::Plugin>) -> Result<(), glib::BoolError>;
 
 const ELEMENTS: &[(&str, Register)] = &[
-    (detect::FACTORY, detect::register),
-    (overlay::NAME, overlay::register),
+    (elements::detect::FACTORY, elements::detect::register),
+    (elements::overlay::NAME, elements::overlay::register),
 ];
 
 fn plugin_init(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {

@@ -57,7 +57,7 @@ impl Failure {
         let of_detect = (error.src())
             .and_then(|src| src.downcast_ref::<gst::Element>())
             .and_then(gst::Element::factory)
-            .is_some_and(|factory| factory.name() == gstdetect::detect::FACTORY);
+            .is_some_and(|factory| factory.name() == gstdetect::elements::detect::FACTORY);
         let err: glib::Error = error.error();
         // What `detect` says is a sentence for people; others say what is wrong in the detail.
         let text = match error.debug().filter(|_| !of_detect) {

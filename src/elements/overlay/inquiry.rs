@@ -83,7 +83,7 @@ fn in_words(time: gst::ClockTime) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::overlay::blur::Blur;
+    use crate::elements::overlay::blur::Blur;
     use std::sync::Arc;
 
     fn settings(show_stats: bool, blur: &str) -> Settings {
