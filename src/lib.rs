@@ -2,14 +2,14 @@
 
 pub mod base;
 pub mod bridge;
-pub mod builtin;
-pub mod decode;
 pub mod detector;
 pub mod elements;
 pub mod engine;
+pub mod families;
 pub mod flow;
 pub mod host;
 pub mod model;
+pub mod onnx;
 pub mod vision;
 
 use gst::glib;

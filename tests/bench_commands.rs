@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use support::{Folder, micro_model, skipped};
 
-const BLAZEFACE: &str = "src/builtin/blazeface_back_256.onnx";
-const CARD: &str = "src/builtin/blazeface_back_256.json";
+const BLAZEFACE: &str = "src/model/builtin/blazeface_back_256.onnx";
+const CARD: &str = "src/model/builtin/blazeface_back_256.json";
 const PORTRAIT: &str = "pipelines/astronaut.jpg";
 
 fn bench(arguments: &[&str]) -> Output {

@@ -2,7 +2,7 @@
 
 mod support;
 
-use gstdetect::model::card::Card;
+use gstdetect::families::card::Card;
 use gstdetect::model::{Model, ModelOptions};
 use prost::Message;
 use std::alloc::{GlobalAlloc, Layout, System};
