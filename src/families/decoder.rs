@@ -4,6 +4,7 @@
 
 pub use crate::families::decoding::candidates::Labelling;
 
+use super::family::Family;
 use super::{
     blazeface, boxes_scores, counted, detr, detr_rows, dets, e2e6, fastestdet, gfl, nms3, rows,
     scrfd, ssd, tfssd, ultraface, yolov5, yolov5_raw, yolov8, yolox, yunet, yunet_2022,
@@ -11,7 +12,6 @@ use super::{
 use crate::base::detection::Detection;
 use crate::base::geometry::Size;
 use crate::base::tensor::{Element, Tensor, TensorSpec};
-use crate::model::Family;
 use std::fmt;
 
 /// Turns the outputs of one inference into detections in input pixels, before suppression.

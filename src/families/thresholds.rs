@@ -88,8 +88,8 @@ fn in_metadata(facts: &Facts, key: &str, warnings: &mut Vec<String>) -> Option<f
 
 #[cfg(test)]
 mod tests {
-    use super::super::recognise::recognise;
     use super::*;
+    use crate::families::recognise::recognise;
     use crate::onnx::testing::model;
     use std::path::Path;
     use tract_onnx::pb::StringStringEntryProto;

@@ -65,7 +65,7 @@ pub mod topic {
 }
 
 impl Decision {
-    fn new(
+    pub(crate) fn new(
         topic: &'static str,
         value: impl fmt::Display,
         reason: impl Into<String>,

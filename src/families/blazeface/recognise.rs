@@ -4,9 +4,9 @@
 //! The anchors lie in two grids, 2 a cell in the finer and 6 a cell in one of twice the stride. The front camera's
 //! model takes 128x128 (strides 8 and 16), the back camera's 256x256 (strides 16 and 32).
 
-use super::super::card::Card;
-use super::super::family::{AnchorLayer, Family};
 use crate::base::tensor::{ColourOrder, Interpolation, ResizeMode};
+use crate::families::card::Card;
+use crate::families::family::{AnchorLayer, Family};
 use crate::families::recognise::{Convention, Reading};
 use crate::onnx::facts::Facts;
 

@@ -3,11 +3,11 @@
 //! YOLO-NAS has the same dims with the boxes first. That the boxes are made in the graph shows in the grid it adds to
 //! them, that the scores are probabilities in their sigmoid.
 
-use super::super::family::{BoxesScoresPlaces, Family};
 use crate::base::tensor::ResizeMode;
 use crate::families::evidence::grid_cells::{STRIDES, cells, largest};
 use crate::families::evidence::head::Head;
 use crate::families::evidence::yolo::ultralytics_convention;
+use crate::families::family::{BoxesScoresPlaces, Family};
 use crate::families::recognise::{Convention, Reading};
 use crate::onnx::facts::Facts;
 

@@ -5,12 +5,12 @@
 //! | YOLO-NAS without NMS | `[1, n, classes]` | one candidate a cell, boxes made in the graph and before the scores |
 //! | PaddleDetection without NMS | `[1, classes, n]` | classes before candidates |
 
-use super::super::card::Card;
-use super::super::family::{BoxesScoresPlaces, Family};
+use crate::families::card::Card;
 use crate::families::evidence::grid_cells::{STRIDES, cells, misfit, told_by_card};
 use crate::families::evidence::head::Head;
 use crate::families::evidence::named_outputs::{self, is_integer, place};
 use crate::families::evidence::yolo::ultralytics_convention;
+use crate::families::family::{BoxesScoresPlaces, Family};
 use crate::families::recognise::{Convention, Reading};
 use crate::families::rows::recognise::{of_paddle, paddle_convention};
 use crate::onnx::facts::{Facts, Port};

@@ -1,7 +1,7 @@
 //! The boxes that candidates lie beside, as a card writes them: `anchors` and `prior_layers`.
 
-use super::super::family::{PriorLayer, Priors};
 use super::number;
+use crate::families::family::{PriorLayer, Priors};
 use crate::model::input_size::MAX_SIDE;
 use serde_json::Value;
 

@@ -6,11 +6,11 @@
 //! | YOLOv5 to v8, end-to-end for TensorRT | `num_dets`, `det_boxes`, `det_scores`, `det_classes` |
 //! | YOLO-NAS, batch | `num_predictions`, `pred_boxes`, `pred_scores`, `pred_classes` |
 
-use super::super::card::Card;
-use super::super::family::{CountedPlaces, Family};
+use crate::families::card::Card;
 use crate::families::evidence::grid_cells::{misfit, told_by_card};
 use crate::families::evidence::named_outputs::{self, place};
 use crate::families::evidence::yolo::ultralytics_convention;
+use crate::families::family::{CountedPlaces, Family};
 use crate::families::recognise::Reading;
 use crate::onnx::facts::Facts;
 

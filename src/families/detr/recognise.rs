@@ -10,10 +10,10 @@
 //! Where queries are learnt, the number of logits must tell: one more than the metadata have names, or 92, is softmax;
 //! as many as the names, or 91, sigmoid (91 are COCO's category ids from 0 to 90). Any other number could be either.
 
-use super::super::card::Card;
-use super::super::family::{Activation, DetrPlaces, Family};
+use crate::families::card::Card;
 use crate::families::evidence::grid_cells::{misfit, told_by_card};
 use crate::families::evidence::named_outputs::{self, agree, imagenet, place, stretched};
+use crate::families::family::{Activation, DetrPlaces, Family};
 use crate::families::recognise::{Convention, Reading};
 use crate::onnx::facts::Facts;
 use crate::onnx::python_literal;

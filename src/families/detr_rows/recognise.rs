@@ -3,12 +3,12 @@
 //!
 //! Its queries are chosen inside of the graph, but every one of them comes out.
 
-use super::super::card::Card;
-use super::super::family::Family;
+use crate::families::card::Card;
 use crate::families::evidence::grid_cells::{STRIDES, cells, misfit, told_by_card};
 use crate::families::evidence::head::Head;
 use crate::families::evidence::named_outputs::{self, stretched};
 use crate::families::evidence::yolo::is_ultralytics;
+use crate::families::family::Family;
 use crate::families::recognise::Reading;
 use crate::onnx::facts::Facts;
 use crate::onnx::python_literal;

@@ -4,11 +4,11 @@
 //! How pictures are prepared is a matter of each model's configuration; what most of them do is guessed: RGB with
 //! ImageNet's mean and deviation, at the top left of the input.
 
-use super::super::card::Card;
-use super::super::family::{DetsPlaces, Family};
 use crate::base::tensor::ResizeMode;
+use crate::families::card::Card;
 use crate::families::evidence::grid_cells::{misfit, told_by_card};
 use crate::families::evidence::named_outputs::{self, agree, imagenet, is_integer, place};
+use crate::families::family::{DetsPlaces, Family};
 use crate::families::recognise::{Convention, Reading};
 use crate::onnx::facts::{Facts, Port};
 

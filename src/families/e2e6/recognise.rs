@@ -3,12 +3,12 @@
 //! YOLOv10 and YOLO26 choose with TopK, other models of Ultralytics, exported with `nms=True`, with NMS. A table of
 //! one class of the YOLOv5 layout has the same dims and no choice in its graph.
 
-use super::super::card::Card;
-use super::super::family::Family;
+use crate::families::card::Card;
 use crate::families::evidence::grid_cells::{misfit, told_by_card};
 use crate::families::evidence::head::Head;
 use crate::families::evidence::named_outputs;
 use crate::families::evidence::yolo::{is_ultralytics, ultralytics_convention};
+use crate::families::family::Family;
 use crate::families::recognise::{Convention, Reading};
 use crate::onnx::facts::Facts;
 

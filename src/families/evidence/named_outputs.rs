@@ -1,7 +1,7 @@
 //! What the families share whose graph has chosen the detections: outputs told by name and type, nothing to suppress.
 
-use super::super::family::Family;
 use crate::base::tensor::{ColourOrder, Interpolation, ResizeMode};
+use crate::families::family::Family;
 use crate::families::recognise::{Convention, Reading};
 use crate::onnx::facts::{Facts, Port};
 use tract_onnx::pb::tensor_proto::DataType;

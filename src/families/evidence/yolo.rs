@@ -11,12 +11,12 @@
 //! `outputs` (YOLOv6), `output0` (Ultralytics). Where name and exponential disagree, the size of the first weights does:
 //! YOLOX takes levels of 0..255, the others shares of 0..1.
 
-use super::super::card::Card;
-use super::super::family::Family;
 use super::head::Head;
 use super::scale::Scale;
 use crate::base::tensor::{ColourOrder, Interpolation, ResizeMode};
+use crate::families::card::Card;
 use crate::families::evidence::grid_cells::{STRIDES, cells, largest, misfit, told_by_card};
+use crate::families::family::Family;
 use crate::families::recognise::{Convention, Reading};
 use crate::onnx::facts::Facts;
 

@@ -1,11 +1,11 @@
 //! FastestDet: one output `[1, 5 + classes, rows, columns]` of cells of 16 pixels, with a sigmoid for the objectness
 //! and a softmax over the classes in the graph.
 
-use super::super::card::Card;
-use super::super::family::Family;
 use crate::base::tensor::{ColourOrder, Interpolation, ResizeMode};
+use crate::families::card::Card;
 use crate::families::evidence::grid_cells::{misfit, told_by_card};
 use crate::families::evidence::head::Head;
+use crate::families::family::Family;
 use crate::families::recognise::{Convention, Reading};
 use crate::onnx::facts::Facts;
 

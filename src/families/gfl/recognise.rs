@@ -9,11 +9,11 @@
 //!
 //! Other orders of the outputs apart are decoded, but no reading tells how their pictures are prepared.
 
-use super::super::card::Card;
-use super::super::family::{AnchorPoint, Family};
 use crate::base::tensor::{ColourOrder, Interpolation, ResizeMode};
+use crate::families::card::Card;
 use crate::families::evidence::grid_cells::{STRIDES, cells, largest, misfit, told_by_card};
 use crate::families::evidence::head::Head;
+use crate::families::family::{AnchorPoint, Family};
 use crate::families::recognise::{Convention, Reading};
 use crate::onnx::facts::Facts;
 

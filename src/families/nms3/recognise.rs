@@ -6,12 +6,12 @@
 //! Names of outputs vary; types and dims tell them apart. Where class numbers are floats, a name must speak of classes or
 //! labels. Boxes as TensorFlow's API names them are shares of the input and not meant here.
 
-use super::super::card::Card;
-use super::super::family::{Family, Nms3Places};
+use crate::families::card::Card;
 use crate::families::evidence::grid_cells::{misfit, told_by_card};
 use crate::families::evidence::named_outputs::{self, agree, is_integer, place, plain, stretched};
 use crate::families::evidence::pieces::divisor;
 use crate::families::evidence::yolo::ultralytics_convention;
+use crate::families::family::{Family, Nms3Places};
 use crate::families::recognise::Reading;
 use crate::onnx::facts::{Facts, Port};
 use crate::onnx::side_input::Side;

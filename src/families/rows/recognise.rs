@@ -10,14 +10,14 @@
 //! In the graph, class numbers were whole numbers and scores were not: where the pieces of a row are seen to be put
 //! together, that decides.
 
-use super::super::card::Card;
-use super::super::family::{Column, Family};
 use crate::base::tensor::{Element, Interpolation};
+use crate::families::card::Card;
 use crate::families::evidence::grid_cells::{misfit, told_by_card};
 use crate::families::evidence::head::Head;
 use crate::families::evidence::named_outputs::{self, is_integer, plain, stretched};
 use crate::families::evidence::pieces::whole_pieces;
 use crate::families::evidence::yolo::ultralytics_convention;
+use crate::families::family::{Column, Family};
 use crate::families::recognise::{Convention, Reading};
 use crate::onnx::facts::{Facts, Port};
 use crate::onnx::side_input::Side;

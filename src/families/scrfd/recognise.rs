@@ -4,11 +4,11 @@
 //! Two anchors a cell of strides 8, 16 and 32, or one a cell of 8 to 128. Its authors' exports have a free input, and the
 //! outputs that belong to one of 640x640: then the ratios of their lengths tell.
 
-use super::super::card::Card;
-use super::super::family::Family;
 use crate::base::tensor::{ColourOrder, Interpolation, ResizeMode};
+use crate::families::card::Card;
 use crate::families::evidence::grid_cells::{cells, largest, misfit, told_by_card};
 use crate::families::evidence::head::Head;
+use crate::families::family::Family;
 use crate::families::recognise::{Convention, Reading};
 use crate::onnx::facts::Facts;
 

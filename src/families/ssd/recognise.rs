@@ -8,13 +8,13 @@
 //! Raw boxes lie beside priors, which no file tells and which differ between models of the same dims: they need a card
 //! with `prior_layers`, and are refused without. Whether scores have been through a softmax, the graph tells.
 
-use super::super::card::Card;
-use super::super::family::{BoxesScoresPlaces, Family};
+use crate::families::card::Card;
 use crate::families::evidence::grid_cells::{misfit, told_by_card};
 use crate::families::evidence::head::Head;
 use crate::families::evidence::named_outputs::{is_integer, stretched};
+use crate::families::family::{BoxesScoresPlaces, Family};
 use crate::families::recognise::{Convention, Reading};
-use crate::families::ultraface::recognise;
+use crate::families::ultraface::recognise as ultraface;
 use crate::onnx::facts::Facts;
 
 /// Priors of the VGG form at 300x300.

@@ -4,11 +4,11 @@
 //! Inside its graphs classes count from 0, as whatever chooses numbers them; the API adds 1 at the end, for the
 //! background. Whether a graph does so tells where its class numbers begin.
 
-use super::super::card::Card;
-use super::super::family::{Family, TfSsdPlaces};
+use crate::families::card::Card;
 use crate::families::evidence::grid_cells::{misfit, told_by_card};
 use crate::families::evidence::named_outputs::{self, place, plain, stretched};
 use crate::families::evidence::scale::{Scale, takes_pixels_as_they_are};
+use crate::families::family::{Family, TfSsdPlaces};
 use crate::families::recognise::{Convention, Reading};
 use crate::onnx::facts::Facts;
 use std::collections::{HashMap, HashSet};

@@ -3,11 +3,11 @@
 //!
 //! Exported with its decoding, whose exponential shows in the graph, or without.
 
-use super::super::card::Card;
-use super::super::family::Family;
 use crate::base::tensor::{ColourOrder, Interpolation, ResizeMode};
+use crate::families::card::Card;
 use crate::families::evidence::grid_cells::{cells, misfit, told_by_card};
 use crate::families::evidence::head::Head;
+use crate::families::family::Family;
 use crate::families::recognise::{Convention, Reading};
 use crate::onnx::facts::{Facts, Port};
 

@@ -6,11 +6,11 @@
 //! metadata that only YOLOv5 writes. With four strides the anchors are the same. They are those that the authors begin
 //! with: a model trained on other boxes may have its own, and then needs a card with `anchors`.
 
-use super::super::card::Card;
-use super::super::family::{AnchorBoxes, Family};
+use crate::families::card::Card;
 use crate::families::evidence::grid_cells::{largest, misfit, told_by_card};
 use crate::families::evidence::head::Head;
 use crate::families::evidence::yolo::{is_ultralytics, ultralytics_convention};
+use crate::families::family::{AnchorBoxes, Family};
 use crate::families::recognise::Reading;
 use crate::onnx::facts::Facts;
 use tract_onnx::pb::NodeProto;

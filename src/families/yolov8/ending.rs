@@ -1,8 +1,9 @@
 //! Heads of YOLOv8: the bins of four sides, then classes. A candidate is centre, size and scores.
 
 use crate::families::family::Family;
+use crate::onnx::infer::Inference;
+use crate::onnx::rewrite::cut_head::Ending;
 use crate::onnx::rewrite::cut_head::level::{Cell, sigmoid};
-use crate::onnx::rewrite::cut_head::{Ending, Inference};
 use tract_onnx::pb::NodeProto;
 
 /// Left, top, right, bottom.

@@ -1,10 +1,10 @@
 //! YuNet, the face detector of libfacedetection: for every stride, which its names tell, `cls_8` and `obj_8`
 //! `[1, n, 1]`, `bbox_8` `[1, n, 4]` and five key points `kps_8` `[1, n, 10]`.
 
-use super::super::card::Card;
-use super::super::family::Family;
 use crate::base::tensor::{ColourOrder, Interpolation, ResizeMode};
+use crate::families::card::Card;
 use crate::families::evidence::grid_cells::{STRIDES, cells, largest, misfit, told_by_card};
+use crate::families::family::Family;
 use crate::families::recognise::{Convention, Reading};
 use crate::onnx::facts::{Facts, Port};
 

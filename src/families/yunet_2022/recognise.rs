@@ -1,12 +1,12 @@
 //! YuNet as of 2021 and 2022: three outputs `loc` `[n, 14]`, `conf` `[n, 2]` and `iou` `[n, 1]`, one row for each SSD prior
 //! over the input.
 
-use super::super::card::Card;
-use super::super::family::Family;
+use crate::families::card::Card;
 use crate::families::evidence::grid_cells::{misfit, told_by_card};
+use crate::families::family::Family;
 use crate::families::recognise::Reading;
 use crate::families::ultraface::recognise::PRIORS;
-use crate::families::yunet::recognise;
+use crate::families::yunet::recognise as yunet;
 use crate::onnx::facts::Facts;
 
 const EXPECTED: &str = "[n, 14], [n, 2] and [n, 1]";
