@@ -9,7 +9,7 @@ use crate::base::geometry::{BBox, Size};
 use crate::base::image::ImageView;
 use crate::base::tensor::{InputSpec, Tensor};
 use crate::engine::{self, Engine, EngineKind, EngineOptions, Opened};
-use crate::families::decoder::{DecodeError, Decoder, Labelling, decoder_for};
+use crate::families::{DecodeError, Decoder, Labelling, decoder_for};
 use crate::model::{Model, ModelOptions};
 use crate::vision::letterbox::Letterbox;
 use crate::vision::nms;
@@ -358,7 +358,7 @@ fn decoder(
 ) -> Result<Box<dyn Decoder>, DecodeError> {
     let (size, labelling) = (model.input.size, Labelling::new(model.multi_label, cutoffs));
     decoder_for(
-        &model.family,
+        model.family.as_ref(),
         size,
         model.classes,
         engine.outputs(),
@@ -401,7 +401,8 @@ mod tests {
     use crate::base::image::{PictureInfo, PixelFormat, Plane};
     use crate::base::tensor::TensorSpec;
     use crate::engine::EngineError;
-    use crate::model::{Family, Labels};
+    use crate::families::e2e6::E2e6;
+    use crate::model::Labels;
 
     /// An engine that always finds the same rows: corners, score, class.
     struct Canned {
@@ -432,7 +433,7 @@ mod tests {
     fn detector(rows: &[[f32; 6]]) -> Detector {
         let mut model = Model::open(&ModelOptions::default()).expect("it is built in");
         let names = ["cat", "dog"].map(str::to_owned).to_vec();
-        (model.family, model.classes) = (Family::E2e6, names.len());
+        (model.family, model.classes) = (Box::new(E2e6), names.len());
         (model.labels, _) = Labels::fit(names, 2, "");
         let spec = Tensor::f32("rows", [1, rows.len(), 6], rows.concat()).spec();
         let engine: Box<dyn Engine> = Box::new(Canned {

@@ -5,8 +5,8 @@
 //! family. Else it is the usual one.
 
 use super::card::Card;
-use super::recognise::Reading;
-use crate::model::{Decision, topic};
+use super::decision::{Decision, topic};
+use super::reading::Reading;
 use crate::onnx::facts::Facts;
 
 /// Where nothing tells it.
@@ -21,7 +21,7 @@ const IOU_KEY: &str = "model_info iou_threshold";
 
 /// See above.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct OwnThresholds {
+pub struct OwnThresholds {
     pub score: f32,
     pub iou: f32,
     pub decision: Decision,
@@ -90,9 +90,9 @@ fn in_metadata(facts: &Facts, key: &str, warnings: &mut Vec<String>) -> Option<f
 mod tests {
     use super::*;
     use crate::families::recognise::recognise;
+    use crate::onnx::proto::StringStringEntryProto;
     use crate::onnx::testing::model;
     use std::path::Path;
-    use tract_onnx::pb::StringStringEntryProto;
 
     /// What a card names, and the dims of an output that fits.
     type Head = (&'static str, &'static [i64]);

@@ -1,11 +1,9 @@
 //! [`InputSize`]: the input size that the user asked for.
 
 use crate::base::geometry::Size;
+pub use crate::families::card::MAX_SIDE;
 use std::fmt;
 use std::str::FromStr;
-
-/// Larger sides are taken for a slip of the keyboard.
-pub const MAX_SIDE: u32 = 8192;
 
 /// `auto`, or a size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -3,12 +3,12 @@
 //! YOLO-NAS has the same dims with the boxes first. That the boxes are made in the graph shows in the grid it adds to
 //! them, that the scores are probabilities in their sigmoid.
 
+use super::{BoxesScores, BoxesScoresPlaces};
 use crate::base::tensor::ResizeMode;
+use crate::families::evidence::conventions;
 use crate::families::evidence::grid_cells::{STRIDES, cells, largest};
 use crate::families::evidence::head::Head;
-use crate::families::evidence::yolo::ultralytics_convention;
-use crate::families::family::{BoxesScoresPlaces, Family};
-use crate::families::recognise::{Convention, Reading};
+use crate::families::reading::{Convention, Reading};
 use crate::onnx::facts::Facts;
 
 const PLACES: BoxesScoresPlaces = BoxesScoresPlaces {
@@ -47,17 +47,17 @@ fn pair(facts: &Facts) -> Option<(usize, Option<usize>)> {
 fn reading(classes: usize, stride: u32, because: String) -> Reading {
     Reading {
         name: "DAMO-YOLO",
-        family: Family::BoxesScores {
+        family: Box::new(BoxesScores {
             places: PLACES,
             by_class: false,
-        },
+        }),
         because,
         classes,
         convention: Convention {
             std: [1.0; 3],
             resize: ResizeMode::LetterboxTopLeft,
             pad_value: 0.0,
-            ..ultralytics_convention()
+            ..conventions::ultralytics()
         },
         sure: false,
         stride,

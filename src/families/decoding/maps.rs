@@ -6,7 +6,7 @@ use super::grid::Cell;
 use super::output::{Dim, Output};
 use crate::base::geometry::Size;
 use crate::base::tensor::{Tensor, TensorSpec};
-use crate::families::decoder::DecodeError;
+use crate::families::decoding::DecodeError;
 
 /// What is wanted of the channels of one head.
 pub(crate) struct Channels {

@@ -1,7 +1,7 @@
 //! [`Output`]: which output a decoder reads and what shape it must have, checked once when the decoder is made.
 
 use crate::base::tensor::{Element, Tensor, TensorData, TensorSpec};
-use crate::families::decoder::DecodeError;
+use crate::families::decoding::DecodeError;
 
 /// What a layout wants of one dim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use super::output::shape_error;
 use crate::base::tensor::{TensorData, TensorSpec};
-use crate::families::decoder::DecodeError;
+use crate::families::decoding::DecodeError;
 
 /// More classes than any detector has.
 const MAX_NUMBER: f32 = 65_536.0;

@@ -4,14 +4,14 @@
 //! Score = sigmoid(logit) for RT-DETR, D-FINE, RF-DETR, Conditional and Deformable DETR. For the first DETR and YOLOS it is
 //! the softmax over the row, whose last logit is that of no object and is no class.
 
+use super::{Activation, DetrPlaces};
 use crate::base::detection::Detection;
 use crate::base::geometry::{BBox, Size};
 use crate::base::tensor::{Tensor, TensorSpec};
-use crate::families::decoder::{DecodeError, Decoder, Labelling};
 use crate::families::decoding::candidates::{least_raw_score, push, sigmoid};
 use crate::families::decoding::output::{Dim, Output};
 use crate::families::decoding::whole_numbers::{at_place, check_count};
-use crate::families::family::{Activation, DetrPlaces};
+use crate::families::decoding::{DecodeError, Decoder, Labelling};
 
 const EXPECTED: &str = "logits [1, n, classes] and boxes [1, n, 4]";
 
@@ -120,7 +120,7 @@ impl Detr {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::families::decoder::testing::{decoded, detection, f32_spec};
+    use crate::families::decoding::testing::{decoded, detection, f32_spec};
 
     const PLACES: DetrPlaces = DetrPlaces {
         logits: 0,

@@ -3,8 +3,8 @@
 //! The dims of an output do not tell whether its boxes are pixels or offsets in a grid. The operators do: whoever
 //! makes pixels adds the coordinates of every cell, and YOLOX takes the exponential of the sizes besides.
 
+use crate::onnx::proto::{GraphProto, NodeProto, TensorProto};
 use std::collections::{HashMap, HashSet};
-use tract_onnx::pb::{GraphProto, NodeProto, TensorProto};
 
 /// Operators met going back from an output until the convolutions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -5,9 +5,9 @@
 //! the weights' absolute values is 0.04 to 0.25 in models for 0..255 (YuNet, YOLOX) and 2 to 62 in those for pixels
 //! divided by their deviation or by 255 (UltraFace, NanoDet, YOLOv8, FastestDet, PicoDet).
 
+use crate::onnx::proto::tensor_proto::DataType;
+use crate::onnx::proto::{GraphProto, NodeProto, TensorProto};
 use std::collections::HashSet;
-use tract_onnx::pb::tensor_proto::DataType;
-use tract_onnx::pb::{GraphProto, NodeProto, TensorProto};
 
 /// Between these the weights tell nothing.
 const MOST_FOR_LEVELS: f32 = 0.5;

@@ -10,17 +10,17 @@
 //! In the graph, class numbers were whole numbers and scores were not: where the pieces of a row are seen to be put
 //! together, that decides.
 
-use crate::base::tensor::{Element, Interpolation};
+use super::{COLUMNS, Column, Rows};
+use crate::base::tensor::Element;
 use crate::families::card::Card;
+use crate::families::evidence::conventions;
 use crate::families::evidence::grid_cells::{misfit, told_by_card};
 use crate::families::evidence::head::Head;
-use crate::families::evidence::named_outputs::{self, is_integer, plain, stretched};
+use crate::families::evidence::named_outputs::{self, is_integer, plain};
+use crate::families::evidence::paddle::of_paddle;
 use crate::families::evidence::pieces::whole_pieces;
-use crate::families::evidence::yolo::ultralytics_convention;
-use crate::families::family::{Column, Family};
-use crate::families::recognise::{Convention, Reading};
+use crate::families::reading::{Convention, Reading};
 use crate::onnx::facts::{Facts, Port};
-use crate::onnx::side_input::Side;
 
 use Column::{Bottom, Class, Left, Other, Right, Score, Top};
 
@@ -44,7 +44,7 @@ pub fn read_yolov7(facts: &Facts) -> Option<Reading> {
     Some(table.reading(
         "YOLOv7 or YOLOv6 with NMS",
         &YOLOV7,
-        ultralytics_convention(),
+        conventions::ultralytics(),
         because,
     ))
 }
@@ -64,7 +64,7 @@ pub fn read_yolo_nas(facts: &Facts) -> Option<Reading> {
     Some(table.reading(
         "YOLO-NAS, flat",
         &YOLO_NAS,
-        ultralytics_convention(),
+        conventions::ultralytics(),
         because.into(),
     ))
 }
@@ -81,7 +81,7 @@ pub fn read_paddle(facts: &Facts) -> Option<Reading> {
     Some(table.reading(
         "PaddleDetection",
         &PADDLE,
-        paddle_convention(facts),
+        conventions::paddle(facts),
         because.into(),
     ))
 }
@@ -95,13 +95,12 @@ pub fn read_corners(facts: &Facts) -> Option<Reading> {
         None => "its output has rows of 6 numbers, the last of which may be the class",
     };
     let name = "YOLO, end-to-end, without batch";
-    Some(table.reading(name, &CORNERS, ultralytics_convention(), because.into()))
+    Some(table.reading(name, &CORNERS, conventions::ultralytics(), because.into()))
 }
 
-pub fn told(facts: &Facts, card: &Card) -> Result<Reading, String> {
+pub fn read_as(facts: &Facts, card: &Card) -> Result<Reading, String> {
     let columns = card
-        .columns
-        .as_ref()
+        .get(&COLUMNS)
         .ok_or("decode is \"rows\", expected columns beside it: what the numbers of a row are")?;
     let rows = format!("an output [n, {0}] or [1, n, {0}]", columns.len());
     let place = named_outputs::place(
@@ -109,39 +108,14 @@ pub fn told(facts: &Facts, card: &Card) -> Result<Reading, String> {
         |output| matches!(output.dims(), [.., _, Some(row)] if *row == columns.len()),
     );
     let place = place.ok_or_else(|| misfit(facts, "rows", &rows))?;
-    let family = Family::Rows {
-        place,
-        columns: columns.clone(),
-    };
-    let convention = ultralytics_convention();
+    let family = Rows { place, columns };
+    let convention = conventions::ultralytics();
     Ok(named_outputs::reading(
         "rows",
         family,
         convention,
         told_by_card(),
     ))
-}
-
-/// Whether an input is one of PaddleDetection's.
-pub fn of_paddle(facts: &Facts) -> bool {
-    facts
-        .sides
-        .iter()
-        .any(|side| matches!(side, Side::InputShape | Side::ScaleFactor))
-}
-
-/// RT-DETR and PP-YOLOE+ take pixels from 0 to 1; PicoDet, PP-YOLOE and others ImageNet's mean and deviation. Only
-/// the former want the shape of the input.
-pub fn paddle_convention(facts: &Facts) -> Convention {
-    let plain = facts.sides.contains(&Side::InputShape);
-    Convention {
-        interpolation: Interpolation::Cubic,
-        ..if plain {
-            stretched()
-        } else {
-            named_outputs::imagenet()
-        }
-    }
 }
 
 /// The one output `[n, row]`, perhaps beside a number of rows.
@@ -194,7 +168,7 @@ impl<'a> Table<'a> {
         convention: Convention,
         because: String,
     ) -> Reading {
-        let family = Family::Rows {
+        let family = Rows {
             place: self.place,
             columns: columns.to_vec(),
         };
@@ -209,11 +183,11 @@ impl<'a> Table<'a> {
 mod tests {
     use super::*;
     use crate::families::evidence::named_outputs::testing::{of_facts, with_outputs};
+    use crate::families::evidence::testing::card;
     use crate::families::recognise::recognise;
-    use crate::families::recognise::testing::card;
     use crate::model::ModelError;
+    use crate::onnx::proto::{ModelProto, NodeProto};
     use crate::onnx::testing::{model, node};
-    use tract_onnx::pb::{ModelProto, NodeProto};
 
     type Read = fn(&Facts) -> Option<Reading>;
 
@@ -303,7 +277,7 @@ mod tests {
                 recognise(facts, &card(&text)).map(|r| r.family)
             });
             let columns = vec![Top, Left, Bottom, Right, Class, Score];
-            assert_eq!(family.unwrap(), Family::Rows { place: 0, columns });
+            assert_eq!(family.unwrap(), Rows { place: 0, columns });
         }
     }
 

@@ -6,14 +6,15 @@
 //! metadata that only YOLOv5 writes. With four strides the anchors are the same. They are those that the authors begin
 //! with: a model trained on other boxes may have its own, and then needs a card with `anchors`.
 
+use super::{AnchorBoxes, Yolov5Raw};
 use crate::families::card::Card;
+use crate::families::evidence::conventions;
 use crate::families::evidence::grid_cells::{largest, misfit, told_by_card};
 use crate::families::evidence::head::Head;
-use crate::families::evidence::yolo::{is_ultralytics, ultralytics_convention};
-use crate::families::family::{AnchorBoxes, Family};
-use crate::families::recognise::Reading;
+use crate::families::evidence::ultralytics::is_ultralytics;
+use crate::families::reading::Reading;
 use crate::onnx::facts::Facts;
-use tract_onnx::pb::NodeProto;
+use crate::onnx::proto::NodeProto;
 
 const FIELDS: usize = 5;
 const ANCHORS: usize = 3;
@@ -70,9 +71,9 @@ pub fn read_yolov7(facts: &Facts) -> Option<Reading> {
     Some(heads.reading("YOLOv7, raw", &YOLOV7, because))
 }
 
-pub fn told(facts: &Facts, card: &Card) -> Result<Reading, String> {
+pub fn read_as(facts: &Facts, card: &Card) -> Result<Reading, String> {
     let heads = Heads::of(facts).ok_or_else(|| misfit(facts, "yolov5_raw", EXPECTED))?;
-    let Some(own) = &card.anchors else {
+    let Some(own) = card.get(&super::ANCHORS) else {
         // Both are there where nothing tells whose anchors they are.
         return match (read_yolov5(facts), read_yolov7(facts)) {
             (Some(reading), None) | (None, Some(reading)) => Ok(reading),
@@ -156,13 +157,13 @@ impl Heads {
         };
         Reading {
             name,
-            family: Family::Yolov5Raw {
+            family: Box::new(Yolov5Raw {
                 levels: self.strides.iter().map(level).collect(),
                 activated: self.activated,
-            },
+            }),
             because,
             classes: self.classes,
-            convention: ultralytics_convention(),
+            convention: conventions::ultralytics(),
             sure: false,
             stride: largest(&self.strides),
             labels: &[],
@@ -228,7 +229,7 @@ fn from_convolution(facts: &Facts, name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::families::recognise::testing::{Outputs, card};
+    use crate::families::evidence::testing::{Outputs, card};
     use crate::onnx::testing::{model, node};
 
     const APART: Outputs = &[
@@ -281,11 +282,13 @@ mod tests {
         let reading = with(&turned, "Conv", "model.24.m.0.weight", read_yolov5);
         let reading = reading.expect("YOLOv5");
         assert_eq!((reading.classes, reading.stride), (2, 32));
-        let Family::Yolov5Raw { levels, activated } = reading.family else {
-            panic!("{:?}", reading.family)
-        };
-        assert!(!activated);
-        let levels: Vec<_> = levels.iter().map(|l| (l.stride, l.sizes[0])).collect();
+        let family: &Yolov5Raw = reading.family.downcast_ref().expect("raw");
+        assert!(!family.activated);
+        let levels: Vec<_> = family
+            .levels
+            .iter()
+            .map(|l| (l.stride, l.sizes[0]))
+            .collect();
         assert_eq!(
             levels,
             [(32, [116.0, 90.0]), (8, [10.0, 13.0]), (16, [30.0, 61.0])]
@@ -327,7 +330,7 @@ mod tests {
         let told_of = |text: &str, weight: &str| {
             let card = card(text);
             with(APART, "Conv", weight, |facts| {
-                told(facts, &card).map(|r| r.name)
+                read_as(facts, &card).map(|r| r.name)
             })
         };
         let error = told_of("{}", "w").unwrap_err();

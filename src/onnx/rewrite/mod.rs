@@ -10,6 +10,7 @@ mod constant_of_shape;
 mod constants;
 pub mod cut_head;
 pub mod embed_data;
+mod ending;
 mod fix_shape;
 mod fold_quantised;
 mod follow_size;
@@ -26,10 +27,11 @@ mod widen_f16;
 
 use crate::base::geometry::Size;
 use crate::base::tensor::InputSpec;
-use crate::families::family::Family;
 use crate::onnx::error::ModelError;
 use crate::onnx::infer;
 pub use cut_head::Heads;
+pub use cut_head::level::{Cell, sigmoid};
+pub use ending::Ending;
 use prost::Message;
 pub use quantised::{Quantisation, Unfolded};
 use std::collections::HashMap;
@@ -57,9 +59,10 @@ pub struct Plan<'a> {
     pub input: &'a InputSpec,
     /// The size that the export fixes; where it leaves a side free, the one that the input shall have.
     pub exported: Size,
-    pub family: &'a Family,
-    /// Leaves to the decoder what it does cheaper; otherwise the outputs stay those of the file.
-    pub cut_head: bool,
+    /// The end of the graph that the decoder can do in its place; `None` keeps the outputs of the file.
+    pub ending: Option<&'a dyn Ending>,
+    /// The decoder makes the boxes, for whatever input size.
+    pub raw_heads: bool,
 }
 
 impl Plan<'_> {
@@ -191,12 +194,12 @@ fn rewrite(
     rewrites.extend(feed(graph, plan, &exported));
     rewrites.extend(constant_of_shape::run(graph));
     let mut heads = None;
-    if plan.cut_head && lossless {
-        heads = cut_head::run(graph, opset, &exported, plan.family);
+    if let Some(ending) = plan.ending.filter(|_| lossless) {
+        heads = cut_head::run(graph, opset, &exported, ending);
         rewrites.extend(heads.iter().map(|heads| heads.said.clone()));
     }
     if plan.exported != plan.input.size {
-        let said = match heads.is_some() || has_raw_heads(plan.family) {
+        let said = match heads.is_some() || plan.raw_heads {
             true => follow_size::run(graph, opset, &exported, plan.input),
             false => Err("its boxes are made in the graph, for pictures of that size".into()),
         };
@@ -221,36 +224,6 @@ fn is(node: &NodeProto, op: &str) -> bool {
     node.op_type == op && matches!(node.domain.as_str(), "" | "ai.onnx")
 }
 
-/// The decoder makes the boxes, at whatever size; the graph knows none.
-fn has_raw_heads(family: &Family) -> bool {
-    match family {
-        Family::BlazeFace { .. }
-        | Family::YoloxRaw { .. }
-        | Family::YoloxHeads { .. }
-        | Family::Yolov8Heads { .. }
-        | Family::YuNet { .. }
-        | Family::UltraFaceRaw
-        | Family::Gfl { .. }
-        | Family::FastestDet
-        | Family::Scrfd { .. }
-        | Family::Yolov5Raw { .. }
-        | Family::YuNet2022 => true,
-        Family::Yolov5
-        | Family::Yolov8
-        | Family::UltraFace
-        | Family::E2e6
-        | Family::Nms3(_)
-        | Family::Detr { .. }
-        | Family::DetrRows
-        | Family::Rows { .. }
-        | Family::Dets(_)
-        | Family::Counted(_)
-        | Family::BoxesScores { .. }
-        | Family::Ssd { .. }
-        | Family::TfSsd { .. } => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -271,8 +244,8 @@ mod tests {
         Plan {
             input,
             exported: input.size,
-            family: &Family::Yolov5,
-            cut_head: true,
+            ending: None,
+            raw_heads: false,
         }
     }
 

@@ -208,7 +208,6 @@ mod tests {
     use super::*;
     use crate::base::geometry::Size;
     use crate::base::tensor::InputSpec;
-    use crate::families::family::Family;
     use crate::onnx::testing::{float_tensor, input_spec, model, node};
     use tract_onnx::pb::TensorProto;
     use tract_onnx::pb::tensor_proto::DataType;
@@ -250,8 +249,8 @@ mod tests {
         let plan = Plan {
             input: &input,
             exported: exported.size,
-            family: &Family::FastestDet,
-            cut_head: true,
+            ending: None,
+            raw_heads: true,
         };
         let mut folded = model.graph.unwrap();
         fix_shape::run(&mut folded, &exported);
@@ -323,8 +322,8 @@ mod tests {
         let plan = Plan {
             input: &input,
             exported: input_spec().size,
-            family: &Family::FastestDet,
-            cut_head: true,
+            ending: None,
+            raw_heads: true,
         };
         let why = prepare(unfolded, &folded, &plan, None).err().unwrap();
         assert!(why.contains("QLinearAveragePool"), "{why}");

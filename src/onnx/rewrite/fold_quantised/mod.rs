@@ -17,6 +17,7 @@ mod draft;
 mod dynamic;
 mod operators;
 mod pairs;
+mod params;
 mod ranges;
 
 use super::{LONGEST_NAME, names};
