@@ -1,34 +1,30 @@
-//! README.md says what the elements have: properties, formats, fields of messages, scripts. So do their blurbs.
+//! The tables of the guide name what the elements, messages, families, cards and scripts have; blurbs explain themselves.
 
-mod support;
-
+use super::support::init;
+use super::{read, root};
 use gst::glib;
 use gst::prelude::*;
 use gstdetect::bridge::message::{DetectModel, DetectStats, InForce, MODEL, STATS};
 use gstdetect::flow::stats::{Percentiles, Snapshot};
 use gstdetect::host::machine::MachineSample;
+use gstdetect::model::card::Card;
+use gstdetect::model::recognise::decode_names;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
-use support::init;
 
-const ELEMENTS: [&str; 2] = ["detect", "detectoverlay"];
+/// The elements, and the page with the table of their properties.
+const ELEMENTS: [(&str, &str); 2] = [
+    ("detect", "src/guide/detect.md"),
+    ("detectoverlay", "src/guide/overlay.md"),
+];
 
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-fn read(path: impl AsRef<Path>) -> String {
-    let path = root().join(path);
-    std::fs::read_to_string(&path).unwrap_or_else(|err| panic!("{}: {err}", path.display()))
-}
-
-/// The rows of the first table behind `begin`, cell by cell, without its head.
+/// Returns the rows of the first table after `begin`, cell by cell, without the head.
 fn table(text: &str, begin: &str) -> Vec<Vec<String>> {
-    let (_, behind) = text
-        .split_once(begin)
-        .unwrap_or_else(|| panic!("README.md has no \"{begin}\""));
-    let rows: Vec<_> = behind
+    let at = text
+        .find(begin)
+        .unwrap_or_else(|| panic!("the page has no \"{begin}\""));
+    let rows: Vec<_> = text[at..]
         .lines()
         .skip_while(|line| !line.starts_with('|'))
         .take_while(|line| line.starts_with('|'))
@@ -40,8 +36,8 @@ fn table(text: &str, begin: &str) -> Vec<Vec<String>> {
     rows
 }
 
-/// What stands between backticks, word by word. A word that begins with a hyphen is the end of another name for the
-/// one before: "`age-p50 -p95`" is age-p50 and age-p95.
+/// Returns the words between backticks. A word that begins with a hyphen replaces the end of the word before:
+/// "`age-p50 -p95`" is age-p50 and age-p95.
 fn names(cell: &str) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for word in cell
@@ -64,7 +60,7 @@ fn names(cell: &str) -> Vec<String> {
     names
 }
 
-/// The properties that an element adds to those of every element.
+/// Returns the properties that an element adds to those of every element.
 fn properties(element: &str) -> Vec<glib::ParamSpec> {
     init();
     let element = gst::ElementFactory::make(element)
@@ -81,7 +77,7 @@ fn properties(element: &str) -> Vec<glib::ParamSpec> {
     own
 }
 
-/// Type and default as README.md writes them.
+/// Returns type and default as the guide writes them.
 fn type_and_default(property: &glib::ParamSpec) -> String {
     let default = property.default_value();
     if let Some((_, value)) = glib::EnumValue::from_value(default) {
@@ -110,7 +106,7 @@ fn type_and_default(property: &glib::ParamSpec) -> String {
             Some(default.get::<f64>().expect("a number").to_string()),
         ),
         kind if kind == gst::Structure::static_type() => ("structure", None),
-        other => panic!("{}: type {other} has no word in README.md", property.name()),
+        other => panic!("{}: type {other} has no word in the guide", property.name()),
     };
     format!("{kind}, {}", default.as_deref().unwrap_or("null"))
 }
@@ -130,9 +126,8 @@ fn takes_effect(property: &glib::ParamSpec) -> &'static str {
 
 #[test]
 fn the_tables_of_properties_are_those_of_the_elements() {
-    let readme = read("README.md");
-    for element in ELEMENTS {
-        let told: BTreeMap<_, _> = table(&readme, &format!("## Element `{element}`"))
+    for (element, page) in ELEMENTS {
+        let told: BTreeMap<_, _> = table(&read(page), "| property |")
             .into_iter()
             .map(|row| (names(&row[0]).concat(), (row[1].clone(), row[2].clone())))
             .collect();
@@ -147,16 +142,15 @@ fn the_tables_of_properties_are_those_of_the_elements() {
             .collect();
         assert_eq!(
             told, registered,
-            "{element}: README.md left, the element right"
+            "{element}: {page} left, the element right"
         );
     }
 }
 
 #[test]
 fn the_choices_of_a_property_are_named() {
-    let readme = read("README.md");
-    for element in ELEMENTS {
-        let rows = table(&readme, &format!("## Element `{element}`"));
+    for (element, page) in ELEMENTS {
+        let rows = table(&read(page), "| property |");
         for property in properties(element) {
             let Some(class) = glib::EnumClass::with_type(property.value_type()) else {
                 continue;
@@ -177,17 +171,13 @@ fn the_choices_of_a_property_are_named() {
 #[test]
 fn the_formats_are_those_of_the_pads() {
     init();
-    let readme = read("README.md");
-    let (_, behind) = readme
-        .split_once("in the formats ")
+    let page = read("src/guide/detect.md");
+    let (_, behind) = page
+        .split_once("for these formats:\n\n```text\n")
         .expect("the list of formats");
-    let told: Vec<_> = behind
-        .split_once('.')
-        .expect("the end of the sentence")
-        .0
-        .split_whitespace()
-        .collect();
-    for element in ELEMENTS {
+    let (list, _) = behind.split_once("```").expect("the end of the block");
+    let told: Vec<_> = list.split_whitespace().collect();
+    for (element, _) in ELEMENTS {
         let factory = gst::ElementFactory::find(element).expect("registered");
         for template in factory.static_pad_templates() {
             let caps = template.caps();
@@ -207,7 +197,7 @@ fn the_formats_are_those_of_the_pads() {
 
 #[test]
 fn every_property_explains_itself() {
-    for element in ELEMENTS {
+    for (element, _) in ELEMENTS {
         for property in properties(element) {
             let name = format!("{element}: {}", property.name());
             let nick = property.nick();
@@ -272,7 +262,7 @@ fn the_fields_of_messages_are_told() {
         running_time: Some(gst::ClockTime::SECOND),
         ..DetectStats::default()
     };
-    let readme = read("README.md");
+    let page = read("src/guide/messages.md");
     for structure in [
         stats.to_structure(STATS),
         DetectModel {
@@ -285,17 +275,17 @@ fn the_fields_of_messages_are_told() {
         }
         .to_structure(MODEL),
     ] {
-        let rows = table(&readme, &format!("**`{}`**", structure.name()));
+        let rows = table(&page, &format!("**`{}`**", structure.name()));
         let told: BTreeSet<_> = rows.iter().flat_map(|row| names(&row[0])).collect();
         let fields: BTreeSet<_> = structure.fields().map(|field| field.to_string()).collect();
-        assert_eq!(told, fields, "{}: README.md left", structure.name());
+        assert_eq!(told, fields, "{}: messages.md left", structure.name());
     }
 }
 
 #[test]
 fn every_script_is_told_with_its_first_comment() {
-    let readme = read("README.md");
-    let told: BTreeMap<_, _> = table(&readme, "## Pipelines")
+    let page = read("src/guide/pipelines.md");
+    let told: BTreeMap<_, _> = table(&page, "| script |")
         .into_iter()
         .map(|row| (names(&row[0]).concat(), row[1].clone()))
         .collect();
@@ -314,5 +304,94 @@ fn every_script_is_told_with_its_first_comment() {
             scripts.insert(path, comment.to_owned());
         }
     }
-    assert_eq!(told, scripts, "README.md left, the scripts right");
+    assert_eq!(told, scripts, "pipelines.md left, the scripts right");
+}
+
+/// The names in the first column of a table.
+fn first_column(rows: &[Vec<String>]) -> BTreeSet<String> {
+    rows.iter().flat_map(|row| names(&row[0])).collect()
+}
+
+#[test]
+fn the_tables_of_families_are_those_of_the_registry() {
+    let registered: BTreeSet<_> = decode_names().map(str::to_owned).collect();
+    let models = table(&read("src/guide/models.md"), "| family |");
+    assert_eq!(first_column(&models), registered, "models.md left");
+    let cards = read("src/guide/cards.md");
+    let line = cards
+        .lines()
+        .find(|line| line.starts_with("| `decode` |"))
+        .expect("cards.md has the key decode");
+    let told: BTreeSet<_> = names(line).into_iter().skip(1).collect();
+    assert_eq!(told, registered, "cards.md left");
+}
+
+/// Returns the backticked words of the row of `key` in cards.md, without the key.
+fn card_values(cards: &str, key: &str) -> BTreeSet<String> {
+    let begin = format!("| `{key}` |");
+    let row = cards.lines().find(|line| line.starts_with(&begin));
+    let row = row.unwrap_or_else(|| panic!("cards.md has no row for {key}"));
+    names(&row[begin.len()..]).into_iter().collect()
+}
+
+/// Returns what the reader of cards says about a card with one wrong value.
+fn complaint(key: &str) -> String {
+    let card = match key.strip_prefix("input.") {
+        Some(key) => format!(r#"{{"input": {{"{key}": "?"}}}}"#),
+        None => format!(r#"{{"{key}": "?"}}"#),
+    };
+    let error = Card::parse(Path::new("x.detect.json"), card.as_bytes());
+    error.expect_err("? is no value of any key").to_string()
+}
+
+#[test]
+fn the_values_of_a_card_are_those_that_its_reader_names() {
+    let cards = read("src/guide/cards.md");
+    for key in [
+        "decode",
+        "input.colour",
+        "input.resize_mode",
+        "input.interpolation",
+    ] {
+        let complaint = complaint(key);
+        let (_, wanted) = complaint
+            .split_once("expected one of ")
+            .unwrap_or_else(|| panic!("{complaint}"));
+        let quoted = wanted.split('"').skip(1).step_by(2);
+        let wanted: BTreeSet<_> = quoted.map(str::to_owned).collect();
+        assert_eq!(
+            card_values(&cards, key),
+            wanted,
+            "{key}: cards.md left, the reader of cards right"
+        );
+    }
+}
+
+#[test]
+fn every_key_of_a_card_in_the_guide_is_read() {
+    let cards = read("src/guide/cards.md");
+    let all = table(&cards, "| key | value |");
+    let some = table(&cards, "| key | family | value |");
+    for key in first_column(&all).union(&first_column(&some)) {
+        // A key that nobody reads would be ignored, whatever its value.
+        let card = |value: &str| match key.strip_prefix("input.") {
+            Some(key) => format!(r#"{{"input": {{"{key}": {value}}}}}"#),
+            None => format!(r#"{{"{key}": {value}}}"#),
+        };
+        let parse =
+            |value: &str| Card::parse(Path::new("x.detect.json"), card(value).as_bytes()).is_err();
+        assert!(parse("{}"), "{key} takes any value");
+    }
+}
+
+#[test]
+fn the_cards_of_the_guide_can_be_read() {
+    let cards = read("src/guide/cards.md");
+    let examples: Vec<_> = cards.split("```json\n").skip(1).collect();
+    assert!(examples.len() > 1, "{cards}");
+    for example in examples {
+        let (json, _) = example.split_once("```").expect("the block ends");
+        let card = Card::parse(Path::new("x.detect.json"), json.as_bytes());
+        assert!(card.is_ok(), "{json}: {:?}", card.err());
+    }
 }
