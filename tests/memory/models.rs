@@ -1,65 +1,17 @@
 //! What a model says of itself is no reason to take memory, and what it says many times is kept once.
 
-mod support;
-
+use crate::counting::{HELD, LARGEST, PEAK, alone};
+use crate::support::onnx::{node, value};
 use gstdetect::model::card::Card;
 use gstdetect::model::{Model, ModelOptions};
 use prost::Message;
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::path::Path;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use support::onnx::{node, value};
+use std::sync::atomic::Ordering::Relaxed;
 use tract_onnx::pb::tensor_proto::{DataLocation, DataType};
 use tract_onnx::pb::*;
 
 /// The most that one allocation may ask for.
 const MAX_BYTES: usize = 8 << 20;
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
-
-/// The largest allocation since it was last set to 0: memory that is asked for counts even if it is never touched.
-static LARGEST: AtomicUsize = AtomicUsize::new(0);
-
-/// Bytes held, and the most since it was last set to what is held.
-static HELD: AtomicUsize = AtomicUsize::new(0);
-static PEAK: AtomicUsize = AtomicUsize::new(0);
-
-/// One test at a time, for all share the counters.
-static ALONE: Mutex<()> = Mutex::new(());
-
-struct Counting;
-
-fn count(size: usize) {
-    LARGEST.fetch_max(size, Relaxed);
-    let held = HELD.fetch_add(size, Relaxed) + size;
-    PEAK.fetch_max(held, Relaxed);
-}
-
-// SAFETY: every call is handed on to the system's allocator as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size());
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        count(layout.size());
-        unsafe { System.alloc_zeroed(layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count(size);
-        HELD.fetch_sub(layout.size(), Relaxed);
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        HELD.fetch_sub(layout.size(), Relaxed);
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
 
 fn model(input: &[i64], output: &[i64], constant: Option<TensorProto>) -> ModelProto {
     let fill = constant.as_ref();
@@ -117,7 +69,7 @@ fn largest(model: &ModelProto, card: &str) -> (usize, bool) {
 
 #[test]
 fn what_a_small_model_says_of_itself_is_no_reason_to_allocate() {
-    let _alone = ALONE.lock();
+    let _alone = alone();
     drop(std::hint::black_box(vec![0_u8; 2 * MAX_BYTES]));
     assert!(
         LARGEST.load(Relaxed) >= 2 * MAX_BYTES,
@@ -189,7 +141,7 @@ fn quantised(nodes: impl Iterator<Item = NodeProto>, constants: Vec<TensorProto>
 
 #[test]
 fn numbers_that_are_named_many_times_are_kept_once() {
-    let _alone = ALONE.lock();
+    let _alone = alone();
     let pairs = (0..NODES).map(|i| node("QuantizeLinear", &["x", "s", "z"], &format!("q{i}")));
     let pairs = quantised(
         pairs,

@@ -1,36 +1,14 @@
 //! Elements of one process that run the same model have its weights once.
 
-mod support;
-
+use crate::counting::{HELD, alone};
+use crate::support;
+use crate::support::onnx::{node, value};
 use gst::prelude::*;
 use prost::Message;
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use support::onnx::{node, value};
+use std::sync::atomic::Ordering::Relaxed;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::*;
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
-
-/// Bytes held.
-static HELD: AtomicUsize = AtomicUsize::new(0);
-
-struct Counting;
-
-// SAFETY: every call is handed on to the system's allocator as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        HELD.fetch_add(layout.size(), Relaxed);
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        HELD.fetch_sub(layout.size(), Relaxed);
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
 
 const SIDE: i64 = 64;
 /// Cells of a side of 64 at strides 8, 16 and 32.
@@ -96,6 +74,7 @@ fn started(path: &Path) -> gst::Element {
 
 #[test]
 fn eight_elements_have_the_weights_once() {
+    let _alone = alone();
     support::init();
     let folder = support::Folder::new();
     let path = folder.path().join("weights.onnx");

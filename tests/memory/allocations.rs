@@ -1,56 +1,10 @@
 //! A frame costs the thread that brings it no allocation: a camera's has no time for any. Nor does it cost those that
 //! analyse it and send it on, when they have warmed up; what the engine itself does is its own.
 
-mod support;
-
+use crate::counting::{ALL, ALLOCATIONS, alone};
+use crate::support::{Rig, Source, frame, rig::SIZE};
 use gst::prelude::*;
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use support::{Rig, Source, frame, rig::SIZE};
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
-
-/// Allocations of all threads.
-static ALL: AtomicUsize = AtomicUsize::new(0);
-
-thread_local! {
-    /// Allocations of this thread.
-    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
-}
-
-struct Counting;
-
-fn count() {
-    // A thread that ends may allocate when its own storage is gone.
-    let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
-    ALL.fetch_add(1, Ordering::Relaxed);
-}
-
-// SAFETY: every call is handed on to the system's allocator as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count();
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-/// One test at a time: threads are not told apart.
-fn alone() -> MutexGuard<'static, ()> {
-    static LOCK: Mutex<()> = Mutex::new(());
-    LOCK.lock().unwrap_or_else(PoisonError::into_inner)
-}
+use std::sync::atomic::Ordering;
 
 #[test]
 fn an_analysis_costs_no_allocations() {
