@@ -60,8 +60,8 @@ fn analyse(path: &Path, detector: &mut Detector) -> Clip {
         let info = VideoInfo::from_caps(sample.caps().expect("caps")).expect("video caps");
         let buffer = sample.buffer().expect("a frame");
         let mapped = VideoFrameRef::from_buffer_ref_readable(buffer, &info).expect("mapped");
-        let picture = frame::picture_info(&info).expect("RGB is read");
-        let view = frame::view(&mapped, &picture).expect("as the caps say");
+        let picture = video_frame::picture_info(&info).expect("RGB is read");
+        let view = video_frame::view(&mapped, &picture).expect("as the caps say");
         // As the element does it.
         let prepared = detector.prepare(&view).expect("the model's input");
         let analysis = detector.infer(&prepared, &thresholds, Some(LOW_SCORE));

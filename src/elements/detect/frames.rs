@@ -80,7 +80,8 @@ impl Frame {
         let mapped =
             gst_video::VideoFrameRef::from_buffer_ref_readable(&self.buffer, &self.stream.video)
                 .map_err(|err| err.to_string())?;
-        let image = frame::view(&mapped, &self.stream.picture).map_err(|err| err.to_string())?;
+        let image =
+            video_frame::view(&mapped, &self.stream.picture).map_err(|err| err.to_string())?;
         Ok(look(&image))
     }
 

@@ -382,7 +382,7 @@ fn activation_failed() -> Result<(), gst::LoggableError> {
 
 fn stream_of(caps: &gst::CapsRef) -> Result<Stream, String> {
     let video = gst_video::VideoInfo::from_caps(caps).map_err(|err| err.to_string())?;
-    let picture = frame::picture_info(&video).map_err(|err| err.to_string())?;
+    let picture = video_frame::picture_info(&video).map_err(|err| err.to_string())?;
     Ok(Stream {
         copies: Copies::new(video.clone()),
         video,

@@ -130,7 +130,7 @@ impl DetectOverlay {
     fn negotiate(&self, caps: gst::Caps) -> bool {
         let info = VideoInfo::from_caps(&caps)
             .map_err(|error| error.to_string())
-            .and_then(|video| match frame::picture_info(&video) {
+            .and_then(|video| match video_frame::picture_info(&video) {
                 Ok(picture) => Ok((video, picture)),
                 Err(error) => Err(error.to_string()),
             });
@@ -317,7 +317,7 @@ impl ElementImpl for DetectOverlay {
 
     fn pad_templates() -> &'static [gst::PadTemplate] {
         static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
-            let source = source_caps(&frame::caps());
+            let source = source_caps(&video_frame::caps());
             let sink = sink_caps(&source);
             [
                 ("src", gst::PadDirection::Src, source),

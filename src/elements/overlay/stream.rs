@@ -47,7 +47,7 @@ impl Stream {
             let mut frame = VideoFrameRef::from_buffer_ref_writable(buffer.make_mut(), &self.video)
                 .map_err(DrawError::Map)?;
             let mut picture =
-                frame::view_mut(&mut frame, &self.picture).map_err(DrawError::Frame)?;
+                video_frame::view_mut(&mut frame, &self.picture).map_err(DrawError::Frame)?;
             blurred.iter().for_each(|area| picture.pixelate(*area));
             if paint {
                 drawing.paint(&mut picture);
