@@ -100,19 +100,19 @@
 
 pub mod base;
 pub mod bridge;
-#[allow(missing_docs)]
-pub mod builtin;
-#[allow(missing_docs)]
-pub mod decode;
 pub mod detector;
 #[allow(missing_docs)]
 pub mod elements;
 pub mod engine;
+#[allow(missing_docs)]
+pub mod families;
 pub mod flow;
 pub mod guide;
 pub mod host;
 #[allow(missing_docs)]
 pub mod model;
+#[allow(missing_docs)]
+pub mod onnx;
 pub mod vision;
 
 use gst::glib;
