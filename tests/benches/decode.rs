@@ -9,9 +9,9 @@ use divan::Bencher;
 use gstdetect::base::detection::Detection;
 use gstdetect::base::geometry::Size;
 use gstdetect::base::tensor::Tensor;
-use gstdetect::decode::{Decoder, Labelling, decoder_for};
+use gstdetect::families::family::AnchorPoint;
+use gstdetect::families::{Decoder, Labelling, decoder_for};
 use gstdetect::model::Family;
-use gstdetect::model::family::AnchorPoint;
 use std::fmt;
 use support::noise;
 

@@ -7,7 +7,7 @@ use crate::settings::Settings;
 use crate::table::Table;
 use crate::text;
 use gstdetect::bridge::message::DetectModel;
-use gstdetect::model::outline::Outline;
+use gstdetect::onnx::outline::Outline;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write;
