@@ -1,7 +1,7 @@
 //! [`StubEngine`]: canned outputs and gates, so that tests decide when an inference begins and ends.
 //!
-//! A test takes the [`Control`] of a model file *before* it is opened; the engine of that file then obeys it. The
-//! model file itself is read and recognised as always: only the inference is canned.
+//! A test takes the [`Control`] of a model file *before* the file is opened; its engine then obeys that control. The
+//! file itself is read and recognised as usual: only the inference is canned.
 
 use super::{Engine, EngineError, arrange};
 use crate::base::tensor::{Element, InputSpec, Tensor, TensorSpec};
@@ -79,7 +79,7 @@ impl Control {
         self.gate.lock().duration = duration;
     }
 
-    /// What an inference answers from now on.
+    /// Sets the outputs of every inference from now on.
     pub fn set_script(
         &self,
         script: impl FnMut(&Tensor) -> Result<Vec<Tensor>, EngineError> + Send + 'static,
