@@ -4,6 +4,7 @@ use super::failure::Trouble;
 use super::inputs::Inputs;
 use super::loader::First;
 use super::loading::{Fresh, Loaded, Swaps, no_thread};
+use super::lock::Lock;
 use super::properties;
 use super::settings::{PROP_CLASSES, PROP_MODEL, PROP_MODEL_INFO, PROP_STATS, Settings};
 use super::sizes::Detectors;
@@ -15,7 +16,7 @@ use crate::host::machine::Machine;
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Condvar;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 use std::thread::JoinHandle;
@@ -35,19 +36,19 @@ pub struct Detect {
     pub(super) sinkpad: gst::Pad,
     pub(super) srcpad: gst::Pad,
     /// Replaced as a whole when a property is set, so that a frame can take them along without copying.
-    pub(super) settings: Mutex<Arc<Settings>>,
-    pub(super) loaded: Mutex<Option<Loaded>>,
-    pub(super) state: Mutex<State>,
+    pub(super) settings: Lock<Arc<Settings>>,
+    pub(super) loaded: Lock<Option<Loaded>>,
+    pub(super) state: Lock<State>,
     /// With `state`: signalled on every change a thread may wait for.
     pub(super) wake: Condvar,
     /// No other lock is taken while it is held.
-    pub(super) inputs: Mutex<Inputs>,
-    pub(super) workers: Mutex<Vec<JoinHandle<()>>>,
+    pub(super) inputs: Lock<Inputs>,
+    pub(super) workers: Lock<Vec<JoinHandle<()>>>,
     /// For each worker a detector of the model that was swapped in last.
-    pub(super) fresh: Mutex<Fresh>,
-    pub(super) swaps: Mutex<Swaps>,
+    pub(super) fresh: Lock<Fresh>,
+    pub(super) swaps: Lock<Swaps>,
     /// From READY to PAUSED on; no other lock is taken while it is held.
-    pub(super) machine: Mutex<Option<Machine>>,
+    pub(super) machine: Lock<Option<Machine>>,
     /// Where this element's times are counted from.
     origin: Instant,
 }
@@ -67,15 +68,15 @@ impl ObjectSubclass for Detect {
         Self {
             sinkpad: Self::build_sinkpad(&template("sink")),
             srcpad: Self::build_srcpad(&template("src")),
-            settings: Mutex::default(),
-            loaded: Mutex::default(),
-            state: Mutex::default(),
+            settings: Lock::default(),
+            loaded: Lock::default(),
+            state: Lock::default(),
             wake: Condvar::new(),
-            inputs: Mutex::default(),
-            workers: Mutex::default(),
-            fresh: Mutex::default(),
-            swaps: Mutex::default(),
-            machine: Mutex::default(),
+            inputs: Lock::default(),
+            workers: Lock::default(),
+            fresh: Lock::default(),
+            swaps: Lock::default(),
+            machine: Lock::default(),
             origin: Instant::now(),
         }
     }
@@ -182,6 +183,23 @@ impl Detect {
     /// Time since this element was made: what every `now` is counted in.
     pub(super) fn now(&self) -> Duration {
         self.origin.elapsed()
+    }
+
+    #[cfg(feature = "stub-engine")]
+    pub(super) fn locks_taken(&self) -> super::LocksTaken {
+        let others = [
+            self.settings.taken(),
+            self.loaded.taken(),
+            self.inputs.taken(),
+            self.workers.taken(),
+            self.fresh.taken(),
+            self.swaps.taken(),
+            self.machine.taken(),
+        ];
+        super::LocksTaken {
+            state: self.state.taken(),
+            others: others.iter().sum(),
+        }
     }
 
     /// Takes a new value of a property. Classes that the model in use has not are refused, and the old ones stay, unless

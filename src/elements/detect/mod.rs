@@ -26,6 +26,7 @@ mod imp;
 mod inputs;
 mod loader;
 mod loading;
+mod lock;
 mod pads;
 mod passing;
 mod passthrough;
@@ -47,6 +48,25 @@ use gst::prelude::*;
 glib::wrapper! {
     /// See the module documentation, or `gst-inspect-1.0 detect`.
     pub struct Detect(ObjectSubclass<imp::Detect>) @extends gst::Element, gst::Object;
+}
+
+/// How often threads have taken the locks of an element.
+#[cfg(feature = "stub-engine")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LocksTaken {
+    /// The lock of the state that the threads share.
+    pub state: u64,
+    /// All others together.
+    pub others: u64,
+}
+
+#[cfg(feature = "stub-engine")]
+impl Detect {
+    /// Counts since the element was made. For tests: a frame must not cost more of them than it needs.
+    pub fn locks_taken(&self) -> LocksTaken {
+        use gst::subclass::prelude::ObjectSubclassIsExt;
+        self.imp().locks_taken()
+    }
 }
 
 /// Name of the element's factory.
