@@ -5,7 +5,7 @@ use super::inputs::Inputs;
 use super::loader::First;
 use super::loading::{Fresh, Loaded, Swaps, no_thread};
 use super::lock::Lock;
-use super::properties;
+use super::settings::properties;
 use super::settings::{PROP_CLASSES, PROP_MODEL, PROP_MODEL_INFO, PROP_STATS, Settings};
 use super::sizes::Detectors;
 use super::state::State;

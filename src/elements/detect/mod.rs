@@ -18,20 +18,14 @@
 //! - `boxes.rs` decides which boxes a frame carries.
 //! - `report.rs` is what goes to the bus, `failure.rs` errors as a user should read them.
 
-mod boxes;
-mod choices;
 mod failure;
-mod frames;
 mod imp;
 mod inputs;
 mod loader;
 mod loading;
 mod lock;
 mod pads;
-mod passing;
 mod passthrough;
-mod playing;
-mod properties;
 mod queries;
 mod report;
 mod settings;
@@ -40,7 +34,7 @@ mod state;
 mod task;
 mod worker;
 
-pub use choices::{DetectEngine, DetectPrecision, Mode};
+pub use settings::choices::{DetectEngine, DetectPrecision, Mode};
 
 use gst::glib;
 use gst::prelude::*;

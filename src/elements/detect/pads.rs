@@ -1,7 +1,7 @@
 //! What comes in by the pads: buffers, events, activation.
 
-use super::choices::Mode;
 use super::imp::{CAT, Detect};
+use super::settings::choices::Mode;
 use super::state::{Course, Frame, Item, Remains, State, Stream, Upstream};
 use crate::bridge::frame_pool::Copies;
 use crate::bridge::video_frame;

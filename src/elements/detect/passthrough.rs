@@ -9,12 +9,12 @@
 //! waits for its own: time does not pass for it, and a picture alone shall have its boxes. A live frame never waits. So
 //! EOS needs not wait for anything.
 
-use super::boxes::{Found, Marks};
-use super::choices::Mode;
 use super::imp::{CAT, Detect};
-use super::passing::{Look, Offered};
 use super::settings::Settings;
+use super::settings::choices::Mode;
 use super::sizes::{Detectors, Fit, Run};
+use super::state::boxes::{Found, Marks};
+use super::state::passing::{Look, Offered};
 use super::state::{Frame, State};
 use crate::base::geometry::Size;
 use crate::bridge::message;

@@ -1,13 +1,13 @@
 //! The threads that infer: each takes the waiting frame, analyses it, puts it back in its place.
 
-use super::boxes::Found;
 use super::failure::Trouble;
 use super::imp::{CAT, Detect};
 use super::loader::First;
 use super::loading;
-use super::passing::Look;
 use super::settings::Settings;
 use super::sizes::{Detectors, Fit, Run};
+use super::state::boxes::Found;
+use super::state::passing::Look;
 use super::state::{Frame, State};
 use crate::detector::{Analysis, DetectError, Detector, Prepared};
 use crate::engine::EngineError;

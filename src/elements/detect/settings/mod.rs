@@ -1,6 +1,8 @@
 //! [`Settings`]: the properties a user sets, and their defaults.
 
-use super::choices::{DetectEngine, DetectPrecision, Mode};
+pub(super) mod choices;
+pub(super) mod properties;
+
 use super::failure::Trouble;
 use super::loading::Workers;
 use crate::base::classes::{ClassesError, Selection};
@@ -8,6 +10,7 @@ use crate::base::detection::Thresholds;
 use crate::flow::pace::PaceOptions;
 use crate::host::affinity::Processors;
 use crate::vision::track::{LOW_SCORE, ShownOptions};
+use choices::{DetectEngine, DetectPrecision, Mode};
 use gst::glib;
 use gst::prelude::*;
 use std::path::PathBuf;

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 /// What is the same for all frames between two CAPS events.
 #[derive(Debug)]
-pub(super) struct Stream {
+pub struct Stream {
     pub video: gst_video::VideoInfo,
     pub picture: PictureInfo,
     pub copies: Copies,
@@ -19,7 +19,7 @@ pub(super) struct Stream {
 
 /// One frame on its way through.
 #[derive(Debug)]
-pub(super) struct Frame {
+pub struct Frame {
     pub buffer: gst::Buffer,
     pub stream: Arc<Stream>,
     pub segment: Option<gst::FormattedSegment<gst::ClockTime>>,
@@ -41,7 +41,7 @@ pub(super) struct Frame {
 
 /// What becomes of a frame that has come in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Course {
+pub enum Course {
     Analyse,
     /// It leaves as it is, in its turn.
     Pass,
@@ -50,7 +50,7 @@ pub(super) enum Course {
 
 /// Why a frame does not leave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Drop {
+pub enum Drop {
     /// A newer one has taken its place.
     Busy,
     /// It was not offered for analysis.
@@ -101,7 +101,7 @@ impl Frame {
 
 /// What travels in order between the frames.
 #[derive(Debug)]
-pub(super) enum Item {
+pub enum Item {
     Event(gst::Event),
     Query(LentQuery),
 }

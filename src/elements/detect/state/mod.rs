@@ -1,17 +1,22 @@
 //! [`State`]: what the sink pad's thread, the worker and the source pad's task share, behind one lock.
 
-use super::boxes::Boxes;
-use super::choices::Mode;
-use super::passing::Passing;
-use super::playing::Playing;
+pub(super) mod boxes;
+mod frame;
+pub(super) mod passing;
+mod playing;
+
 use super::settings::Settings;
+use super::settings::choices::Mode;
 use crate::flow::mailbox::{MOST_PASSING, Mailbox, Output};
 use crate::flow::pace::Pace;
 use crate::flow::stats::{DeclaredDelay, Overdue, Recorder};
+use boxes::Boxes;
+use passing::Passing;
+use playing::Playing;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(super) use super::frames::{Course, Drop, Frame, Item, Stream};
+pub(super) use frame::{Course, Drop, Frame, Item, Stream};
 
 /// Two warnings about a delay longer than the property `latency` are at least this far apart.
 const EXCEEDED_INTERVAL: Duration = Duration::from_secs(10);

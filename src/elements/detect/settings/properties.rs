@@ -1,6 +1,6 @@
 //! The declaration of the properties: names are in `settings.rs`, defaults those of [`Settings`].
 
-use super::settings::*;
+use super::*;
 use gst::glib;
 use gst::prelude::*;
 
@@ -8,7 +8,7 @@ use gst::prelude::*;
 const MOST_LATENCY: u64 = 3_600_000_000_000;
 
 /// The declaration of every property, in the order of the manual.
-pub(super) fn properties() -> Vec<glib::ParamSpec> {
+pub fn properties() -> Vec<glib::ParamSpec> {
     let mut all = model_properties();
     all.extend(flow_properties());
     all.extend(threshold_properties());

@@ -30,7 +30,7 @@ pub enum Mode {
 }
 
 impl Mode {
-    pub(super) fn nick(self) -> &'static str {
+    pub(crate) fn nick(self) -> &'static str {
         match self {
             Self::Auto => "auto",
             Self::Newest => "newest",

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// Behind the lock of the state. `now` is the time since the element's origin.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Playing {
+pub struct Playing {
     plays: bool,
     /// PLAYING was left, and is not entered again yet.
     paused: bool,

@@ -16,7 +16,7 @@ const SHORTEST_MAX_AGE: gst::ClockTime = gst::ClockTime::SECOND;
 
 /// What an analysis found, in pixels of the frame, best first.
 #[derive(Debug, Clone)]
-pub(super) struct Found {
+pub struct Found {
     pub detections: Vec<Detection>,
     /// What is too weak to be reported, for who follows objects.
     pub low: Vec<Detection>,
@@ -45,7 +45,7 @@ impl Found {
 
 /// One box of a frame.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Mark {
+pub struct Mark {
     pub detection: Detection,
     pub number: u64,
     pub track: Option<u64>,
@@ -55,7 +55,7 @@ pub(super) struct Mark {
 
 /// The boxes of one frame.
 #[derive(Debug, Clone)]
-pub(super) struct Marks {
+pub struct Marks {
     pub model: Arc<Model>,
     pub marks: Vec<Mark>,
 }
@@ -118,7 +118,7 @@ impl Marks {
 
 /// The last boxes known, in the order in which frames leave.
 #[derive(Debug)]
-pub(super) struct Boxes {
+pub struct Boxes {
     latest: Option<(Marks, gst::ClockTime)>,
     /// Running time between the last two analysed frames.
     cycle: gst::ClockTime,
@@ -205,7 +205,7 @@ impl Boxes {
 }
 
 /// Whether classes mean something else from now on: what is followed changes to `model`.
-pub(super) fn follows_another(followed: &mut Option<Arc<Model>>, model: &Arc<Model>) -> bool {
+pub fn follows_another(followed: &mut Option<Arc<Model>>, model: &Arc<Model>) -> bool {
     let same = |old: &Arc<Model>| Arc::ptr_eq(old, model) || old.labels == model.labels;
     let another = followed.as_ref().is_some_and(|old| !same(old));
     if followed.as_ref().is_none_or(|old| !Arc::ptr_eq(old, model)) {

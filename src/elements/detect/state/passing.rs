@@ -3,8 +3,8 @@
 //! Nothing is decided here but which frame is looked at and whose boxes count. Frames and looks are numbered; a look
 //! that began before the boxes were forgotten, or before one whose boxes are known already, brings none.
 
+use super::Frame;
 use super::boxes::{Found, Mark, Marks, follows_another};
-use super::state::Frame;
 use crate::base::geometry::Size;
 use crate::model::Model;
 use crate::vision::track::{Shown, ShownBox, ShownOptions, TrackerOptions};
@@ -13,7 +13,7 @@ use std::time::Duration;
 
 /// A frame for a worker to look at.
 #[derive(Debug)]
-pub(super) struct Look {
+pub struct Look {
     pub number: u64,
     pub frame: Frame,
     /// The frame itself leaves no sooner than its boxes are known.
@@ -22,7 +22,7 @@ pub(super) struct Look {
 
 /// What became of a frame that has come in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Offered {
+pub enum Offered {
     /// No worker will see it.
     No,
     /// One will, if it is quick.
@@ -33,7 +33,7 @@ pub(super) enum Offered {
 
 /// Behind the lock of the state.
 #[derive(Debug)]
-pub(super) struct Passing {
+pub struct Passing {
     offered: Option<Look>,
     /// Workers with nothing to do.
     idle: usize,
