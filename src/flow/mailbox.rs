@@ -3,16 +3,16 @@
 //! One line holds everything between the pads, so that nothing can overtake:
 //!
 //! ```text
-//!   out <- | event | done | passing | running | event | waiting | event | <- in
+//!   out <- | event | done | skipped | running | event | waiting | event | <- in
 //! ```
 //!
 //! - At most one frame *waits*. Whether a newer one may take its place is the caller's choice
 //!   ([`Mailbox::displace`]); events stay where they are, whatever happens to the frames around them.
 //! - A worker *starts* the waiting frame and gets a [`Ticket`]; the frame's place in the line stays. At most
 //!   `workers + 1` frames are running or done, so that a blocked output stops the workers.
-//! - A frame that is not to be analysed *passes*: it waits for its turn to leave, and for nothing else. At most
-//!   [`MOST_PASSING`] do.
-//! - Only the front leaves, and only when it is an event, done or passing.
+//! - A frame that is not to be analysed is *skipped*: it waits for its turn to leave, and for nothing else. At most
+//!   [`MOST_SKIPPED`] do.
+//! - Only the front leaves, and only when it is an event, done or skipped.
 //!
 //! Tickets are never reused: the result of a frame that a flush has removed is refused by [`Mailbox::finish`].
 //! It is a state machine: no threads, no locks, no time.
@@ -21,7 +21,7 @@ use std::collections::VecDeque;
 
 /// Frames that pass through the line at the same time: enough that the frames between two analyses need not wait for
 /// the first of the two, few enough for the memory of a small machine.
-pub const MOST_PASSING: usize = 8;
+pub const MOST_SKIPPED: usize = 8;
 
 /// Names the place in the line of a frame that a worker has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub enum Output<F, E> {
 enum Entry<F, E> {
     Event(E),
     Waiting(F),
-    Passing(F),
+    Skipped(F),
     Running(Ticket),
     Done(F),
 }
@@ -76,8 +76,8 @@ impl<F, E> Mailbox<F, E> {
 
     /// Whether no frame waits, and not too many pass.
     pub fn accepts_frame(&self) -> bool {
-        let passing = |e: &&Entry<F, E>| matches!(e, Entry::Passing(_));
-        self.waiting().is_none() && self.line.iter().filter(passing).count() < MOST_PASSING
+        let skipped = |e: &&Entry<F, E>| matches!(e, Entry::Skipped(_));
+        self.waiting().is_none() && self.line.iter().filter(skipped).count() < MOST_SKIPPED
     }
 
     /// Whether [`Self::displace`] would find a frame.
@@ -90,7 +90,7 @@ impl<F, E> Mailbox<F, E> {
     pub fn displace(&mut self, keeps: impl Fn(&E) -> bool) -> Option<F> {
         let index = self.displaceable(keeps)?;
         match self.line.remove(index) {
-            Some(Entry::Waiting(frame) | Entry::Passing(frame)) => Some(frame),
+            Some(Entry::Waiting(frame) | Entry::Skipped(frame)) => Some(frame),
             _ => None,
         }
     }
@@ -109,9 +109,9 @@ impl<F, E> Mailbox<F, E> {
         if let Some(index) = self.waiting() {
             return (!is_kept(index)).then_some(index);
         }
-        let passing = |index: &usize| matches!(self.line[*index], Entry::Passing(_));
+        let skipped = |index: &usize| matches!(self.line[*index], Entry::Skipped(_));
         (0..self.line.len())
-            .filter(passing)
+            .filter(skipped)
             .find(|index| !is_kept(*index))
     }
 
@@ -122,9 +122,9 @@ impl<F, E> Mailbox<F, E> {
     }
 
     /// Puts a frame that is not to be analysed at the end of the line. The caller has made sure that there is room.
-    pub fn push_passing(&mut self, frame: F) {
+    pub fn push_skipped(&mut self, frame: F) {
         debug_assert!(self.accepts_frame(), "the line is full");
-        self.line.push_back(Entry::Passing(frame));
+        self.line.push_back(Entry::Skipped(frame));
     }
 
     /// Puts an event at the end of the line.
@@ -182,15 +182,15 @@ impl<F, E> Mailbox<F, E> {
         let stays = |e: &&mut Entry<F, E>| !matches!(e, Entry::Running(_) | Entry::Waiting(_));
         let front = self.line.iter_mut().take_while(stays);
         front.filter_map(|entry| match entry {
-            Entry::Done(frame) | Entry::Passing(frame) => Some(frame),
+            Entry::Done(frame) | Entry::Skipped(frame) => Some(frame),
             _ => None,
         })
     }
 
     /// The frames that pass, in their order.
-    pub fn passing(&self) -> impl Iterator<Item = &F> {
+    pub fn skipped(&self) -> impl Iterator<Item = &F> {
         self.line.iter().filter_map(|entry| match entry {
-            Entry::Passing(frame) => Some(frame),
+            Entry::Skipped(frame) => Some(frame),
             _ => None,
         })
     }
@@ -213,7 +213,7 @@ impl<F, E> Mailbox<F, E> {
         }
         match self.line.pop_front()? {
             Entry::Event(event) => Some(Output::Event(event)),
-            Entry::Done(frame) | Entry::Passing(frame) => Some(Output::Frame(frame)),
+            Entry::Done(frame) | Entry::Skipped(frame) => Some(Output::Frame(frame)),
             Entry::Waiting(_) | Entry::Running(_) => None,
         }
     }
@@ -237,7 +237,7 @@ fn outputs<F, E>(entries: impl Iterator<Item = Entry<F, E>>) -> Vec<Output<F, E>
     entries
         .filter_map(|entry| match entry {
             Entry::Event(event) => Some(Output::Event(event)),
-            Entry::Waiting(frame) | Entry::Passing(frame) | Entry::Done(frame) => {
+            Entry::Waiting(frame) | Entry::Skipped(frame) | Entry::Done(frame) => {
                 Some(Output::Frame(frame))
             }
             Entry::Running(_) => None,
@@ -301,11 +301,11 @@ mod tests {
     }
 
     #[test]
-    fn passing_frames_keep_their_place_and_need_no_worker() {
+    fn skipped_frames_keep_their_place_and_need_no_worker() {
         let mut line = Line::new(1);
         line.push_frame(0);
         let (ticket, frame) = line.start().unwrap();
-        line.push_passing(1);
+        line.push_skipped(1);
         line.push_event("gap");
         line.push_frame(2);
         assert_eq!(line.pop(), None, "1 does not overtake 0");
@@ -316,11 +316,11 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_of_too_many_passing_frames_makes_way() {
+    fn the_oldest_of_too_many_skipped_frames_makes_way() {
         let mut line = Line::new(1);
-        for number in 0..MOST_PASSING as u32 {
+        for number in 0..MOST_SKIPPED as u32 {
             assert_eq!(line.displace(is_eos), None);
-            line.push_passing(number);
+            line.push_skipped(number);
         }
         assert!(!line.accepts_frame());
         assert_eq!(line.displace(is_eos), Some(0));
@@ -342,16 +342,16 @@ mod tests {
         assert_eq!(line.displace(is_eos), None);
         let _ = line.clear();
 
-        let most = MOST_PASSING as u32;
-        line.push_passing(0);
-        line.push_passing(1);
+        let most = MOST_SKIPPED as u32;
+        line.push_skipped(0);
+        line.push_skipped(1);
         line.push_event("eos");
         line.push_event("segment");
-        (2..most).for_each(|number| line.push_passing(number));
+        (2..most).for_each(|number| line.push_skipped(number));
         let displaced: Vec<_> = (most..most + 3)
             .map(|number| {
                 let displaced = line.displace(is_eos);
-                line.push_passing(number);
+                line.push_skipped(number);
                 displaced
             })
             .collect();
