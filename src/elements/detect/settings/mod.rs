@@ -47,6 +47,9 @@ pub(super) const PROP_POST_DETECTIONS: &str = "post-detections";
 pub(super) const PROP_STATS: &str = "stats";
 pub(super) const PROP_MODEL_INFO: &str = "model-info";
 
+/// Shortest interval of statistics, in nanoseconds: a shorter one would flood the bus.
+const SHORTEST_STATS_INTERVAL: u64 = 10_000_000;
+
 /// Everything a user can set.
 #[derive(Debug, Clone)]
 pub(super) struct Settings {
@@ -145,7 +148,13 @@ impl Settings {
             PROP_SMOOTHING => self.smoothing = value.get().expect(CHECKED),
             PROP_PREDICTION => self.prediction = value.get().expect(CHECKED),
             PROP_TRACKING => self.tracking = value.get().expect(CHECKED),
-            PROP_STATS_INTERVAL => self.stats_interval = value.get().expect(CHECKED),
+            PROP_STATS_INTERVAL => {
+                let interval: u64 = value.get().expect(CHECKED);
+                self.stats_interval = match interval {
+                    0 => 0,
+                    interval => interval.max(SHORTEST_STATS_INTERVAL),
+                };
+            }
             PROP_POST_DETECTIONS => self.post_detections = value.get().expect(CHECKED),
             _ => {}
         }
@@ -278,4 +287,24 @@ fn text(value: &glib::Value) -> Option<String> {
         .get()
         .expect("GObject checks the type against the declaration");
     text.map(|text| text.to_string_lossy().into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_short_interval_of_statistics_is_raised() {
+        let mut settings = Settings::default();
+        let mut set = |interval: u64| {
+            settings.set(PROP_STATS_INTERVAL, &interval.to_value());
+            let read = settings.get(PROP_STATS_INTERVAL).expect("it is a setting");
+            read.get::<u64>().expect("it is a uint64")
+        };
+        assert_eq!(set(0), 0, "never");
+        assert_eq!(set(1), 10_000_000);
+        assert_eq!(set(9_999_999), 10_000_000);
+        assert_eq!(set(10_000_000), 10_000_000);
+        assert_eq!(set(u64::MAX), u64::MAX);
+    }
 }

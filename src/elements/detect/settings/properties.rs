@@ -198,7 +198,7 @@ fn report_properties() -> Vec<glib::ParamSpec> {
     vec![
         glib::ParamSpecUInt64::builder(PROP_STATS_INTERVAL)
             .nick("Statistics Interval")
-            .blurb("Time between two messages detect-stats, in nanoseconds; 0 = never")
+            .blurb("Time between two messages detect-stats, in nanoseconds, at least 10000000 (10 ms); 0 = never")
             .default_value(default.stats_interval)
             .mutable_playing()
             .build(),
