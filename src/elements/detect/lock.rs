@@ -148,8 +148,10 @@ mod held {
     }
 }
 
-#[cfg(all(test, feature = "stub-engine"))]
+#[cfg(test)]
 mod tests {
+    #![cfg(feature = "stub-engine")]
+
     use super::*;
     use std::panic::{AssertUnwindSafe, catch_unwind};
 

@@ -26,7 +26,7 @@
 //! 17.8 instead of 24.5 ms, beside one loop 21.5 instead of 19.6, beside two 43 instead of 23.
 //!
 //! Its kernel for products of u8 and i8 on x86 without VNNI adds pairs of them in 16 bits, which saturate, and boxes move:
-//! of the 183 of the int8 models in `tests/shared_models.rs` 144 were right on an emulated Haswell. There, and only
+//! of the 183 of the int8 models in `tests/reference/shared_models.rs` 144 were right on an emulated Haswell. There, and only
 //! there, it is told to compute with u8 and u8, which is slower and exact: then 182 were.
 //!
 //! Before 1.25 it makes one operator of x * Sigmoid(x), the SiLU of YOLO, for which tensors leave the blocked layout of its

@@ -66,7 +66,7 @@ pub struct MotionModel {
 }
 
 impl Default for MotionModel {
-    /// Those with which boxes moved on lie best on two clips of streets, searched value by value; `tests/track_clips.rs`
+    /// Those with which boxes moved on lie best on two clips of streets, searched value by value; `tests/reference/track_clips.rs`
     /// has the clips and tells what comes of it.
     fn default() -> Self {
         Self {
