@@ -186,6 +186,16 @@ fn statistics_come_at_their_interval_and_at_eos() {
 }
 
 #[test]
+fn a_short_interval_of_statistics_reads_back_as_ten_milliseconds() {
+    let rig = Rig::new("stats-interval=1");
+    assert_eq!(rig.element.property::<u64>("stats-interval"), 10_000_000);
+    for (set, read) in [(0, 0), (9_999_999, 10_000_000), (10_000_001, 10_000_001)] {
+        rig.element.set_property("stats-interval", set as u64);
+        assert_eq!(rig.element.property::<u64>("stats-interval"), read);
+    }
+}
+
+#[test]
 fn no_statistics_are_posted_when_none_are_wanted() {
     let rig = Rig::new("stats-interval=0");
     rig.push(0).unwrap();

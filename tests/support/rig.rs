@@ -387,6 +387,15 @@ fn pad(direction: gst::PadDirection) -> gst::PadBuilder<gst::Pad> {
     gst::Pad::builder_from_template(&template.expect("a name and caps make a template"))
 }
 
+/// A source pad that answers LATENCY queries as `source` does.
+pub fn source_pad_for(source: Source) -> gst::Pad {
+    source_pad(
+        &Arc::new(Mutex::new(source)),
+        &Arc::default(),
+        &Arc::default(),
+    )
+}
+
 fn source_pad(
     source: &Arc<Mutex<Source>>,
     asked: &Arc<AtomicUsize>,
