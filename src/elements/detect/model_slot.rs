@@ -45,7 +45,7 @@ impl Loaded {
         }
     }
 
-    /// What the message `detect-model` says, with the thresholds that `settings` bring into force.
+    /// Returns the content of the message `detect-model`, with the thresholds that `settings` bring into force.
     pub fn report(&self, settings: &Settings) -> DetectModel {
         DetectModel {
             in_force: self.in_force(settings),
@@ -110,7 +110,7 @@ fn model_report(
     }
 }
 
-/// What a thread that loads an input size leaves for the worker; the outer error is a panic.
+/// Result of loading an input size; the outer error is a panic.
 pub type OpenedSize = thread::Result<Result<Detector, OpenError>>;
 
 #[derive(Default)]

@@ -1,4 +1,4 @@
-//! What comes in by the pads: buffers, events, activation.
+//! The pads: their functions, activation, and the buffers that come in. Events are in `events.rs`, queries in `queries.rs`.
 
 use super::CAT;
 use super::imp::Detect;

@@ -1,4 +1,4 @@
-//! What goes to the bus: errors and warnings, element messages, statistics, LATENCY and QoS. No lock is held while posting.
+//! Posts on the bus: errors and warnings, element messages, statistics, LATENCY and QoS. No lock is held meanwhile.
 
 use super::CAT;
 use super::failure::Failure;

@@ -19,7 +19,7 @@ use gst::prelude::*;
 use gst::subclass::prelude::*;
 use std::panic::resume_unwind;
 
-/// What came of asking for the detector that suits a picture.
+/// Answer to asking for the detector that suits a picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fit {
     /// It was in use.

@@ -10,6 +10,7 @@ const MOST_LATENCY: u64 = 3_600_000_000_000;
 /// Declares every property, in the order of the manual.
 pub fn properties() -> Vec<glib::ParamSpec> {
     let mut all = model_properties();
+    all.extend(inference_properties());
     all.extend(flow_properties());
     all.extend(threshold_properties());
     all.extend(track_properties());
@@ -18,7 +19,6 @@ pub fn properties() -> Vec<glib::ParamSpec> {
 }
 
 fn model_properties() -> Vec<glib::ParamSpec> {
-    let default = Settings::default();
     vec![
         glib::ParamSpecString::builder(PROP_MODEL)
             .nick("Model")
@@ -35,9 +35,15 @@ fn model_properties() -> Vec<glib::ParamSpec> {
             .blurb("Path of a card (JSON) that overrides what was recognised of the model; null = x.detect.json beside x.onnx, if there is one")
             .mutable_ready()
             .build(),
+    ]
+}
+
+fn inference_properties() -> Vec<glib::ParamSpec> {
+    let default = Settings::default();
+    vec![
         glib::ParamSpecEnum::builder_with_default(PROP_ENGINE, default.engine)
             .nick("Engine")
-            .blurb("What runs the model")
+            .blurb("Engine that runs the model")
             .mutable_ready()
             .build(),
         glib::ParamSpecUInt::builder(PROP_THREADS)

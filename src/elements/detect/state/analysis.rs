@@ -1,4 +1,4 @@
-//! What a worker reports, and what it does next: [`NextJob`].
+//! The workers: their reports, and their next step as [`NextJob`].
 
 use super::State;
 use super::boxes::{Found, Marks};
@@ -17,7 +17,7 @@ pub enum NextJob {
     End,
 }
 
-/// What a worker is to do.
+/// A worker's task.
 pub enum Job {
     Analyse {
         ticket: Ticket,
@@ -45,7 +45,7 @@ pub enum Origin {
     Look(u64),
 }
 
-/// What came of an analysis that has succeeded.
+/// Consequences of an analysis that has succeeded.
 pub struct Delivered {
     /// The frame, if it was flushed meanwhile.
     pub stale: Option<Frame>,

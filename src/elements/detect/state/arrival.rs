@@ -1,4 +1,4 @@
-//! What the thread of the sink pad reports, and what it does next: [`Arrival`] for a frame, [`EventStep`] for an event.
+//! The thread of the sink pad: its reports, and its next step, for a frame as [`Arrival`], for an event as [`EventStep`].
 
 use super::State;
 use super::boxes::Marks;
@@ -39,14 +39,14 @@ pub struct Pending {
     course: Course,
 }
 
-/// What is dropped with a refusal.
+/// The buffer or frame of a refusal.
 #[expect(dead_code, reason = "kept to be dropped without the lock")]
 pub enum Unused {
     Buffer(gst::Buffer),
     Frame(Frame),
 }
 
-/// What came of putting a frame in the line.
+/// Consequences of putting a frame in the line.
 pub struct Queued {
     pub dropped: Option<Dropped>,
     /// The longest delay that is to be warned of.
@@ -77,7 +77,7 @@ pub struct Passage {
     pub settings: Arc<Settings>,
 }
 
-/// What a serialized event changes for the frames behind it.
+/// Change that a serialized event brings for the frames behind it.
 pub enum Change {
     Nothing,
     Stream,

@@ -1,4 +1,4 @@
-//! What the source pad's task reports, and what it does next: [`Next`].
+//! The source pad's task: its reports, and its next step as [`Next`].
 
 use super::State;
 use super::boxes::Marks;

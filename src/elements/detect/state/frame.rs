@@ -126,7 +126,7 @@ impl Frame {
     }
 }
 
-/// What a flush or an error has removed from the line, to be dropped without the lock.
+/// Frames and items that a flush or an error has removed from the line, to be dropped without the lock.
 pub type Remains = Vec<Output<Frame, Item>>;
 
 /// An event or query that keeps its order among the frames.

@@ -1,4 +1,4 @@
-//! What queries and properties ask.
+//! Answers to queries and properties.
 
 use super::State;
 use crate::base::geometry::Size;

@@ -26,7 +26,7 @@ pub struct ModeInForce {
     warned: bool,
 }
 
-/// What follows from upstream's answer.
+/// Consequences of upstream's answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settled {
     pub mode: Mode,

@@ -1,16 +1,20 @@
 //! What the element itself costs: frames a second with an engine that answers at once, and locks taken for each frame.
 //!
 //! ```text
-//! cargo bench --features stub-engine --bench element -- [--rounds 10] [--seconds 1]
+//! cargo bench --features stub-engine --bench own_cost -- [--rounds 10] [--seconds 1]
 //! ```
 //!
 //! Frames of 64x48 RGB are pushed from one thread into the sink pad; the source pad's peer counts what leaves. `flood`
 //! pushes without pause, `step` pushes the next frame when the one before has left. One line of JSON for each round, then
 //! the medians.
 
+#[path = "support/mod.rs"]
+mod bench_support;
 #[path = "../support/mod.rs"]
 mod support;
 
+use bench_support::Spread;
+use bench_support::arguments::Arguments;
 use gst::prelude::*;
 use gstdetect::elements::detect::Detect;
 use std::error::Error;
@@ -23,7 +27,7 @@ type Outcome<T> = Result<T, Box<dyn Error>>;
 /// Frames of a round that are not counted.
 const WARM_UP: u64 = 200;
 
-/// Mode, whether the source is live, whether each frame waits until the one before has left.
+/// Name, properties and source, and whether each frame waits until the one before has left.
 const CASES: [(&str, &str, Source, bool); 5] = [
     ("every flood", "mode=every", Source::File, false),
     ("every step", "mode=every", Source::File, true),
@@ -33,34 +37,15 @@ const CASES: [(&str, &str, Source, bool); 5] = [
 ];
 
 fn main() -> Outcome<()> {
-    let (mut rounds, mut seconds) = (10_usize, 1.0_f64);
-    let given: Vec<String> = std::env::args().skip(1).collect();
-    let mut given = given.iter();
-    while let Some(word) = given.next() {
-        let mut value = || {
-            given
-                .next()
-                .ok_or(format!("a value is missing behind {word}"))
-        };
-        match word.as_str() {
-            "--rounds" => rounds = value()?.parse()?,
-            "--seconds" => seconds = value()?.parse()?,
-            "--bench" => {} // cargo's own
-            other => {
-                return Err(format!("{other} is no option, expected --rounds or --seconds").into());
-            }
-        }
-    }
+    let words = std::env::args().skip(1);
+    let arguments = Arguments::read(words, &["rounds", "seconds"])?;
+    let rounds = arguments.count("rounds", 10)?;
+    let lasts = Duration::from_secs_f64(arguments.value("seconds", 1.0)?);
     init();
     for (name, properties, source, in_step) in CASES {
         let mut all = Vec::new();
         for round in 0..rounds {
-            let turn = measure(
-                properties,
-                source,
-                in_step,
-                Duration::from_secs_f64(seconds),
-            )?;
+            let turn = measure(properties, source, in_step, lasts)?;
             println!(
                 "{{\"case\":\"{name}\",\"round\":{round},\"in-fps\":{:.0},\"out-fps\":{:.0},\"state-locks\":{:.2},\"other-locks\":{:.2}}}",
                 turn[0], turn[1], turn[2], turn[3]
@@ -68,9 +53,8 @@ fn main() -> Outcome<()> {
             all.push(turn);
         }
         let median = |index: usize| {
-            let mut values: Vec<f64> = all.iter().map(|turn| turn[index]).collect();
-            values.sort_by(f64::total_cmp);
-            values.get(values.len() / 2).copied().unwrap_or_default()
+            let values: Vec<f64> = all.iter().map(|turn| turn[index]).collect();
+            Spread::measure(&values).map_or(f64::NAN, |spread| spread.median)
         };
         println!(
             "{name:18} {:8.0} in/s {:8.0} out/s {:6.2} state locks {:6.2} other locks a frame",
@@ -83,7 +67,7 @@ fn main() -> Outcome<()> {
     Ok(())
 }
 
-/// Frames in and out a second, locks of the state and others a frame that came in.
+/// Measures frames in and out a second, locks of the state and others for each frame that came in.
 fn measure(properties: &str, source: Source, in_step: bool, lasts: Duration) -> Outcome<[f64; 4]> {
     let model = micro_model("yolov8_micro.onnx");
     let launch = format!(
