@@ -142,3 +142,18 @@ fn every_frame_of_a_clip_of_30_s_is_counted() {
     assert_near("FPS", &run["fps"], rate(&traced), 0.01);
     assert_eq!(run["frames"]["dropped_busy"], 0);
 }
+
+#[test]
+fn latency_of_each_second_is_the_time_inside_where_the_source_is_not_live() {
+    let folder = Folder::new();
+    let source = "videotestsrc ! video/x-raw,width=320,height=240,framerate=30/1";
+    let (run, _) = run(folder.path(), &["--source", source, "--time", "3"]);
+    assert_eq!(run["live"], false);
+    let seconds = run["seconds"].as_array().expect("a list");
+    assert!(!seconds.is_empty());
+    for second in seconds {
+        let [latency, model] = ["latency_ms", "model_ms"].map(|field| second[field].as_f64());
+        // Every frame is inside for as long as the model needs, and the frames of both medians differ by one or two.
+        assert!(latency > model.map(|ms| 0.8 * ms), "{second}");
+    }
+}
