@@ -41,9 +41,9 @@ impl std::error::Error for OpenError {
 /// The reason why a picture could not be analysed.
 #[derive(Debug)]
 pub enum DetectError {
-    /// [`Detector::infer`] was called before [`Detector::prepare`].
+    /// [`Detector::infer`](super::Detector::infer) was called before [`Detector::prepare`](super::Detector::prepare).
     Unprepared,
-    /// [`Thresholds::classes`] names classes that the model does not have.
+    /// [`Thresholds::classes`](crate::base::detection::Thresholds::classes) names classes that the model does not have.
     Classes(ClassesError),
     /// The picture could not be made into an input.
     Preprocess(PreprocessError),

@@ -236,7 +236,7 @@ impl Detector {
     /// Finds objects in one picture. Blocks for the whole analysis.
     /// # Errors
     /// [`DetectError`]. The detector can be used for the next picture, except after a panic of the engine
-    /// ([`EngineError::Panic`]).
+    /// ([`EngineError::Panic`](engine::EngineError::Panic)).
     pub fn detect(
         &mut self,
         image: &ImageView,

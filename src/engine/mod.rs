@@ -3,7 +3,7 @@
 //! Only errors of an engine cross the border. A panic inside an engine is caught at the call and becomes
 //! [`EngineError::Panic`].
 //!
-//! `tract` is built in. `onnxruntime` and `openvino` are libraries that [`library`] looks for when a model asks for
+//! `tract` is built in. `onnxruntime` and `openvino` are libraries that `library` looks for when a model asks for
 //! them, never before. A process has at most one of each, until it ends. `auto` measures which engine is fastest.
 
 mod auto;

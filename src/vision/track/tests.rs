@@ -28,9 +28,9 @@ fn at(cx: f32, cy: f32, width: f32, height: f32) -> Detection {
     detection(BBox::from_centre(cx, cy, width, height), 0)
 }
 
-/// What is to be seen at a time, object by object.
+/// Returns the objects visible at a time.
 type Scene = dyn Fn(f64) -> Vec<Detection>;
-/// What an analysis finds of it: detections and low candidates.
+/// Returns what an analysis finds of them: detections and low candidates.
 type Analyse<'a> = dyn FnMut(Vec<Detection>) -> (Vec<Detection>, Vec<Detection>) + 'a;
 
 struct Frame {
