@@ -3,6 +3,7 @@
 //! `DETECT_LIVE_SECONDS` (10 if not set; the first three are not counted) is how long each run lasts. The run with a
 //! real model needs the folder of shared models in `DETECT_SHARED`; without it, it is skipped, and says so.
 
+use crate::kept_in_one_of;
 use crate::support::portrait::Pipeline;
 use crate::support::{self, percentile, watch_ages};
 use gst::prelude::*;
@@ -14,7 +15,7 @@ use std::time::{Duration, Instant};
 const FPS: u32 = 30;
 /// Until the pipeline has taken the first delays into its latency.
 const SETTLING: Duration = Duration::from_secs(3);
-const ATTEMPTS: u32 = 3;
+const TRIES: u32 = 3;
 /// What the real model takes at least: nearly two frames of the camera.
 const SLOW: Duration = Duration::from_millis(60);
 /// Of the real model's input: the first one is taken that makes it slow on this machine.
@@ -154,19 +155,11 @@ fn judge(name: &str, run: &Run) -> Result<(), &'static str> {
     }
 }
 
-/// Processors that others use too stand still now and then: what holds in one of [`ATTEMPTS`] runs is promised.
 fn holds(name: &str, run: impl Fn() -> Run) {
-    for attempt in 1..=ATTEMPTS {
+    kept_in_one_of(TRIES, || {
         let run = run();
-        match judge(name, &run) {
-            Ok(()) => return,
-            Err(broken) => println!(
-                "attempt {attempt} of {ATTEMPTS}: {broken} {:?}",
-                run.warnings
-            ),
-        }
-    }
-    panic!("no attempt kept every promise");
+        judge(name, &run).map_err(|broken| format!("{broken} {:?}", run.warnings))
+    });
 }
 
 #[test]

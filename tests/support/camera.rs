@@ -3,8 +3,10 @@
 //! It has four buffers, of one memory for each plane, whose rows are longer than the picture is wide. One task does both
 //! of its jobs: in each turn it asks the sensor to fill a buffer, if one is free just now, and pushes one that is filled;
 //! it never waits for a buffer, and while a push lasts it asks for none. The sensor makes a picture at a steady rate, into
-//! the oldest buffer that it was asked to fill; if it was asked for none the picture is lost.
+//! the oldest buffer that it was asked to fill; if it was asked for none the picture is lost. A test may decide itself when a
+//! picture is made.
 
+use super::PATIENCE;
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
@@ -23,6 +25,8 @@ pub struct Plan {
     pub fps: u32,
     /// Pictures before EOS.
     pub pictures: u64,
+    /// Each picture is made when the test asks for it ([`Camera::take_picture`]), and not by the clock.
+    pub on_demand: bool,
 }
 
 /// What became of its pictures.
@@ -52,7 +56,18 @@ struct Sensor {
     released: bool,
     ended: bool,
     stopped: bool,
+    /// Pictures that the test has asked for, and those that were made or lost.
+    wanted: u64,
+    made: u64,
+    /// The task waits for something to do.
+    idle: bool,
     told: Told,
+}
+
+impl Sensor {
+    fn has_nothing_for_the_task(&self) -> bool {
+        self.filled.is_empty() && !self.ended && !self.released && !self.stopped
+    }
 }
 
 glib::wrapper! {
@@ -68,6 +83,30 @@ impl Camera {
         let camera: Self = glib::Object::new();
         let _ = camera.imp().plan.set(plan);
         camera
+    }
+
+    /// Has the sensor make one more picture, and waits until it has gone downstream, or is lost, and the task has asked for
+    /// every buffer that is free. For a plan that is `on_demand`.
+    pub fn take_picture(&self) {
+        let shared = &self.imp().shared;
+        let done = |s: &Sensor| {
+            s.ended || (s.idle && s.made == s.wanted && s.filled.is_empty() && !s.released)
+        };
+        let wait = |sensor| {
+            let (sensor, timeout) = shared
+                .wake
+                .wait_timeout_while(sensor, PATIENCE, |s| !done(s))
+                .unwrap();
+            assert!(
+                !timeout.timed_out(),
+                "the camera's task does not come to rest"
+            );
+            sensor
+        };
+        let mut sensor = wait(shared.sensor.lock().unwrap());
+        sensor.wanted += 1;
+        shared.wake.notify_all();
+        drop(wait(sensor));
     }
 
     pub fn told(&self) -> Told {
@@ -254,10 +293,11 @@ mod imp {
                 let nothing = free.is_none();
                 sensor.asked.extend(free);
                 if nothing {
-                    let idle = |s: &mut Sensor| {
-                        s.filled.is_empty() && !s.ended && !s.released && !s.stopped
-                    };
-                    sensor = self.shared.wake.wait_while(sensor, idle).unwrap();
+                    sensor.idle = sensor.has_nothing_for_the_task();
+                    self.shared.wake.notify_all();
+                    let waits = |s: &mut Sensor| s.has_nothing_for_the_task();
+                    sensor = self.shared.wake.wait_while(sensor, waits).unwrap();
+                    sensor.idle = false;
                 }
                 let filled = sensor.filled.pop_front();
                 let ended = sensor.stopped || (sensor.ended && filled.is_none());
@@ -286,9 +326,13 @@ mod imp {
     fn make_pictures(shared: &Shared, plan: Plan, now: impl Fn() -> Option<gst::ClockTime>) {
         let begin = Instant::now() + plan.frame();
         for number in 0..plan.pictures {
-            let due = begin + plan.frame() * number as u32;
-            std::thread::sleep(due.saturating_duration_since(Instant::now()));
-            let mut sensor = shared.sensor.lock().unwrap();
+            if !plan.on_demand {
+                let due = begin + plan.frame() * number as u32;
+                std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            }
+            let sensor = shared.sensor.lock().unwrap();
+            let waits = |s: &mut Sensor| plan.on_demand && s.wanted <= number && !s.stopped;
+            let mut sensor = shared.wake.wait_while(sensor, waits).unwrap();
             if sensor.stopped {
                 return;
             }
@@ -302,6 +346,7 @@ mod imp {
                 }
                 None => sensor.told.lost += 1,
             }
+            sensor.made += 1;
             drop(sensor);
             shared.wake.notify_all();
         }

@@ -4,7 +4,7 @@
 use super::{Folder, PATIENCE, init, micro_model};
 use gst::prelude::*;
 use gstdetect::base::tensor::Tensor;
-use gstdetect::bridge::message::{DetectStats, STATS_PROPERTY};
+use gstdetect::bridge::message::{DetectModel, DetectStats, MODEL, STATS_PROPERTY};
 use gstdetect::engine::stub::Control;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,6 +13,9 @@ use std::time::{Duration, Instant};
 
 /// Between the frames of a rig.
 pub const FRAME: gst::ClockTime = gst::ClockTime::from_mseconds(40);
+/// How long a worker may take from the end of an analysis until it is ready for another frame; longer costs an analysis, and
+/// no test.
+const MOMENT: Duration = Duration::from_millis(20);
 /// Of the rig's frames.
 pub const SIZE: (u32, u32) = (64, 48);
 
@@ -297,6 +300,42 @@ impl Rig {
         }
     }
 
+    /// Whether a worker looks at the frame that was pushed last in `mode=passthrough`: waits until its inference has begun,
+    /// for as long as a worker has it. `begun` is how many inferences had begun before the frame was pushed. A worker
+    /// that has just ended an analysis needs a moment until it takes another frame, so this waits a moment too where the
+    /// answer is no.
+    pub fn is_looked_at(&self, begun: usize) -> bool {
+        let (moment, end) = (Instant::now() + MOMENT, Instant::now() + PATIENCE);
+        loop {
+            // In this order: a worker lets go of a frame before its inference begins.
+            let lent = self.last_is_lent();
+            if self.control.started() > begun {
+                return true;
+            }
+            let now = Instant::now();
+            assert!(now < end, "a worker keeps the frame");
+            if now > moment && !lent {
+                return false;
+            }
+            std::thread::yield_now();
+        }
+    }
+
+    /// Whether somebody besides the sink has the last frame, or its pixels.
+    fn last_is_lent(&self) -> bool {
+        let sink = self.sink.0.lock().unwrap();
+        let last = sink.buffers.last().expect("a frame has come out");
+        // SAFETY: buffer and memory are alive while the sink has them; the counts are only read.
+        let owners = unsafe {
+            let memory = last.peek_memory(0).as_ptr();
+            [
+                (*last.as_ptr()).mini_object.refcount,
+                (*memory).mini_object.refcount,
+            ]
+        };
+        owners.iter().any(|owners| *owners > 1)
+    }
+
     /// The structures of all element messages of this name that are on the bus; other messages are thrown away.
     pub fn messages(&self, name: &str) -> Vec<gst::Structure> {
         let taken = std::iter::from_fn(|| self.bus.pop());
@@ -315,6 +354,21 @@ impl Rig {
         self.bus
             .timed_pop_filtered(patience, types)
             .unwrap_or_else(|| panic!("no message of {types:?} came"))
+    }
+
+    /// Waits until a model is announced; returns its path.
+    pub fn wait_for_model(&self) -> String {
+        loop {
+            let types = [gst::MessageType::Element, gst::MessageType::Error];
+            let message = self.wait_for_message(&types);
+            if let gst::MessageView::Error(err) = message.view() {
+                panic!("{err:?}");
+            }
+            let model = message.structure().filter(|s| s.name() == MODEL);
+            if let Some(model) = model.and_then(DetectModel::from_structure) {
+                return model.path;
+            }
+        }
     }
 
     /// Fails if an error is on the bus.

@@ -19,7 +19,7 @@ use world::{MODELS, Op, SIZES, World};
 /// Modes that are walked through. In `newest` frames may be dropped, in all others none.
 const MODES: [&str; 3] = ["newest", "every", "passthrough"];
 /// Without a step for so long the walk hangs.
-const WATCHDOG: Duration = Duration::from_secs(20);
+const WATCHDOG: Duration = Duration::from_secs(60);
 /// Steps that are told of a walk that fails.
 const TOLD: usize = 60;
 /// What the streaming thread may have to do before a step waits for it.
