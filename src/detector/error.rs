@@ -1,8 +1,8 @@
 //! [`OpenError`] and [`DetectError`]: why a model cannot be used, and why one picture could not be analysed.
 
 use crate::base::classes::ClassesError;
-use crate::decode::DecodeError;
 use crate::engine::EngineError;
+use crate::families::decoder::DecodeError;
 use crate::model::ModelError;
 use crate::vision::preprocess::PreprocessError;
 use std::fmt;

@@ -1,15 +1,15 @@
 //! The [`InputSpec`] of a model, out of the file, its reading, the card and what the user asked for.
 
-use super::card::Card;
-use super::error::ModelError;
-use super::facts::{Facts, Port};
 use super::input_size::{self, InputSize, MAX_SIDE};
-use super::onnx::check_budget;
-use super::python;
-use super::recognise::Reading;
 use super::{Decision, topic};
 use crate::base::geometry::Size;
 use crate::base::tensor::{Element, InputSpec, Layout};
+use crate::families::card::Card;
+use crate::families::recognise::Reading;
+use crate::onnx::error::ModelError;
+use crate::onnx::facts::{Facts, Port};
+use crate::onnx::parse::check_budget;
+use crate::onnx::python_literal;
 
 /// What the user wants of the size, and the pictures that are to come, if they are known.
 #[derive(Debug, Clone, Copy)]
@@ -211,7 +211,7 @@ fn sides(facts: &Facts, layout: Layout) -> (Option<u32>, Option<u32>) {
 /// Ultralytics' `imgsz`: "[height, width]", or one number.
 fn trained_size(facts: &Facts) -> Option<Size> {
     let side = |n: i64| u32::try_from(n).ok().filter(|n| (1..=MAX_SIDE).contains(n));
-    match python::integers(facts.metadata("imgsz")?)?[..] {
+    match python_literal::integers(facts.metadata("imgsz")?)?[..] {
         [both] => Some(Size::new(side(both)?, side(both)?)),
         [height, width] => Some(Size::new(side(width)?, side(height)?)),
         _ => None,
@@ -220,7 +220,7 @@ fn trained_size(facts: &Facts) -> Option<Size> {
 
 /// Ultralytics' metadata know strides that no dim of a model of free size shows.
 fn stride(facts: &Facts, reading: &Reading) -> u32 {
-    let told = facts.metadata("stride").and_then(python::integers);
+    let told = facts.metadata("stride").and_then(python_literal::integers);
     let told = told
         .and_then(|strides| strides.into_iter().max())
         .and_then(|n| u32::try_from(n).ok());

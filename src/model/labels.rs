@@ -4,8 +4,8 @@
 //! beside `x.onnx`, what the family finds, COCO where the number of classes is COCO's. A class without a label is
 //! called "class 17"; a list of the wrong length is a warning, never an error.
 
-use super::error::ModelError;
-use super::file;
+use crate::onnx::error::ModelError;
+use crate::onnx::file;
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::path::Path;

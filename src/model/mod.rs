@@ -1,44 +1,31 @@
 //! [`Model`]: the prepared ONNX and all that is known of it.
 //!
-//! A file is read and checked (`file`, `onnx`), brought to the one form that recognition knows (`graph::normalise`),
+//! A file is read and checked (`file`, `onnx`), brought to the one form that recognition knows (`rewrite::normalise`),
 //! its family recognised from what it says of itself (`facts`, `recognise`) under the overrides of a card (`card`), its
 //! labels found (`labels`), and its graph rewritten where that helps every engine (`graph`). What was guessed on the
 //! way is told in [`Model::decisions`].
 
-pub mod card;
-pub mod error;
-pub mod facts;
-pub mod family;
-mod file;
-pub mod graph;
+pub mod builtin;
 mod input;
 pub mod input_size;
 pub mod labels;
-mod onnx;
-pub mod outline;
-mod python;
-pub mod recognise;
-pub mod side;
-pub mod tensor_file;
-mod thresholds;
-mod wire;
 
-pub use error::ModelError;
-pub use family::Family;
-pub use graph::Quantisation;
+pub use crate::families::family::Family;
+pub use crate::onnx::error::ModelError;
+pub use crate::onnx::rewrite::Quantisation;
 pub use input_size::InputSize;
 pub use labels::Labels;
 
 use crate::base::geometry::Size;
 use crate::base::tensor::{ColourOrder, Element, InputSpec, Interpolation, ResizeMode};
-use crate::builtin;
-use card::Card;
-use facts::Facts;
-use recognise::Reading;
+use crate::families::card::Card;
+use crate::families::recognise::{self, Reading};
+use crate::families::thresholds::OwnThresholds;
+use crate::onnx::facts::Facts;
+use crate::onnx::{file, parse, python_literal, rewrite};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use thresholds::OwnThresholds;
 
 /// What to open, and what is said about it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -78,7 +65,7 @@ pub mod topic {
 }
 
 impl Decision {
-    fn new(
+    pub(crate) fn new(
         topic: &'static str,
         value: impl fmt::Display,
         reason: impl Into<String>,
@@ -190,12 +177,12 @@ impl Model {
         options: &ModelOptions,
         cut_head: bool,
     ) -> Result<Self, ModelError> {
-        let mut proto = onnx::decode(&bytes)?;
+        let mut proto = parse::decode(&bytes)?;
         let folder = options.path.as_deref().and_then(Path::parent);
-        let embedded = graph::embed_data::run(&mut proto, folder)?;
-        onnx::check_embedded(&proto)?;
+        let embedded = rewrite::embed_data::run(&mut proto, folder)?;
+        parse::check_embedded(&proto)?;
         let embedded = embedded.into_iter().collect();
-        let mut normalised = graph::normalise(&bytes, &mut proto, embedded);
+        let mut normalised = rewrite::normalise(&bytes, &mut proto, embedded);
 
         let graph = proto.graph.as_ref().ok_or_else(|| ModelError::NotOnnx {
             why: "it has no graph".into(),
@@ -236,13 +223,13 @@ impl Model {
             card: card.clone(),
             options: options.clone(),
         });
-        let plan = graph::Plan {
+        let plan = rewrite::Plan {
             input: &input,
             exported: input::exported(&facts, &input),
             family: &reading.family,
             cut_head,
         };
-        let prepared = graph::prepare(&bytes, proto, &plan, normalised)?;
+        let prepared = rewrite::prepare(&bytes, proto, &plan, normalised)?;
         let mut family = reading.family;
         if let Some(heads) = prepared.heads {
             outputs = heads.outputs;
@@ -372,7 +359,7 @@ fn find_labels(
         (labels::read(path)?, format!("file {}", path.display()))
     } else if let Some(names) = &card.labels {
         (names.clone(), "the card".into())
-    } else if let Some(names) = facts.metadata("names").and_then(python::names) {
+    } else if let Some(names) = facts.metadata("names").and_then(python_literal::names) {
         (names, "the model's metadata".into())
     } else if let Some(path) = beside() {
         (labels::read(&path)?, format!("file {}", path.display()))

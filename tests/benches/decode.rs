@@ -3,14 +3,17 @@
 //! Once mostly below it, as a model finds twenty objects or fewer, and once with every second candidate above it.
 //! `cargo bench --bench decode`
 
+mod support;
+
 use divan::Bencher;
 use gstdetect::base::detection::Detection;
 use gstdetect::base::geometry::Size;
 use gstdetect::base::tensor::Tensor;
-use gstdetect::decode::{Decoder, Labelling, decoder_for};
+use gstdetect::families::family::AnchorPoint;
+use gstdetect::families::{Decoder, Labelling, decoder_for};
 use gstdetect::model::Family;
-use gstdetect::model::family::AnchorPoint;
 use std::fmt;
+use support::noise;
 
 const SCORE_THRESHOLD: f32 = 0.4;
 const CLASSES: usize = 80;
@@ -224,16 +227,6 @@ fn maps(
     let cells = dims[2] * dims[3];
     let at = |i: usize| number(start + i % cells, i / cells, noise());
     Tensor::f32(name, dims, (0..dims[1] * cells).map(at).collect())
-}
-
-fn noise() -> impl FnMut() -> f32 {
-    let mut state = 5_u64;
-    move || {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1);
-        (state >> 40) as f32 / (1_u64 << 24) as f32
-    }
 }
 
 fn measure(

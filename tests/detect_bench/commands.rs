@@ -5,8 +5,8 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-const BLAZEFACE: &str = "src/builtin/blazeface_back_256.onnx";
-const CARD: &str = "src/builtin/blazeface_back_256.json";
+const BLAZEFACE: &str = "src/model/builtin/blazeface_back_256.onnx";
+const CARD: &str = "src/model/builtin/blazeface_back_256.json";
 const PORTRAIT: &str = "pipelines/astronaut.jpg";
 
 fn bench(arguments: &[&str]) -> Output {

@@ -172,7 +172,7 @@ fn what_is_no_onnx_is_not_decoded() {
 
 #[test]
 fn a_model_cut_at_any_kilobyte_is_not_decoded() {
-    let (rig, folder, whole) = (tract(), Folder::new(), gstdetect::builtin::ONNX);
+    let (rig, folder, whole) = (tract(), Folder::new(), gstdetect::model::builtin::ONNX);
     for length in (1024..whole.len()).step_by(1024) {
         let path = folder.file(&format!("{length}.onnx"), &whole[..length]);
         rig.element

@@ -2,7 +2,7 @@
 
 use crate::counting::{HELD, LARGEST, PEAK, alone};
 use crate::support::onnx::{node, value};
-use gstdetect::model::card::Card;
+use gstdetect::families::card::Card;
 use gstdetect::model::{Model, ModelOptions};
 use prost::Message;
 use std::path::Path;

@@ -88,7 +88,7 @@ fn the_built_in_model_finds_faces() {
 #[test]
 fn the_built_in_model_is_recognised_without_its_card_too() {
     let folder = Folder::new("recognised");
-    let bytes = gstdetect::builtin::ONNX;
+    let bytes = gstdetect::model::builtin::ONNX;
     let model = Model::open(&options(folder.write("x.onnx", bytes))).unwrap();
     let built_in = Model::open(&ModelOptions::default()).unwrap();
     assert_eq!(
@@ -417,8 +417,8 @@ fn can_read_everything(folder: &Folder) -> bool {
 #[test]
 fn a_model_cut_at_any_kilobyte_is_refused_as_cut() {
     let folder = Folder::new("cut");
-    for length in (1024..gstdetect::builtin::ONNX.len()).step_by(1024) {
-        let path = folder.write("cut.onnx", &gstdetect::builtin::ONNX[..length]);
+    for length in (1024..gstdetect::model::builtin::ONNX.len()).step_by(1024) {
+        let path = folder.write("cut.onnx", &gstdetect::model::builtin::ONNX[..length]);
         match Model::open(&options(&path)) {
             Err(ModelError::Truncated { found, .. }) => assert_eq!(found, length as u64),
             other => panic!("{length} bytes: {other:?}"),

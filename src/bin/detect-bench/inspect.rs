@@ -6,7 +6,7 @@ use crate::report::{ModelFacts, print, to_json};
 use crate::settings::Settings;
 use crate::text;
 use gstdetect::bridge::message::DetectModel;
-use gstdetect::model::outline::Outline;
+use gstdetect::onnx::outline::Outline;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -79,7 +79,7 @@ impl Percentiles {
 }
 
 /// Nearest-rank percentile of sorted values: the smallest with at least `fraction` of all at or below it.
-pub fn percentile(sorted: &[Duration], fraction: f64) -> Option<Duration> {
+pub fn percentile<T: Copy>(sorted: &[T], fraction: f64) -> Option<T> {
     let rank = (fraction * sorted.len() as f64).ceil() as usize;
     sorted.get(rank.saturating_sub(1)).copied()
 }

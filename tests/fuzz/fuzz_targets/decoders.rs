@@ -14,7 +14,7 @@ use gstdetect::base::classes::{Cutoffs, Selection};
 use gstdetect::base::detection::Detection;
 use gstdetect::base::geometry::{BBox, Size};
 use gstdetect::base::tensor::{Element, Tensor, TensorData, TensorSpec};
-use gstdetect::decode::{Decoder, Labelling, decoder_for};
+use gstdetect::families::{Decoder, Labelling, decoder_for};
 use gstdetect::model::Family;
 use gstdetect::vision::nms;
 use libfuzzer_sys::fuzz_target;

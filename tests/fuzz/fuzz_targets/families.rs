@@ -3,7 +3,7 @@
 use arbitrary::{Result, Unstructured};
 use gstdetect::base::geometry::Size;
 use gstdetect::model::Family;
-use gstdetect::model::family::*;
+use gstdetect::families::family::*;
 
 /// Of [`family`].
 const FAMILIES: u8 = 23;

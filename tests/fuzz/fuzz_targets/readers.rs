@@ -19,8 +19,8 @@ mod wire_mutator;
 
 use gstdetect::base::classes::Selection;
 use gstdetect::base::geometry::Size;
-use gstdetect::model::card::Card;
-use gstdetect::model::recognise::decode_names;
+use gstdetect::families::card::Card;
+use gstdetect::families::recognise::decode_names;
 use gstdetect::model::{InputSize, Labels, Model, ModelError, ModelOptions, labels};
 use libfuzzer_sys::{fuzz_mutator, fuzz_target, fuzzer_mutate};
 use std::path::Path;

@@ -9,7 +9,8 @@ use crate::failure::Failure;
 use crate::settings::Settings;
 use gstdetect::base::tensor::{Tensor, TensorData};
 use gstdetect::engine::{self, Engine, EngineKind, EngineOptions, Precision};
-use gstdetect::model::{Model, ModelOptions, tensor_file};
+use gstdetect::model::{Model, ModelOptions};
+use gstdetect::onnx::tensor_file;
 use std::path::{Path, PathBuf};
 
 /// What goes in and what shall come out.

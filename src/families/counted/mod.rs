@@ -1,0 +1,4 @@
+//! Boxes, scores and classes with their number, already suppressed.
+
+pub(crate) mod decode;
+pub(crate) mod recognise;

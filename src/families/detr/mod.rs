@@ -1,0 +1,4 @@
+//! DETR, RT-DETR, RF-DETR.
+
+pub(crate) mod decode;
+pub(crate) mod recognise;

@@ -1,0 +1,4 @@
+//! RT-DETR of Ultralytics.
+
+pub(crate) mod decode;
+pub(crate) mod recognise;

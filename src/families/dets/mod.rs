@@ -1,0 +1,4 @@
+//! Boxes with scores, and labels, already suppressed: mmdeploy.
+
+pub(crate) mod decode;
+pub(crate) mod recognise;

@@ -1,0 +1,4 @@
+//! FastestDet.
+
+pub(crate) mod decode;
+pub(crate) mod recognise;

@@ -1,0 +1,4 @@
+//! NanoDet, PicoDet.
+
+pub(crate) mod decode;
+pub(crate) mod recognise;

@@ -1,0 +1,4 @@
+//! Boxes, scores and labels, already suppressed: torchvision.
+
+pub(crate) mod decode;
+pub(crate) mod recognise;

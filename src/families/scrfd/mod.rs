@@ -1,0 +1,4 @@
+//! InsightFace's face detector.
+
+pub(crate) mod decode;
+pub(crate) mod recognise;
