@@ -50,7 +50,7 @@ fn output(command: &mut Command) -> Output {
         .unwrap_or_else(|error| panic!("{command:?}: {error}"))
 }
 
-/// What all three print of the picture.
+/// Runs the application on the picture; fails unless it prints the face and statistics. Returns what it printed.
 fn finds_the_face(command: &mut Command) -> String {
     let output = output(command.arg(picture()));
     let (text, errors) = (
@@ -72,7 +72,7 @@ fn finds_the_face(command: &mut Command) -> String {
     text.into_owned()
 }
 
-/// Of "0.00 s  face 0.88  x 172 y 74 width 106 height 106".
+/// The box in a line like "0.00 s  face 0.88  x 172 y 74 width 106 height 106".
 fn bbox(line: &str) -> BBox {
     let words: Vec<&str> = line.split_whitespace().collect();
     let after = |name: &str| {

@@ -57,7 +57,7 @@ struct Trace {
     threads: usize,
 }
 
-/// What `gst-inspect-1.0 detect` does where these plugins are; `None` where nobody may look.
+/// Traces `gst-inspect-1.0 detect` where these plugins are; `None` where nobody may trace.
 fn trace(plugins: &Folder) -> Option<Trace> {
     let registry = Folder::new();
     let log = registry.path().join("trace");

@@ -18,7 +18,7 @@ const INFERENCE: Duration = Duration::from_millis(5);
 /// How long the last frame waits for the one before it.
 const HELD: Duration = Duration::from_millis(200);
 
-/// What an engine was given: the level in the middle of the picture, and where the tensor lies.
+/// An input that an engine was given: the level in the middle of the picture, and where the tensor lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Given {
     level: u64,

@@ -1,4 +1,4 @@
-//! What the element tells the pipeline about its delay.
+//! The delay that the element declares to the pipeline.
 
 use crate::support::{Rig, Source};
 use gst::prelude::*;
@@ -103,7 +103,7 @@ fn a_query_is_answered_while_an_inference_runs() {
     rig.wait_for_frames(1);
 }
 
-/// What the element says after a pause in the middle of six frames.
+/// A pause in the middle of six frames, and the statistics after it.
 struct Paused {
     pause: Duration,
     /// All of the test but the pause: no frame can have been inside for longer while it played.

@@ -1,4 +1,4 @@
-//! What the element posts: the model, statistics, boxes, dropped frames.
+//! Messages of the element: the model, statistics, boxes, dropped frames.
 
 use crate::support::{self, Rig, Source, one_dog};
 use gst::glib;

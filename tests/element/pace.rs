@@ -8,7 +8,7 @@ use gstdetect::bridge::meta;
 /// Id of a box, and its age in milliseconds where it is an earlier frame's.
 type Carried = (i32, Option<u64>);
 
-/// Of every frame that has come out: its number, and what of its box is of interest.
+/// Number and box of every frame that has come out.
 fn carried(rig: &Rig) -> Vec<(u64, Option<Carried>)> {
     let of = |buffer: &gst::Buffer| {
         let rois = meta::read(buffer);

@@ -46,7 +46,7 @@ fn push_until_looked_at(rig: &Rig, number: u64) -> u64 {
     pushed.expect("one of a thousand frames is looked at") + 1
 }
 
-/// Of the box of each frame that has come out: its id, its age in milliseconds.
+/// Id and age in milliseconds of the box of each frame that has come out.
 fn carried(rig: &Rig) -> Vec<Option<(i32, Option<u64>)>> {
     let of = |buffer: &gst::Buffer| {
         let rois = meta::read(buffer);

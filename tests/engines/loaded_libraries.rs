@@ -309,7 +309,7 @@ struct Found {
     class: i32,
 }
 
-/// What `detect` finds in a picture.
+/// Boxes that `detect` finds in a picture.
 fn detected(model: &Path, picture: &Path, engine: &str) -> Vec<Found> {
     let launch = format!(
         "filesrc location={} ! pngdec ! videoconvert ! video/x-raw,format=RGB \
@@ -373,7 +373,8 @@ fn compare(found: &[Found], wanted: &[Found], what: &str) {
     }
 }
 
-/// What a process of its own says that runs `detect` with these properties on one frame, in this environment.
+/// Runs `detect` with these properties on one frame, in a process of its own with this environment; returns whether it
+/// succeeded, and what it printed.
 fn launched(properties: &[&str], environment: &[(&str, &Path)]) -> (bool, String) {
     let (plugins, registry) = (plugin_folder(), Folder::new());
     let mut command = Command::new("gst-launch-1.0");

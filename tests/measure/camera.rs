@@ -5,7 +5,7 @@
 
 use crate::kept_in_one_of;
 use crate::support;
-use crate::support::camera::{Camera, Plan, Told};
+use crate::support::camera::{Camera, Counts, Plan};
 use crate::support::copies::{
     MOST_MEMORIES, SIZE, copies, count_copies, count_lent, line, memories, until_eos,
 };
@@ -25,9 +25,9 @@ const TRIES: u32 = 3;
 const LONG: u64 = 500;
 
 struct Run {
-    camera: Told,
+    camera: Counts,
     stats: DetectStats,
-    /// Of the frames that left.
+    /// Ages of the frames that left.
     ages: Vec<Duration>,
     left: u64,
     copies: u64,
@@ -55,7 +55,7 @@ fn run(pictures: u64, sink: &str) -> Run {
     pipeline.set_state(gst::State::Playing).expect("it plays");
     until_eos(&pipeline);
     let stats: gst::Structure = detect.property("stats");
-    let (copies, camera) = (copies() - before.0, camera.told());
+    let (copies, camera) = (copies() - before.0, camera.counts());
     let memories = memories() - before.1;
     pipeline.set_state(gst::State::Null).expect("it stops");
     let ages = std::mem::take(&mut *ages.lock().unwrap());

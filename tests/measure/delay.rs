@@ -36,7 +36,7 @@ fn declared(detect: &gst::Element) -> Duration {
         .latency
 }
 
-/// What leaves `detect`, timed from outside.
+/// The frames that leave `detect`, timed from outside.
 fn watch(detect: &gst::Element) -> Arc<Mutex<Vec<Left>>> {
     let begin = Instant::now();
     let (came, left) = (

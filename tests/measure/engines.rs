@@ -27,7 +27,7 @@ fn rate(engines: &mut [Box<dyn Engine>], input: &Tensor) -> f64 {
 
 #[test]
 fn two_engines_of_one_model_run_at_the_same_time() {
-    /// Of the rate of one engine.
+    /// Least rate of both, as a multiple of the rate of one.
     const LEAST: f64 = 1.4;
     if std::thread::available_parallelism().map_or(1, usize::from) < 2 {
         skipped("there is one processor alone");

@@ -16,9 +16,9 @@ const FPS: u32 = 30;
 /// Until the pipeline has taken the first delays into its latency.
 const SETTLING: Duration = Duration::from_secs(3);
 const TRIES: u32 = 3;
-/// What the real model takes at least: nearly two frames of the camera.
+/// Least time of the real model: nearly two frames of the camera.
 const SLOW: Duration = Duration::from_millis(60);
-/// Of the real model's input: the first one is taken that makes it slow on this machine.
+/// Input sizes of the real model; the first that makes it slow on this machine is taken.
 const SIDES: [u32; 6] = [544, 672, 832, 1024, 1280, 1600];
 
 fn seconds() -> u64 {
@@ -27,9 +27,9 @@ fn seconds() -> u64 {
 }
 
 struct Run {
-    /// Of every frame that left, after settling: how old its picture was.
+    /// How old the picture of every frame was that left after settling.
     ages: Vec<Duration>,
-    /// Of the whole run: the window is as long.
+    /// Statistics of the whole run: their window is as long.
     stats: DetectStats,
     rendered: u64,
     lost: u64,
@@ -37,7 +37,7 @@ struct Run {
     warnings: Vec<String>,
 }
 
-/// What the sink of a video has shown and thrown away.
+/// Numbers of frames that a video sink has shown and thrown away.
 fn sink_counts(sink: &gst::Element) -> (u64, u64) {
     let inner = sink.downcast_ref::<gst::Bin>().and_then(|bin| {
         let mut inner = bin.iterate_sinks();
@@ -199,7 +199,7 @@ fn a_real_model_keeps_rate_and_age() {
     });
 }
 
-/// Of a few frames; the median.
+/// Median time of the model over a few frames.
 fn model_time(properties: &str) -> Duration {
     let pipeline = Pipeline::new(&format!(
         "videotestsrc num-buffers=7 ! video/x-raw,width=64,height=64 ! detect name=detect mode=every {properties}"

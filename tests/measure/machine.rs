@@ -1,4 +1,4 @@
-//! What statistics say of the machine costs little: a thousandth of a processor at one message a second.
+//! Reading the state of the machine for statistics costs little: a thousandth of a processor at one message a second.
 
 use gstdetect::host::machine::Machine;
 use std::path::Path;

@@ -26,7 +26,7 @@ fn three_boxes() -> Vec<Tensor> {
     vec![Tensor::f32("output0", [1, 6, COLUMNS], data)]
 }
 
-/// What each frame needed through an element, and when it left.
+/// How long each frame was inside an element, and when it left.
 type Passed = Arc<Mutex<Vec<(Duration, Instant)>>>;
 
 fn watch(element: &gst::Element) -> Passed {
@@ -50,7 +50,7 @@ fn watch(element: &gst::Element) -> Passed {
     passed
 }
 
-/// What the element computes for a frame with three boxes, about, in this profile.
+/// About the time that the element computes for a frame with three boxes, in this profile.
 const WORK: Duration = Duration::from_micros(60);
 
 fn time_of_this_thread() -> Duration {

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 const FRAMES: usize = 60;
-/// Of the rate of two elements.
+/// Least rate of two workers, as a share of the rate of two elements.
 const LEAST: f64 = 0.93;
 const TRIES: u32 = 5;
 

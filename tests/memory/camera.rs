@@ -19,13 +19,13 @@ const ANALYSIS: u64 = 6;
 
 /// Tells of every frame that leaves.
 fn leaving(detect: &gst::Element) -> Receiver<()> {
-    let (tell, told) = channel();
+    let (tell, leaving) = channel();
     let pad = detect.static_pad("src").expect("an always pad");
     pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
         let _ = tell.send(());
         gst::PadProbeReturn::Ok
     });
-    told
+    leaving
 }
 
 #[test]
@@ -61,11 +61,11 @@ fn a_camera_of_four_buffers_gets_them_back_and_no_frame_is_copied_twice() {
         control.open();
         camera.take_picture();
         until_eos(&pipeline);
-        let (told, left) = (camera.told(), (PICTURES - 1).div_ceil(ANALYSIS));
+        let (counts, left) = (camera.counts(), (PICTURES - 1).div_ceil(ANALYSIS));
         let left = left + leaving.try_iter().count() as u64;
-        assert_eq!((told.pushed, told.lost), (PICTURES, 0), "{sink}");
-        assert!(!told.must_copy, "the camera had to copy every frame");
-        assert!(told.buffers.is_some(), "what is held is not told");
+        assert_eq!((counts.pushed, counts.lost), (PICTURES, 0), "{sink}");
+        assert!(!counts.must_copy, "the camera had to copy every frame");
+        assert!(counts.buffers.is_some(), "what is held is not told");
         assert_eq!(copies() - before.0, left, "a frame is copied once");
         let memories = memories() - before.1;
         assert!(memories <= MOST_MEMORIES, "{memories} memories");

@@ -1,4 +1,4 @@
-//! What is allocated and copied: by a frame, by a model file, by elements that share a model, and for a camera.
+//! Allocations and copies: by a frame, by a model file, by elements that share a model, and for a camera.
 //!
 //! A binary of its own: its global allocator counts, of all threads, so one test runs at a time.
 

@@ -18,7 +18,7 @@ pub const BUFFERS: u32 = 4;
 /// Bytes at the end of each row of a plane that show nothing.
 const PADDING: usize = 64;
 
-/// What it shall deliver.
+/// Pictures that a camera shall deliver.
 #[derive(Debug, Clone, Copy)]
 pub struct Plan {
     pub size: (u32, u32),
@@ -29,9 +29,9 @@ pub struct Plan {
     pub on_demand: bool,
 }
 
-/// What became of its pictures.
+/// The pictures of a camera and what became of them.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Told {
+pub struct Counts {
     pub pushed: u64,
     /// Pictures for which there was no buffer.
     pub lost: u64,
@@ -41,7 +41,7 @@ pub struct Told {
     pub buffers: Option<u32>,
 }
 
-/// What task, sensor and pool share.
+/// State that task, sensor and pool share.
 #[derive(Default)]
 pub struct Shared {
     sensor: Mutex<Sensor>,
@@ -61,7 +61,7 @@ struct Sensor {
     made: u64,
     /// The task waits for something to do.
     idle: bool,
-    told: Told,
+    counts: Counts,
 }
 
 impl Sensor {
@@ -109,8 +109,8 @@ impl Camera {
         drop(wait(sensor));
     }
 
-    pub fn told(&self) -> Told {
-        self.imp().shared.sensor.lock().unwrap().told
+    pub fn counts(&self) -> Counts {
+        self.imp().shared.sensor.lock().unwrap().counts
     }
 }
 
@@ -217,7 +217,7 @@ mod imp {
                 }
                 gst::StateChange::PausedToReady => {
                     let sensor = std::mem::take(&mut *self.shared.sensor.lock().unwrap());
-                    self.shared.sensor.lock().unwrap().told = sensor.told;
+                    self.shared.sensor.lock().unwrap().counts = sensor.counts;
                     drop(sensor);
                     if let Some(pool) = self.pool.lock().unwrap().take() {
                         pool.set_active(false).expect("it was active");
@@ -236,7 +236,7 @@ mod imp {
 
         /// Unknown before the first picture; then, as a camera's, as long as a picture takes.
         fn answer_latency(&self, latency: &mut gst::query::Latency) -> bool {
-            let known = self.shared.sensor.lock().unwrap().told.pushed > 0;
+            let known = self.shared.sensor.lock().unwrap().counts.pushed > 0;
             let frame = gst::ClockTime::try_from(self.plan().frame()).expect("a short time");
             latency.set(true, frame, frame);
             known
@@ -268,8 +268,8 @@ mod imp {
                 .is_some();
             {
                 let mut sensor = self.shared.sensor.lock().unwrap();
-                sensor.told.must_copy = !answered || !follows;
-                sensor.told.buffers = query.allocation_pools().map(|pool| pool.2).next();
+                sensor.counts.must_copy = !answered || !follows;
+                sensor.counts.buffers = query.allocation_pools().map(|pool| pool.2).next();
             }
             let segment = gst::FormattedSegment::<gst::ClockTime>::new();
             self.srcpad.push_event(gst::event::Segment::new(&segment));
@@ -308,8 +308,8 @@ mod imp {
                 let first = {
                     let mut sensor = self.shared.sensor.lock().unwrap();
                     sensor.stopped |= pushed.is_err();
-                    sensor.told.pushed += 1;
-                    sensor.told.pushed == 1
+                    sensor.counts.pushed += 1;
+                    sensor.counts.pushed == 1
                 };
                 if first {
                     let obj = self.obj();
@@ -344,7 +344,7 @@ mod imp {
                     describe(filled, plan);
                     sensor.filled.push_back(buffer);
                 }
-                None => sensor.told.lost += 1,
+                None => sensor.counts.lost += 1,
             }
             sensor.made += 1;
             drop(sensor);

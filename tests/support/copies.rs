@@ -15,7 +15,7 @@ pub const MOST_MEMORIES: u64 = 5;
 
 /// Memories that hold a whole frame, which GStreamer's default allocator has given.
 static FRAMES_ALLOCATED: AtomicU64 = AtomicU64::new(0);
-/// What the element says of copies in its log.
+/// Copies that the element has logged.
 static COPIED: AtomicU64 = AtomicU64::new(0);
 mod imp {
     use super::*;

@@ -46,7 +46,7 @@ pub struct Left {
     pub declared: Duration,
 }
 
-/// What the promises say of the frames of each part; the first that is broken.
+/// Checks the promises on the frames of each part; returns the first that is broken.
 pub fn judge(script: &[Part], parts: &[Vec<Left>], undisturbed: bool) -> Result<(), String> {
     let mut before = Duration::ZERO;
     for (number, part) in parts.iter().enumerate() {

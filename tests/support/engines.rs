@@ -13,7 +13,7 @@ pub const OPTIONS: EngineOptions = EngineOptions {
     at_once: 1,
 };
 
-/// Those of the engines whose library is on this machine; says which is not.
+/// Returns the engines whose library is on this machine; says which are not.
 pub fn installed() -> Vec<EngineKind> {
     let model = Model::open(&ModelOptions {
         path: Some(micro_model("yolov8_micro.onnx")),

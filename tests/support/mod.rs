@@ -1,4 +1,4 @@
-//! What the tests share: the elements made known, folders and models of a test, and what is in the files beside.
+//! Shared by the tests: registration of the elements, folders and models of a test, and the modules beside.
 
 #![allow(dead_code, unused_imports)] // each test file uses its part
 

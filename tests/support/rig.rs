@@ -16,10 +16,10 @@ pub const FRAME: gst::ClockTime = gst::ClockTime::from_mseconds(40);
 /// How long a worker may take from the end of an analysis until it is ready for another frame; longer costs an analysis, and
 /// no test.
 const MOMENT: Duration = Duration::from_millis(20);
-/// Of the rig's frames.
+/// Size of the rig's frames.
 pub const SIZE: (u32, u32) = (64, 48);
 
-/// What the source before the element answers to a LATENCY query.
+/// Answer of the source before the element to a LATENCY query.
 #[derive(Debug, Clone, Copy)]
 pub enum Source {
     Live {
@@ -37,7 +37,7 @@ impl Source {
     };
 }
 
-/// What has come out of the element, in order.
+/// Something that has come out of the element.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Seen {
     Frame(u64),
@@ -88,12 +88,12 @@ impl Rig {
         rig
     }
 
-    /// As `new`, but in NULL.
+    /// Like `new`, but in NULL.
     pub fn stopped(properties: &str, source: Source) -> Self {
         Self::of_model("yolov8_micro.onnx", properties, source)
     }
 
-    /// As `stopped`, with one of the micro models.
+    /// Like `stopped`, with one of the micro models.
     pub fn of_model(name: &str, properties: &str, source: Source) -> Self {
         init();
         let folder = Folder::new();
@@ -226,7 +226,7 @@ impl Rig {
         self.sinkpad.push_event(event)
     }
 
-    /// What has come to the source from downstream.
+    /// Events that have come to the source from downstream.
     pub fn upstream_events(&self) -> Vec<gst::EventType> {
         self.upstream_events.lock().unwrap().clone()
     }
@@ -243,7 +243,7 @@ impl Rig {
         self.sink.1.notify_all();
     }
 
-    /// What the sink answers to frames from now on.
+    /// Sets what the sink answers to frames from now on.
     pub fn sink_answers(&self, answer: Option<gst::FlowError>) {
         self.sink.0.lock().unwrap().answer = answer;
     }
@@ -390,7 +390,7 @@ impl Drop for Rig {
     }
 }
 
-/// As [`one_dog`], and no dog.
+/// Like [`one_dog`], without the dog.
 pub fn nothing() -> Vec<Tensor> {
     vec![Tensor::f32("output0", [1, 6, 21], vec![0.0; 6 * 21])]
 }
