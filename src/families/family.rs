@@ -57,7 +57,7 @@ pub trait Family: Value + fmt::Debug + Send + Sync {
     fn output_dims(&self, given: &Given) -> Vec<Vec<usize>>;
 }
 
-/// What a decoder is made for.
+/// The model that a decoder is made for.
 #[derive(Debug, Clone)]
 pub struct DecoderInput<'a> {
     /// Size of the model's input in pixels.
@@ -69,7 +69,7 @@ pub struct DecoderInput<'a> {
     pub labelling: Labelling,
 }
 
-/// What [`Clone`] and [`PartialEq`] cannot do for a trait object. Every type that has both has this.
+/// [`Clone`] and [`PartialEq`] for trait objects. Every family that has both has this.
 pub trait Value: Any {
     fn to_boxed(&self) -> Box<dyn Family>;
 

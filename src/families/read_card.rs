@@ -52,12 +52,12 @@ impl Card {
 
 fn read(text: &[u8]) -> Result<Card, String> {
     let root: Value = serde_json::from_slice(text).map_err(|error| format!("not JSON: {error}"))?;
-    let top = Keys::of("", &root)
+    let top = Keys::new("", &root)
         .ok_or_else(|| format!("{}, expected an object {{...}}", shown(&root)))?;
     let input = match root.get("input") {
         None => Card::default(),
         Some(input) => {
-            let keys = Keys::of("input.", input)
+            let keys = Keys::new("input.", input)
                 .ok_or_else(|| format!("input is {}, expected an object {{...}}", shown(input)))?;
             read_input(&keys)?
         }
@@ -139,7 +139,7 @@ struct Keys<'a> {
 }
 
 impl<'a> Keys<'a> {
-    fn of(prefix: &'static str, object: &'a Value) -> Option<Self> {
+    fn new(prefix: &'static str, object: &'a Value) -> Option<Self> {
         object.is_object().then_some(Self { prefix, object })
     }
 

@@ -50,7 +50,7 @@ impl dyn Choices + '_ {
     }
 }
 
-/// What outputs depend on besides their family.
+/// The facts that outputs depend on besides their family.
 #[derive(Debug, Clone, Copy)]
 pub struct Given {
     /// Size of the model's input in pixels.

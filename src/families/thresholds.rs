@@ -94,14 +94,14 @@ mod tests {
     use crate::onnx::testing::model;
     use std::path::Path;
 
-    /// What a card names, and the dims of an output that fits.
+    /// The name in a card, and the dims of an output that fits.
     type Head = (&'static str, &'static [i64]);
 
     const YOLOV8: Head = ("yolov8", &[1, 6, 84]);
     const FASTESTDET: Head = ("fastestdet", &[1, 85, 4, 4]);
     const END_TO_END: Head = ("e2e6", &[1, 300, 6]);
 
-    /// Of a model of this head and metadata, with further keys of its card: score, IoU, why, whether it is a guess.
+    /// Finds score, IoU, reason and whether it is a guess, for a model of this head and metadata and a card of these keys.
     fn found(
         (decode, dims): Head,
         metadata: &[(&str, &str)],
@@ -124,7 +124,7 @@ mod tests {
             value: (*value).into(),
         };
         model.metadata_props = metadata.iter().map(entry).collect();
-        let facts = Facts::of(&model, model.graph.as_ref().expect("just made"));
+        let facts = Facts::new(&model, model.graph.as_ref().expect("just made"));
         let facts = facts.expect("it takes a picture");
         let card = format!("{{\"decode\": \"{decode}\"{keys}}}");
         let card = Card::parse(Path::new("x.detect.json"), card.as_bytes()).expect("a card");

@@ -7,7 +7,7 @@ use crate::families::{OwnThresholds, Reading};
 use crate::onnx::facts::Facts;
 use crate::onnx::python_literal;
 
-/// What file, reading, card and options say together, and why.
+/// The statements of file, reading, card and options taken together, and the reasons.
 pub struct Described {
     pub input: InputSpec,
     pub labels: Labels,

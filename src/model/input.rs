@@ -11,7 +11,7 @@ use crate::onnx::facts::{Facts, Port};
 use crate::onnx::parse::check_budget;
 use crate::onnx::python_literal;
 
-/// What the user wants of the size, and the pictures that are to come, if they are known.
+/// The size that the user wants, and the size of the pictures to come if it is known.
 #[derive(Debug, Clone, Copy)]
 pub struct Asked {
     pub size: InputSize,
@@ -92,11 +92,11 @@ fn port(
     Ok((picture.name.clone(), layout))
 }
 
-/// What decides on the input size, besides what is asked for.
+/// The sides that a model fixes, and the rule for those it leaves free.
 struct Sides {
     width: Option<u32>,
     height: Option<u32>,
-    /// What a free side must be a multiple of.
+    /// A free side must be a multiple of this.
     stride: u32,
 }
 

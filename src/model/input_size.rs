@@ -8,7 +8,7 @@ use std::str::FromStr;
 /// `auto`, or a size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum InputSize {
-    /// As exported, and where the export leaves it free as metadata or card say, or else in the shape of the pictures.
+    /// The exported size. Where the export leaves it free: the size of metadata or card, or else the shape of the pictures.
     #[default]
     Auto,
     Fixed(Size),

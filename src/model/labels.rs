@@ -60,7 +60,7 @@ impl Labels {
         (Self { names }, warning)
     }
 
-    /// What the number of classes tells, and its name.
+    /// Returns the labels that the number of classes suggests, and their name.
     pub fn by_count(classes: usize) -> (Self, &'static str) {
         let owned = |names: &mut dyn Iterator<Item = &str>| names.map(str::to_owned).collect();
         let (names, from) = match classes {

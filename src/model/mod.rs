@@ -28,7 +28,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// What to open, and what is said about it.
+/// The model to open, and the user's statements about it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ModelOptions {
     /// `None` is the built-in face detector.
@@ -68,9 +68,9 @@ pub struct Model {
     pub decisions: Vec<Decision>,
     /// One sentence for each rewrite of the graph.
     pub rewrites: Vec<String>,
-    /// What is odd and does no harm.
+    /// Oddities that do no harm.
     pub warnings: Vec<String>,
-    /// What the model for other pictures is made from; `None` if all pictures have the same.
+    /// Source of the model for other pictures; `None` if all pictures have the same.
     source: Option<Source>,
 }
 
@@ -102,8 +102,8 @@ impl Model {
         Self::read(options, true)
     }
 
-    /// As [`Model::open`], but the graph keeps its head, and so gives the outputs of the file: to compare them with what
-    /// others get.
+    /// Opens a model like [`Model::open`], but keeps the whole graph, so that its outputs are those of the file and can be
+    /// compared with results of others.
     ///
     /// # Errors
     /// [`ModelError`], as [`Model::open`].
@@ -120,8 +120,8 @@ impl Model {
         Self::prepare(bytes, card, options, cut_head)
     }
 
-    /// As [`Model::open`], of a file and a card that have been read already; `options.path` tells only where weights
-    /// and labels beside the file are looked for.
+    /// Opens a file and a card that have been read already. `options.path` tells only where weights and labels beside the
+    /// file are looked for.
     ///
     /// # Errors
     /// [`ModelError`], as [`Model::open`].
@@ -143,7 +143,7 @@ impl Model {
         let graph = proto.graph.as_ref().ok_or_else(|| ModelError::NotOnnx {
             why: "it has no graph".into(),
         })?;
-        let facts = Facts::of(&proto, graph)?;
+        let facts = Facts::new(&proto, graph)?;
         let reading = recognise(&facts, &card)?;
         let warnings = std::mem::take(&mut normalised.warnings);
         let described = Described::new(&facts, &reading, &card, options, warnings)?;
@@ -192,7 +192,7 @@ impl Model {
         })
     }
 
-    /// Of the form that an engine runs.
+    /// Returns the bytes of the form that an engine runs.
     pub fn bytes_of_form(&self, quantised: bool) -> &Arc<[u8]> {
         match &self.quantised {
             Some(form) if quantised => &form.bytes,

@@ -79,7 +79,7 @@ pub enum ModelError {
     },
 }
 
-/// What to write into a card; ends the message of a model that was not recognised.
+/// An example of a card; ends the message about a model that was not recognised.
 const CARD_HELP: &str = "If it is one, say so in a card, the file x.detect.json beside x.onnx, for example \
     {\"decode\": \"yolov8\", \"num_classes\": 80, \"input\": {\"colour\": \"RGB\", \"mean\": [0, 0, 0], \
     \"std\": [255, 255, 255], \"resize_mode\": \"letterbox_center\", \"pad_value\": 114}}";

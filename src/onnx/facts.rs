@@ -88,7 +88,7 @@ pub struct PictureInput {
     pub without_batch: bool,
 }
 
-/// What the file says.
+/// The statements of a file about itself.
 #[derive(Debug)]
 pub struct Facts<'a> {
     pub graph: &'a GraphProto,
@@ -97,7 +97,7 @@ pub struct Facts<'a> {
     pub inputs: Vec<Port>,
     pub outputs: Vec<Port>,
     pub picture: PictureInput,
-    /// What else goes in, of which we know what it is.
+    /// The known inputs beside the picture.
     pub sides: Vec<Side>,
 }
 
@@ -105,7 +105,7 @@ impl<'a> Facts<'a> {
     /// # Errors
     /// [`ModelError::NotADetector`] if no input takes a picture, [`ModelError::Unsupported`] if it takes several or
     /// numbers that we do not make, [`ModelError::TooLarge`] for dims beyond the budget.
-    pub fn of(model: &'a ModelProto, graph: &'a GraphProto) -> Result<Self, ModelError> {
+    pub fn new(model: &'a ModelProto, graph: &'a GraphProto) -> Result<Self, ModelError> {
         let constants: HashSet<&str> = graph.initializer.iter().map(|t| t.name.as_str()).collect();
         let inputs = graph
             .input
@@ -117,8 +117,9 @@ impl<'a> Facts<'a> {
             .iter()
             .map(Port::new)
             .collect::<Result<Vec<_>, _>>()?;
-        let (pictures, sides): (Vec<_>, Vec<_>) =
-            inputs.iter().partition(|input| Side::of(input).is_none());
+        let (pictures, sides): (Vec<_>, Vec<_>) = inputs
+            .iter()
+            .partition(|input| Side::recognise(input).is_none());
         let picture = match &pictures[..] {
             [input] => picture_input(input),
             _ => Err(Refusal::Other(format!(
@@ -127,7 +128,7 @@ impl<'a> Facts<'a> {
                 Side::NAMES
             ))),
         };
-        let sides = sides.into_iter().filter_map(Side::of).collect();
+        let sides = sides.into_iter().filter_map(Side::recognise).collect();
         let picture = picture.map_err(|refusal| match refusal {
             Refusal::Other(why) => not_a_detector(why, &inputs, &outputs),
             Refusal::Unsupported(what) => ModelError::Unsupported { what },
@@ -246,7 +247,7 @@ mod tests {
             &[("y", dims)],
         );
         let graph = model.graph.as_ref().unwrap();
-        Facts::of(&model, graph).map(|facts| facts.picture)
+        Facts::new(&model, graph).map(|facts| facts.picture)
     }
 
     #[test]
@@ -294,7 +295,7 @@ mod tests {
         let facts = |inputs: &[(&str, &[i64])]| {
             let model = model(vec![], inputs, &[("y", &[1])]);
             let graph = model.graph.as_ref().unwrap();
-            Facts::of(&model, graph)
+            Facts::new(&model, graph)
                 .map(|facts| (facts.picture.name, facts.sides))
                 .map_err(|error| error.to_string())
         };

@@ -70,7 +70,7 @@ fn check_length(path: &Path, length: u64, available: Option<u64>) -> Result<(), 
     })
 }
 
-/// What the kernel thinks could be had without swapping; `None` where it does not tell.
+/// Returns the memory that could be had without swapping; `None` where the kernel does not tell.
 fn available_memory() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = text

@@ -11,7 +11,7 @@ use tract_onnx::pb::{GraphProto, attribute_proto::AttributeType};
 /// Graphs inside the nodes of graphs are looked into so deep.
 const DEEPEST: usize = 8;
 
-/// What a file holds.
+/// The contents of a file.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Outline {
     pub bytes: u64,

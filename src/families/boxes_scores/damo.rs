@@ -21,7 +21,8 @@ pub fn read(facts: &Facts) -> Option<Reading> {
     let strides = STRIDES
         .into_iter()
         .find(|strides| candidates.is_some() && cells(facts, strides) == candidates)?;
-    let head = |place: usize, features| Head::of(facts.graph, &facts.outputs[place].name, features);
+    let head =
+        |place: usize, features| Head::trace(facts.graph, &facts.outputs[place].name, features);
     let (scores, boxes) = (head(PLACES.scores, classes), head(PLACES.boxes, 4));
     if scores.sigmoids == 0 || scores.selects || !boxes.is_decoded() {
         return None;
@@ -90,7 +91,7 @@ mod tests {
             float_tensor("bias", &[4], &[0.0; 4]),
         ];
         let graph = model.graph.as_ref().expect("just made");
-        let facts = Facts::of(&model, graph).expect("it takes a picture");
+        let facts = Facts::new(&model, graph).expect("it takes a picture");
         read(&facts).map(|reading| reading.classes)
     }
 

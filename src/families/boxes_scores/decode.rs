@@ -17,7 +17,7 @@ pub(crate) struct BoxesScores {
     boxes: Output,
     scores: Output,
     by_class: bool,
-    /// Of the output of scores, for errors.
+    /// Name of the output of scores, for errors.
     name: String,
     labelling: Labelling,
 }

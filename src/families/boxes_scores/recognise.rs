@@ -16,12 +16,12 @@ use crate::families::reading::{Convention, Reading};
 use crate::onnx::facts::{Facts, Port};
 
 pub fn read_yolo_nas(facts: &Facts) -> Option<Reading> {
-    let pair = Pair::of(facts)?;
+    let pair = Pair::find(facts)?;
     let strides = STRIDES[0];
     if pair.candidates.is_none() || cells(facts, strides) != pair.candidates {
         return None;
     }
-    let head = Head::of(facts.graph, &facts.outputs[pair.places.boxes].name, 4);
+    let head = Head::trace(facts.graph, &facts.outputs[pair.places.boxes].name, 4);
     // DAMO-YOLO, of the same dims, has its scores first, and takes other pixels.
     if pair.by_class || of_paddle(facts) || !head.is_decoded() || pair.places.boxes != 0 {
         return None;
@@ -34,7 +34,7 @@ pub fn read_yolo_nas(facts: &Facts) -> Option<Reading> {
 }
 
 pub fn read_paddle(facts: &Facts) -> Option<Reading> {
-    let pair = Pair::of(facts).filter(|pair| pair.by_class)?;
+    let pair = Pair::find(facts).filter(|pair| pair.by_class)?;
     let because = "its scores lie class by class beside the boxes of all candidates";
     let name = "PaddleDetection without NMS";
     Some(pair.reading(name, conventions::paddle(facts), because.into()))
@@ -42,7 +42,7 @@ pub fn read_paddle(facts: &Facts) -> Option<Reading> {
 
 pub fn read_as(facts: &Facts, _: &Card) -> Result<Reading, String> {
     let expected = "boxes [1, n, 4] and scores [1, n, classes] or [1, classes, n]";
-    let pair = Pair::of(facts).ok_or_else(|| misfit(facts, "boxes_scores", expected))?;
+    let pair = Pair::find(facts).ok_or_else(|| misfit(facts, "boxes_scores", expected))?;
     Ok(pair.reading(
         "boxes and scores",
         conventions::ultralytics(),
@@ -58,7 +58,7 @@ struct Pair {
 }
 
 impl Pair {
-    fn of(facts: &Facts) -> Option<Self> {
+    fn find(facts: &Facts) -> Option<Self> {
         let [a, b] = &facts.outputs[..] else {
             return None;
         };

@@ -18,7 +18,7 @@ const EXPECTED: &str = "logits [1, n, classes] and boxes [1, n, 4]";
 pub(crate) struct Detr {
     logits: Output,
     boxes: Output,
-    /// Of the output of logits, for errors.
+    /// Name of the output of logits, for errors.
     name: String,
     input: Size,
     activation: Activation,
@@ -168,7 +168,7 @@ mod tests {
         assert_eq!(found, [detection([40.0, 40.0, 60.0, 60.0], 1, 0.5)]);
     }
 
-    /// Of two classes, with the logit of no object behind them.
+    /// Makes outputs of two classes, with the logit of no object behind them.
     fn by_softmax(logits: [f32; 3], threshold: f32) -> Vec<Detection> {
         let specs = [
             f32_spec("logits", &[1, 0, 3]),

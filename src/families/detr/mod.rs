@@ -36,7 +36,7 @@ pub enum Activation {
     Softmax,
 }
 
-/// What makes scores of logits.
+/// The function that makes scores of logits.
 pub static ACTIVATION: Key<Activation> = Key {
     name: "activation",
     expected: "one of \"sigmoid\", \"softmax\"",

@@ -28,7 +28,7 @@ const RF: [&str; 2] = ["labels", "dets"];
 const COCO_IDS: usize = 91;
 
 pub fn read_sigmoid(facts: &Facts) -> Option<Reading> {
-    let outputs = Outputs::of(facts)?;
+    let outputs = Outputs::find(facts)?;
     let because = match outputs.evidence(facts) {
         (Some(Sigmoid), why) => why,
         (None, why) => format!("{why}: sigmoid, if all of them are classes"),
@@ -43,7 +43,7 @@ pub fn read_sigmoid(facts: &Facts) -> Option<Reading> {
 }
 
 pub fn read_softmax(facts: &Facts) -> Option<Reading> {
-    let outputs = Outputs::of(facts)?;
+    let outputs = Outputs::find(facts)?;
     let because = match outputs.evidence(facts) {
         (Some(Softmax), why) => why,
         (None, why) => format!("{why}: softmax, if the last of them is that of no object"),
@@ -55,7 +55,7 @@ pub fn read_softmax(facts: &Facts) -> Option<Reading> {
 pub fn read_as(facts: &Facts, card: &Card) -> Result<Reading, String> {
     let expected = "logits [1, n, classes] and boxes [1, n, 4], named \"logits\" and \"pred_boxes\" or \"labels\" \
         and \"dets\"";
-    let outputs = Outputs::of(facts).ok_or_else(|| misfit(facts, "detr", expected))?;
+    let outputs = Outputs::find(facts).ok_or_else(|| misfit(facts, "detr", expected))?;
     let activation = (card.get(&ACTIVATION).or(outputs.evidence(facts).0)).ok_or(
         "decode is \"detr\" and nothing tells how logits become scores, expected activation beside it: \
             \"sigmoid\" or \"softmax\"",
@@ -84,7 +84,7 @@ struct Outputs {
 }
 
 impl Outputs {
-    fn of(facts: &Facts) -> Option<Self> {
+    fn find(facts: &Facts) -> Option<Self> {
         [RT, RF].into_iter().find_map(|[logits, boxes]| {
             let named = |name| place(facts, |output| output.name == name);
             let places = DetrPlaces {
@@ -103,7 +103,7 @@ impl Outputs {
         })
     }
 
-    /// What makes scores of the logits, where the file tells it, and why.
+    /// Returns the function that makes scores of the logits, where the file tells it, and the evidence.
     fn evidence(&self, facts: &Facts) -> (Option<Activation>, String) {
         let names = [self.places.logits, self.places.boxes].map(|place| &facts.outputs[place].name);
         let named = format!(
@@ -208,7 +208,7 @@ mod tests {
         // Four classes: the dims alone would not tell.
         let rf = queries("TopK", &[("dets", &[1, 300, 4]), ("labels", &[1, 300, 4])]);
         assert_eq!(found(&rf), [("RF-DETR", Sigmoid, 4)]);
-        let places = of_facts(&rf, |facts| Outputs::of(facts).map(|o| o.places));
+        let places = of_facts(&rf, |facts| Outputs::find(facts).map(|o| o.places));
         assert_eq!(
             places,
             Some(DetrPlaces {

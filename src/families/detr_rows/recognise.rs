@@ -22,7 +22,7 @@ pub fn read(facts: &Facts) -> Option<Reading> {
     let labels = facts.metadata("names").and_then(python_literal::names);
     let as_named = labels.is_some_and(|names| names.len() == classes);
     let chooses = facts.graph.node.iter().any(|node| node.op_type == "TopK");
-    let head = Head::of(facts.graph, name, row);
+    let head = Head::trace(facts.graph, name, row);
     // A table of all cells is another family's, and so are rows that were chosen last.
     let of_cells = STRIDES.iter().any(|strides| {
         let cells = cells(facts, strides);

@@ -23,7 +23,7 @@ pub fn read(facts: &Facts) -> Option<Reading> {
     let with_nms = |args: &str| args.contains("'nms': True");
     let told =
         facts.metadata("end2end") == Some("True") || facts.metadata("args").is_some_and(with_nms);
-    if !told && !Head::of(facts.graph, output, ROW).selects {
+    if !told && !Head::trace(facts.graph, output, ROW).selects {
         return None;
     }
     let because = if told {

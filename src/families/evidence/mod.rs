@@ -1,4 +1,4 @@
-//! What recognisers share: signs in a file that tell one family from another.
+//! Signs in a file that tell one family from another: shared by the recognisers.
 
 pub mod conventions;
 pub mod face_priors;

@@ -1,4 +1,4 @@
-//! What the families share whose graph has chosen the detections: outputs told by name and type, nothing to suppress.
+//! Outputs told by name and type, for families whose graph has chosen the detections and nothing is to be suppressed.
 
 use crate::families::family::Family;
 use crate::families::reading::{Convention, Reading};
@@ -74,10 +74,10 @@ pub mod testing {
         model
     }
 
-    /// What `f` makes of the facts of a model.
+    /// Calls `f` with the facts of a model.
     pub fn of_facts<T>(model: &ModelProto, f: impl Fn(&Facts) -> T) -> T {
         let graph = model.graph.as_ref().expect("a graph");
-        f(&Facts::of(model, graph).expect("a picture goes in"))
+        f(&Facts::new(model, graph).expect("a picture goes in"))
     }
 }
 

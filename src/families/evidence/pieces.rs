@@ -1,4 +1,4 @@
-//! What the last operators of a graph tell of an output: [`whole_pieces`] of rows, the [`divisor`] of class numbers.
+//! The last operators before an output: [`whole_pieces`] of rows, the [`divisor`] of class numbers.
 
 use crate::onnx::proto::tensor_proto::DataType;
 use crate::onnx::proto::{GraphProto, NodeProto, TensorProto};

@@ -24,7 +24,7 @@ pub enum Scale {
 
 impl Scale {
     /// `None` where the first convolution tells nothing: no bias, so that a normalisation may follow; no float weights.
-    pub fn of(graph: &GraphProto) -> Option<Self> {
+    pub fn find(graph: &GraphProto) -> Option<Self> {
         let conv = graph.node.iter().find(|node| is_convolution(node))?;
         let [_, weights, bias] = &conv.input[..] else {
             return None;
@@ -105,7 +105,7 @@ mod tests {
             float_tensor("w", &[2, 3, 1, 1], &weights),
             float_tensor("b", &[2], &[0.0; 2]),
         ];
-        Scale::of(&graph)
+        Scale::find(&graph)
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub fn with_facts_of<T>(
 ) -> T {
     let model = model(nodes, &[("x", input)], outputs);
     let graph = model.graph.as_ref().expect("just made");
-    look(&Facts::of(&model, graph).expect("it takes a picture"))
+    look(&Facts::new(&model, graph).expect("it takes a picture"))
 }
 
 pub fn with_facts<T>(input: &[i64], outputs: Outputs, look: impl FnOnce(&Facts) -> T) -> T {

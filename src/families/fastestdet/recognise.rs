@@ -20,7 +20,7 @@ pub fn read(facts: &Facts) -> Option<Reading> {
     if (rows, columns) != (cells(height), cells(width)) {
         return None;
     }
-    let head = Head::of(facts.graph, name, features);
+    let head = Head::trace(facts.graph, name, features);
     let softmax = facts
         .graph
         .node

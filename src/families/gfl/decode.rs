@@ -18,7 +18,7 @@ use crate::families::decoding::{DecodeError, Decoder, Labelling};
 
 const SIDES: usize = 4;
 
-/// What the outputs do not tell.
+/// The facts that the outputs do not tell.
 pub(crate) struct Layout<'a> {
     pub strides: &'a [u32],
     /// Numbers of one side.

@@ -30,7 +30,7 @@ fn read_joined(facts: &Facts) -> Option<Reading> {
     let strides = STRIDES
         .into_iter()
         .find(|strides| candidates.is_some() && cells(facts, strides) == candidates)?;
-    let head = Head::of(facts.graph, &facts.outputs[0].name, features);
+    let head = Head::trace(facts.graph, &facts.outputs[0].name, features);
     // YOLOX, with the same dims, has a sigmoid for the objectness and one for the classes at every stride.
     let raw = !(head.exponential || head.grid || head.selects);
     if !raw || !(1..=strides.len()).contains(&head.sigmoids) {
@@ -49,7 +49,7 @@ fn read_joined(facts: &Facts) -> Option<Reading> {
 }
 
 fn read_apart(facts: &Facts) -> Option<Reading> {
-    let apart = Apart::of(facts, SIDES * BINS).filter(|apart| apart.scores_first)?;
+    let apart = Apart::find(facts, SIDES * BINS).filter(|apart| apart.scores_first)?;
     let of_cells = |strides: &&[u32]| {
         strides.len() == apart.counts.len()
             && (strides.iter().zip(&apart.counts))
@@ -77,7 +77,7 @@ fn read_apart(facts: &Facts) -> Option<Reading> {
 pub fn read_as(facts: &Facts, card: &Card) -> Result<Reading, String> {
     let bins = card.get(&REG_MAX).map_or(BINS, |reg_max| reg_max + 1);
     let fields = SIDES * bins;
-    let apart = Apart::of(facts, fields);
+    let apart = Apart::find(facts, fields);
     let in_one = joined(facts).filter(|(features, _)| *features > fields);
     let (classes, levels) = match (&apart, in_one) {
         (Some(apart), _) => (apart.classes, Some(apart.counts.len())),
@@ -127,7 +127,7 @@ struct Apart {
 
 impl Apart {
     /// `fields` numbers are the sides of one box.
-    fn of(facts: &Facts, fields: usize) -> Option<Self> {
+    fn find(facts: &Facts, fields: usize) -> Option<Self> {
         let mut all = Vec::new();
         for output in &facts.outputs {
             match *output.dims() {

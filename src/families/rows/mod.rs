@@ -22,7 +22,7 @@ pub struct Rows {
     pub columns: Vec<Column>,
 }
 
-/// What one number of a row says of a detection.
+/// The meaning of one number of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Column {
     Left,
@@ -47,7 +47,7 @@ impl Column {
     ];
 }
 
-/// What the numbers of a row are.
+/// The meanings of the numbers of a row.
 pub static COLUMNS: Key<Vec<Column>> = Key {
     name: "columns",
     expected: "a list of \"x1\", \"y1\", \"x2\", \"y2\", \"score\", \"class\", each of them once, and \"other\"",

@@ -30,7 +30,7 @@ const PADDLE: [Column; 6] = [Class, Score, Left, Top, Right, Bottom];
 const CORNERS: [Column; 6] = [Left, Top, Right, Bottom, Score, Class];
 
 pub fn read_yolov7(facts: &Facts) -> Option<Reading> {
-    let table = Table::of(facts, YOLOV7.len())?;
+    let table = Table::find(facts, YOLOV7.len())?;
     let name = plain(&table.output.name);
     let because = match table.class_in(facts, [2, 3]) {
         Some(2) => "the graph puts the class before the score in rows of 7 numbers".into(),
@@ -50,7 +50,7 @@ pub fn read_yolov7(facts: &Facts) -> Option<Reading> {
 }
 
 pub fn read_yolo_nas(facts: &Facts) -> Option<Reading> {
-    let table = Table::of(facts, YOLO_NAS.len())?;
+    let table = Table::find(facts, YOLO_NAS.len())?;
     let name = plain(&table.output.name);
     let because = match table.class_in(facts, [2, 3]) {
         Some(3) => "the graph puts the score before the class in rows of 7 numbers",
@@ -70,7 +70,7 @@ pub fn read_yolo_nas(facts: &Facts) -> Option<Reading> {
 }
 
 pub fn read_paddle(facts: &Facts) -> Option<Reading> {
-    let table = Table::of(facts, PADDLE.len())?;
+    let table = Table::find(facts, PADDLE.len())?;
     let because = match table.class_in(facts, [0, 2]) {
         Some(0) => "the graph puts the class first in rows of 6 numbers",
         Some(_) => return None,
@@ -87,7 +87,7 @@ pub fn read_paddle(facts: &Facts) -> Option<Reading> {
 }
 
 pub fn read_corners(facts: &Facts) -> Option<Reading> {
-    let table = Table::of(facts, CORNERS.len())?;
+    let table = Table::find(facts, CORNERS.len())?;
     let because = match table.class_in(facts, [0, 2]) {
         Some(2) => "the graph puts the class last in rows of 6 numbers",
         Some(_) => return None,
@@ -126,7 +126,7 @@ struct Table<'a> {
 }
 
 impl<'a> Table<'a> {
-    fn of(facts: &'a Facts, row: usize) -> Option<Self> {
+    fn find(facts: &'a Facts, row: usize) -> Option<Self> {
         let place = named_outputs::place(facts, |output| {
             matches!(output.dims(), [_, Some(n)] if *n == row) && !is_integer(output)
         })?;
@@ -139,7 +139,7 @@ impl<'a> Table<'a> {
         }
         // A list of numbers that nothing chooses is no list of detections.
         let free = matches!(output.dims(), [None, _]);
-        let chosen = free || counted || Head::of(facts.graph, &output.name, row).selects;
+        let chosen = free || counted || Head::trace(facts.graph, &output.name, row).selects;
         chosen.then_some(Self {
             place,
             output,

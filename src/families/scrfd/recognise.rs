@@ -18,13 +18,13 @@ const EXPECTED: &str =
     "for three or five strides one [n, 1] and one [n, 4] each, and perhaps one [n, 10]";
 
 pub fn read(facts: &Facts) -> Option<Reading> {
-    let levels = Levels::of(facts)?;
+    let levels = Levels::find(facts)?;
     let &(strides, anchors) = (FORMS.iter()).find(|form| form.0.len() == levels.counts.len())?;
     if !levels.fit(facts, strides, anchors) {
         return None;
     }
     // Scores that are none yet would be read as if they were.
-    if Head::of(facts.graph, levels.scores, 1).sigmoids == 0 {
+    if Head::trace(facts.graph, levels.scores, 1).sigmoids == 0 {
         return None;
     }
     let because = format!(
@@ -34,7 +34,7 @@ pub fn read(facts: &Facts) -> Option<Reading> {
 }
 
 pub fn read_as(facts: &Facts, card: &Card) -> Result<Reading, String> {
-    let levels = Levels::of(facts).ok_or_else(|| misfit(facts, "scrfd", EXPECTED))?;
+    let levels = Levels::find(facts).ok_or_else(|| misfit(facts, "scrfd", EXPECTED))?;
     let form = FORMS
         .iter()
         .find(|form| form.0.len() == levels.counts.len());
@@ -53,7 +53,7 @@ struct Levels<'a> {
 }
 
 impl<'a> Levels<'a> {
-    fn of(facts: &'a Facts) -> Option<Self> {
+    fn find(facts: &'a Facts) -> Option<Self> {
         let mut all = Vec::new();
         for output in &facts.outputs {
             match *output.dims() {

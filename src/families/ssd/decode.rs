@@ -28,7 +28,7 @@ struct Prior {
     height: f32,
 }
 
-/// What the outputs do not tell.
+/// The facts that the outputs do not tell.
 pub(crate) struct Layout<'a> {
     pub places: SsdPlaces,
     /// The scores are logits.

@@ -23,7 +23,7 @@ const VGG_PRIORS: usize = 8732;
 const EXPECTED: &str = "scores [1, n, 1 + classes] and boxes [1, n, 4]";
 
 pub fn read(facts: &Facts) -> Option<Reading> {
-    let pair = Pair::of(facts)?;
+    let pair = Pair::find(facts)?;
     if !pair.softmax(facts) || !pair.decoded(facts) || pair.of_ultraface(facts) {
         return None;
     }
@@ -36,7 +36,7 @@ pub fn read(facts: &Facts) -> Option<Reading> {
 
 /// Why outputs that look like these are refused.
 pub fn why_not(facts: &Facts) -> Option<String> {
-    let pair = Pair::of(facts).filter(|pair| !pair.decoded(facts))?;
+    let pair = Pair::find(facts).filter(|pair| !pair.decoded(facts))?;
     let count = pair.count.map_or("many".into(), |n| n.to_string());
     Some(format!(
         "its outputs look like those of SSD, {} scores and a raw box for each of {count} priors, but no file tells the \
@@ -46,7 +46,7 @@ pub fn why_not(facts: &Facts) -> Option<String> {
 }
 
 pub fn read_as(facts: &Facts, card: &Card) -> Result<Reading, String> {
-    let pair = Pair::of(facts).ok_or_else(|| misfit(facts, "ssd", EXPECTED))?;
+    let pair = Pair::find(facts).ok_or_else(|| misfit(facts, "ssd", EXPECTED))?;
     if card.get(&PRIOR_LAYERS).is_none() && !pair.decoded(facts) {
         let what =
             "decode is \"ssd\" but the graph does not decode the boxes, expected \"prior_layers\"";
@@ -63,7 +63,7 @@ struct Pair {
 }
 
 impl Pair {
-    fn of(facts: &Facts) -> Option<Self> {
+    fn find(facts: &Facts) -> Option<Self> {
         let [a, b] = &facts.outputs[..] else {
             return None;
         };
@@ -96,7 +96,7 @@ impl Pair {
 
     fn decoded(&self, facts: &Facts) -> bool {
         let name = &facts.outputs[self.places.boxes].name;
-        Head::of(facts.graph, name, 4).is_decoded()
+        Head::trace(facts.graph, name, 4).is_decoded()
     }
 
     fn of_ultraface(&self, facts: &Facts) -> bool {
@@ -202,7 +202,7 @@ mod tests {
     fn three_classes_are_told_by_name_or_order() {
         let places = |outputs| {
             with("Softmax", "Exp", outputs, |facts| {
-                Pair::of(facts).map(|pair| pair.places.boxes)
+                Pair::find(facts).map(|pair| pair.places.boxes)
             })
         };
         assert_eq!(

@@ -1,4 +1,4 @@
-//! What must name every family, or every key of a card, does so.
+//! Manual, fuzzer and micro models name every family and every key of a card.
 
 use super::super::*;
 use crate::model::{Model, ModelOptions};

@@ -35,7 +35,7 @@ fn reading(facts: &Facts, places: TfSsdPlaces, because: String) -> Reading {
     };
     // Whatever else is done to pixels is in the graph, unless they meet weights for shares as they are.
     let as_they_are = takes_pixels_as_they_are(facts.graph, &facts.picture.name);
-    let std = match as_they_are.then(|| Scale::of(facts.graph)).flatten() {
+    let std = match as_they_are.then(|| Scale::find(facts.graph)).flatten() {
         Some(Scale::Shares) => [255.0; 3],
         _ => [1.0; 3],
     };

@@ -21,7 +21,7 @@ pub fn read(facts: &Facts) -> Option<Reading> {
     if count != Some(priors) {
         return None;
     }
-    let head = Head::of(facts.graph, &boxes.name, 4);
+    let head = Head::trace(facts.graph, &boxes.name, 4);
     if head.selects {
         return None;
     }

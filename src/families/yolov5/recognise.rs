@@ -23,12 +23,12 @@ use crate::onnx::facts::Facts;
 pub fn read_yolox_decoded(facts: &Facts) -> Option<Reading> {
     let table = rows(facts)?;
     let strides = strides(facts, table.candidates, 1)?;
-    let head = Head::of(facts.graph, table.output, table.features);
+    let head = Head::trace(facts.graph, table.output, table.features);
     let by_name = table.output == "output";
     if !(head.is_decoded() && (head.exponential || by_name)) {
         return None;
     }
-    if !by_name && Scale::of(facts.graph) == Some(Scale::Shares) {
+    if !by_name && Scale::find(facts.graph) == Some(Scale::Shares) {
         return None;
     }
     let because = if by_name {
@@ -61,7 +61,7 @@ pub fn read(facts: &Facts) -> Option<Reading> {
         });
     }
     let strides = strides(facts, table.candidates, 1)?;
-    let head = Head::of(facts.graph, table.output, table.features);
+    let head = Head::trace(facts.graph, table.output, table.features);
     let exporter = match table.output {
         "output0" => "Ultralytics",
         "outputs" => "YOLOv6",
@@ -77,7 +77,7 @@ pub fn read(facts: &Facts) -> Option<Reading> {
     };
     // An exporter's name speaks for this layout whatever the graph does, a grid without exponential does so too.
     let mine = head.is_decoded() && (!exporter.is_empty() || !head.exponential);
-    if head.exponential && !sure && Scale::of(facts.graph) == Some(Scale::Levels) {
+    if head.exponential && !sure && Scale::find(facts.graph) == Some(Scale::Levels) {
         return None;
     }
     mine.then(|| Reading {
@@ -132,7 +132,7 @@ mod tests {
             float_tensor("grid", &[1, 21, 2], &[0.0; 42]),
         ];
         let graph = model.graph.as_ref().expect("just made");
-        let facts = Facts::of(&model, graph).expect("it takes a picture");
+        let facts = Facts::new(&model, graph).expect("it takes a picture");
         let readings = [read_yolox_decoded(&facts), read(&facts)];
         readings.into_iter().flatten().map(|r| r.name).collect()
     }

@@ -151,7 +151,7 @@ struct Map<'a> {
 }
 
 impl<'a> Map<'a> {
-    fn of(values: &'a [f32], dims: &[usize], anchors: usize) -> Option<Self> {
+    fn new(values: &'a [f32], dims: &[usize], anchors: usize) -> Option<Self> {
         let (fields, rows, columns, apart) = match *dims {
             [_, _, rows, columns, fields] => (fields, rows, columns, true),
             [_, together, rows, columns] if together.is_multiple_of(anchors) => {

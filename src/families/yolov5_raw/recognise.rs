@@ -48,7 +48,7 @@ enum Author {
 }
 
 pub fn read_yolov5(facts: &Facts) -> Option<Reading> {
-    let heads = Heads::of(facts)?;
+    let heads = Heads::find(facts)?;
     let (author, evidence) = author(facts);
     if author == Some(Author::Yolov7) && heads.strides.len() == YOLOV7.len() {
         return None;
@@ -62,7 +62,7 @@ pub fn read_yolov5(facts: &Facts) -> Option<Reading> {
 }
 
 pub fn read_yolov7(facts: &Facts) -> Option<Reading> {
-    let heads = Heads::of(facts).filter(|heads| heads.strides.len() == YOLOV7.len())?;
+    let heads = Heads::find(facts).filter(|heads| heads.strides.len() == YOLOV7.len())?;
     let (author, evidence) = author(facts);
     if author == Some(Author::Yolov5) {
         return None;
@@ -72,7 +72,7 @@ pub fn read_yolov7(facts: &Facts) -> Option<Reading> {
 }
 
 pub fn read_as(facts: &Facts, card: &Card) -> Result<Reading, String> {
-    let heads = Heads::of(facts).ok_or_else(|| misfit(facts, "yolov5_raw", EXPECTED))?;
+    let heads = Heads::find(facts).ok_or_else(|| misfit(facts, "yolov5_raw", EXPECTED))?;
     let Some(own) = card.get(&super::ANCHORS) else {
         // Both are there where nothing tells whose anchors they are.
         return match (read_yolov5(facts), read_yolov7(facts)) {
@@ -104,7 +104,7 @@ struct Heads {
 }
 
 impl Heads {
-    fn of(facts: &Facts) -> Option<Self> {
+    fn find(facts: &Facts) -> Option<Self> {
         let (width, height) = (facts.picture.width?, facts.picture.height?);
         let mut strides = Vec::new();
         let mut kinds = Vec::new();
@@ -123,7 +123,7 @@ impl Heads {
                 .into_iter()
                 .find(|&stride| (rows, columns) == (cells(height, stride), cells(width, stride)))?;
             strides.push(stride);
-            let head = Head::of(facts.graph, &output.name, fields);
+            let head = Head::trace(facts.graph, &output.name, fields);
             kinds.push((fields, head.sigmoids > 0));
         }
         let mut sorted = strides.clone();
@@ -251,7 +251,7 @@ mod tests {
             .collect();
         let model = model(nodes, &[("x", &[1, 3, 64, 64])], outputs);
         let graph = model.graph.as_ref().expect("just made");
-        look(&Facts::of(&model, graph).expect("it takes a picture"))
+        look(&Facts::new(&model, graph).expect("it takes a picture"))
     }
 
     fn names(outputs: Outputs, op: &str, weight: &str) -> Vec<&'static str> {
@@ -298,7 +298,7 @@ mod tests {
     #[test]
     fn a_sigmoid_in_the_graph_is_seen() {
         let activated = with(APART, "Sigmoid", "model.24.m.0.weight", |facts| {
-            Heads::of(facts).map(|heads| heads.activated)
+            Heads::find(facts).map(|heads| heads.activated)
         });
         assert_eq!(activated, Some(true));
     }

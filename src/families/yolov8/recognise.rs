@@ -18,7 +18,7 @@ pub fn read(facts: &Facts) -> Option<Reading> {
         return None;
     }
     let named = facts.metadata("task").is_some();
-    let head = Head::of(facts.graph, table.output, table.features);
+    let head = Head::trace(facts.graph, table.output, table.features);
     // Raw heads have the same dims with boxes of 64 numbers.
     if head.selects || !(named || head.is_decoded()) {
         return None;

@@ -68,7 +68,7 @@ impl Decoder for Yolox {
     }
 }
 
-/// Of the four numbers of `cell`.
+/// Makes a box of the four numbers of `cell`.
 pub(crate) fn bbox(cell: Cell, [x, y, width, height]: [f32; 4]) -> BBox {
     BBox::from_centre(
         (cell.x + x) * cell.stride,

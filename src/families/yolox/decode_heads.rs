@@ -171,7 +171,7 @@ mod tests {
         specs.map(tensor).collect()
     }
 
-    /// What the graph makes of the heads when it is not ended there.
+    /// Computes the output of a graph that is not ended at the heads.
     fn joined(heads: &[Tensor], classes: usize) -> Tensor {
         let mut rows = Vec::new();
         for level in heads.chunks(3) {

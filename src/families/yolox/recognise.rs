@@ -13,7 +13,7 @@ use crate::onnx::facts::Facts;
 pub fn read(facts: &Facts) -> Option<Reading> {
     let table = rows(facts)?;
     let strides = strides(facts, table.candidates, 1)?;
-    let head = Head::of(facts.graph, table.output, table.features);
+    let head = Head::trace(facts.graph, table.output, table.features);
     // Objectness and classes go through a sigmoid of their own at every stride; NanoDet, with the same dims, has one.
     if head.exponential || head.grid || head.selects || head.sigmoids < 2 * strides.len() {
         return None;

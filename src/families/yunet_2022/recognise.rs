@@ -66,7 +66,7 @@ mod tests {
     use super::*;
     use crate::families::evidence::testing::{Outputs, boxed, with_facts};
 
-    /// As its authors export it: 20 x 15, 10 x 7, 5 x 3 and 2 x 1 cells.
+    /// The dims of its authors' export: 20 x 15, 10 x 7, 5 x 3 and 2 x 1 cells.
     const INPUT: [i64; 4] = [1, 3, 120, 160];
     const OUTPUTS: Outputs = &[
         ("loc", &[1076, 14]),

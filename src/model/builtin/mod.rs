@@ -5,7 +5,7 @@
 /// The file as its authors published it.
 pub const ONNX: &[u8] = include_bytes!("blazeface_back_256.onnx");
 
-/// What is known of it, in the form of `model-config`.
+/// Its card, in the form of `model-config`.
 pub const CARD: &str = include_str!("blazeface_back_256.json");
 
 #[cfg(test)]

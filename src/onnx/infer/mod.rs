@@ -108,7 +108,7 @@ pub fn outputs(
 ) -> Result<Vec<Value>, Problem> {
     let call = Call {
         node,
-        attributes: Attributes::of(node),
+        attributes: Attributes::new(node),
         inputs,
         opset,
         limit,
@@ -137,7 +137,7 @@ pub fn opset(model: &ModelProto) -> i64 {
         .unwrap_or_default()
 }
 
-/// What is known of the tensors of a graph.
+/// Dims and numbers of the tensors of a graph, as far as they are known.
 pub struct Inference {
     values: HashMap<String, Value>,
     opset: i64,
@@ -176,7 +176,7 @@ impl Inference {
     /// Takes in the constants of the graph, with their numbers up to the limit.
     pub fn constants(&mut self, graph: &GraphProto) {
         for tensor in &graph.initializer {
-            if let Some(value) = Value::of(tensor, self.limit) {
+            if let Some(value) = Value::from_tensor(tensor, self.limit) {
                 self.set(&tensor.name, value);
             }
         }
@@ -212,7 +212,7 @@ impl Inference {
         }
     }
 
-    /// As [`Inference::follow`], for the sake of `wanted` alone: what no later node takes is forgotten.
+    /// Follows nodes like [`Inference::follow`], but forgets every value that `wanted` no longer needs.
     pub fn follow_to(&mut self, wanted: &str, nodes: &[&NodeProto]) -> Option<Value> {
         let names = nodes.iter().enumerate().flat_map(|(index, node)| {
             let names = node.input.iter().chain(&node.output);

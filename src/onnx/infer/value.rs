@@ -81,11 +81,11 @@ pub fn count(dims: &[usize]) -> Option<usize> {
     (count as u64 <= parse::MAX_ELEMENTS).then_some(count)
 }
 
-/// What is known of a tensor.
+/// Dims of a tensor, and its numbers where they are known.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Value {
     pub dims: Vec<usize>,
-    /// As many as `dims` say.
+    /// The numbers, as many as `dims` say.
     pub data: Option<Rc<Data>>,
 }
 
@@ -99,7 +99,7 @@ impl Value {
     }
 
     /// A constant of the file; without its numbers if they are more than `limit`, or of a type not followed.
-    pub fn of(tensor: &TensorProto, limit: usize) -> Option<Self> {
+    pub fn from_tensor(tensor: &TensorProto, limit: usize) -> Option<Self> {
         let dims: Vec<usize> = (tensor.dims.iter())
             .map(|dim| usize::try_from(*dim).ok())
             .collect::<Option<_>>()?;
@@ -166,10 +166,10 @@ mod tests {
     fn constants_are_read_up_to_the_limit() {
         let floats = float_tensor("f", &[2], &[1.5, 2.5]);
         assert_eq!(
-            Value::of(&floats, 2).unwrap().floats(),
+            Value::from_tensor(&floats, 2).unwrap().floats(),
             Some(&[1.5, 2.5][..])
         );
-        let beyond = Value::of(&floats, 1).unwrap();
+        let beyond = Value::from_tensor(&floats, 1).unwrap();
         assert_eq!((&beyond.dims[..], beyond.data), (&[2][..], None));
         let raw = TensorProto {
             raw_data: [1.5_f32, -2.0]
@@ -179,10 +179,13 @@ mod tests {
             float_data: vec![],
             ..floats
         };
-        assert_eq!(Value::of(&raw, 2).unwrap().floats(), Some(&[1.5, -2.0][..]));
+        assert_eq!(
+            Value::from_tensor(&raw, 2).unwrap().floats(),
+            Some(&[1.5, -2.0][..])
+        );
         let integers = int64_tensor("i", &[-1, 7]);
         assert_eq!(
-            Value::of(&integers, 2).unwrap().integers(),
+            Value::from_tensor(&integers, 2).unwrap().integers(),
             Some(&[-1, 7][..])
         );
     }

@@ -5,7 +5,7 @@ use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{GraphProto, TensorProto};
 
 /// The constants of a graph by name: initializers, and the values of `Constant` nodes.
-pub fn of(graph: &GraphProto) -> HashMap<&str, &TensorProto> {
+pub fn by_name(graph: &GraphProto) -> HashMap<&str, &TensorProto> {
     let made = graph
         .node
         .iter()
@@ -101,7 +101,7 @@ pub fn float_tensor(name: impl Into<String>, dims: Vec<i64>, numbers: &[f32]) ->
     }
 }
 
-/// Of one axis.
+/// Makes a constant of one axis.
 pub fn int64_tensor(name: impl Into<String>, numbers: &[i64]) -> TensorProto {
     TensorProto {
         name: name.into(),

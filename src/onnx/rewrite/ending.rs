@@ -4,7 +4,7 @@ use super::cut_head::level::Cell;
 use crate::onnx::infer::Inference;
 use tract_onnx::pb::NodeProto;
 
-/// What a decoder makes of the raw heads of its family.
+/// The end of a graph that a decoder can do in its place: how raw heads become candidates.
 pub trait Ending {
     /// Axis of the output along which the numbers of one candidate lie; along the other are the cells.
     fn axis(&self) -> usize;

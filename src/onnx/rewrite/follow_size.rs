@@ -49,7 +49,7 @@ pub fn run(
     ))
 }
 
-/// What is known of the tensors at both sizes.
+/// Dims and numbers of the tensors at both sizes.
 struct Follower {
     old: Inference,
     new: Inference,
@@ -78,7 +78,7 @@ impl Follower {
         if let Some((index, numbers)) = self.replacement(node, &old)? {
             let constant = constants::int64_tensor(format!("{result}_{index}_followed"), &numbers);
             node.input[index].clone_from(&constant.name);
-            if let Some(value) = Value::of(&constant, SHAPES_ONLY) {
+            if let Some(value) = Value::from_tensor(&constant, SHAPES_ONLY) {
                 self.new.set(&constant.name, value);
             }
             added = Some(constant);
@@ -155,7 +155,7 @@ impl Follower {
         Ok(Some((1, wanted.iter().map(|dim| *dim as i64).collect())))
     }
 
-    /// What `reached`, the dims that `old` has become, is when `old` is `new`: where some dims of `old` are together
+    /// Returns the dims that `reached`, made of `old`, has when `old` is `new`: where some dims of `old` are together
     /// some dims of `reached`, these change as those do.
     fn followed(&self, old: &[usize], new: &[usize], reached: &[usize]) -> Option<Vec<usize>> {
         let mut followed = Vec::with_capacity(reached.len());
@@ -381,7 +381,7 @@ mod tests {
             .iter()
             .find(|tensor| tensor.name == node.input[index])
             .unwrap();
-        match Value::of(tensor, 99).unwrap().data.as_deref() {
+        match Value::from_tensor(tensor, 99).unwrap().data.as_deref() {
             Some(Data::I64(numbers)) => numbers.clone(),
             other => panic!("{other:?}"),
         }

@@ -41,21 +41,21 @@ use tract_onnx::pb::{GraphProto, ModelProto, NodeProto};
 /// could be written a thousand times.
 const LONGEST_NAME: usize = 4096;
 
-/// What came of the rewrites.
+/// A graph ready for the engines.
 pub struct Prepared {
     /// `None` if nothing was changed.
     pub bytes: Option<Vec<u8>>,
     /// One sentence for each rewrite that changed something.
     pub rewrites: Vec<String>,
-    /// What has become of the outputs, if the graph now ends earlier.
+    /// The new outputs, if the graph now ends earlier.
     pub heads: Option<Heads>,
     /// The same model as the file has it, where that was folded and engines of integers can run it.
     pub quantised: Option<quantised::Prepared>,
 }
 
-/// What the rewrites must know of a model.
+/// The facts of a model that rewrites need.
 pub struct Plan<'a> {
-    /// As the graph shall be run.
+    /// The input that the graph shall be run with.
     pub input: &'a InputSpec,
     /// The size that the export fixes; where it leaves a side free, the one that the input shall have.
     pub exported: Size,
@@ -75,12 +75,12 @@ impl Plan<'_> {
     }
 }
 
-/// What came of [`normalise`].
+/// The result of [`normalise`].
 #[derive(Debug, Default, PartialEq)]
 pub struct Normalised {
     /// One sentence for each rewrite that changed something.
     pub rewrites: Vec<String>,
-    /// What could have been rewritten and was not, and why.
+    /// Rewrites that were possible and not made, with the reasons.
     pub warnings: Vec<String>,
     /// The graph before it was folded, if it was and some engine may gain by it.
     pub unfolded: Option<Unfolded>,
@@ -110,7 +110,7 @@ pub fn normalise(original: &[u8], model: &mut ModelProto, done: Vec<String>) -> 
         return done;
     }
     done.rewrites.extend(widen_f16::run(graph));
-    let unfolded = Quantisation::of(graph).map(|quantisation| Unfolded {
+    let unfolded = Quantisation::find(graph).map(|quantisation| Unfolded {
         model: model.clone(),
         quantisation,
         rewrites: done.rewrites.clone(),
@@ -178,7 +178,7 @@ fn feed(graph: &mut GraphProto, plan: &Plan, exported: &InputSpec) -> impl Itera
     side.into_iter().chain(batch).chain(shape)
 }
 
-/// Those that every engine gains by; `lossless` tells that the file may be written anew.
+/// Runs the rewrites that help every engine; `lossless` says that the file may be written anew.
 fn rewrite(
     model: &mut ModelProto,
     plan: &Plan,

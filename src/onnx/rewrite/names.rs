@@ -3,15 +3,15 @@
 use std::collections::{HashMap, HashSet};
 use tract_onnx::pb::{GraphProto, NodeProto};
 
-/// Those outside of the graphs inside of nodes: of what nodes make, constants and inputs.
-pub fn of(graph: &GraphProto) -> impl Iterator<Item = &str> {
+/// Returns all names outside of the graphs inside of nodes: results of nodes, constants and inputs.
+pub fn outside(graph: &GraphProto) -> impl Iterator<Item = &str> {
     let made = graph.node.iter().flat_map(|node| &node.output);
     let constants = graph.initializer.iter().map(|tensor| &tensor.name);
     let inputs = graph.input.iter().map(|input| &input.name);
     made.chain(constants).chain(inputs).map(String::as_str)
 }
 
-/// Those that the graphs inside of nodes take, from wherever.
+/// Returns the names that the graphs inside of nodes take, from wherever.
 pub fn taken_inside(graph: &GraphProto) -> impl Iterator<Item = &str> {
     fn taken<'a>(node: &'a NodeProto, names: &mut Vec<&'a str>) {
         let attributes = node.attribute.iter();

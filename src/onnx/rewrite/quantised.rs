@@ -37,7 +37,7 @@ impl fmt::Display for Quantisation {
 
 impl Quantisation {
     /// `None` where activations are not quantised: then nothing is computed with integers, whoever runs it.
-    pub fn of(graph: &GraphProto) -> Option<Self> {
+    pub fn find(graph: &GraphProto) -> Option<Self> {
         let ops = || graph.node.iter().map(|node| node.op_type.as_str());
         if ops().any(fold_quantised::is_dynamic) {
             Some(Self::Dynamic)
@@ -62,7 +62,7 @@ pub struct Unfolded {
     pub integers: HashMap<String, String>,
 }
 
-/// What came of the rewrites.
+/// The quantised form, ready for engines that compute with integers.
 pub struct Prepared {
     /// `None` if nothing was changed.
     pub bytes: Option<Vec<u8>>,
@@ -371,7 +371,7 @@ mod tests {
     fn the_kind_is_that_of_the_operators() {
         let of = |ops: &[&str]| {
             let nodes = ops.iter().map(|op| node(op, &["x"], &[*op])).collect();
-            Quantisation::of(&model(nodes, &[], &[]).graph.unwrap())
+            Quantisation::find(&model(nodes, &[], &[]).graph.unwrap())
         };
         let qdq = ["QuantizeLinear", "DequantizeLinear"];
         assert_eq!(of(&qdq), Some(Quantisation::Qdq));

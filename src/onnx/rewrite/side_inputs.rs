@@ -17,7 +17,7 @@ pub fn run(graph: &mut GraphProto, input: &InputSpec) -> Option<String> {
             return true;
         }
         let port = Port::new(value).ok();
-        let made = port.and_then(|port| Some((Side::of(&port)?, port.data_type)));
+        let made = port.and_then(|port| Some((Side::recognise(&port)?, port.data_type)));
         let Some((side, data_type)) = made else {
             return true;
         };
@@ -42,7 +42,7 @@ pub fn run(graph: &mut GraphProto, input: &InputSpec) -> Option<String> {
     (!said.is_empty()).then(|| format!("fixed the input {}", said.join(" and ")))
 }
 
-/// As ONNX stores numbers of this type.
+/// Writes numbers the way ONNX stores this type.
 fn bytes(data_type: i32, numbers: &[u32]) -> Option<Vec<u8>> {
     let numbers = numbers.iter().copied();
     Some(match DataType::try_from(data_type).ok()? {

@@ -22,13 +22,13 @@ use std::ops::Range;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{GraphProto, NodeProto, TensorProto};
 
-/// Of a Concat: more maps would be too small each.
+/// Most maps of a Concat that is split: more would be too small each.
 const MAX_PARTS: usize = 8;
 
 /// Convolutions of one Concat; necks have one, or two side by side.
 const MAX_USERS: usize = 4;
 
-/// What the names of new values begin with.
+/// The beginning of the names of new values.
 const STEM: &str = "split_concat/part";
 
 /// Changes `graph`, which takes `input`, and says what was done, if there was such a Concat.
@@ -50,7 +50,7 @@ pub fn run(graph: &mut GraphProto, opset: i64, input: &InputSpec) -> Option<Stri
         split += 1;
         enlarged += parts.iter().filter(|part| part.enlarge.is_some()).count();
         for (&user, kernel) in candidate.users.iter().zip(&kernels) {
-            let sum = Sum::of(&graph.node[user], &parts, kernel, &mut names);
+            let sum = Sum::new(&graph.node[user], &parts, kernel, &mut names);
             weights.extend(sum.constants);
             sums.insert(user, sum.nodes);
         }
@@ -92,7 +92,7 @@ fn candidates(graph: &GraphProto) -> Vec<Candidate> {
         let joined = node.output.first()?.as_str();
         let of_channels = is(node, "Concat")
             && (2..=MAX_PARTS).contains(&node.input.len())
-            && matches!(Attributes::of(node).integer("axis", 0), 1 | -3);
+            && matches!(Attributes::new(node).integer("axis", 0), 1 | -3);
         let users = users.get(joined).filter(|users| {
             of_channels && users.len() <= MAX_USERS && users.len() == uses[joined]
         })?;
@@ -105,7 +105,7 @@ fn candidates(graph: &GraphProto) -> Vec<Candidate> {
 
 /// One map of a Concat.
 struct Part<'a> {
-    /// As it is before it is enlarged.
+    /// The map before it is enlarged.
     map: &'a str,
     /// Its channels among those of the Concat.
     channels: Range<usize>,
@@ -141,7 +141,7 @@ impl<'a> View<'a> {
             graph,
             shapes,
             makers: names::makers(graph),
-            constants: constants::of(graph),
+            constants: constants::by_name(graph),
             uses: names::uses(graph),
         }
     }
@@ -172,7 +172,7 @@ impl<'a> View<'a> {
     /// The Resize that makes `name` of fewer pixels, one by one, and for this Concat alone.
     fn enlarge(&self, name: &str) -> Option<Enlarge<'a>> {
         let resize = *self.makers.get(name)?;
-        let stated = Attributes::of(resize);
+        let stated = Attributes::new(resize);
         let text = |name, default: &'static [u8]| stated.text(name).unwrap_or(default);
         if !is(resize, "Resize")
             || resize.output.len() != 1
@@ -199,7 +199,7 @@ impl<'a> View<'a> {
 
     /// The weights of a convolution that takes each pixel alone. They are split, so nobody else may have them.
     fn kernel(&self, node: &NodeProto) -> Option<Kernel> {
-        let stated = Attributes::of(node);
+        let stated = Attributes::new(node);
         let all = |name, number: i64| {
             let mut numbers = stated.integers(name).unwrap_or_default().iter();
             numbers.all(|n| *n == number)
@@ -226,7 +226,7 @@ impl<'a> View<'a> {
 
 impl Kernel {
     /// The weights of some of the inputs, as a constant of this name.
-    fn of(&self, channels: &Range<usize>, name: String) -> TensorProto {
+    fn slice(&self, channels: &Range<usize>, name: String) -> TensorProto {
         let rows = self.numbers.chunks_exact(self.inputs);
         let numbers: Vec<f32> = rows
             .flat_map(|row| &row[channels.clone()])
@@ -237,7 +237,7 @@ impl Kernel {
     }
 }
 
-/// What takes the place of one convolution.
+/// The nodes that take the place of one convolution.
 #[derive(Default)]
 struct Sum {
     nodes: Vec<NodeProto>,
@@ -246,11 +246,11 @@ struct Sum {
 
 impl Sum {
     /// The last part, which no Resize follows if there is one such, brings the bias.
-    fn of(convolution: &NodeProto, parts: &[Part], kernel: &Kernel, names: &mut Unused) -> Self {
+    fn new(convolution: &NodeProto, parts: &[Part], kernel: &Kernel, names: &mut Unused) -> Self {
         let mut done = Self::default();
         let mut sum: Option<String> = None;
         for (index, part) in parts.iter().enumerate() {
-            let weights = kernel.of(&part.channels, names.name(STEM));
+            let weights = kernel.slice(&part.channels, names.name(STEM));
             let mut node = convolution.clone();
             part.map.clone_into(&mut node.input[0]);
             node.input[1].clone_from(&weights.name);
@@ -375,7 +375,7 @@ mod tests {
         ([c, h, w], (0..c * h * w).map(at).collect())
     }
 
-    /// What the outputs of a graph are, of a picture of small integers: by the definitions in ONNX, and so exactly.
+    /// Computes the outputs of a graph on a picture of small integers: by the definitions in ONNX, and so exactly.
     fn computed(graph: &GraphProto) -> Vec<Map> {
         let get = |([_, h, w], numbers): &Map, c, y, x| numbers[(c * h + y) * w + x];
         let [_, channels, height, width] = input_spec().dims();
@@ -383,7 +383,7 @@ mod tests {
             (c * 17 + y * 13 + x * 5) as f32 % 101.0 - 50.0
         });
         let mut maps = HashMap::from([("x", picture)]);
-        let constants = constants::of(graph);
+        let constants = constants::by_name(graph);
         for node in &graph.node {
             let input = |index: usize| &maps[node.input[index].as_str()];
             let all = (0..node.input.len()).filter(|_| matches!(&*node.op_type, "Concat" | "Add"));
@@ -466,7 +466,7 @@ mod tests {
             .push(int64_tensor("sizes", &[1, 3, 32, 64]));
         run_on(&mut graph).unwrap();
         assert_eq!(computed(&graph), wanted);
-        let constants = constants::of(&graph);
+        let constants = constants::by_name(&graph);
         let resizes = graph.node.iter().filter(|n| n.op_type == "Resize");
         let sizes: Vec<_> = resizes
             .map(|n| constants[n.input[3].as_str()].int64_data.clone())

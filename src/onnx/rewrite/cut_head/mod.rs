@@ -57,9 +57,9 @@ const END: [&str; 24] = [
 pub struct Heads {
     pub outputs: Vec<String>,
     pub strides: Vec<u32>,
-    /// Of each head of a level.
+    /// Number of channels of each head of a level.
     pub channels: Vec<usize>,
-    /// What was done.
+    /// The rewrite in one sentence.
     pub said: String,
 }
 
@@ -78,10 +78,10 @@ pub fn run(
     };
     let mut shapes = Inference::of_shapes(graph, opset, input, BUDGET);
     shapes.follow(&graph.node);
-    let end = End::of(graph, &shapes, &output.name, ending)?;
+    let end = End::find(graph, &shapes, &output.name, ending)?;
     let mut levels = levels(&end.heads, &shapes, input.size)?;
     let dims = &shapes.get(&end.output)?.dims;
-    let candidates = Candidates::of(ending, dims, &levels)?;
+    let candidates = Candidates::new(ending, dims, &levels)?;
     levels.iter_mut().for_each(Level::draw);
     let computed = end.computed(graph, &shapes, &levels, opset)?;
     let numbers = computed.floats().filter(|_| computed.dims == *dims)?;
@@ -140,7 +140,7 @@ pub fn end_at(
     Ok(said(strides, before - graph.node.len()))
 }
 
-/// What lies between the last convolutions and the output.
+/// The nodes between the last convolutions and the output.
 struct End {
     output: String,
     /// Indices, in the order of the file.
@@ -150,7 +150,7 @@ struct End {
 }
 
 impl End {
-    fn of(
+    fn find(
         graph: &GraphProto,
         shapes: &Inference,
         output: &str,
@@ -195,7 +195,7 @@ impl End {
         // A constant may be too large to have been followed before.
         let constant = |name: &str| {
             let mut constants = graph.initializer.iter();
-            Value::of(constants.find(|tensor| tensor.name == *name)?, TENSOR_LIMIT)
+            Value::from_tensor(constants.find(|tensor| tensor.name == *name)?, TENSOR_LIMIT)
         };
         for name in self.nodes.iter().flat_map(|i| &graph.node[*i].input) {
             let known = shapes.get(name).filter(|value| value.data.is_some());
@@ -220,7 +220,7 @@ struct Candidates<'a> {
 
 impl<'a> Candidates<'a> {
     /// `None` if an output of these dims is not that of the levels, or too large to be computed.
-    fn of(ending: &'a dyn Ending, dims: &[usize], levels: &[Level]) -> Option<Self> {
+    fn new(ending: &'a dyn Ending, dims: &[usize], levels: &[Level]) -> Option<Self> {
         let &[1, first, second] = dims else {
             return None;
         };
@@ -295,7 +295,7 @@ pub mod testing {
         with(node("Concat", inputs, &[output]), &[("axis", &[axis])])
     }
 
-    /// Of the weights only their dims are looked at.
+    /// Makes weights of which only the dims are looked at.
     pub fn weights(name: &str, out: i64, stride: i64) -> TensorProto {
         TensorProto {
             dims: vec![out, 3, stride, stride],
