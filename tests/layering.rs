@@ -10,8 +10,8 @@ const LAYERS: [&str; 12] = [
     "bridge", "elements",
 ];
 
-/// What may import from every layer: the crate's root and the programs.
-const ABOVE_ALL: [&str; 2] = ["lib", "bin"];
+/// Files outside of the layers: the crate's root, the programs and the manual.
+const ABOVE_ALL: [&str; 3] = ["lib", "bin", "guide"];
 
 /// Where GStreamer's types may be named.
 const GSTREAMER: [&str; 4] = ["bridge", "elements", "lib", "bin"];

@@ -1,15 +1,17 @@
 //! [`Decision`]: what was assumed about a model, and why.
 
+use std::borrow::Cow;
 use std::fmt;
 
 /// Something that the file left open, or that a user may want to check.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Decision {
-    /// One of [`topic`].
-    pub topic: &'static str,
+    /// Subject of the decision, one of [`topic`].
+    pub topic: Cow<'static, str>,
     pub value: String,
+    /// Why it was decided so.
     pub reason: String,
-    /// Nothing said so; it is only what is usual.
+    /// Neither file nor card said so; it is only the usual case.
     pub guessed: bool,
 }
 
@@ -34,10 +36,17 @@ impl Decision {
         guessed: bool,
     ) -> Self {
         Self {
-            topic,
+            topic: topic.into(),
             value: value.to_string(),
             reason: reason.into(),
             guessed,
         }
+    }
+}
+
+/// Writes one line for people.
+impl fmt::Display for Decision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} ({})", self.topic, self.value, self.reason)
     }
 }

@@ -93,17 +93,11 @@ fn the_fuzzer_knows_every_family_and_key() {
         "not in tests/fuzz/words.dict: {missing:?}"
     );
     let samplers: usize = FAMILIES.iter().map(|family| family.samplers.len()).sum();
-    let seeds = read(&root().join("tests/fuzz/seeds.py"));
-    let line = format!("SAMPLERS = {samplers}");
-    assert!(
-        seeds.lines().any(|l| l == line),
-        "tests/fuzz/seeds.py wants \"{line}\""
-    );
     for sampler in 0..samplers {
         let seed = root().join(format!("tests/fuzz/corpus/decoders/seed-{sampler}-0"));
         assert!(
             seed.is_file(),
-            "run tests/fuzz/seeds.py: {} is missing",
+            "{} is missing: raise SAMPLERS in tests/fuzz/seeds.py and run it",
             seed.display()
         );
     }

@@ -190,7 +190,7 @@ impl Decoder for Yolov5Raw {
         for level in &self.levels {
             let (values, dims) = level.output.read(outputs)?;
             let anchors = level.anchors.sizes.len().max(1);
-            let map = Map::of(values, dims, anchors).ok_or_else(|| {
+            let map = Map::new(values, dims, anchors).ok_or_else(|| {
                 let expected = format!("as many numbers for each of {anchors} anchors");
                 crate::families::decoding::output::shape_error("of a stride", dims, &expected)
             })?;
