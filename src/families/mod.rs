@@ -13,6 +13,7 @@ pub mod detr;
 pub mod detr_rows;
 pub mod dets;
 pub mod e2e6;
+mod error;
 mod evidence;
 mod family;
 pub mod fastestdet;
@@ -39,6 +40,7 @@ pub mod yunet_2022;
 
 pub use decision::{Decision, topic};
 pub use decoding::{DecodeError, Decoder, Labelling};
+pub use error::FamilyError;
 pub use family::{DecoderInput, Family, Value};
 pub use reading::{Convention, Reading};
 pub use recognise::recognise;

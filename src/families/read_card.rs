@@ -27,7 +27,7 @@
 use super::FAMILIES;
 use super::card::{Card, MAX_CLASSES, MAX_SIDE, number};
 use crate::base::tensor::{ColourOrder, Interpolation, Layout, ResizeMode};
-use crate::onnx::error::ModelError;
+use crate::families::error::FamilyError;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -36,14 +36,14 @@ impl Card {
     /// Reads a card. `path` is for messages.
     ///
     /// # Errors
-    /// [`ModelError::Card`] with the key, what was found and what was wanted.
-    pub fn parse(path: &Path, text: &[u8]) -> Result<Self, ModelError> {
+    /// [`FamilyError::Card`] with the key, what was found and what was wanted.
+    pub fn parse(path: &Path, text: &[u8]) -> Result<Self, FamilyError> {
         read(text)
             .map(|card| Self {
                 path: path.into(),
                 ..card
             })
-            .map_err(|what| ModelError::Card {
+            .map_err(|what| FamilyError::Card {
                 path: path.into(),
                 what,
             })

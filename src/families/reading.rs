@@ -3,7 +3,7 @@
 use super::card::Card;
 use super::family::Family;
 use crate::base::tensor::{ColourOrder, Interpolation, ResizeMode};
-use crate::onnx::error::ModelError;
+use crate::families::error::FamilyError;
 
 /// How the authors of a family prepare pictures; see [`crate::base::tensor::InputSpec`].
 #[derive(Debug, Clone, PartialEq)]
@@ -40,8 +40,8 @@ impl Reading {
     /// Puts the card's values over this reading's.
     ///
     /// # Errors
-    /// [`ModelError::Card`] if the model has another number of classes, of bins or of columns.
-    pub fn apply_card(&mut self, card: &Card) -> Result<(), ModelError> {
+    /// [`FamilyError::Card`] if the model has another number of classes, of bins or of columns.
+    pub fn apply_card(&mut self, card: &Card) -> Result<(), FamilyError> {
         if self.classes == 0 {
             self.classes = card.classes.unwrap_or(0);
         }

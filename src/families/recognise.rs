@@ -7,16 +7,17 @@
 
 use super::FAMILIES;
 use super::card::{Card, MAX_CLASSES};
+use super::error::FamilyError;
 use super::reading::Reading;
-use crate::onnx::error::ModelError;
+use crate::onnx::error::OnnxError;
 use crate::onnx::facts::Facts;
 
 /// Finds the one reading of a model, with the card's overrides in it.
 ///
 /// # Errors
-/// [`ModelError::NotADetector`], [`ModelError::Ambiguous`], [`ModelError::TooLarge`] for more classes than a detector
-/// has, or [`ModelError::Card`] if the card does not fit.
-pub fn recognise(facts: &Facts, card: &Card) -> Result<Reading, ModelError> {
+/// [`OnnxError::NotADetector`], [`FamilyError::Ambiguous`], [`OnnxError::TooLarge`] for more classes than a detector
+/// has, or [`FamilyError::Card`] if the card does not fit.
+pub fn recognise(facts: &Facts, card: &Card) -> Result<Reading, FamilyError> {
     let mut readings: Vec<Reading> = (FAMILIES.iter())
         .flat_map(|family| family.readers)
         .filter_map(|read| read(facts))
@@ -54,10 +55,10 @@ pub fn recognise(facts: &Facts, card: &Card) -> Result<Reading, ModelError> {
             let why = reasons
                 .next()
                 .unwrap_or_else(|| "its outputs are those of no family".into());
-            Err(facts.not_a_detector(why))
+            Err(facts.not_a_detector(why).into())
         }
         1 => check_classes(readings.remove(0)),
-        _ => Err(ModelError::Ambiguous {
+        _ => Err(FamilyError::Ambiguous {
             readings: readings
                 .iter()
                 .map(|r| format!("{}, because {}", r.name, r.because))
@@ -67,15 +68,15 @@ pub fn recognise(facts: &Facts, card: &Card) -> Result<Reading, ModelError> {
 }
 
 /// A class gets a label, so their number, of which a dim is the only proof, is a matter of memory.
-fn check_classes(reading: Reading) -> Result<Reading, ModelError> {
+fn check_classes(reading: Reading) -> Result<Reading, FamilyError> {
     if reading.classes as u64 <= MAX_CLASSES {
         return Ok(reading);
     }
-    Err(ModelError::TooLarge {
+    Err(FamilyError::Onnx(OnnxError::TooLarge {
         what: format!("the model read as {}", reading.name),
         found: format!("{} classes", reading.classes),
         limit: format!("{MAX_CLASSES} classes"),
-    })
+    }))
 }
 
 #[cfg(test)]
@@ -96,7 +97,10 @@ mod tests {
             65_536
         );
         let error = read(65_537).expect_err("one more");
-        assert!(matches!(error, ModelError::TooLarge { .. }), "{error}");
+        assert!(
+            matches!(error, FamilyError::Onnx(OnnxError::TooLarge { .. })),
+            "{error}"
+        );
         assert!(error.to_string().contains("65537 classes"), "{error}");
     }
 }

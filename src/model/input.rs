@@ -1,12 +1,13 @@
 //! The [`InputSpec`] of a model, out of the file, its reading, the card and what the user asked for.
 
+use super::error::ModelError;
 use super::input_size::{self, InputSize, MAX_SIDE};
 use super::{Decision, topic};
 use crate::base::geometry::Size;
 use crate::base::tensor::{Element, InputSpec, Layout};
 use crate::families::Reading;
 use crate::families::card::Card;
-use crate::onnx::error::ModelError;
+use crate::onnx::error::OnnxError;
 use crate::onnx::facts::{Facts, Port};
 use crate::onnx::parse::check_budget;
 use crate::onnx::python_literal;
@@ -19,8 +20,8 @@ pub struct Asked {
 }
 
 /// # Errors
-/// [`ModelError::InputSize`] for a size that the model does not take, [`ModelError::Card`] for a card that
-/// contradicts the file, [`ModelError::TooLarge`].
+/// [`OnnxError::InputSize`] for a size that the model does not take, [`ModelError::Card`] for a card that
+/// contradicts the file, [`OnnxError::TooLarge`].
 pub fn spec(
     facts: &Facts,
     reading: &Reading,
@@ -62,22 +63,26 @@ fn port(
 ) -> Result<(String, Layout), ModelError> {
     let picture = &facts.picture;
     if let Some(name) = card.name.as_ref().filter(|name| **name != picture.name) {
-        return Err(card.error(format!(
-            "input.name is \"{name}\", but the model's input is \"{}\"",
-            picture.name
-        )));
+        return Err(card
+            .error(format!(
+                "input.name is \"{name}\", but the model's input is \"{}\"",
+                picture.name
+            ))
+            .into());
     }
     let layout = card.layout.unwrap_or(picture.layout);
     if layout != picture.layout && !picture.layout_guessed {
-        return Err(card.error(format!(
-            "input.layout contradicts the model's input {}",
-            facts
-                .inputs
-                .iter()
-                .map(ToString::to_string)
-                .collect::<Vec<_>>()
-                .join(", ")
-        )));
+        return Err(card
+            .error(format!(
+                "input.layout contradicts the model's input {}",
+                facts
+                    .inputs
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            ))
+            .into());
     }
     let shown = match layout {
         Layout::Nchw => "NCHW",
@@ -125,7 +130,7 @@ impl Sides {
     }
 
     /// # Errors
-    /// [`ModelError::InputSize`] for a size that neither fits nor can be followed.
+    /// [`OnnxError::InputSize`] for a size that neither fits nor can be followed.
     fn check_asked(&self, size: Size) -> Result<(), ModelError> {
         // Whether a graph exported for one size can take another is seen when it is prepared.
         let mut sides = [size.width, size.height].into_iter();
@@ -140,7 +145,7 @@ impl Sides {
             ),
             None => self.takes(),
         };
-        Err(ModelError::InputSize { asked: size, takes })
+        Err(OnnxError::InputSize { asked: size, takes }.into())
     }
 
     /// The size that a card states, if it states a side.
@@ -159,7 +164,9 @@ impl Sides {
         );
         if !self.fit(size) {
             let takes = self.takes();
-            return Err(card.error(format!("input size is {size}, but the model takes {takes}")));
+            return Err(card
+                .error(format!("input size is {size}, but the model takes {takes}"))
+                .into());
         }
         Ok(Some(size))
     }

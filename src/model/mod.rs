@@ -6,13 +6,15 @@
 
 pub mod builtin;
 mod described;
+mod error;
 mod input;
 pub mod input_size;
 pub mod labels;
 
 pub use crate::families::{Decision, Family, topic};
-pub use crate::onnx::error::ModelError;
+pub use crate::onnx::error::OnnxError;
 pub use crate::onnx::rewrite::Quantisation;
+pub use error::ModelError;
 pub use input_size::InputSize;
 pub use labels::Labels;
 
@@ -140,7 +142,7 @@ impl Model {
         cut_head: bool,
     ) -> Result<Self, ModelError> {
         let (proto, mut normalised) = normalised(&bytes, options)?;
-        let graph = proto.graph.as_ref().ok_or_else(|| ModelError::NotOnnx {
+        let graph = proto.graph.as_ref().ok_or_else(|| OnnxError::NotOnnx {
             why: "it has no graph".into(),
         })?;
         let facts = Facts::new(&proto, graph)?;
@@ -275,12 +277,13 @@ fn open_card(options: &ModelOptions) -> Result<Card, ModelError> {
         (None, Some(beside)) if beside.exists() => beside,
         (None, Some(_)) => return Ok(Card::default()),
         (None, None) => {
-            return Card::parse(Path::new("of the built-in model"), builtin::CARD.as_bytes());
+            let path = Path::new("of the built-in model");
+            return Ok(Card::parse(path, builtin::CARD.as_bytes())?);
         }
     };
     let text = file::read(&path).map_err(|error| ModelError::Card {
         path: path.clone(),
         what: error.to_string(),
     })?;
-    Card::parse(&path, &text)
+    Ok(Card::parse(&path, &text)?)
 }

@@ -1,6 +1,6 @@
 //! [`Facts`]: what an ONNX file says of itself, in the form that recognition asks for.
 
-use super::error::ModelError;
+use super::error::OnnxError;
 use crate::base::tensor::{Element, Layout};
 use crate::onnx::parse::check_budget;
 use crate::onnx::side_input::Side;
@@ -21,7 +21,7 @@ pub struct Port {
 }
 
 impl Port {
-    pub(crate) fn new(info: &ValueInfoProto) -> Result<Self, ModelError> {
+    pub(crate) fn new(info: &ValueInfoProto) -> Result<Self, OnnxError> {
         let tensor = info.r#type.as_ref().and_then(|kind| kind.value.as_ref());
         let tensor = tensor.map(|type_proto::Value::TensorType(tensor)| tensor);
         let dims: Option<Vec<i64>> = tensor.and_then(|t| t.shape.as_ref()).map(|shape| {
@@ -103,9 +103,9 @@ pub struct Facts<'a> {
 
 impl<'a> Facts<'a> {
     /// # Errors
-    /// [`ModelError::NotADetector`] if no input takes a picture, [`ModelError::Unsupported`] if it takes several or
-    /// numbers that we do not make, [`ModelError::TooLarge`] for dims beyond the budget.
-    pub fn new(model: &'a ModelProto, graph: &'a GraphProto) -> Result<Self, ModelError> {
+    /// [`OnnxError::NotADetector`] if no input takes a picture, [`OnnxError::Unsupported`] if it takes several or
+    /// numbers that we do not make, [`OnnxError::TooLarge`] for dims beyond the budget.
+    pub fn new(model: &'a ModelProto, graph: &'a GraphProto) -> Result<Self, OnnxError> {
         let constants: HashSet<&str> = graph.initializer.iter().map(|t| t.name.as_str()).collect();
         let inputs = graph
             .input
@@ -131,7 +131,7 @@ impl<'a> Facts<'a> {
         let sides = sides.into_iter().filter_map(Side::recognise).collect();
         let picture = picture.map_err(|refusal| match refusal {
             Refusal::Other(why) => not_a_detector(why, &inputs, &outputs),
-            Refusal::Unsupported(what) => ModelError::Unsupported { what },
+            Refusal::Unsupported(what) => OnnxError::Unsupported { what },
         })?;
         let metadata = model.metadata_props.iter();
         Ok(Self {
@@ -154,7 +154,7 @@ impl<'a> Facts<'a> {
     }
 
     /// The refusal that lists what the file has.
-    pub fn not_a_detector(&self, why: impl Into<String>) -> ModelError {
+    pub fn not_a_detector(&self, why: impl Into<String>) -> OnnxError {
         not_a_detector(why.into(), &self.inputs, &self.outputs)
     }
 
@@ -167,7 +167,7 @@ impl<'a> Facts<'a> {
     }
 }
 
-fn not_a_detector(why: String, inputs: &[Port], outputs: &[Port]) -> ModelError {
+fn not_a_detector(why: String, inputs: &[Port], outputs: &[Port]) -> OnnxError {
     let list = |ports: &[Port]| {
         let ports: Vec<String> = ports.iter().map(Port::to_string).collect();
         if ports.is_empty() {
@@ -176,7 +176,7 @@ fn not_a_detector(why: String, inputs: &[Port], outputs: &[Port]) -> ModelError 
             ports.join(", ")
         }
     };
-    ModelError::NotADetector {
+    OnnxError::NotADetector {
         why,
         inputs: list(inputs),
         outputs: list(outputs),
@@ -240,7 +240,7 @@ mod tests {
     use super::*;
     use crate::onnx::testing::{model, node};
 
-    fn picture(dims: &[i64]) -> Result<PictureInput, ModelError> {
+    fn picture(dims: &[i64]) -> Result<PictureInput, OnnxError> {
         let model = model(
             vec![node("Relu", &["x"], &["y"])],
             &[("x", dims)],

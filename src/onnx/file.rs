@@ -1,6 +1,6 @@
 //! Bytes of a file, with the errors of files told apart and its size checked before memory is taken.
 
-use super::error::ModelError;
+use super::error::OnnxError;
 use parking_lot::Mutex;
 use std::fs::File;
 use std::io::{self, Read};
@@ -16,11 +16,11 @@ const COPIES: u64 = 3;
 /// Reads the whole of a regular file.
 ///
 /// # Errors
-/// [`ModelError::NotFound`], `Read`, `NotAFile`, `Empty`, `TooLarge`.
-pub fn read(path: &Path) -> Result<Vec<u8>, ModelError> {
+/// [`OnnxError::NotFound`], `Read`, `NotAFile`, `Empty`, `TooLarge`.
+pub fn read(path: &Path) -> Result<Vec<u8>, OnnxError> {
     let failed = |source: io::Error| match source.kind() {
-        io::ErrorKind::NotFound => ModelError::NotFound { path: path.into() },
-        _ => ModelError::Read {
+        io::ErrorKind::NotFound => OnnxError::NotFound { path: path.into() },
+        _ => OnnxError::Read {
             path: path.into(),
             source,
         },
@@ -28,10 +28,10 @@ pub fn read(path: &Path) -> Result<Vec<u8>, ModelError> {
     // Asked of the path, not of the open file: opening a pipe waits for its writer.
     let metadata = std::fs::metadata(path).map_err(failed)?;
     if !metadata.is_file() {
-        return Err(ModelError::NotAFile { path: path.into() });
+        return Err(OnnxError::NotAFile { path: path.into() });
     }
     if metadata.len() == 0 {
-        return Err(ModelError::Empty { path: path.into() });
+        return Err(OnnxError::Empty { path: path.into() });
     }
     check_length(path, metadata.len(), available_memory())?;
     let mut bytes = Vec::new();
@@ -58,12 +58,12 @@ pub fn shared(bytes: Arc<[u8]>) -> Arc<[u8]> {
     bytes
 }
 
-fn check_length(path: &Path, length: u64, available: Option<u64>) -> Result<(), ModelError> {
+fn check_length(path: &Path, length: u64, available: Option<u64>) -> Result<(), OnnxError> {
     let limit = available.map_or(MAX_BYTES, |bytes| (bytes / COPIES).min(MAX_BYTES));
     if length <= limit {
         return Ok(());
     }
-    Err(ModelError::TooLarge {
+    Err(OnnxError::TooLarge {
         what: format!("file {}", path.display()),
         found: format!("{length} bytes"),
         limit: format!("{limit} bytes on this machine now"),
@@ -108,14 +108,14 @@ mod tests {
     fn folders_and_devices_are_not_files() {
         for path in ["/", "/dev/zero"] {
             let error = read(Path::new(path)).unwrap_err();
-            assert!(matches!(error, ModelError::NotAFile { .. }), "{error}");
+            assert!(matches!(error, OnnxError::NotAFile { .. }), "{error}");
         }
     }
 
     #[test]
     fn a_missing_file_is_told_by_its_path() {
         let error = read(Path::new("/nowhere/x.onnx")).unwrap_err();
-        assert!(matches!(error, ModelError::NotFound { .. }));
+        assert!(matches!(error, OnnxError::NotFound { .. }));
         assert!(error.to_string().contains("/nowhere/x.onnx"));
     }
 }

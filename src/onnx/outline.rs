@@ -1,6 +1,6 @@
 //! [`Outline`]: what is in an ONNX file, for people who look at it, whether it is a detector or not.
 
-use super::error::ModelError;
+use super::error::OnnxError;
 use super::facts::Port;
 use super::file;
 use crate::onnx::parse::decode;
@@ -34,16 +34,16 @@ impl Outline {
     /// Reads the outline of the file at `path`.
     ///
     /// # Errors
-    /// [`ModelError`], if it cannot be read or is not ONNX.
-    pub fn open(path: &Path) -> Result<Self, ModelError> {
+    /// [`OnnxError`], if it cannot be read or is not ONNX.
+    pub fn open(path: &Path) -> Result<Self, OnnxError> {
         Self::from_bytes(&file::read(path)?)
     }
 
     /// Reads the outline of a model in memory.
     ///
     /// # Errors
-    /// [`ModelError`], if `bytes` are not ONNX.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, ModelError> {
+    /// [`OnnxError`], if `bytes` are not ONNX.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, OnnxError> {
         let model = decode(bytes)?;
         let mut outline = Self {
             bytes: bytes.len() as u64,
@@ -94,7 +94,7 @@ impl Outline {
     }
 }
 
-fn port(info: &tract_onnx::pb::ValueInfoProto) -> Result<String, ModelError> {
+fn port(info: &tract_onnx::pb::ValueInfoProto) -> Result<String, OnnxError> {
     Ok(Port::new(info)?.to_string())
 }
 

@@ -6,7 +6,7 @@ use gstdetect::families::blazeface::BlazeFace;
 use gstdetect::families::yolov5::Yolov5;
 use gstdetect::families::yolov8::Yolov8;
 use gstdetect::families::yolox::YoloxHeads;
-use gstdetect::model::{InputSize, Model, ModelError, ModelOptions, topic};
+use gstdetect::model::{InputSize, Model, ModelError, ModelOptions, OnnxError, topic};
 use std::path::{Path, PathBuf};
 
 fn micro(name: &str) -> PathBuf {
@@ -194,7 +194,10 @@ fn two_readings_are_refused_until_a_card_decides() {
 #[test]
 fn what_is_no_detector_is_refused_with_its_inputs_and_outputs() {
     let error = open("not_a_detector.onnx").unwrap_err();
-    assert!(matches!(error, ModelError::NotADetector { .. }));
+    assert!(matches!(
+        error,
+        ModelError::Onnx(OnnxError::NotADetector { .. })
+    ));
     let text = error.to_string();
     for part in [
         "images [1, 3, 32, 32] float32",
@@ -280,7 +283,10 @@ fn a_fixed_size_stays_where_boxes_are_made_in_the_graph() {
         ),
     ] {
         let error = at(name, side, side).unwrap_err();
-        assert!(matches!(error, ModelError::InputSize { .. }));
+        assert!(matches!(
+            error,
+            ModelError::Onnx(OnnxError::InputSize { .. })
+        ));
         let text = error.to_string();
         assert!(
             text.contains(&format!("{side}x{side}")) && text.contains(wanted),
@@ -385,12 +391,15 @@ fn files_that_are_no_models_are_told_apart() {
     let error = |path: &Path| Model::open(&options(path)).expect_err("must be refused");
     assert!(matches!(
         error(Path::new("/nowhere/x.onnx")),
-        ModelError::NotFound { .. }
+        ModelError::Onnx(OnnxError::NotFound { .. })
     ));
-    assert!(matches!(error(&folder.0), ModelError::NotAFile { .. }));
+    assert!(matches!(
+        error(&folder.0),
+        ModelError::Onnx(OnnxError::NotAFile { .. })
+    ));
     assert!(matches!(
         error(&folder.write("empty.onnx", "")),
-        ModelError::Empty { .. }
+        ModelError::Onnx(OnnxError::Empty { .. })
     ));
     for (name, content) in [
         ("text.onnx", &b"<html>"[..]),
@@ -399,7 +408,7 @@ fn files_that_are_no_models_are_told_apart() {
     ] {
         let error = error(&folder.write(name, content));
         assert!(
-            matches!(error, ModelError::NotOnnx { .. }),
+            matches!(error, ModelError::Onnx(OnnxError::NotOnnx { .. })),
             "{name}: {error}"
         );
     }
@@ -408,7 +417,10 @@ fn files_that_are_no_models_are_told_apart() {
         use std::os::unix::fs::PermissionsExt;
         let path = folder.copy("yolov8_micro.onnx");
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o0)).unwrap();
-        assert!(matches!(error(&path), ModelError::Read { .. }));
+        assert!(matches!(
+            error(&path),
+            ModelError::Onnx(OnnxError::Read { .. })
+        ));
     }
 }
 
@@ -427,7 +439,9 @@ fn a_model_cut_at_any_kilobyte_is_refused_as_cut() {
     for length in (1024..gstdetect::model::builtin::ONNX.len()).step_by(1024) {
         let path = folder.write("cut.onnx", &gstdetect::model::builtin::ONNX[..length]);
         match Model::open(&options(&path)) {
-            Err(ModelError::Truncated { found, .. }) => assert_eq!(found, length as u64),
+            Err(ModelError::Onnx(OnnxError::Truncated { found, .. })) => {
+                assert_eq!(found, length as u64)
+            }
             other => panic!("{length} bytes: {other:?}"),
         }
     }

@@ -7,7 +7,7 @@ mod key;
 pub use key::{AnyKey, Key, STRIDES, number, side, sizes, stride};
 
 use crate::base::tensor::{ColourOrder, Interpolation, Layout, ResizeMode};
-use crate::onnx::error::ModelError;
+use crate::families::error::FamilyError;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -50,8 +50,8 @@ impl Card {
     }
 
     /// Makes the error about a value of this card that does not fit the model.
-    pub fn error(&self, what: impl Into<String>) -> ModelError {
-        ModelError::Card {
+    pub fn error(&self, what: impl Into<String>) -> FamilyError {
+        FamilyError::Card {
             path: self.path.clone(),
             what: what.into(),
         }

@@ -182,10 +182,10 @@ impl<'a> Table<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::families::FamilyError;
     use crate::families::evidence::named_outputs::testing::{of_facts, with_outputs};
     use crate::families::evidence::testing::card;
     use crate::families::recognise::recognise;
-    use crate::model::ModelError;
     use crate::onnx::proto::{ModelProto, NodeProto};
     use crate::onnx::testing::{model, node};
 
@@ -257,7 +257,7 @@ mod tests {
         let error = of_facts(&model, |facts| {
             recognise(facts, &Card::default()).unwrap_err()
         });
-        let ModelError::Ambiguous { readings } = error else {
+        let FamilyError::Ambiguous { readings } = error else {
             panic!("{error}")
         };
         assert!(

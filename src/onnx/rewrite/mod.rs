@@ -27,7 +27,7 @@ mod widen_f16;
 
 use crate::base::geometry::Size;
 use crate::base::tensor::InputSpec;
-use crate::onnx::error::ModelError;
+use crate::onnx::error::OnnxError;
 use crate::onnx::infer;
 pub use cut_head::Heads;
 pub use cut_head::level::{Cell, sigmoid};
@@ -138,13 +138,13 @@ pub fn normalise(original: &[u8], model: &mut ModelProto, done: Vec<String>) -> 
 /// Runs every rewrite that needs to know what the model is, on what came of [`normalise`].
 ///
 /// # Errors
-/// [`ModelError::Lossy`] if a rewrite is needed that the file does not allow.
+/// [`OnnxError::Lossy`] if a rewrite is needed that the file does not allow.
 pub fn prepare(
     original: &[u8],
     mut model: ModelProto,
     plan: &Plan,
     normalised: Normalised,
-) -> Result<Prepared, ModelError> {
+) -> Result<Prepared, OnnxError> {
     let fields = lossless::unknown_fields(original);
     let mut rewrites = normalised.rewrites;
     let heads = rewrite(&mut model, plan, fields.is_empty(), &mut rewrites)?;
@@ -157,7 +157,7 @@ pub fn prepare(
         _ => None,
     };
     if !rewrites.is_empty() && !fields.is_empty() {
-        return Err(ModelError::Lossy {
+        return Err(OnnxError::Lossy {
             needed: rewrites.join("; "),
             fields,
         });
@@ -184,7 +184,7 @@ fn rewrite(
     plan: &Plan,
     lossless: bool,
     rewrites: &mut Vec<String>,
-) -> Result<Option<Heads>, ModelError> {
+) -> Result<Option<Heads>, OnnxError> {
     rewrites.extend(raise_opset::run(model));
     let opset = infer::opset(model);
     let Some(graph) = model.graph.as_mut() else {
@@ -203,7 +203,7 @@ fn rewrite(
             true => follow_size::run(graph, opset, &exported, plan.input),
             false => Err("its boxes are made in the graph, for pictures of that size".into()),
         };
-        rewrites.push(said.map_err(|why| ModelError::InputSize {
+        rewrites.push(said.map_err(|why| OnnxError::InputSize {
             asked: plan.input.size,
             takes: format!("{} only: {why}", plan.exported),
         })?);

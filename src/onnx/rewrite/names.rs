@@ -56,7 +56,7 @@ pub struct Unused {
 
 impl Unused {
     pub fn in_graph(graph: &GraphProto) -> Self {
-        let taken = of(graph).chain(taken_inside(graph));
+        let taken = outside(graph).chain(taken_inside(graph));
         Self {
             taken: taken.map(str::to_owned).collect(),
             next: 0,
