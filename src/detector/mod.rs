@@ -1,6 +1,7 @@
 //! [`Detector`]: picture in, detections out. It preprocesses, infers, decodes, suppresses and maps boxes back.
 
 mod ahead;
+mod boxes;
 mod error;
 
 use crate::base::classes::{ClassesError, Cutoffs, Selection};
@@ -12,9 +13,9 @@ use crate::engine::{self, Engine, EngineKind, EngineOptions, Opened};
 use crate::families::{DecodeError, Decoder, Labelling, decoder_for};
 use crate::model::{Model, ModelOptions};
 use crate::vision::letterbox::Letterbox;
-use crate::vision::nms;
 use crate::vision::preprocess::{PreprocessError, Preprocessor};
 pub use ahead::Ahead;
+use boxes::{is_of_size, suppress, suppress_low, visible};
 pub use error::{DetectError, OpenError};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -372,35 +373,6 @@ fn decoder(
         engine.outputs(),
         labelling,
     )
-}
-
-fn suppress(detections: &mut Vec<Detection>, thresholds: &Thresholds) {
-    let suppress = match thresholds.class_agnostic {
-        true => nms::suppress_across_classes,
-        false => nms::suppress,
-    };
-    suppress(detections, thresholds.iou, thresholds.max_detections);
-}
-
-/// Keeps those low candidates that do not show what a reported box already shows.
-fn suppress_low(low: &mut Vec<Detection>, reported: &[Detection], thresholds: &Thresholds) {
-    suppress(low, thresholds);
-    low.retain(|low| {
-        let same = |r: &&Detection| thresholds.class_agnostic || r.class == low.class;
-        let mut same = reported.iter().filter(same);
-        !same.any(|r| r.bbox.iou(&low.bbox) > thresholds.iou)
-    });
-}
-
-/// Returns whether a box shows anything: it has an area, and is not wholly in the padding.
-fn visible(bbox: &BBox) -> bool {
-    bbox.area() > 0.0
-}
-
-/// Returns whether both sides have at least `least` pixels.
-fn is_of_size(bbox: &BBox, least: u32) -> bool {
-    let least = least as f32;
-    bbox.width() >= least && bbox.height() >= least
 }
 
 #[cfg(test)]

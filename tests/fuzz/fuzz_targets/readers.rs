@@ -210,7 +210,8 @@ fn check(result: Result<Model, ModelError>) -> usize {
             assert!(!error.to_string().is_empty());
             // Met when the end has been computed already.
             match error {
-                ModelError::Onnx(OnnxError::InputSize { .. }) | ModelError::Onnx(OnnxError::Lossy { .. }) => MOST_FOR_PIXELS,
+                ModelError::Onnx(OnnxError::InputSize { .. })
+                | ModelError::Onnx(OnnxError::Lossy { .. }) => MOST_FOR_PIXELS,
                 _ => 0,
             }
         }
