@@ -1,6 +1,6 @@
-//! Outputs of the sizes that real models have, to candidates above the threshold.
+//! Decoding of outputs as large as those of real models, to the candidates above the threshold.
 //!
-//! Once mostly below it, as a model finds twenty objects or fewer, and once with every second candidate above it.
+//! Each is measured with few candidates above the threshold, as for twenty objects, and with every second one above it.
 //! `cargo bench --bench decode`
 
 mod support;
@@ -67,7 +67,7 @@ fn yolox_416(bencher: Bencher, crowd: Crowd) {
     measure(bencher, &family, input, CLASSES, &[output], crowd, count);
 }
 
-/// 3549 candidates: box, objectness and classes of three strides, as the graph gives them whose head is cut.
+/// 3549 candidates: box, objectness and classes of three strides, from a graph whose head is cut.
 #[divan::bench(args = CROWDS)]
 fn yolox_heads_416(bencher: Bencher, crowd: Crowd) {
     let input = Size::new(416, 416);
@@ -96,7 +96,7 @@ fn logit(probability: f32) -> f32 {
     (probability / (1.0 - probability)).ln().max(-20.0)
 }
 
-/// 2100 candidates: sides and classes of three strides, as the graph gives them whose head is cut.
+/// 2100 candidates: sides and classes of three strides, from a graph whose head is cut.
 #[divan::bench(args = CROWDS)]
 fn yolov8_heads_320(bencher: Bencher, crowd: Crowd) {
     let input = Size::new(320, 320);
@@ -181,7 +181,7 @@ fn fastestdet_352(bencher: Bencher, crowd: Crowd) {
     measure(bencher, &family, input, CLASSES, &[output], crowd, count);
 }
 
-/// Strides with the number of their cells.
+/// Returns each stride with the number of its cells.
 fn cells(input: Size, strides: &[u32]) -> Vec<(u32, usize)> {
     let count = |&stride: &u32| ((input.width / stride) * (input.height / stride)) as usize;
     strides.iter().map(|s| (*s, count(s))).collect()
@@ -195,7 +195,7 @@ fn score(crowd: Crowd, candidate: usize, ground: f32) -> f32 {
     }
 }
 
-/// As [`score`], of the one class that the object has.
+/// Returns [`score`] for the one class of the object, `ground` for the others.
 fn class_score(crowd: Crowd, candidate: usize, class: usize, ground: f32) -> f32 {
     if class == candidate * 7 % CLASSES {
         score(crowd, candidate, ground)
@@ -204,7 +204,7 @@ fn class_score(crowd: Crowd, candidate: usize, class: usize, ground: f32) -> f32
     }
 }
 
-/// A tensor `[1, candidates, fields]`; `number` is asked for candidate, field and noise of 0 to 1.
+/// Makes a tensor `[1, candidates, fields]`; `number` gets candidate, field, and noise from 0 to 1.
 fn rows(
     name: &str,
     dims: &[usize],
@@ -216,7 +216,7 @@ fn rows(
     Tensor::f32(name, dims, (0..dims[1] * dims[2]).map(at).collect())
 }
 
-/// A tensor `[1, fields, rows, columns]`, where a place of the map is a candidate; `number` as of [`rows`].
+/// Makes a tensor `[1, fields, rows, columns]`, in which each place of the map is a candidate; `number` as in [`rows`].
 fn maps(
     name: &str,
     dims: &[usize],

@@ -29,7 +29,7 @@ const USAGE: &str = "cargo bench --bench models -- [--threads 1] [--runs 20] \
 const OPTIONS: [&str; 4] = ["threads", "runs", "engines", "save"];
 const WARM_UP_RUNS: usize = 3;
 
-/// What to measure.
+/// Engines, threads and runs to measure.
 struct Plan {
     engines: Vec<EngineKind>,
     threads: usize,

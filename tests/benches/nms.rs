@@ -13,7 +13,7 @@ use std::fmt;
 const COUNT: usize = 8400;
 const IOU_THRESHOLD: f32 = 0.45;
 
-/// How the boxes lie.
+/// Arrangement of the boxes.
 #[derive(Clone, Copy)]
 enum Layout {
     /// Over a picture of 640x640, sides of 10 to 110: about half are kept.

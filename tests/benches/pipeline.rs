@@ -1,5 +1,5 @@
-//! What the pipeline costs beside the model: frames a second of the element, times the time that the engine alone needs
-//! for one inference. 1 would be a pipeline that costs nothing.
+//! Cost of the pipeline beside the model: frames a second of the element, times the time that the engine alone needs for
+//! one inference. 1 would be a pipeline that costs nothing.
 //!
 //! ```text
 //! cargo bench --bench pipeline -- [--engines tract,onnxruntime] [--threads 1] [--rounds 12] [--seconds 1] MODEL.onnx...
@@ -39,7 +39,7 @@ const USAGE: &str = "cargo bench --bench pipeline -- [--engines tract,onnxruntim
                      [--seconds 1] MODEL.onnx...";
 const OPTIONS: [&str; 4] = ["engines", "threads", "rounds", "seconds"];
 
-/// What to measure, and for how long.
+/// Engines to measure, and for how long.
 struct Plan {
     engines: Vec<String>,
     threads: usize,

@@ -128,7 +128,7 @@ fn area(roi: &Roi, size: Size) -> Rect {
         (limit(from - by), limit(from + i64::from(length) + by))
     };
     let ((x1, x2), (y1, y2)) = (span(roi.x, roi.width), span(roi.y, roi.height));
-    Rect::new(x1, y1, x2, y2).intersect(&Rect::of(size))
+    Rect::new(x1, y1, x2, y2).intersect(&Rect::of_size(size))
 }
 
 #[cfg(test)]

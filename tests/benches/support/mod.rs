@@ -1,4 +1,4 @@
-//! What the benches share: command lines, numbers from a spread, and a source of noise.
+//! Shared by the benches: command lines, spreads of numbers, and noise.
 
 #![allow(dead_code)] // each bench uses its part
 
