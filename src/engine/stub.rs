@@ -11,6 +11,9 @@ use std::iter::repeat_n;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+/// Longest time for which a test waits for an inference: it hangs then, however busy the machine is.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 type Script = Box<dyn FnMut(&Tensor) -> Result<Vec<Tensor>, EngineError> + Send>;
 
 static CONTROLS: LazyLock<Mutex<HashMap<String, Arc<Control>>>> = LazyLock::new(Mutex::default);
@@ -92,19 +95,19 @@ impl Control {
         self.gate.lock().started
     }
 
-    /// Waits until an inference is inside the engine; false if none came within ten seconds.
+    /// Waits until an inference is inside the engine; false if none came within [`PATIENCE`].
     #[must_use]
     pub fn wait_until_running(&self) -> bool {
         self.wait(|gate| gate.started > gate.finished)
     }
 
-    /// Waits until `count` inferences have begun; false if they did not within ten seconds.
+    /// Waits until `count` inferences have begun; false if they did not within [`PATIENCE`].
     #[must_use]
     pub fn wait_until_started(&self, count: usize) -> bool {
         self.wait(|gate| gate.started >= count)
     }
 
-    /// Waits until no inference is inside the engine; false if one stayed for ten seconds.
+    /// Waits until no inference is inside the engine; false if one stayed for [`PATIENCE`].
     #[must_use]
     pub fn wait_until_idle(&self) -> bool {
         self.wait(|gate| gate.started == gate.finished)
@@ -112,9 +115,9 @@ impl Control {
 
     fn wait(&self, done: impl Fn(&Gate) -> bool) -> bool {
         let mut gate = self.gate.lock();
-        let result =
-            self.changed
-                .wait_while_for(&mut gate, |gate| !done(gate), Duration::from_secs(10));
+        let result = self
+            .changed
+            .wait_while_for(&mut gate, |gate| !done(gate), PATIENCE);
         !result.timed_out()
     }
 

@@ -3,23 +3,23 @@
 //! One line holds everything between the pads, so nothing can overtake:
 //!
 //! ```text
-//!   out <- | event | done | passing | running | event | waiting | event | <- in
+//!   out <- | event | done | skipped | running | event | waiting | event | <- in
 //! ```
 //! - At most one frame *waits*. The caller decides whether a newer one may replace it ([`Mailbox::displace`]). Events
 //!   stay in place, whatever happens to the frames around them.
 //! - A worker *starts* the waiting frame and gets a [`Ticket`]; the frame's place in the line stays. At most `workers +
 //!   1` frames are running or done, so a blocked output stops the workers.
-//! - A frame that is not analysed *passes*: it only waits for its turn to leave. At most [`MOST_PASSING`] frames pass.
-//! - Only the front leaves, and only if it is an event, done or passing.
+//! - A frame that is not analysed is *skipped*: it only waits for its turn to leave. At most [`MOST_SKIPPED`] are.
+//! - Only the front leaves, and only if it is an event, done or skipped.
 //!
 //! Tickets are never reused: [`Mailbox::finish`] refuses the result of a frame that a flush has removed. The mailbox is
 //! a state machine without threads, locks or time.
 
 use std::collections::VecDeque;
 
-/// Most frames that may pass at the same time: enough that frames between two analyses do not wait for the first of the
+/// Most skipped frames in the line at the same time: enough that frames between two analyses do not wait for the first of the
 /// two, few enough for a small machine's memory.
-pub const MOST_PASSING: usize = 8;
+pub const MOST_SKIPPED: usize = 8;
 
 /// Identifies a frame that a worker has, by its place in the line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub struct Ticket(u64);
 /// The frame or event that has reached the front of the line.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Output<F, E> {
-    /// A frame that is done or passes.
+    /// A frame that is done or skipped.
     Frame(F),
     /// An event.
     Event(E),
@@ -38,7 +38,7 @@ pub enum Output<F, E> {
 enum Entry<F, E> {
     Event(E),
     Waiting(F),
-    Passing(F),
+    Skipped(F),
     Running(Ticket),
     Done(F),
 }
@@ -74,10 +74,10 @@ impl<F, E> Mailbox<F, E> {
         self.workers + 1
     }
 
-    /// Returns whether a frame can be taken: none waits, and not too many pass.
+    /// Returns whether a frame can be taken: none waits, and not too many are skipped.
     pub fn accepts_frame(&self) -> bool {
-        let passing = |e: &&Entry<F, E>| matches!(e, Entry::Passing(_));
-        self.waiting().is_none() && self.line.iter().filter(passing).count() < MOST_PASSING
+        let skipped = |e: &&Entry<F, E>| matches!(e, Entry::Skipped(_));
+        self.waiting().is_none() && self.line.iter().filter(skipped).count() < MOST_SKIPPED
     }
 
     /// Returns whether [`Self::displace`] would find a frame.
@@ -85,12 +85,12 @@ impl<F, E> Mailbox<F, E> {
         self.displaceable(keeps).is_some()
     }
 
-    /// Removes the waiting frame, or the oldest of too many that pass, to make room for a newer one. Never removes the
+    /// Removes the waiting frame, or the oldest of too many skipped ones, to make room for a newer one. Never removes the
     /// last frame before an event that `keeps` it. Events keep their places.
     pub fn displace(&mut self, keeps: impl Fn(&E) -> bool) -> Option<F> {
         let index = self.displaceable(keeps)?;
         match self.line.remove(index) {
-            Some(Entry::Waiting(frame) | Entry::Passing(frame)) => Some(frame),
+            Some(Entry::Waiting(frame) | Entry::Skipped(frame)) => Some(frame),
             _ => None,
         }
     }
@@ -109,9 +109,9 @@ impl<F, E> Mailbox<F, E> {
         if let Some(index) = self.waiting() {
             return (!is_kept(index)).then_some(index);
         }
-        let passing = |index: &usize| matches!(self.line[*index], Entry::Passing(_));
+        let skipped = |index: &usize| matches!(self.line[*index], Entry::Skipped(_));
         (0..self.line.len())
-            .filter(passing)
+            .filter(skipped)
             .find(|index| !is_kept(*index))
     }
 
@@ -121,10 +121,10 @@ impl<F, E> Mailbox<F, E> {
         self.line.push_back(Entry::Waiting(frame));
     }
 
-    /// Appends a frame that passes. The caller must know that there is room.
-    pub fn push_passing(&mut self, frame: F) {
+    /// Appends a frame that is not analysed. The caller must know that there is room.
+    pub fn push_skipped(&mut self, frame: F) {
         debug_assert!(self.accepts_frame(), "the line is full");
-        self.line.push_back(Entry::Passing(frame));
+        self.line.push_back(Entry::Skipped(frame));
     }
 
     /// Appends an event.
@@ -181,15 +181,15 @@ impl<F, E> Mailbox<F, E> {
         let stays = |e: &&mut Entry<F, E>| !matches!(e, Entry::Running(_) | Entry::Waiting(_));
         let front = self.line.iter_mut().take_while(stays);
         front.filter_map(|entry| match entry {
-            Entry::Done(frame) | Entry::Passing(frame) => Some(frame),
+            Entry::Done(frame) | Entry::Skipped(frame) => Some(frame),
             _ => None,
         })
     }
 
-    /// Returns the frames that pass, in order.
-    pub fn passing(&self) -> impl Iterator<Item = &F> {
+    /// Returns the skipped frames, in order.
+    pub fn skipped(&self) -> impl Iterator<Item = &F> {
         self.line.iter().filter_map(|entry| match entry {
-            Entry::Passing(frame) => Some(frame),
+            Entry::Skipped(frame) => Some(frame),
             _ => None,
         })
     }
@@ -213,7 +213,7 @@ impl<F, E> Mailbox<F, E> {
         }
         match self.line.pop_front()? {
             Entry::Event(event) => Some(Output::Event(event)),
-            Entry::Done(frame) | Entry::Passing(frame) => Some(Output::Frame(frame)),
+            Entry::Done(frame) | Entry::Skipped(frame) => Some(Output::Frame(frame)),
             Entry::Waiting(_) | Entry::Running(_) => None,
         }
     }
@@ -237,7 +237,7 @@ fn outputs<F, E>(entries: impl Iterator<Item = Entry<F, E>>) -> Vec<Output<F, E>
     entries
         .filter_map(|entry| match entry {
             Entry::Event(event) => Some(Output::Event(event)),
-            Entry::Waiting(frame) | Entry::Passing(frame) | Entry::Done(frame) => {
+            Entry::Waiting(frame) | Entry::Skipped(frame) | Entry::Done(frame) => {
                 Some(Output::Frame(frame))
             }
             Entry::Running(_) => None,
@@ -301,11 +301,11 @@ mod tests {
     }
 
     #[test]
-    fn passing_frames_keep_their_place_and_need_no_worker() {
+    fn skipped_frames_keep_their_place_and_need_no_worker() {
         let mut line = Line::new(1);
         line.push_frame(0);
         let (ticket, frame) = line.start().unwrap();
-        line.push_passing(1);
+        line.push_skipped(1);
         line.push_event("gap");
         line.push_frame(2);
         assert_eq!(line.pop(), None, "1 does not overtake 0");
@@ -316,11 +316,11 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_of_too_many_passing_frames_makes_way() {
+    fn the_oldest_of_too_many_skipped_frames_makes_way() {
         let mut line = Line::new(1);
-        for number in 0..MOST_PASSING as u32 {
+        for number in 0..MOST_SKIPPED as u32 {
             assert_eq!(line.displace(is_eos), None);
-            line.push_passing(number);
+            line.push_skipped(number);
         }
         assert!(!line.accepts_frame());
         assert_eq!(line.displace(is_eos), Some(0));
@@ -342,16 +342,16 @@ mod tests {
         assert_eq!(line.displace(is_eos), None);
         let _ = line.clear();
 
-        let most = MOST_PASSING as u32;
-        line.push_passing(0);
-        line.push_passing(1);
+        let most = MOST_SKIPPED as u32;
+        line.push_skipped(0);
+        line.push_skipped(1);
         line.push_event("eos");
         line.push_event("segment");
-        (2..most).for_each(|number| line.push_passing(number));
+        (2..most).for_each(|number| line.push_skipped(number));
         let displaced: Vec<_> = (most..most + 3)
             .map(|number| {
                 let displaced = line.displace(is_eos);
-                line.push_passing(number);
+                line.push_skipped(number);
                 displaced
             })
             .collect();

@@ -2,7 +2,7 @@
 
     record.py begin FOLDER TITLE [KEY=VALUE]...   notes commit, machine and load in FOLDER/header.txt, before measuring
     record.py page FILE.tsv                       prints the page of a record
-    record.py check [FOLDER]                      fails if a page is not what its rows give
+    record.py check [FOLDER]                      fails if a page is not what its rows give, or is not listed
 
 A record lies in tests/benches/figures/<date>-<machine>/ (FIGURES names another folder, MACHINE another name). Its .tsv
 begins with lines `# key: value`, then has a line of column names and a line for each row; an empty field was not
@@ -11,6 +11,7 @@ measured. The name of the file says what was measured, and which program makes i
 import datetime, glob, importlib, math, os, platform, re, statistics, subprocess, sys
 
 ROOT = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), '../..'))
+FIGURES = os.path.join(ROOT, 'tests/benches/figures')
 # Instruction sets that change which kernels an engine takes.
 FLAGS = ('sse4_2 avx avx2 fma avx512f avx512_vnni avx512_bf16 avx512_fp16 avx_vnni amx_int8 amx_bf16 '
          'neon asimd asimddp asimdhp i8mm sve sve2 bf16').split()
@@ -50,9 +51,10 @@ def machine():
 
 
 def machine_name():
-    """A short name for folders: intel-xeon, raspberry-pi-5-model-b."""
-    name = re.sub(r'\((R|TM|C)\)|@.*|\bRev .*|\bCPU\b|\bProcessor\b|\d+-Core', '', processor(), flags=re.I)
-    return os.environ.get('MACHINE') or re.sub('[^a-z0-9]+', '-', name.lower()).strip('-')
+    """A short name for folders, with the number of processors: xeon-2, raspberry-pi-5-model-b-4."""
+    name = re.sub(r'\((R|TM|C)\)|@.*|\bRev .*|\b(CPU|Processor|Intel|AMD)\b|\d+-Core', '', processor(), flags=re.I)
+    short = re.sub('[^a-z0-9]+', '-', name.lower()).strip('-') or platform.machine()
+    return os.environ.get('MACHINE') or f'{short}-{len(os.sched_getaffinity(0))}'
 
 
 def commit():
@@ -92,17 +94,29 @@ class Record:
         return '\n'.join(lines) + '\n'
 
     def save(self, what):
-        """Writes rows and page, and returns the page."""
-        folder = os.path.join(os.environ.get('FIGURES') or os.path.join(ROOT, 'tests/benches/figures'),
-                              f'{self.get("date")}-{self.get("machine")}')
+        """Writes rows and page, lists them in the README of all records, and returns the page."""
+        figures = os.environ.get('FIGURES') or FIGURES
+        folder = os.path.join(figures, f'{self.get("date")}-{self.get("machine")}')
         os.makedirs(folder, exist_ok=True)
         path = os.path.join(folder, f'{what}.tsv')
         with open(path, 'w') as file:
             file.write(self.text())
         with open(path.replace('.tsv', '.md'), 'w') as file:
             file.write(page(path))
+        self.add_to_list(os.path.join(figures, 'README.md'), os.path.relpath(path, figures).replace('.tsv', '.md'))
         print(f'Wrote {path} and the page beside it.', file=sys.stderr)
         return page(path)
+
+    def add_to_list(self, readme, page_path):
+        """Adds a line for the record, the newest first, unless it is there or there is no list."""
+        text = read_text(readme)
+        if not text or f'({page_path})' in text:
+            return
+        line = f'- [{self.get("date")}, {self.get("machine")}]({page_path}): {self.get("title")}\n'
+        first = re.search('^- ', text, re.M)
+        at = first.start() if first else len(text)
+        with open(readme, 'w') as file:
+            file.write(f'{text[:at]}{line}{text[at:]}\n')
 
 
 def begin(folder, title, *pairs):
@@ -169,12 +183,20 @@ def page(path):
     return importlib.import_module(PAGES[what]).page(Record.read(path))
 
 
-def check(folder=os.path.join(ROOT, 'tests/benches/figures')):
+def check(folder=FIGURES):
+    """Ends with 0 only if every page is what its rows give, and the list of records has it."""
     records = sorted(glob.glob(os.path.join(folder, '*', '*.tsv')))
-    wrong = [path for path in records if read_text(path.replace('.tsv', '.md')) != page(path).strip()]
-    for path in wrong:
-        print(f'{path}: its page differs from its rows; write it with tests/peers/record.py page', file=sys.stderr)
-    print(f'{len(records)} records in {folder}, {len(wrong)} with another page')
+    listed = read_text(os.path.join(folder, 'README.md'))
+    wrong = []
+    for path in records:
+        page_path = path.replace('.tsv', '.md')
+        if read_text(page_path) != page(path).strip():
+            wrong.append(f'{page_path} is not what {path} gives; write it with tests/peers/record.py page {path}')
+        if f'({os.path.relpath(page_path, folder)})' not in listed:
+            wrong.append(f'{page_path} is not in the list of {folder}/README.md')
+    for sentence in wrong:
+        print(sentence, file=sys.stderr)
+    print(f'{len(records)} records with rows in {folder}, {len(wrong)} findings')
     sys.exit(1 if wrong else 0)
 
 

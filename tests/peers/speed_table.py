@@ -5,12 +5,14 @@ Prints it in Markdown. --check fails unless README has it between its two marker
 import glob, os, statistics, sys
 
 import record
-from model_table import Times
+from model_table import OURS, Times
 from rate_table import Rates
 from record import geometric_mean, markdown
 
 BEGIN, END = '<!-- speed table: tests/benches/speed_table.sh -->', '<!-- end of speed table -->'
-FIGURES = os.environ.get('FIGURES') or os.path.join(record.ROOT, 'tests/benches/figures')
+FIGURES = os.environ.get('FIGURES') or record.FIGURES
+# Models that README shows, where the record has them; the mean is of all models of the record.
+SHOWN = ['yunet_n_320', 'nanodet_m_320', 'yolox_nano_416', 'yolov8n_320_random']
 HOW = 'measure with tests/bench_{}.sh, which writes it'
 
 
@@ -25,20 +27,26 @@ def link(path, text):
 
 
 def models(record_, path):
+    """Medians of our engines and of the fastest other one, with the ratio of tract to that one."""
     times, lines = Times(record_), []
     against = times.against_best()
     if not against:
         sys.exit(f'{path}: no model was run both by tract and by another engine')
-    for model, ratios in against.items():
+    ours = [name for name in OURS if any(row['engine'] == name and row['median_ms'] for row in record_.rows)]
+    cell = lambda values: f'{statistics.median(values):.1f}' if record.usable(values) else '-'
+    for model in [model for model in SHOWN if model in against] or against:
         name, median = times.fastest(model)
-        ours = statistics.median(times.ours(model))
-        lines.append([model, f'{ours:.1f} ms', f'{median:.1f} ms ({name})', f'{statistics.median(ratios):.2f}'])
+        ratios = against[model]
+        lines.append([model, *(cell(times.ours(model, engine)) for engine in ours), f'{name} {median:.1f}',
+                      f'{statistics.median(ratios):.2f}'])
     mean = geometric_mean([statistics.median(ratios) for ratios in against.values()])
-    lines.append(['geometric mean', '', '', f'{mean:.2f}'])
+    lines.append([f'geometric mean of {len(against)}', *[''] * (len(ours) + 1), f'{mean:.2f}'])
     others = list(dict.fromkeys(name for model in against for name in times.theirs(model)))
-    where = [record_.get('processor'), f'threads: {record_.get("threads")}', record_.get('date'), f'commit {record_.get("commit")}']
-    return markdown(['model', '`engine=tract`', 'fastest other', 'ratio'], lines) + (
-        f'\nOne inference, median; fastest other of {", ".join(others)}.\n{", ".join(where)}: {link(path, "record")}.\n')
+    head = (f'Milliseconds for one inference, threads: {record_.get("threads")}. {record_.get("processor")}, '
+            f'{record_.get("date")}\n({link(path, "record")}).\n"Fastest other" is the fastest of {", ".join(others)} on the '
+            "author's file.\n\n")
+    header = ['model', *(f'`{engine}`' for engine in ours), 'fastest other', '`tract` : other']
+    return head + markdown(header, lines)
 
 
 def pipelines(record_, path):
@@ -52,8 +60,8 @@ def pipelines(record_, path):
                 engine = program.split()[1].removeprefix('engine=')
                 found.setdefault(engine, []).append(statistics.median(over))
     told = [f'`{engine}` {min(values):.2f} to {max(values):.2f}' for engine, values in found.items()]
-    return f'\nFrames a second of the whole pipeline over a loop in Python with ONNX Runtime: {", ".join(told)} ({link(path, "record")}).\n' \
-        if told else ''
+    return (f'\nFrames a second of the whole pipeline, over a loop in Python with ONNX Runtime\n({link(path, "record")}): '
+            f'{", ".join(told)}.\n') if told else ''
 
 
 def table():

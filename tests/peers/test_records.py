@@ -20,6 +20,9 @@ class Case(unittest.TestCase):
         self.addCleanup(folder.cleanup)
         self.work, self.figures = os.path.join(folder.name, 'work'), os.path.join(folder.name, 'figures')
         os.mkdir(self.work)
+        os.mkdir(self.figures)
+        with open(os.path.join(self.figures, 'README.md'), 'w') as file:
+            file.write('# Records\n\n- [old](old/README.md): x\n')
         for patch in (mock.patch.dict(os.environ, {'FIGURES': self.figures, 'MACHINE': 'desk'}),
                       mock.patch.object(speed_table, 'FIGURES', self.figures)):
             patch.start()
@@ -40,7 +43,7 @@ class Case(unittest.TestCase):
         self.write('theirs.jsonl', [line for time in (10, 20) for line in
                                     (row('a', onnxruntime=time, opencv=2 * time), row('b', onnxruntime=2 * time, opencv=None))])
         quietly(model_table.main, self.work)
-        folder, = os.listdir(self.figures)
+        folder, = (name for name in os.listdir(self.figures) if name != 'README.md')
         return os.path.join(self.figures, folder, 'models.tsv')
 
 
@@ -74,6 +77,9 @@ class Records(Case):
         with self.assertRaises(SystemExit) as ended:
             quietly(record.check, self.figures)
         self.assertEqual(ended.exception.code, 0)
+        listed = record.read_text(os.path.join(self.figures, 'README.md')).splitlines()
+        self.assertRegex(listed[2], r'^- \[.*, desk\]\(.*-desk/models.md\): Bare model time$')
+        self.assertEqual(listed[3], '- [old](old/README.md): x')
         with open(path.replace('.tsv', '.md'), 'a') as page:
             page.write('one more line\n')
         with self.assertRaises(SystemExit) as ended:
@@ -113,8 +119,8 @@ class SpeedTable(Case):
         quietly(speed_table.main, ['--write', path])
         quietly(speed_table.main, ['--check', path])
         text = record.read_text(path)
-        self.assertIn('| a | 12.0 ms | 15.0 ms (ONNX Runtime) | 0.80 |', text)
-        self.assertIn('| geometric mean |  |  | 0.57 |', text)
+        self.assertIn('| a | 12.0 | ONNX Runtime 15.0 | 0.80 |', text)
+        self.assertIn('| geometric mean of 2 |  |  | 0.57 |', text)
         self.assertTrue(text.startswith('# x\n') and text.endswith('\nend'))
         self.models([16, 32])
         with self.assertRaisesRegex(SystemExit, 'not that of the newest record'):

@@ -467,30 +467,6 @@ fn wild(random: &mut Random) -> Detection {
 }
 
 #[test]
-fn two_hundred_objects_take_little_time() {
-    let mut random = Random::new(1);
-    let mut objects: Vec<_> = (0..200)
-        .map(|_| at(random.next() * WIDTH, random.next() * 720.0, 60.0, 80.0))
-        .collect();
-    let mut tracker = Tracker::new(TrackerOptions::default());
-    let mut times = Vec::new();
-    for step in 0..30 {
-        let begin = std::time::Instant::now();
-        let ids = tracker.update(seconds(f64::from(step) * 0.1), &objects, &[]);
-        times.push(begin.elapsed());
-        assert_eq!(ids.len(), 200);
-        for object in &mut objects {
-            let off = random.normal();
-            object.bbox.x1 += off;
-            object.bbox.x2 += off;
-        }
-    }
-    times.sort_unstable();
-    // Forty times what it takes, for a busy machine; `tests/benches/track.rs` measures.
-    assert!(times[15] < Duration::from_millis(20), "{:?}", times[15]);
-}
-
-#[test]
 fn a_box_tells_the_detection_that_it_is_from() {
     for smoothing in [true, false] {
         let mut shown = Shown::new(options(smoothing, true), TrackerOptions::default());
