@@ -37,7 +37,7 @@ struct Gate {
 
 impl Control {
     /// The control of the model at `path` (`None`: the built-in one), made at the first call.
-    pub fn of(path: Option<&std::path::Path>) -> Arc<Self> {
+    pub fn for_model(path: Option<&std::path::Path>) -> Arc<Self> {
         let key = path.map_or_else(String::new, |p| p.display().to_string());
         let mut controls = CONTROLS.lock();
         controls
