@@ -233,7 +233,7 @@ fn open_form(
         }),
         #[cfg(feature = "stub-engine")]
         EngineKind::Stub => {
-            let control = stub::Control::of(model.path.as_deref());
+            let control = stub::Control::for_model(model.path.as_deref());
             let outputs = tract()?.outputs().to_vec();
             let engine = stub::StubEngine::new(control, &model.input, outputs);
             Ok((Box::new(engine), None))

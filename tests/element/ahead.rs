@@ -143,7 +143,7 @@ fn another_model_gets_inputs_of_its_own() {
     let folder = Folder::new();
     let path = folder.path().join("other.onnx");
     std::fs::copy(micro_model("yolov8_micro.onnx"), &path).expect("the micro model is there");
-    let control = Control::of(Some(&path));
+    let control = Control::for_model(Some(&path));
     let other = Log::default();
     let source = send(&rig, |_| SIZE);
     rig.control.pass(FRAMES as usize / 4);

@@ -51,7 +51,7 @@ impl Player {
         support::init();
         let model = folder.path().join("micro.onnx");
         std::fs::copy(micro_model("yolov8_micro.onnx"), &model).expect("the micro model is there");
-        Control::of(Some(&model)).set_script(|_| Ok(one_dog()));
+        Control::for_model(Some(&model)).set_script(|_| Ok(one_dog()));
         let launch = format!(
             "{source} ! detect mode=every engine=stub model={} ! fakesink name=sink sync=false",
             model.display()

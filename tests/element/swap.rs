@@ -22,7 +22,7 @@ impl Other {
         let path = folder.path().join("other.onnx");
         std::fs::copy(micro_model("yolov8_micro.onnx"), &path).expect("the micro model is there");
         Self {
-            control: Control::of(Some(&path)),
+            control: Control::for_model(Some(&path)),
             path,
             _folder: folder,
         }

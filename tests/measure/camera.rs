@@ -41,7 +41,7 @@ fn run(pictures: u64, sink: &str) -> Run {
     let folder = support::Folder::new();
     let model = folder.path().join("slow.onnx");
     std::fs::copy(support::micro_model("yolov8_micro.onnx"), &model).expect("the model is there");
-    Control::of(Some(&model)).set_duration(MODEL);
+    Control::for_model(Some(&model)).set_duration(MODEL);
     let camera = Camera::new(Plan {
         size: SIZE,
         fps: FPS,

@@ -20,7 +20,7 @@ fn pipeline(folder: &Folder, launch: &str) -> (gst::Pipeline, Arc<Control>) {
     support::init();
     let model = folder.path().join("micro.onnx");
     std::fs::copy(micro_model("yolov8_micro.onnx"), &model).expect("the micro model is there");
-    let control = Control::of(Some(&model));
+    let control = Control::for_model(Some(&model));
     let launch = launch.replace(
         "DETECT",
         &format!("detect name=detect engine=stub model={}", model.display()),

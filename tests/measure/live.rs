@@ -168,7 +168,7 @@ fn a_stub_of_200_ms_keeps_rate_and_age() {
     let folder = support::Folder::new();
     let model = folder.path().join("slow.onnx");
     std::fs::copy(support::micro_model("yolov8_micro.onnx"), &model).expect("the model is there");
-    Control::of(Some(&model)).set_duration(Duration::from_millis(200));
+    Control::for_model(Some(&model)).set_duration(Duration::from_millis(200));
     let properties = format!("engine=stub model={}", model.display());
     holds("stub of 200 ms", || run(&properties));
 }

@@ -108,7 +108,7 @@ fn run_live(seconds: u64) -> Run {
     let folder = support::Folder::new();
     let model = folder.path().join("slow.onnx");
     std::fs::copy(support::micro_model("yolov8_micro.onnx"), &model).unwrap();
-    let control = gstdetect::engine::stub::Control::of(Some(&model));
+    let control = gstdetect::engine::stub::Control::for_model(Some(&model));
     control.set_script(|_| Ok(three_boxes()));
     control.set_duration(Duration::from_millis(200));
     let pipeline = gst::parse::launch(&format!(

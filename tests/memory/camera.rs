@@ -38,7 +38,7 @@ fn a_camera_of_four_buffers_gets_them_back_and_no_frame_is_copied_twice() {
         let folder = Folder::new();
         let model = folder.path().join("slow.onnx");
         std::fs::copy(support::micro_model("yolov8_micro.onnx"), &model).expect("it is there");
-        let control = Control::of(Some(&model));
+        let control = Control::for_model(Some(&model));
         let camera = Camera::new(Plan {
             size: SIZE,
             fps: 60,

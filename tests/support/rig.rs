@@ -99,7 +99,7 @@ impl Rig {
         let folder = Folder::new();
         let model = folder.path().join("micro.onnx");
         std::fs::copy(micro_model(name), &model).expect("the micro model is there");
-        let control = Control::of(Some(&model));
+        let control = Control::for_model(Some(&model));
         let launch = format!("detect engine=stub model={} {properties}", model.display());
         let element = gst::parse::launch(&launch).expect("the properties are right");
         let (bus, source) = (gst::Bus::new(), Arc::new(Mutex::new(source)));

@@ -92,7 +92,7 @@ impl World {
             std::fs::copy(micro_model("yolov8_micro.onnx"), model)
                 .expect("the micro model is there");
         }
-        let controls = models.iter().map(|m| Control::of(Some(m))).collect();
+        let controls = models.iter().map(|m| Control::for_model(Some(m))).collect();
         models.push(folder.file("broken.onnx", b"no model"));
         let launch = format!(
             "detect engine=stub mode={mode} model={}",
