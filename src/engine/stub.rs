@@ -1,7 +1,7 @@
 //! [`StubEngine`]: canned outputs and gates, so that tests decide when an inference begins and ends.
 //!
-//! A test takes the [`Control`] of a model file *before* it is opened; the engine of that file then obeys it. The
-//! model file itself is read and recognised as always: only the inference is canned.
+//! A test takes the [`Control`] of a model file *before* the file is opened; its engine then obeys that control. The
+//! file itself is read and recognised as usual: only the inference is canned.
 
 use super::{Engine, EngineError, arrange};
 use crate::base::tensor::{Element, InputSpec, Tensor, TensorSpec};
@@ -10,6 +10,9 @@ use std::collections::HashMap;
 use std::iter::repeat_n;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
+
+/// Longest time for which a test waits for an inference: it hangs then, however busy the machine is.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 type Script = Box<dyn FnMut(&Tensor) -> Result<Vec<Tensor>, EngineError> + Send>;
 
@@ -79,7 +82,7 @@ impl Control {
         self.gate.lock().duration = duration;
     }
 
-    /// What an inference answers from now on.
+    /// Sets the outputs of every inference from now on.
     pub fn set_script(
         &self,
         script: impl FnMut(&Tensor) -> Result<Vec<Tensor>, EngineError> + Send + 'static,
@@ -92,19 +95,19 @@ impl Control {
         self.gate.lock().started
     }
 
-    /// Waits until an inference is inside the engine; false if none came within ten seconds.
+    /// Waits until an inference is inside the engine; false if none came within [`PATIENCE`].
     #[must_use]
     pub fn wait_until_running(&self) -> bool {
         self.wait(|gate| gate.started > gate.finished)
     }
 
-    /// Waits until `count` inferences have begun; false if they did not within ten seconds.
+    /// Waits until `count` inferences have begun; false if they did not within [`PATIENCE`].
     #[must_use]
     pub fn wait_until_started(&self, count: usize) -> bool {
         self.wait(|gate| gate.started >= count)
     }
 
-    /// Waits until no inference is inside the engine; false if one stayed for ten seconds.
+    /// Waits until no inference is inside the engine; false if one stayed for [`PATIENCE`].
     #[must_use]
     pub fn wait_until_idle(&self) -> bool {
         self.wait(|gate| gate.started == gate.finished)
@@ -112,9 +115,9 @@ impl Control {
 
     fn wait(&self, done: impl Fn(&Gate) -> bool) -> bool {
         let mut gate = self.gate.lock();
-        let result =
-            self.changed
-                .wait_while_for(&mut gate, |gate| !done(gate), Duration::from_secs(10));
+        let result = self
+            .changed
+            .wait_while_for(&mut gate, |gate| !done(gate), PATIENCE);
         !result.timed_out()
     }
 

@@ -2,7 +2,7 @@
 //!
 //! The same pages can be read in the repository as `src/guide/*.md`; `README.md` is the way in.
 //!
-//! For users: [`detect`], [`overlay`], [`modes`], [`models`], [`cards`], [`engines`], [`messages`], [`bench`],
+//! For users: [`detect`], [`overlay`], [`modes`], [`models`], [`cards`], [`engines`], [`messages`], [`bench`](mod@bench),
 //! [`pipelines`]. For those who change the code: [`architecture`], [`contributing`], [`changes`].
 
 /// Shows a page of the repository as a module.

@@ -19,7 +19,7 @@ pub enum InputSize {
 /// The longer side of an input of free size that nobody says anything about: what most detectors are trained at.
 const USUAL_SIDE: u32 = 640;
 
-/// The input for pictures of such a shape, with sides that are multiples of `stride`: [`USUAL_SIDE`] on the longer one,
+/// The input for pictures of such a shape, with sides that are multiples of `stride`: `USUAL_SIDE` on the longer one,
 /// and as little as the picture needs on the shorter. Square if there is no picture yet.
 pub fn usual(picture: Option<Size>, stride: u32) -> Size {
     let stride = stride.clamp(1, USUAL_SIDE);

@@ -18,7 +18,7 @@ fn bench(arguments: &[&str]) -> Output {
         .expect("the program starts")
 }
 
-/// What it printed; it must have ended with `code`.
+/// Runs `detect-bench`, which must end with `code`; returns what it printed to standard output and standard error.
 fn said(arguments: &[&str], code: i32) -> (String, String) {
     let output = bench(arguments);
     let text = |bytes| String::from_utf8_lossy(bytes).into_owned();

@@ -8,15 +8,15 @@ use gstdetect::base::tensor::Tensor;
 use gstdetect::engine::{EngineError, EngineKind};
 use std::path::Path;
 
-/// What an application reads of an error or a warning.
+/// An error or a warning, as an application reads it.
 #[derive(Debug)]
-struct Told {
+struct Posted {
     error: glib::Error,
     /// The sentence for people.
     text: String,
 }
 
-impl Told {
+impl Posted {
     #[track_caller]
     fn is<T: ErrorDomain + PartialEq + std::fmt::Debug>(&self, kind: T) -> &Self {
         assert_eq!(self.error.kind::<T>(), Some(kind), "{self:?}");
@@ -31,32 +31,32 @@ impl Told {
     }
 }
 
-/// What a message of this kind tells.
-fn told(message: &gst::Message) -> Told {
+/// Waits for a message of this type and takes it apart.
+fn parse(message: &gst::Message) -> Posted {
     let error = match message.view() {
         gst::MessageView::Error(error) => error.error(),
         gst::MessageView::Warning(warning) => warning.error(),
         other => unreachable!("{other:?} was not asked for"),
     };
-    Told {
+    Posted {
         text: error.message().to_owned(),
         error,
     }
 }
 
 /// All that is on the bus of this kind; other messages are thrown away.
-fn all(rig: &Rig, kind: gst::MessageType) -> Vec<Told> {
+fn all(rig: &Rig, kind: gst::MessageType) -> Vec<Posted> {
     let messages = std::iter::from_fn(|| rig.bus.pop_filtered(&[kind]));
-    messages.map(|message| told(&message)).collect()
+    messages.map(|message| parse(&message)).collect()
 }
 
-fn errors(rig: &Rig) -> Vec<Told> {
+fn errors(rig: &Rig) -> Vec<Posted> {
     all(rig, gst::MessageType::Error)
 }
 
 /// The one error with which the rig does not start.
 #[track_caller]
-fn refusal(rig: &Rig) -> Told {
+fn refusal(rig: &Rig) -> Posted {
     assert!(
         rig.element.set_state(gst::State::Paused).is_err(),
         "it has started"
@@ -72,7 +72,7 @@ fn tract() -> Rig {
 
 /// The error that these properties give; the rig has worked with a good model afterwards.
 #[track_caller]
-fn refused(properties: &[(&str, &str)]) -> Told {
+fn refused(properties: &[(&str, &str)]) -> Posted {
     let rig = tract();
     for (name, value) in properties {
         rig.element.set_property(name, value);
@@ -83,7 +83,7 @@ fn refused(properties: &[(&str, &str)]) -> Told {
 }
 
 #[track_caller]
-fn refused_model(path: &Path) -> Told {
+fn refused_model(path: &Path) -> Posted {
     refused(&[("model", &path.display().to_string())])
 }
 
@@ -234,7 +234,7 @@ fn absurd_dimensions_are_refused_before_memory_is_taken() {
     assert!(grown < MOST, "{grown} KiB were asked for");
 }
 
-/// Of this process, at any time so far, in KiB, whether it was used or only asked for.
+/// The most memory that this process has had at any time, in KiB, whether it was used or only asked for.
 fn largest_memory() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
     let line = status.lines().find(|line| line.starts_with("VmPeak:"));
@@ -370,7 +370,7 @@ fn an_engine_that_fails_at_a_frame_is_one_error_and_no_frame_passes_until_ready(
             rig.control.set_script(script);
             rig.push(0).expect("nobody knows yet");
             let error = rig.wait_for_message(&[gst::MessageType::Error]);
-            told(&error).names(&["the engine's own words"]);
+            parse(&error).names(&["the engine's own words"]);
             // The error is told first, and felt right after it.
             let refused = (1..).find_map(|number| rig.push(number).err());
             assert_eq!(refused, Some(gst::FlowError::Error));

@@ -15,7 +15,7 @@ const FRAME: gst::ClockTime = gst::ClockTime::from_mseconds(40);
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Shown {
     stream_time: gst::ClockTime,
-    /// Of its segment: the number of the seek that sent for it.
+    /// Number of the seek that sent for it: that of its segment.
     sent_for: gst::Seqnum,
     width: i32,
     rate: f64,
@@ -39,15 +39,15 @@ struct Player {
 }
 
 impl Player {
-    /// Of a file with [`FRAMES`] pictures, in PAUSED, the first of them shown.
+    /// A player of a file with [`FRAMES`] pictures, in PAUSED; the first picture is shown.
     fn new() -> Self {
         let folder = Folder::new();
         let file = film(&folder);
         let source = format!("filesrc location={} ! avidemux ! jpegdec", file.display());
-        Self::of(&source, folder)
+        Self::from_source(&source, folder)
     }
 
-    fn of(source: &str, folder: Folder) -> Self {
+    fn from_source(source: &str, folder: Folder) -> Self {
         support::init();
         let model = folder.path().join("micro.onnx");
         std::fs::copy(micro_model("yolov8_micro.onnx"), &model).expect("the micro model is there");
@@ -293,7 +293,7 @@ fn it_starts_and_stops_again_and_again() {
     let source = format!(
         "videotestsrc num-buffers={FRAMES} ! video/x-raw,width=64,height=48,framerate=25/1"
     );
-    let player = Player::of(&source, Folder::new());
+    let player = Player::from_source(&source, Folder::new());
     for round in 0..20 {
         player
             .pipeline
@@ -317,7 +317,7 @@ fn pictures_that_change_their_size() {
         )
     };
     let source = format!("{}concat name=film", [64, 32, 128, 64].map(part).concat());
-    let player = Player::of(&source, Folder::new());
+    let player = Player::from_source(&source, Folder::new());
     player.play();
     let widths: Vec<_> = player.shown().iter().map(|shown| shown.width).collect();
     let expected: Vec<_> = [64, 32, 128, 64].iter().flat_map(|w| [*w; 20]).collect();

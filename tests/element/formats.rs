@@ -6,7 +6,7 @@ use gst_video::{VideoFrame, VideoInfo};
 use gstdetect::base::geometry::BBox;
 use gstdetect::base::image::PixelFormat;
 
-/// Of a box, that is whole pixels, to the one expected.
+/// Least IoU of a box, which is in whole pixels, with the expected one.
 const MIN_IOU: f32 = 0.9;
 /// How far the score may be from that of RGB of the same size. Formats differ by up to 0.005 (chroma of half the
 /// size, rounding); red and blue exchanged make 0.017, U and V exchanged 0.04.

@@ -11,6 +11,7 @@ mod file;
 mod flow;
 mod formats;
 mod latency;
+mod locks;
 mod messages;
 mod modes;
 mod one_picture;

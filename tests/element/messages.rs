@@ -1,4 +1,4 @@
-//! What the element posts: the model, statistics, boxes, dropped frames.
+//! Messages of the element: the model, statistics, boxes, dropped frames.
 
 use crate::support::{self, Rig, Source, one_dog};
 use gst::glib;
@@ -6,7 +6,7 @@ use gst::prelude::*;
 use gstdetect::bridge::message::{DETECTIONS, DetectModel, DetectStats, MODEL, STATS};
 use gstdetect::bridge::meta;
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 #[test]
 fn a_model_is_announced_once_it_is_ready() {
@@ -173,9 +173,15 @@ fn statistics_come_at_their_interval_and_at_eos() {
     rig.push(0).unwrap();
     let posted = rig.wait_for_message(&[gst::MessageType::Element]);
     assert_eq!(posted.structure().unwrap().name(), MODEL);
-    let posted = rig.wait_for_message(&[gst::MessageType::Element]);
-    let stats = DetectStats::from_structure(posted.structure().unwrap()).unwrap();
-    assert_eq!(stats.snapshot.counters.received, 1);
+    // Where the test is slow there are some from before the frame.
+    loop {
+        let posted = rig.wait_for_message(&[gst::MessageType::Element]);
+        let stats = DetectStats::from_structure(posted.structure().unwrap()).unwrap();
+        match stats.snapshot.counters.received {
+            0 => {}
+            received => break assert_eq!(received, 1),
+        }
+    }
     rig.event(gst::event::Eos::new());
     rig.wait_for_eos();
     let last = rig
@@ -183,6 +189,16 @@ fn statistics_come_at_their_interval_and_at_eos() {
         .pop()
         .expect("the last ones come before EOS");
     assert_eq!(last.get::<u64>("pushed"), Ok(1));
+}
+
+#[test]
+fn a_short_interval_of_statistics_reads_back_as_ten_milliseconds() {
+    let rig = Rig::new("stats-interval=1");
+    assert_eq!(rig.element.property::<u64>("stats-interval"), 10_000_000);
+    for (set, read) in [(0, 0), (9_999_999, 10_000_000), (10_000_001, 10_000_001)] {
+        rig.element.set_property("stats-interval", set as u64);
+        assert_eq!(rig.element.property::<u64>("stats-interval"), read);
+    }
 }
 
 #[test]
@@ -198,16 +214,26 @@ fn no_statistics_are_posted_when_none_are_wanted() {
 fn stage_times_are_those_of_the_stages() {
     let rig = Rig::new("");
     rig.control.set_duration(Duration::from_millis(30));
+    let begin = Instant::now();
     for number in 0..3 {
         rig.push(number).unwrap();
         rig.wait_for_stats(|s| s.snapshot.counters.pushed == number + 1);
     }
+    let taken = begin.elapsed();
     let snapshot = rig.stats().snapshot;
     let model = snapshot.model.unwrap();
     let total = snapshot.total.unwrap();
-    assert!(model.p50 >= Duration::from_millis(30) && model.p50 < Duration::from_millis(200));
+    assert!(model.p50 >= Duration::from_millis(30));
     assert!(total.p50 >= model.p50);
-    assert!(snapshot.preprocess_mean.unwrap() < Duration::from_millis(30));
+    // No time counts twice: one frame after the other, all stages together took no longer than the test.
+    let stages = [
+        snapshot.wait_mean,
+        snapshot.preprocess_mean,
+        snapshot.model_mean,
+        snapshot.postprocess_mean,
+    ];
+    let stages: Duration = stages.map(Option::unwrap).iter().sum();
+    assert!(stages * 3 <= taken, "{snapshot:?} in {taken:?}");
 }
 
 #[test]
@@ -224,6 +250,7 @@ fn age_is_told_of_a_live_source_only() {
 fn dropped_frames_post_qos_at_most_once_a_second() {
     let rig = Rig::new("mode=newest");
     rig.control.close();
+    let begin = Instant::now();
     rig.push(0).unwrap();
     assert!(rig.control.wait_until_running());
     for number in 1..50 {
@@ -235,7 +262,8 @@ fn dropped_frames_post_qos_at_most_once_a_second() {
     while let Some(message) = rig.bus.pop_filtered(&[gst::MessageType::Qos]) {
         posted.push(message);
     }
-    assert!((1..=3).contains(&posted.len()), "{posted:?}");
+    let most = 3 + begin.elapsed().as_secs() as usize;
+    assert!((1..=most).contains(&posted.len()), "{posted:?}");
     let gst::MessageView::Qos(qos) = posted[0].view() else {
         unreachable!("only QoS messages were asked for");
     };

@@ -66,7 +66,7 @@ fn newest_loses_nothing_of_a_file_before_it_plays() {
     assert_eq!(counters.pushed + counters.dropped(), 30);
 }
 
-/// Of 30 a second.
+/// Number of a frame by its timestamp, at 30 a second.
 fn number(frame: &gst::Sample) -> u64 {
     let pts = frame.buffer().and_then(gst::BufferRef::pts);
     let pts = pts.expect("videotestsrc gives timestamps");

@@ -41,22 +41,12 @@ fn push_until_looked_at(rig: &Rig, number: u64) -> u64 {
     let begun = rig.control.started();
     let pushed = (number..number + 1000).find(|number| {
         rig.push_buffer(frame(*number, SIZE)).unwrap();
-        has_begun(rig, begun)
+        rig.is_looked_at(begun)
     });
     pushed.expect("one of a thousand frames is looked at") + 1
 }
 
-/// Whether an inference has begun. A worker that had nothing to do needs a moment to begin; one that was not ready yet
-/// gets it to become so.
-fn has_begun(rig: &Rig, begun: usize) -> bool {
-    let end = Instant::now() + Duration::from_millis(20);
-    while rig.control.started() == begun && Instant::now() < end {
-        std::thread::yield_now();
-    }
-    rig.control.started() > begun
-}
-
-/// Of the box of each frame that has come out: its id, its age in milliseconds.
+/// Id and age in milliseconds of the box of each frame that has come out.
 fn carried(rig: &Rig) -> Vec<Option<(i32, Option<u64>)>> {
     let of = |buffer: &gst::Buffer| {
         let rois = meta::read(buffer);
@@ -298,7 +288,7 @@ fn another_picture_carries_no_boxes_of_the_one_before() {
         rig.control.close();
         let begun = rig.control.started();
         rig.push_buffer(frame(0, old)).unwrap();
-        while !has_begun(&rig, begun) {
+        while !rig.is_looked_at(begun) {
             rig.push_buffer(frame(0, old)).unwrap();
         }
         let same = rig.buffers().len();

@@ -1,4 +1,4 @@
-//! What core `queue` is tested for beside the flow of events: buffers that are let go, queries and state changes while it
+//! The promises that core `queue` is tested for beside the flow of events: buffers let go, queries and state changes while it
 //! is flushed, lists of buffers.
 
 use crate::support::{FRAME, PATIENCE, Rig, SIZE, Seen, Source, frame, video_info};

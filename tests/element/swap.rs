@@ -2,7 +2,7 @@
 
 use crate::support::{Folder, Rig, Source, micro_model, nothing, one_dog};
 use gst::prelude::*;
-use gstdetect::bridge::message::{DetectModel, MODEL};
+use gstdetect::bridge::message::MODEL;
 use gstdetect::bridge::meta;
 use gstdetect::engine::stub::Control;
 use std::path::PathBuf;
@@ -38,20 +38,6 @@ fn model_of(rig: &Rig) -> String {
     path.map(|p| p.display().to_string()).unwrap_or_default()
 }
 
-/// Waits until a model is announced; returns its path.
-fn wait_for_model(rig: &Rig) -> String {
-    loop {
-        let message = rig.wait_for_message(&[gst::MessageType::Element, gst::MessageType::Error]);
-        if let gst::MessageView::Error(err) = message.view() {
-            panic!("{err:?}");
-        }
-        let model = message.structure().filter(|s| s.name() == MODEL);
-        if let Some(model) = model.and_then(DetectModel::from_structure) {
-            return model.path;
-        }
-    }
-}
-
 fn wait_for_warning(rig: &Rig) -> String {
     let message = rig.wait_for_message(&[gst::MessageType::Warning]);
     match message.view() {
@@ -63,7 +49,7 @@ fn wait_for_warning(rig: &Rig) -> String {
 #[test]
 fn frames_go_on_with_the_old_model_until_the_new_one_is_ready() {
     let rig = Rig::new("mode=every");
-    assert!(wait_for_model(&rig).ends_with("micro.onnx"));
+    assert!(rig.wait_for_model().ends_with("micro.onnx"));
     rig.control.set_script(|_| Ok(nothing()));
     let other = Other::new();
     other.control.set_script(|_| Ok(one_dog()));
@@ -75,7 +61,7 @@ fn frames_go_on_with_the_old_model_until_the_new_one_is_ready() {
     }
     rig.wait_for_frames(5);
     other.control.open();
-    assert_eq!(wait_for_model(&rig), other.name());
+    assert_eq!(rig.wait_for_model(), other.name());
     rig.push(5).unwrap();
     rig.wait_for_frames(6);
     let found: Vec<_> = rig.buffers().iter().map(|b| meta::read(b).len()).collect();
@@ -87,14 +73,14 @@ fn frames_go_on_with_the_old_model_until_the_new_one_is_ready() {
 #[test]
 fn a_swap_waits_for_no_inference_and_the_one_under_way_ends_with_its_model() {
     let rig = Rig::new("mode=every");
-    wait_for_model(&rig);
+    rig.wait_for_model();
     rig.control.set_script(|_| Ok(one_dog()));
     rig.control.close();
     rig.push(0).unwrap();
     assert!(rig.control.wait_until_running());
     let other = Other::new();
     rig.element.set_property("model", other.name());
-    assert_eq!(wait_for_model(&rig), other.name());
+    assert_eq!(rig.wait_for_model(), other.name());
     rig.push(1).unwrap();
     rig.control.open();
     rig.wait_for_frames(2);
@@ -105,7 +91,7 @@ fn a_swap_waits_for_no_inference_and_the_one_under_way_ends_with_its_model() {
 #[test]
 fn a_model_that_cannot_be_used_is_warned_of_and_the_old_one_stays() {
     let rig = Rig::new("mode=every");
-    wait_for_model(&rig);
+    rig.wait_for_model();
     let before = model_of(&rig);
     let folder = Folder::new();
     let broken = folder.file("broken.onnx", b"no model");
@@ -134,7 +120,7 @@ fn a_model_that_cannot_be_used_is_warned_of_and_the_old_one_stays() {
 #[test]
 fn an_engine_that_panics_while_it_is_tried_changes_nothing() {
     let rig = Rig::new("mode=every");
-    wait_for_model(&rig);
+    rig.wait_for_model();
     let other = Other::new();
     other.control.set_script(|_| panic!("not today"));
     rig.element.set_property("model", other.name());
@@ -147,7 +133,7 @@ fn an_engine_that_panics_while_it_is_tried_changes_nothing() {
 #[test]
 fn of_many_requests_the_last_one_counts() {
     let rig = Rig::new("mode=every");
-    wait_for_model(&rig);
+    rig.wait_for_model();
     let others: Vec<_> = (0..4).map(|_| Other::new()).collect();
     others[0].control.close();
     rig.element.set_property("model", others[0].name());
@@ -157,7 +143,7 @@ fn of_many_requests_the_last_one_counts() {
     }
     others[3].control.set_script(|_| Ok(one_dog()));
     others[0].control.open();
-    assert_eq!(wait_for_model(&rig), others[3].name());
+    assert_eq!(rig.wait_for_model(), others[3].name());
     assert_eq!(others[1].control.started() + others[2].control.started(), 0);
     rig.push(0).unwrap();
     rig.wait_for_frames(1);
@@ -167,13 +153,13 @@ fn of_many_requests_the_last_one_counts() {
 #[test]
 fn the_same_path_set_again_is_read_again() {
     let rig = Rig::new("mode=every");
-    let path = wait_for_model(&rig);
+    let path = rig.wait_for_model();
     let labels = PathBuf::from(&path).with_extension("labels.txt");
     std::fs::write(&labels, "chat\nchien\n").unwrap();
     rig.element
         .set_property("labels", labels.display().to_string());
     rig.element.set_property("model", &path);
-    assert_eq!(wait_for_model(&rig), path);
+    assert_eq!(rig.wait_for_model(), path);
     rig.control.set_script(|_| Ok(one_dog()));
     rig.push(0).unwrap();
     rig.wait_for_frames(1);
@@ -194,7 +180,7 @@ fn labels(rig: &Rig) -> Vec<Vec<String>> {
 #[test]
 fn classes_of_a_model_on_its_way_wait_for_it() {
     let rig = Rig::with_source("mode=every classes=dog", Source::File);
-    wait_for_model(&rig);
+    rig.wait_for_model();
     rig.control.set_script(|_| Ok(one_dog()));
     let other = Other::new();
     let labels_file = other.path.with_extension("labels.txt");
@@ -209,7 +195,7 @@ fn classes_of_a_model_on_its_way_wait_for_it() {
     rig.push(0).unwrap();
     rig.wait_for_frames(1);
     other.control.open();
-    assert_eq!(wait_for_model(&rig), other.name());
+    assert_eq!(rig.wait_for_model(), other.name());
     rig.push(1).unwrap();
     rig.wait_for_frames(2);
     assert_eq!(labels(&rig), [["dog"], ["chien"]]);
@@ -224,7 +210,7 @@ fn classes_of_a_model_on_its_way_wait_for_it() {
 #[test]
 fn classes_of_a_model_that_did_not_come_go_again() {
     let rig = Rig::with_source("mode=every classes=dog", Source::File);
-    wait_for_model(&rig);
+    rig.wait_for_model();
     rig.control.set_script(|_| Ok(one_dog()));
     let other = Other::new();
     other.control.set_script(|_| panic!("not today"));
@@ -275,7 +261,7 @@ fn a_model_set_before_the_start_is_no_swap() {
     let other = Other::new();
     rig.element.set_property("model", other.name());
     rig.element.set_state(gst::State::Playing).unwrap();
-    assert_eq!(wait_for_model(&rig), other.name());
+    assert_eq!(rig.wait_for_model(), other.name());
     assert!(rig.messages(MODEL).is_empty(), "loaded once");
 }
 
@@ -294,10 +280,10 @@ fn several_workers_analyse_at_the_same_time_and_frames_leave_in_order() {
 #[test]
 fn every_worker_takes_the_new_model() {
     let rig = Rig::with_source("mode=every workers=3", Source::File);
-    wait_for_model(&rig);
+    rig.wait_for_model();
     let other = Other::new();
     rig.element.set_property("model", other.name());
-    assert_eq!(wait_for_model(&rig), other.name());
+    assert_eq!(rig.wait_for_model(), other.name());
     let before = rig.control.started();
     let warm_ups = other.control.started();
     other.control.close();
@@ -313,11 +299,11 @@ fn every_worker_takes_the_new_model() {
 fn a_swap_keeps_the_number_of_workers() {
     for (before, after) in [(3u32, 1u32), (1, 3)] {
         let rig = Rig::with_source(&format!("mode=every workers={before}"), Source::File);
-        wait_for_model(&rig);
+        rig.wait_for_model();
         let other = Other::new();
         rig.element.set_property("workers", after);
         rig.element.set_property("model", other.name());
-        assert_eq!(wait_for_model(&rig), other.name());
+        assert_eq!(rig.wait_for_model(), other.name());
         let old = rig.control.started();
         let pushing = rig.push_from_thread(0..12);
         assert!(pushing.join().unwrap().is_ok());

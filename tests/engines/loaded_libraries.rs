@@ -4,7 +4,8 @@
 //! environment with the wheels. Where a library is not on the machine the checks of its engine are skipped, and say so;
 //! where a variable promises one that is not there they fail. What a whole process does is tried in one of its own.
 
-use crate::support::engines::{LOADED, OPTIONS, installed};
+use crate::support::engines::{LOADED, OPTIONS, installed, two_engines};
+use crate::support::plugin::plugin_folder;
 use crate::support::{self, Folder, micro_model, skipped};
 use gst::prelude::*;
 use gstdetect::base::geometry::BBox;
@@ -14,7 +15,6 @@ use gstdetect::engine::{self, Engine, EngineError, EngineKind, EngineOptions, Pr
 use gstdetect::model::{Model, ModelOptions};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Instant;
 
 fn model(path: PathBuf) -> Model {
     let options = ModelOptions {
@@ -130,58 +130,14 @@ fn other_types_are_widened_and_lists_are_as_long_as_they_come() {
     }
 }
 
-/// Inferences a second of engines that work at the same time, each in a thread of its own.
-fn rate(engines: &mut [Box<dyn Engine>], input: &Tensor) -> f64 {
-    const RUNS: usize = 20;
-    let begin = Instant::now();
-    let runs = (engines.len() * RUNS) as f64;
-    std::thread::scope(|scope| {
-        for engine in engines {
-            scope.spawn(move || {
-                for _ in 0..RUNS {
-                    engine.run(input).expect("it runs");
-                }
-            });
-        }
-    });
-    runs / begin.elapsed().as_secs_f64()
-}
-
-/// That wait for each other would be as fast as one alone.
 #[test]
-fn two_engines_of_one_model_run_at_the_same_time() {
-    /// Of the rate of one engine.
-    const LEAST: f64 = 1.4;
-    /// Processors that others use too stand still now and then: what holds in one of so many runs is promised.
-    const ATTEMPTS: u32 = 20;
-    if std::thread::available_parallelism().map_or(1, usize::from) < 2 {
-        skipped("there is one processor alone");
-        return;
-    }
+fn another_engine_of_a_model_gives_the_same() {
     let model = Model::open(&ModelOptions::default()).expect("it is built in");
-    let input = model.input.blank();
-    let options = EngineOptions {
-        at_once: 2,
-        ..OPTIONS
-    };
+    let input = picture(&model, 1.0);
     for kind in [EngineKind::Tract].into_iter().chain(installed()) {
-        let first =
-            engine::open(kind, &model, &options).unwrap_or_else(|err| panic!("{kind}: {err}"));
-        let second = first.engine.another(options.threads, &model.bytes);
-        let mut both = [
-            first.engine,
-            second.unwrap_or_else(|err| panic!("{kind}: {err}")),
-        ];
-        let answers = both
-            .each_mut()
-            .map(|engine| engine.run(&input).expect("it runs"));
+        let answers =
+            two_engines(kind, &model).map(|mut engine| engine.run(&input).expect("it runs"));
         assert_eq!(answers[0], answers[1], "{kind}");
-        let held = (1..=ATTEMPTS).any(|attempt| {
-            let share = rate(&mut both, &input) / rate(&mut both[..1], &input);
-            println!("{kind}, attempt {attempt} of {ATTEMPTS}: two engines {share:.2} times one");
-            share >= LEAST
-        });
-        assert!(held, "{kind}: two engines are as slow as one");
     }
 }
 
@@ -353,7 +309,7 @@ struct Found {
     class: i32,
 }
 
-/// What `detect` finds in a picture.
+/// Boxes that `detect` finds in a picture.
 fn detected(model: &Path, picture: &Path, engine: &str) -> Vec<Found> {
     let launch = format!(
         "filesrc location={} ! pngdec ! videoconvert ! video/x-raw,format=RGB \
@@ -417,13 +373,10 @@ fn compare(found: &[Found], wanted: &[Found], what: &str) {
     }
 }
 
-/// What a process of its own says that runs `detect` with these properties on one frame, in this environment.
+/// Runs `detect` with these properties on one frame, in a process of its own with this environment; returns whether it
+/// succeeded, and what it printed.
 fn launched(properties: &[&str], environment: &[(&str, &Path)]) -> (bool, String) {
-    let (plugins, registry) = (Folder::new(), Folder::new());
-    let test = std::env::current_exe().expect("the path of this test");
-    let library = test.with_file_name("libgstdetect.so");
-    let link = plugins.path().join("libgstdetect.so");
-    std::os::unix::fs::symlink(library, link).expect("the folder takes a link");
+    let (plugins, registry) = (plugin_folder(), Folder::new());
     let mut command = Command::new("gst-launch-1.0");
     command
         .args(["-m", "videotestsrc", "num-buffers=1", "!", "detect"])

@@ -19,7 +19,7 @@ fn boxes_with_a_card_are_those_of_the_twin() {
     }
 }
 
-/// What is said of the rewrites of one of the models, and the number of its classes.
+/// Rewrites of a model as they are reported, and the number of its classes.
 fn rewrites(name: &str) -> (Vec<String>, usize) {
     let is_meant = |case: &Case| case.model == name;
     let case = cases(CASES).into_iter().find(is_meant).expect("a case");

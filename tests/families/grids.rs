@@ -4,7 +4,7 @@
 use crate::support::families::{cases, check, open};
 
 const CASES: &str = "families_b.json";
-/// What cannot be known without a card.
+/// Cases that cannot be recognised without a card.
 const TOLD: &str = "families_b_told.json";
 
 #[test]

@@ -3,6 +3,7 @@
 //! `DETECT_LIVE_SECONDS` (10 if not set; the first three are not counted) is how long each run lasts. The run with a
 //! real model needs the folder of shared models in `DETECT_SHARED`; without it, it is skipped, and says so.
 
+use crate::kept_in_one_of;
 use crate::support::portrait::Pipeline;
 use crate::support::{self, percentile, watch_ages};
 use gst::prelude::*;
@@ -14,10 +15,10 @@ use std::time::{Duration, Instant};
 const FPS: u32 = 30;
 /// Until the pipeline has taken the first delays into its latency.
 const SETTLING: Duration = Duration::from_secs(3);
-const ATTEMPTS: u32 = 3;
-/// What the real model takes at least: nearly two frames of the camera.
+const TRIES: u32 = 3;
+/// Least time of the real model: nearly two frames of the camera.
 const SLOW: Duration = Duration::from_millis(60);
-/// Of the real model's input: the first one is taken that makes it slow on this machine.
+/// Input sizes of the real model; the first that makes it slow on this machine is taken.
 const SIDES: [u32; 6] = [544, 672, 832, 1024, 1280, 1600];
 
 fn seconds() -> u64 {
@@ -26,9 +27,9 @@ fn seconds() -> u64 {
 }
 
 struct Run {
-    /// Of every frame that left, after settling: how old its picture was.
+    /// How old the picture of every frame was that left after settling.
     ages: Vec<Duration>,
-    /// Of the whole run: the window is as long.
+    /// Statistics of the whole run: their window is as long.
     stats: DetectStats,
     rendered: u64,
     lost: u64,
@@ -36,7 +37,7 @@ struct Run {
     warnings: Vec<String>,
 }
 
-/// What the sink of a video has shown and thrown away.
+/// Numbers of frames that a video sink has shown and thrown away.
 fn sink_counts(sink: &gst::Element) -> (u64, u64) {
     let inner = sink.downcast_ref::<gst::Bin>().and_then(|bin| {
         let mut inner = bin.iterate_sinks();
@@ -154,19 +155,11 @@ fn judge(name: &str, run: &Run) -> Result<(), &'static str> {
     }
 }
 
-/// Processors that others use too stand still now and then: what holds in one of [`ATTEMPTS`] runs is promised.
 fn holds(name: &str, run: impl Fn() -> Run) {
-    for attempt in 1..=ATTEMPTS {
+    kept_in_one_of(TRIES, || {
         let run = run();
-        match judge(name, &run) {
-            Ok(()) => return,
-            Err(broken) => println!(
-                "attempt {attempt} of {ATTEMPTS}: {broken} {:?}",
-                run.warnings
-            ),
-        }
-    }
-    panic!("no attempt kept every promise");
+        judge(name, &run).map_err(|broken| format!("{broken} {:?}", run.warnings))
+    });
 }
 
 #[test]
@@ -206,7 +199,7 @@ fn a_real_model_keeps_rate_and_age() {
     });
 }
 
-/// Of a few frames; the median.
+/// Median time of the model over a few frames.
 fn model_time(properties: &str) -> Duration {
     let pipeline = Pipeline::new(&format!(
         "videotestsrc num-buffers=7 ! video/x-raw,width=64,height=64 ! detect name=detect mode=every {properties}"

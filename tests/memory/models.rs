@@ -1,4 +1,4 @@
-//! What a model says of itself is no reason to take memory, and what it says many times is kept once.
+//! A model file cannot make us take memory by what it says of itself; numbers that it names many times are kept once.
 
 use crate::counting::{HELD, LARGEST, PEAK, alone};
 use crate::support::onnx::{node, value};

@@ -405,7 +405,7 @@ fn files_that_are_no_models_are_told_apart() {
     }
 }
 
-/// As root may.
+/// Whether this process may read files without permission, as root may.
 #[cfg(unix)]
 fn can_read_everything(folder: &Folder) -> bool {
     use std::os::unix::fs::PermissionsExt;

@@ -1,4 +1,4 @@
-//! What `blur` names cannot be recognised, in every format, whoever composes, and doubts are told.
+//! Boxes named by `blur` cannot be recognised, in every format, whoever composes; doubts are warned of.
 
 use crate::support::{self, Overlay, detection};
 use gst_video::VideoOverlayCompositionMeta as CompositionMeta;

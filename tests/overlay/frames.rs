@@ -1,4 +1,4 @@
-//! What `detectoverlay` does with frames, caps and metadata.
+//! `detectoverlay` among frames, caps and metadata.
 
 use crate::support::{self, Overlay, detection};
 use gst::prelude::*;

@@ -8,10 +8,11 @@ use gstdetect::base::geometry::{BBox, Size};
 use std::path::{Path, PathBuf};
 
 const SIZE: Size = Size::new(320, 180);
-/// Of all channels, on average, of which `videoconvert` alone makes 3; and share of pixels of which a channel is
-/// further off than `FAR`: letters on a ground of another colour, where chroma is shared by four pixels.
+/// Greatest mean difference of all channels; `videoconvert` alone makes 3.
 const MEAN: f64 = 5.0;
+/// A channel that differs by more is far off: letters on a ground of another colour, where four pixels share their chroma.
 const FAR: u8 = 80;
+/// Greatest share of pixels with such a channel.
 const MOST_FAR: f64 = 0.01;
 
 fn golden() -> PathBuf {

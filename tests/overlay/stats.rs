@@ -3,7 +3,7 @@
 use crate::support::{self, PORTRAIT_SIDE, Pipeline};
 use gstdetect::base::geometry::Size;
 
-/// Of a frame with the line: inside its ground, whose corner is at 4, 4.
+/// Colour of the line's ground, whose corner is at 4, 4.
 const GROUND: [u8; 3] = [24; 3];
 
 fn ground_at(sample: &gst::Sample, x: usize, y: usize) -> [u8; 3] {

@@ -34,7 +34,7 @@ const CARDS: [&str; 17] = [
     "yolox_nano_as_detr_416",
     "yolox_nano_e2e_tfod_416",
 ];
-/// Those whose graph chooses.
+/// Models whose graph chooses the boxes.
 const WITHOUT_SUPPRESSION: [&str; 4] = [
     "yolox_nano_e2e_nms6_416",
     "yolox_nano_e2e_boxes_scores_labels_416",
@@ -44,7 +44,7 @@ const WITHOUT_SUPPRESSION: [&str; 4] = [
 /// In RGB only. Two cells have nearly the same score for the astronaut: the reference changes from one to the other as
 /// well when it is given the picture as OpenCV writes and reads I420 (left edge at pixel 27 instead of 1).
 const CARDS_IN_RGB: [&str; 1] = ["fastestdet_352"];
-/// Those that need no card to give the same boxes.
+/// Models that need no card to give the same boxes.
 const WITHOUT_CARD: [&str; 9] = [
     "blazeface_back_256",
     "blazeface_front_128",
@@ -96,7 +96,7 @@ const OF_INTEGERS: [(&str, usize); 10] = [
     ("yunet_n_320.qop_pc", 1),
 ];
 
-/// Those whose average precision is compared; .ci/shared.py knows how near it must be.
+/// Models whose average precision is compared; .ci/shared.py knows how near it must be.
 const FOR_AVERAGE_PRECISION: [&str; 5] = [
     "yolox_nano_416",
     "yolox_nano_416.mix_qdq_pc",
@@ -105,7 +105,7 @@ const FOR_AVERAGE_PRECISION: [&str; 5] = [
     "fastestdet_352",
 ];
 
-/// Those that need no card to give most of the boxes.
+/// Models that need no card to give most of the boxes.
 const OTHER_CONVENTION: [&str; 7] = [
     "yolox_nano_decoded_416",
     "yolox_nano_as_yolov5_416",

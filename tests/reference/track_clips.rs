@@ -18,9 +18,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Of the model, from the frame it looks at to its boxes.
+/// Time of the model, from the frame that it looks at to its boxes.
 const DELAY: Duration = Duration::from_millis(200);
-/// What is shown before is not counted: the first analyses make objects known.
+/// Frames before this are not counted: the first analyses make objects known.
 const BEGIN: Duration = Duration::from_secs(1);
 /// A mean may be lower by so much and still be the same, in IoU.
 const SAME: f64 = 0.002;
@@ -96,7 +96,7 @@ struct Sum {
 }
 
 impl Sum {
-    /// Of the boxes that show an object.
+    /// Counts only the boxes that show an object.
     fn mean(&self) -> f64 {
         self.overlap / self.matched.max(1) as f64
     }

@@ -23,7 +23,7 @@ pub struct Case {
     expected: Vec<[f32; 6]>,
 }
 
-/// That of the graph whose raw heads `family` is of; any other is its own.
+/// Returns the family of the whole graph that has these raw heads; any other family is returned as it is.
 pub fn of_whole_graph(family: &Family) -> Family {
     match family {
         Family::YoloxHeads { strides } => Family::YoloxRaw {

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Milliseconds; only inferences let time pass.
 type Clock = Arc<AtomicU64>;
 
-/// Takes its milliseconds, or fails, and answers nothing.
+/// An engine that takes its milliseconds or fails, and has no outputs.
 struct Fake(Clock, Result<u64, &'static str>);
 
 impl Engine for Fake {
@@ -42,7 +42,7 @@ fn failed(engine: EngineKind, text: &str) -> EngineError {
 
 type Run = (EngineKind, Result<u64, &'static str>);
 
-/// Chooses among engines that run like this.
+/// Chooses among engines that behave like this.
 fn chosen(
     runs: &[Run],
     failures: Vec<(EngineKind, EngineError)>,

@@ -253,7 +253,7 @@ mod tests {
         const LONG: usize = (1 << 26) - 1;
         let empty = Value::new(vec![LONG, 0], Some(Data::F32(Vec::new())));
         let started = Instant::now();
-        for _ in 0..100 {
+        for _ in 0..10_000 {
             let gather = with_integer(node("Gather", &["x", "i"], &["y"]), "axis", 1);
             let none = integers(&[0], &[]);
             assert_eq!(computed(&gather, &[empty.clone(), none]).unwrap()[0], empty);
@@ -261,7 +261,8 @@ mod tests {
             let twice = computed(&concat, &[empty.clone(), empty.clone()]).unwrap();
             assert_eq!(twice[0], empty);
         }
-        assert!(started.elapsed() < Duration::from_secs(2));
+        // Milliseconds, however busy the machine is; with all rounds of a long axis it would be half an hour.
+        assert!(started.elapsed() < Duration::from_secs(60));
         let split = with(node("Split", &["x"], &["a", "b"]), &[("split", &[1, 1])]);
         let split = with_integer(split, "axis", 1);
         let long = Value::new(vec![0, 2, LONG, LONG, LONG], None);

@@ -1,15 +1,16 @@
-//! The declaration of the properties: names are in `settings.rs`, defaults those of [`Settings`].
+//! Declares the properties. Their names are in `settings/mod.rs`, their defaults in [`Settings`].
 
-use super::settings::*;
+use super::*;
 use gst::glib;
 use gst::prelude::*;
 
 /// An hour, in nanoseconds.
 const MOST_LATENCY: u64 = 3_600_000_000_000;
 
-/// The declaration of every property, in the order of the manual.
-pub(super) fn properties() -> Vec<glib::ParamSpec> {
+/// Declares every property, in the order of the manual.
+pub fn properties() -> Vec<glib::ParamSpec> {
     let mut all = model_properties();
+    all.extend(inference_properties());
     all.extend(flow_properties());
     all.extend(threshold_properties());
     all.extend(track_properties());
@@ -18,26 +19,31 @@ pub(super) fn properties() -> Vec<glib::ParamSpec> {
 }
 
 fn model_properties() -> Vec<glib::ParamSpec> {
-    let default = Settings::default();
     vec![
         glib::ParamSpecString::builder(PROP_MODEL)
             .nick("Model")
-            .blurb("Path of the .onnx file, read in the change from READY to PAUSED; null = the built-in face detector. Set while frames are under way it is loaded beside the one in use and takes its place between two frames; one that cannot be used is warned of, and the old one stays")
+            .blurb("Path of the .onnx file, read in the change from READY to PAUSED; null = the built-in face detector; a model set while frames are under way is loaded beside the one in use and replaces it between two frames; if it cannot be used, a warning is posted and the old model stays")
             .mutable_playing()
             .build(),
         glib::ParamSpecString::builder(PROP_LABELS)
             .nick("Labels")
-            .blurb("Path of a text file with a label a line; null = the labels in the model, else x.labels.txt or x.names beside x.onnx, else COCO's names where the number of classes is COCO's, else \"class N\"")
+            .blurb("Path of a text file with one label per line; null = the labels in the model, else x.labels.txt or x.names beside x.onnx, else COCO's names if the number of classes is COCO's, else \"class N\"")
             .mutable_ready()
             .build(),
         glib::ParamSpecString::builder(PROP_MODEL_CONFIG)
             .nick("Model Config")
-            .blurb("Path of a card (JSON) that overrides what was recognised of the model; null = x.detect.json beside x.onnx if it is there")
+            .blurb("Path of a card (JSON) that overrides what was recognised of the model; null = x.detect.json beside x.onnx, if there is one")
             .mutable_ready()
             .build(),
+    ]
+}
+
+fn inference_properties() -> Vec<glib::ParamSpec> {
+    let default = Settings::default();
+    vec![
         glib::ParamSpecEnum::builder_with_default(PROP_ENGINE, default.engine)
             .nick("Engine")
-            .blurb("What runs the model")
+            .blurb("Engine that runs the model")
             .mutable_ready()
             .build(),
         glib::ParamSpecUInt::builder(PROP_THREADS)
@@ -49,7 +55,7 @@ fn model_properties() -> Vec<glib::ParamSpec> {
             .build(),
         glib::ParamSpecUInt::builder(PROP_WORKERS)
             .nick("Workers")
-            .blurb("Frames analysed at the same time, leaving in order: more frames a second, each as late as before; 0 = as many as processors, four at the most")
+            .blurb("Frames analysed at the same time; they leave in order; more workers give more frames a second, but no frame leaves sooner; 0 = one for each processor, at most four")
             .maximum(64)
             .default_value(default.workers)
             .mutable_ready()
@@ -61,12 +67,12 @@ fn model_properties() -> Vec<glib::ParamSpec> {
             .build(),
         glib::ParamSpecEnum::builder_with_default(PROP_PRECISION, default.precision)
             .nick("Precision")
-            .blurb("Arithmetic of the inference, where engine and processor have a choice")
+            .blurb("Arithmetic of the inference, where engine and processor offer a choice")
             .mutable_ready()
             .build(),
         glib::ParamSpecString::builder(PROP_INPUT_SIZE)
             .nick("Input Size")
-            .blurb("Size that the model runs at, as \"416\" or \"640x384\" (width x height) in pixels; auto = as exported, or as its metadata or card says, else 640 on the longer side in the shape of the picture")
+            .blurb("Size that the model runs at in pixels, as \"416\" or \"640x384\" (width x height); auto = the size of the export, else that of the metadata or card, else 640 on the longer side in the shape of the picture")
             .default_value(Some(default.input_size.as_str()))
             .mutable_ready()
             .build(),
@@ -83,20 +89,20 @@ fn flow_properties() -> Vec<glib::ParamSpec> {
     vec![
         glib::ParamSpecBoolean::builder(PROP_ACTIVE)
             .nick("Active")
-            .blurb("Analyses frames; false = they pass, and carry no boxes")
+            .blurb("Whether frames are analysed; false = frames leave without boxes")
             .default_value(default.active)
             .mutable_playing()
             .build(),
         glib::ParamSpecUInt::builder(PROP_INFERENCE_INTERVAL)
             .nick("Inference Interval")
-            .blurb("Offer only every Nth frame for analysis; in mode every the frames between leave with the last boxes and their age, in mode newest they are dropped; in mode passthrough all leave")
+            .blurb("Offers only every Nth frame for analysis; the frames between are dropped in mode newest, leave with the last boxes and their age in mode every, and always leave in mode passthrough")
             .minimum(1)
             .default_value(default.inference_interval)
             .mutable_playing()
             .build(),
         glib::ParamSpecDouble::builder(PROP_MAX_RATE)
             .nick("Max Rate")
-            .blurb("At most so many analyses a second, to save power and heat; 0 = no limit")
+            .blurb("Most analyses a second, to save power and heat; 0 = no limit")
             .minimum(0.0)
             .maximum(1e6)
             .default_value(default.max_rate)
@@ -104,20 +110,20 @@ fn flow_properties() -> Vec<glib::ParamSpec> {
             .build(),
         glib::ParamSpecUInt64::builder(PROP_MAX_AGE)
             .nick("Max Age")
-            .blurb("Boxes of an earlier frame are not attached any more when they are older than this, in nanoseconds; 0 = the larger of 1 s and 2.5 times what lies between two analyses")
+            .blurb("Greatest age of an earlier frame's boxes that are still attached, in nanoseconds; 0 = the larger of 1 s and 2.5 times the time between two analyses")
             .default_value(default.max_age)
             .mutable_playing()
             .build(),
         glib::ParamSpecUInt64::builder(PROP_LATENCY)
             .nick("Latency")
-            .blurb("The delay of a frame to declare to the pipeline, in nanoseconds, with a warning when a frame takes longer; 0 = as measured")
+            .blurb("Delay of a frame to declare to the pipeline, in nanoseconds; a warning is posted when a frame takes longer; 0 = the measured delay")
             .maximum(MOST_LATENCY)
             .default_value(default.latency)
             .mutable_playing()
             .build(),
         glib::ParamSpecBoolean::builder(PROP_QOS)
             .nick("QoS")
-            .blurb("In mode every: drop frames that a sink has said it cannot show any more, and do not analyse them")
+            .blurb("In mode every: drops frames without analysis that a sink has reported to be too late to show")
             .default_value(default.qos)
             .mutable_playing()
             .build(),
@@ -137,7 +143,7 @@ fn threshold_properties() -> Vec<glib::ParamSpec> {
             .build(),
         glib::ParamSpecFloat::builder(PROP_IOU_THRESHOLD)
             .nick("IoU Threshold")
-            .blurb("Of two boxes of one class overlapping more than this, the lower score is removed; 0 = the model's own, else 0.45")
+            .blurb("Removes the lower-scoring of two boxes of one class whose IoU exceeds this; 0 = the model's own, else 0.45")
             .minimum(0.0)
             .maximum(1.0)
             .default_value(default.iou_threshold)
@@ -145,24 +151,24 @@ fn threshold_properties() -> Vec<glib::ParamSpec> {
             .build(),
         glib::ParamSpecUInt::builder(PROP_MAX_DETECTIONS)
             .nick("Max Detections")
-            .blurb("Detections reported for one frame at the most, those of the highest scores; 0 = none")
+            .blurb("Most detections reported for one frame, best first; 0 = none")
             .default_value(default.max_detections)
             .mutable_playing()
             .build(),
         glib::ParamSpecString::builder(PROP_CLASSES)
             .nick("Classes")
-            .blurb("Comma list of the labels or class numbers to report, each with a threshold of its own if it shall have one, as \"person=0.6,car,2=0.3\"; a label with a comma or = in it stands in quotes; null or empty = all classes")
+            .blurb("Comma list of the labels or class numbers to report, each optionally with its own score threshold, as \"person=0.6,car,2=0.3\"; put a label that contains a comma or = in quotes; null or empty = all classes")
             .mutable_playing()
             .build(),
         glib::ParamSpecBoolean::builder(PROP_CLASS_AGNOSTIC_NMS)
             .nick("Class Agnostic NMS")
-            .blurb("Whether boxes of different classes that overlap more than iou-threshold remove each other too, so that one object is not reported as two classes")
+            .blurb("Whether overlapping boxes of different classes remove each other too, so that one object is not reported as two classes")
             .default_value(default.class_agnostic_nms)
             .mutable_playing()
             .build(),
         glib::ParamSpecUInt::builder(PROP_MIN_SIZE)
             .nick("Minimum Size")
-            .blurb("Boxes narrower or lower than so many pixels of the frame are not reported; 0 = boxes of any size")
+            .blurb("Smallest width and height of a reported box, in pixels of the frame; 0 = any size")
             .default_value(default.min_size)
             .mutable_playing()
             .build(),
@@ -174,13 +180,13 @@ fn track_properties() -> Vec<glib::ParamSpec> {
     vec![
         glib::ParamSpecBoolean::builder(PROP_SMOOTHING)
             .nick("Smoothing")
-            .blurb("In mode passthrough: a box appears when its object was seen twice, stays when that is not seen for an analysis or two, and glides to where it is found next")
+            .blurb("In mode passthrough: a box appears once its object was seen twice, stays when the object is missed for an analysis or two, and glides to where the object is found next")
             .default_value(default.smoothing)
             .mutable_playing()
             .build(),
         glib::ParamSpecBoolean::builder(PROP_PREDICTION)
             .nick("Prediction")
-            .blurb("In mode passthrough: boxes are moved on at the speed that their objects have had")
+            .blurb("In mode passthrough: boxes move on at the last speed of their objects")
             .default_value(default.prediction)
             .mutable_playing()
             .build(),
@@ -198,7 +204,7 @@ fn report_properties() -> Vec<glib::ParamSpec> {
     vec![
         glib::ParamSpecUInt64::builder(PROP_STATS_INTERVAL)
             .nick("Statistics Interval")
-            .blurb("How often the message detect-stats is posted, in nanoseconds; 0 = never")
+            .blurb("Time between two messages detect-stats, in nanoseconds, at least 10000000 (10 ms); 0 = never")
             .default_value(default.stats_interval)
             .mutable_playing()
             .build(),
@@ -210,12 +216,12 @@ fn report_properties() -> Vec<glib::ParamSpec> {
             .build(),
         glib::ParamSpecBoxed::builder::<gst::Structure>(PROP_STATS)
             .nick("Statistics")
-            .blurb("Rates, times (nanoseconds) and counters of now, and the mode and thresholds in force")
+            .blurb("Current rates, times (nanoseconds) and counters, and the mode and thresholds in force")
             .read_only()
             .build(),
         glib::ParamSpecBoxed::builder::<gst::Structure>(PROP_MODEL_INFO)
             .nick("Model Info")
-            .blurb("What was recognised of the model, and what of it was guessed; null before a model is loaded")
+            .blurb("What was recognised of the model, and which of it was guessed; null before a model is loaded")
             .read_only()
             .build(),
     ]

@@ -1,15 +1,18 @@
-//! [`Settings`]: the properties a user sets, and their defaults.
+//! [`Settings`]: the properties that a user sets, and their defaults.
 
-use super::choices::{DetectEngine, DetectPrecision, Mode};
-use super::failure::Trouble;
-use super::loading::Workers;
+pub mod choices;
+pub mod parallelism;
+pub mod properties;
+
 use crate::base::classes::{ClassesError, Selection};
 use crate::base::detection::Thresholds;
 use crate::flow::pace::PaceOptions;
-use crate::host::affinity::Processors;
+use crate::host::affinity::{AffinityError, Processors};
 use crate::vision::track::{LOW_SCORE, ShownOptions};
+use choices::{DetectEngine, DetectPrecision, Mode};
 use gst::glib;
 use gst::prelude::*;
+use parallelism::Parallelism;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,6 +46,9 @@ pub(super) const PROP_STATS_INTERVAL: &str = "stats-interval";
 pub(super) const PROP_POST_DETECTIONS: &str = "post-detections";
 pub(super) const PROP_STATS: &str = "stats";
 pub(super) const PROP_MODEL_INFO: &str = "model-info";
+
+/// Shortest interval of statistics, in nanoseconds: a shorter one would flood the bus.
+const SHORTEST_STATS_INTERVAL: u64 = 10_000_000;
 
 /// Everything a user can set.
 #[derive(Debug, Clone)]
@@ -111,7 +117,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Takes a new value of the property `name`. Nothing else happens: no file is opened, nothing is posted.
+    /// Sets the property `name`. Opens no file and posts nothing.
     pub fn set(&mut self, name: &str, value: &glib::Value) {
         const CHECKED: &str = "GObject checks the type against the declaration";
         match name {
@@ -142,13 +148,19 @@ impl Settings {
             PROP_SMOOTHING => self.smoothing = value.get().expect(CHECKED),
             PROP_PREDICTION => self.prediction = value.get().expect(CHECKED),
             PROP_TRACKING => self.tracking = value.get().expect(CHECKED),
-            PROP_STATS_INTERVAL => self.stats_interval = value.get().expect(CHECKED),
+            PROP_STATS_INTERVAL => {
+                let interval: u64 = value.get().expect(CHECKED);
+                self.stats_interval = match interval {
+                    0 => 0,
+                    interval => interval.max(SHORTEST_STATS_INTERVAL),
+                };
+            }
             PROP_POST_DETECTIONS => self.post_detections = value.get().expect(CHECKED),
             _ => {}
         }
     }
 
-    /// The value of the property `name`; `None` for those that are not settings.
+    /// Returns the property `name`; `None` for those that are not settings.
     pub fn get(&self, name: &str) -> Option<glib::Value> {
         Some(match name {
             PROP_MODEL => self.model.to_value(),
@@ -182,13 +194,13 @@ impl Settings {
         })
     }
 
-    /// Name of the model for people.
+    /// Returns the name of the model for people.
     pub fn model_name(&self) -> String {
         let name = |path: &PathBuf| path.display().to_string();
         self.model.as_ref().map_or_else(|| "built-in".into(), name)
     }
 
-    /// The cut-offs in force with a model whose own are `score` and `iou`: 0 means these.
+    /// Returns the thresholds in force with a model whose own are `score` and `iou`, which apply where a property is 0.
     pub fn thresholds(&self, score: f32, iou: f32) -> Thresholds {
         let or_own = |set: f32, own: f32| if set > 0.0 { set } else { own };
         Thresholds {
@@ -201,24 +213,21 @@ impl Settings {
         }
     }
 
-    /// Those that inference may use; `None` for all. An empty text is none too.
-    pub fn processors(&self) -> Result<Option<Processors>, Trouble> {
+    /// The processors that inference may use; `None` for all, as with an empty text.
+    pub fn processors(&self) -> Result<Option<Processors>, AffinityError> {
         let Some(list) = self.cpu_affinity.as_ref().filter(|l| !l.trim().is_empty()) else {
             return Ok(None);
         };
-        let processors: Result<Processors, _> = list.parse();
-        let checked = processors.and_then(|p| p.check().map(|()| p));
-        checked.map(Some).map_err(|err| {
-            let sentence = format!("The property cpu-affinity cannot be {err}");
-            Trouble::setting(&sentence, &err)
-        })
+        let processors: Processors = list.parse()?;
+        processors.check()?;
+        Ok(Some(processors))
     }
 
-    /// How the workers share the processors.
-    pub fn workers(&self, processors: Option<&Processors>) -> Workers {
+    /// How the workers share these processors, or with `None` all that this process may use.
+    pub fn parallelism(&self, processors: Option<&Processors>) -> Parallelism {
         let all = || std::thread::available_parallelism().map_or(1, usize::from);
         let count = processors.map_or_else(all, Processors::count);
-        Workers::new(self.workers, self.threads, count)
+        Parallelism::new(self.workers, self.threads, count)
     }
 
     pub fn pace(&self) -> PaceOptions {
@@ -228,12 +237,12 @@ impl Settings {
         }
     }
 
-    /// The delay to declare; `None` for the one that is measured.
+    /// The delay to declare; `None` for the measured one.
     pub fn latency(&self) -> Option<Duration> {
         (self.latency > 0).then(|| Duration::from_nanos(self.latency))
     }
 
-    /// Above it boxes are not attached any more; `None` for what the rate of analyses tells.
+    /// Older boxes are not attached; `None` leaves the limit to the rate of analyses.
     pub fn max_age(&self) -> Option<gst::ClockTime> {
         (self.max_age > 0).then(|| gst::ClockTime::from_nseconds(self.max_age.min(u64::MAX - 1)))
     }
@@ -247,18 +256,18 @@ impl Settings {
         }
     }
 
-    /// The score from which candidates are asked for that are not reported; `None` where nobody follows objects.
+    /// The lowest score of detections that only the tracker sees; `None` where no objects are tracked.
     pub fn low_score(&self) -> Option<f32> {
         (self.tracking || self.mode == Mode::Passthrough).then_some(LOW_SCORE)
     }
 
-    /// `None` = all; so is an empty text, for those who can set texts but no null.
+    /// The wanted classes; `None` for all, as with an empty text, for programs that cannot set null.
     pub fn wanted_classes(&self) -> Option<&Arc<str>> {
         let classes = self.classes.as_ref();
         classes.filter(|classes| !classes.trim().is_empty())
     }
 
-    /// What is reported of a model with these labels; `None` = all its classes.
+    /// Returns which classes of a model with these labels are reported; `None` for all.
     pub fn selection(&self, labels: &[String]) -> Result<Option<Selection>, ClassesError> {
         let classes = self.wanted_classes();
         classes
@@ -266,16 +275,36 @@ impl Settings {
             .transpose()
     }
 
-    /// How often statistics are posted; `None` for never.
+    /// Time between two messages with statistics; `None` for never.
     pub fn stats_interval(&self) -> Option<Duration> {
         (self.stats_interval > 0).then(|| Duration::from_nanos(self.stats_interval))
     }
 }
 
-/// A text, taken as a path is: a string need not be UTF-8. What is not, is no good value of any property.
+/// Reads a text as a path is read, because a string need not be UTF-8. Other bytes are no good value of any property.
 fn text(value: &glib::Value) -> Option<String> {
     let text: Option<PathBuf> = value
         .get()
         .expect("GObject checks the type against the declaration");
     text.map(|text| text.to_string_lossy().into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_short_interval_of_statistics_is_raised() {
+        let mut settings = Settings::default();
+        let mut set = |interval: u64| {
+            settings.set(PROP_STATS_INTERVAL, &interval.to_value());
+            let read = settings.get(PROP_STATS_INTERVAL).expect("it is a setting");
+            read.get::<u64>().expect("it is a uint64")
+        };
+        assert_eq!(set(0), 0, "never");
+        assert_eq!(set(1), 10_000_000);
+        assert_eq!(set(9_999_999), 10_000_000);
+        assert_eq!(set(10_000_000), 10_000_000);
+        assert_eq!(set(u64::MAX), u64::MAX);
+    }
 }

@@ -1,4 +1,4 @@
-//! What a user chooses from: [`Mode`], [`DetectEngine`], [`DetectPrecision`].
+//! Enums of the properties: [`Mode`], [`DetectEngine`], [`DetectPrecision`].
 
 use crate::engine::{EngineKind, Precision};
 use gst::glib;
@@ -18,7 +18,7 @@ pub enum Mode {
     )]
     Newest,
     #[enum_value(
-        name = "Every frame leaves at once with the last boxes known, moved on to where their objects are now",
+        name = "Every frame leaves at once with the last boxes known, moved on to where their objects should be now",
         nick = "passthrough"
     )]
     Passthrough,
@@ -30,7 +30,7 @@ pub enum Mode {
 }
 
 impl Mode {
-    pub(super) fn nick(self) -> &'static str {
+    pub(crate) fn nick(self) -> &'static str {
         match self {
             Self::Auto => "auto",
             Self::Newest => "newest",
@@ -40,7 +40,7 @@ impl Mode {
     }
 }
 
-/// What runs the model.
+/// The engine that runs the model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, glib::Enum)]
 #[repr(u32)]
 #[enum_type(name = "GstDetectEngine")]
@@ -57,7 +57,7 @@ pub enum DetectEngine {
     #[enum_value(name = "OpenVINO: its library must be installed", nick = "openvino")]
     OpenVino,
     #[enum_value(
-        name = "The fastest that is installed and can run the model, measured when it is loaded",
+        name = "The fastest that is installed and can run the model, measured while loading",
         nick = "auto"
     )]
     Auto,
@@ -87,14 +87,14 @@ impl From<DetectEngine> for EngineKind {
 pub enum DetectPrecision {
     #[default]
     #[enum_value(
-        name = "f16 where the processor computes with it and the engine would by itself, else f32",
+        name = "f16 where the processor computes with it and the engine chooses it by default, else f32",
         nick = "auto"
     )]
     Auto,
     #[enum_value(name = "Numbers of 32 bits", nick = "f32")]
     F32,
     #[enum_value(
-        name = "Numbers of 16 bits; an error where it cannot be had",
+        name = "Numbers of 16 bits; an error where engine or processor lack them",
         nick = "f16"
     )]
     F16,

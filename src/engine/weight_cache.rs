@@ -1,7 +1,7 @@
-//! [`open`]: one copy of the weights for all engines of the process that run the same model in the same way, where the
-//! engine's library can share them: tract and OpenVINO.
+//! [`open`]: shares one copy of the weights among all engines of the process that run the same model in the same way,
+//! for tract and OpenVINO.
 //!
-//! The shelf holds no engine alive: it knows those that are in use, and a model that nobody uses any more is gone.
+//! The cache keeps no engine alive. It knows the engines in use; a model that nobody uses is freed.
 
 use super::{Engine, EngineError, EngineKind, EngineOptions, Precision, WithLibrary};
 use crate::base::tensor::{InputSpec, Tensor, TensorSpec};
@@ -9,21 +9,21 @@ use parking_lot::Mutex;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Weak};
 
-/// What two engines must have in common to share their weights.
+/// Properties that two engines must have in common to share weights.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Key {
     kind: EngineKind,
     precision: Precision,
     dims: [usize; 4],
     length: usize,
-    /// Of the prepared ONNX, from two beginnings: 128 bits.
+    /// Two hashes of the prepared ONNX, 128 bits in all.
     hashes: [u64; 2],
-    /// How many threads, for how many inferences at once, and on which processors, where they are shared with the weights.
+    /// Threads, concurrent inferences and processors, where threads are shared with the weights.
     threads: Option<(usize, usize, String)>,
 }
 
 impl Key {
-    /// Of `bytes`, one form of a model with this input.
+    /// Creates the key of `bytes`, one form of a model with this input.
     pub fn new(kind: EngineKind, bytes: &[u8], input: &InputSpec, options: &EngineOptions) -> Self {
         let hash = |beginning: u8| {
             let mut hasher = DefaultHasher::new();
@@ -45,7 +45,7 @@ impl Key {
     }
 }
 
-/// Those that the calling thread, and so every thread that an engine starts, may use; empty where nothing tells it.
+/// Returns the processors that the calling thread, and so every thread an engine starts, may use; empty if unknown.
 fn processors() -> String {
     let status = std::fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
     let mut lines = status.lines();
@@ -53,34 +53,34 @@ fn processors() -> String {
     list.unwrap_or_default().trim().to_owned()
 }
 
-/// The engine that the others of its model are made from; it never runs.
+/// The engine from which the others of its model are made; it never runs.
 struct Original {
     engine: Mutex<Box<dyn Engine>>,
     library: Option<String>,
 }
 
-/// Of one model; locked while it is loaded, so that of all who ask for it at the same time one loads it.
+/// Slot of one model. It is locked while the model loads, so that concurrent requests load it only once.
 type Place = Arc<Mutex<Weak<Original>>>;
 
-static SHELF: Mutex<Vec<(Key, Place)>> = Mutex::new(Vec::new());
+static CACHE: Mutex<Vec<(Key, Place)>> = Mutex::new(Vec::new());
 
-/// The place of the model of `key`; those of models that nobody uses or loads any more are gone.
+/// Returns the slot of the model of `key`, and drops slots of models that nobody uses or loads.
 fn place(key: Key) -> Place {
-    let mut shelf = SHELF.lock();
-    // Who loads holds the place too, so that the lock taken here is free.
-    shelf.retain(|(_, place)| Arc::strong_count(place) > 1 || place.lock().strong_count() > 0);
-    if let Some((_, place)) = shelf.iter().find(|(k, _)| *k == key) {
+    let mut cache = CACHE.lock();
+    // Whoever loads also holds the slot, so this lock is free.
+    cache.retain(|(_, place)| Arc::strong_count(place) > 1 || place.lock().strong_count() > 0);
+    if let Some((_, place)) = cache.iter().find(|(k, _)| *k == key) {
         return place.clone();
     }
     let place = Place::default();
-    shelf.push((key, place.clone()));
+    cache.push((key, place.clone()));
     place
 }
 
-/// An engine of the model of `key`, made of `bytes`, with so many `threads`: made from one in use, or else loaded.
+/// Creates an engine for the model of `key` with so many `threads`, from one in use or else loaded from `bytes`.
 ///
 /// # Errors
-/// Those of `load`.
+/// The errors of `load`.
 pub(super) fn open(
     key: Key,
     threads: usize,
@@ -105,7 +105,7 @@ pub(super) fn open(
     Ok((Box::new(Shared { engine, original }), library))
 }
 
-/// An engine that keeps the original of its model on the shelf.
+/// An engine that keeps its model in the cache.
 struct Shared {
     engine: Box<dyn Engine>,
     original: Arc<Original>,
@@ -143,7 +143,7 @@ mod tests {
         Model::open(&ModelOptions::default()).expect("the built-in model")
     }
 
-    /// The built-in model in a precision that keeps tests apart: they run at the same time.
+    /// Opens the built-in model with a precision that keeps concurrent tests apart.
     fn engine_of(
         model: &Model,
         precision: Precision,

@@ -1,10 +1,10 @@
-//! [`Passing`]: what `mode=passthrough` keeps between its frames: the one that a worker shall look at, and the boxes.
+//! [`Passthrough`]: what `mode=passthrough` keeps between frames: the frame that a worker shall look at, and the boxes.
 //!
-//! Nothing is decided here but which frame is looked at and whose boxes count. Frames and looks are numbered; a look
-//! that began before the boxes were forgotten, or before one whose boxes are known already, brings none.
+//! It decides which frame is looked at and whose boxes count. Looks are numbered. A look brings no boxes if it began before
+//! the boxes were forgotten, or before a look whose boxes are known already.
 
 use super::boxes::{Found, Mark, Marks, follows_another};
-use super::state::Frame;
+use super::frame::Frame;
 use crate::base::geometry::Size;
 use crate::model::Model;
 use crate::vision::track::{Shown, ShownBox, ShownOptions, TrackerOptions};
@@ -13,34 +13,34 @@ use std::time::Duration;
 
 /// A frame for a worker to look at.
 #[derive(Debug)]
-pub(super) struct Look {
+pub struct Look {
     pub number: u64,
     pub frame: Frame,
-    /// The frame itself leaves no sooner than its boxes are known.
+    /// The frame itself waits until its boxes are known.
     pub awaited: bool,
 }
 
-/// What became of a frame that has come in.
+/// Whether a worker looks at a frame that has come in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Offered {
+pub enum Offered {
     /// No worker will see it.
     No,
-    /// One will, if it is quick.
+    /// A worker will, if it is quick.
     Yes,
-    /// It is the first of its kind and source, and waits for the look of this number.
+    /// The frame is the first of its stream, size or segment, and waits for the look of this number.
     Awaited(u64),
 }
 
-/// Behind the lock of the state.
+/// The boxes known, and the frame offered to the workers.
 #[derive(Debug)]
-pub(super) struct Passing {
+pub struct Passthrough {
     offered: Option<Look>,
     /// Workers with nothing to do.
     idle: usize,
     /// The look whose frame a worker holds, until the model's input is made of it.
     held: Option<u64>,
     next: u64,
-    /// Looks with lower numbers are of a picture that is gone.
+    /// Looks with lower numbers saw a picture that is gone.
     valid_from: u64,
     /// The newest look whose boxes are known.
     known: Option<u64>,
@@ -52,7 +52,7 @@ pub(super) struct Passing {
     model: Option<Arc<Model>>,
 }
 
-impl Default for Passing {
+impl Default for Passthrough {
     fn default() -> Self {
         Self {
             offered: None,
@@ -69,17 +69,17 @@ impl Default for Passing {
     }
 }
 
-impl Passing {
-    /// Begins anew. Looks are counted on: one of before that still runs brings nothing.
-    pub fn restarted(&self) -> Self {
-        Self {
+impl Passthrough {
+    /// Begins anew. Numbers are counted on, so that a look from before that still runs brings nothing.
+    pub fn start(&mut self) {
+        *self = Self {
             next: self.next,
             valid_from: self.next,
             ..Self::default()
-        }
+        };
     }
 
-    /// What was seen so far is not what comes now. Gives back the frame that nobody looks at any more, to be dropped
+    /// Forgets the boxes: another picture follows. Gives back the frame that nobody looks at any more, to be dropped
     /// without the lock.
     #[must_use]
     pub fn forget(&mut self) -> Option<Frame> {
@@ -101,7 +101,7 @@ impl Passing {
         self.idle > 0 && self.offered.is_none() && self.held.is_none()
     }
 
-    /// Keeps a frame for the next worker; its number.
+    /// Keeps a frame for the next worker; returns the number of the look.
     pub fn offer(&mut self, frame: Frame, awaited: bool) -> u64 {
         let number = self.next;
         self.next += 1;
@@ -113,7 +113,7 @@ impl Passing {
         number
     }
 
-    /// A worker has nothing to do; to be undone by [`Self::leave_idle`].
+    /// Counts a worker that has nothing to do, until [`Self::leave_idle`].
     pub fn enter_idle(&mut self) {
         self.idle += 1;
     }
@@ -122,7 +122,7 @@ impl Passing {
         self.idle = self.idle.saturating_sub(1);
     }
 
-    /// The frame to look at. It is with the worker until [`Self::put_down`].
+    /// Gives a worker the frame to look at, until [`Self::put_down`].
     pub fn take(&mut self) -> Option<Look> {
         let look = self.offered.take()?;
         self.held = Some(look.number);
@@ -139,8 +139,8 @@ impl Passing {
         number >= self.valid_from
     }
 
-    /// Takes in what a look at a frame of the time `time` found; its boxes, with the numbers of the objects. `None` if it
-    /// comes too late.
+    /// Takes in what a look at a frame of the time `time` has found. Returns the boxes with the numbers of their objects, or
+    /// `None` if the look comes too late.
     pub fn learn(
         &mut self,
         number: u64,
@@ -156,7 +156,7 @@ impl Passing {
             self.shown.reset();
         }
         let tracks = self.shown.update(time, &found.detections, &found.low);
-        let marks = Marks::of(found, self.shown.first_number(), &tracks);
+        let marks = Marks::new(found, self.shown.first_number(), &tracks);
         if awaited {
             self.answer = Some((number, marks.clone()));
         }
@@ -165,15 +165,16 @@ impl Passing {
 
     /// Whether the boxes of the frame that waits for this look are there.
     pub fn is_answered(&self, number: u64) -> bool {
-        self.answer.as_ref().is_some_and(|(of, _)| *of == number)
+        let answer = self.answer.as_ref();
+        answer.is_some_and(|(answered, _)| *answered == number)
     }
 
     pub fn answer(&mut self) -> Option<Marks> {
         self.answer.take().map(|(_, marks)| marks)
     }
 
-    /// The boxes of a frame of the time `at` and this size.
-    pub fn at(&mut self, at: Duration, size: Size, options: ShownOptions) -> Option<Marks> {
+    /// Returns the boxes that a frame of the time `at` and this size carries.
+    pub fn marks_at(&mut self, at: Duration, size: Size, options: ShownOptions) -> Option<Marks> {
         self.shown.set_options(options);
         let model = self.model.clone()?;
         let shown = self.shown.at(at);
@@ -182,7 +183,7 @@ impl Passing {
     }
 }
 
-/// `None` of a box that has left the picture.
+/// The box as it is shown; `None` if it has left the picture.
 fn mark(shown: &ShownBox, size: Size) -> Option<Mark> {
     let mut detection = shown.detection;
     detection.bbox = detection.bbox.clip(size);
@@ -231,8 +232,10 @@ mod tests {
     }
 
     /// The number and age of the only box of a frame.
-    fn shown(passing: &mut Passing, at: u64) -> Option<(u64, u64)> {
-        let marks = passing.at(ms(at), SIZE, ShownOptions::default())?.marks;
+    fn shown(passthrough: &mut Passthrough, at: u64) -> Option<(u64, u64)> {
+        let marks = passthrough
+            .marks_at(ms(at), SIZE, ShownOptions::default())?
+            .marks;
         assert!(marks.len() <= 1);
         let mark = marks.first()?;
         assert_eq!(mark.detection.bbox.x2, 640.0, "clipped");
@@ -241,34 +244,46 @@ mod tests {
 
     #[test]
     fn looks_of_before_and_older_ones_bring_nothing() {
-        let (mut passing, model) = (Passing::default(), model(&["cat", "dog"]));
-        assert_eq!(shown(&mut passing, 0), None);
+        let (mut passthrough, model) = (Passthrough::default(), model(&["cat", "dog"]));
+        assert_eq!(shown(&mut passthrough, 0), None);
         for number in [0, 1] {
-            let marks = passing.learn(number, false, ms(100 * number), &found(&model));
+            let marks = passthrough.learn(number, false, ms(100 * number), &found(&model));
             assert_eq!(marks.expect("it is the newest").marks[0].number, number + 1);
         }
-        assert_eq!(shown(&mut passing, 250), Some((2, 150)));
-        assert!(passing.learn(0, false, ms(50), &found(&model)).is_none());
-        assert_eq!(shown(&mut passing, 250), Some((2, 150)));
-        passing.next = 7;
-        assert!(passing.begins() && !passing.begins());
-        assert!(passing.forget().is_none());
-        assert!(passing.begins());
-        assert_eq!(shown(&mut passing, 300), None);
-        assert!(passing.learn(6, false, ms(300), &found(&model)).is_none());
-        assert!(passing.learn(7, false, ms(300), &found(&model)).is_some());
+        assert_eq!(shown(&mut passthrough, 250), Some((2, 150)));
+        assert!(
+            passthrough
+                .learn(0, false, ms(50), &found(&model))
+                .is_none()
+        );
+        assert_eq!(shown(&mut passthrough, 250), Some((2, 150)));
+        passthrough.next = 7;
+        assert!(passthrough.begins() && !passthrough.begins());
+        assert!(passthrough.forget().is_none());
+        assert!(passthrough.begins());
+        assert_eq!(shown(&mut passthrough, 300), None);
+        assert!(
+            passthrough
+                .learn(6, false, ms(300), &found(&model))
+                .is_none()
+        );
+        assert!(
+            passthrough
+                .learn(7, false, ms(300), &found(&model))
+                .is_some()
+        );
     }
 
     #[test]
     fn another_set_of_labels_is_another_set_of_objects() {
-        let mut passing = Passing::default();
+        let mut passthrough = Passthrough::default();
         let models = [&["cat", "dog"], &["cat", "dog"], &["car", "bus"]].map(|l| model(l));
         let mut tracks = Vec::new();
         for (number, model) in (0..).zip([0, 0, 1, 2, 2].map(|index| &models[index])) {
-            let marks = passing.learn(number, true, ms(100 * number), &found(model));
+            let marks = passthrough.learn(number, true, ms(100 * number), &found(model));
             tracks.push(marks.expect("it is the newest").marks[0].track);
-            assert!(passing.is_answered(number) && !passing.is_answered(number + 1));
-            assert!(passing.answer().is_some() && passing.answer().is_none());
+            assert!(passthrough.is_answered(number) && !passthrough.is_answered(number + 1));
+            assert!(passthrough.answer().is_some() && passthrough.answer().is_none());
         }
         assert_eq!(tracks, [None, Some(1), Some(1), None, Some(2)]);
     }

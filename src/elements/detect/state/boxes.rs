@@ -1,5 +1,5 @@
-//! Which boxes a frame carries when it leaves: [`Boxes`], its own or the last ones known, and [`Marks`], as they are told
-//! to others.
+//! [`Boxes`]: which boxes a frame carries when it leaves, its own or the last ones known; and [`Marks`], the boxes of one
+//! frame as they are attached and posted.
 
 use crate::base::detection::Detection;
 use crate::base::geometry::Size;
@@ -14,21 +14,21 @@ use std::time::Duration;
 /// Boxes of an earlier frame are shown at least this long.
 const SHORTEST_MAX_AGE: gst::ClockTime = gst::ClockTime::SECOND;
 
-/// What an analysis found, in pixels of the frame, best first.
+/// Result of an analysis, in pixels of the frame, best first.
 #[derive(Debug, Clone)]
-pub(super) struct Found {
+pub struct Found {
     pub detections: Vec<Detection>,
-    /// What is too weak to be reported, for who follows objects.
+    /// Detections too weak to be reported, for the tracker.
     pub low: Vec<Detection>,
-    /// The one that found it: a later frame may have met another.
+    /// The model that has found them: a later frame may meet another.
     pub model: Arc<Model>,
     /// Where the time of the analysis went.
     pub times: StageTimes,
 }
 
 impl Found {
-    /// What `model` has found on a frame that waited for it.
-    pub fn of(analysis: Analysis, wait: Duration, model: &Arc<Model>) -> Self {
+    /// Keeps what `model` has found on a frame that had waited for `wait`.
+    pub fn new(analysis: Analysis, wait: Duration, model: &Arc<Model>) -> Self {
         Self {
             detections: analysis.detections,
             low: analysis.low,
@@ -45,24 +45,24 @@ impl Found {
 
 /// One box of a frame.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Mark {
+pub struct Mark {
     pub detection: Detection,
     pub number: u64,
     pub track: Option<u64>,
-    /// How much older than the frame; `None` for its own.
+    /// How much older than the frame the box is; `None` for the frame's own.
     pub age: Option<gst::ClockTime>,
 }
 
 /// The boxes of one frame.
 #[derive(Debug, Clone)]
-pub(super) struct Marks {
+pub struct Marks {
     pub model: Arc<Model>,
     pub marks: Vec<Mark>,
 }
 
 impl Marks {
-    /// Those of an analysis, whose first detection has the number `first`; `tracks` is empty or has one for each.
-    pub fn of(found: &Found, first: u64, tracks: &[Option<u64>]) -> Self {
+    /// Numbers the detections of an analysis from `first` on; `tracks` is empty or has one for each.
+    pub fn new(found: &Found, first: u64, tracks: &[Option<u64>]) -> Self {
         let tracks = tracks.iter().copied().chain(std::iter::repeat(None));
         let marks = found.detections.iter().zip(first..).zip(tracks);
         Self {
@@ -78,7 +78,7 @@ impl Marks {
         }
     }
 
-    /// Without the numbers of objects, unless they are wanted.
+    /// Removes the numbers of objects unless they are wanted.
     pub fn tracked(mut self, wanted: bool) -> Self {
         if !wanted {
             self.marks.iter_mut().for_each(|mark| mark.track = None);
@@ -86,7 +86,7 @@ impl Marks {
         self
     }
 
-    /// Attaches them to a buffer with a picture of this size.
+    /// Attaches the boxes to a buffer with a picture of this size.
     pub fn attach(&self, buffer: &mut gst::Buffer, size: Size) {
         if self.marks.is_empty() {
             return;
@@ -95,7 +95,7 @@ impl Marks {
         self.each(|labelled, age| meta::attach(buffer, size, &[*labelled], age));
     }
 
-    /// For a message.
+    /// Converts the boxes for a message.
     pub fn to_structures(&self, size: Size) -> Vec<gst::Structure> {
         let mut structures = Vec::new();
         self.each(|labelled, age| structures.push(meta::roi::to_structure(labelled, size, age)));
@@ -118,7 +118,7 @@ impl Marks {
 
 /// The last boxes known, in the order in which frames leave.
 #[derive(Debug)]
-pub(super) struct Boxes {
+pub struct Boxes {
     latest: Option<(Marks, gst::ClockTime)>,
     /// Running time between the last two analysed frames.
     cycle: gst::ClockTime,
@@ -142,15 +142,15 @@ impl Default for Boxes {
 }
 
 impl Boxes {
-    /// What was seen so far is not what comes now.
+    /// Forgets the boxes: another picture follows.
     pub fn forget(&mut self) {
         self.latest = None;
         self.cycle = gst::ClockTime::ZERO;
         self.tracker.reset();
     }
 
-    /// The boxes of a frame that was analysed; the frames after it may carry them too. With `tracking` they carry the
-    /// numbers of their objects.
+    /// Returns the boxes of an analysed frame, with `tracking` also the numbers of their objects. Later frames may carry them
+    /// too.
     pub fn own(
         &mut self,
         found: &Found,
@@ -166,7 +166,7 @@ impl Boxes {
                 Vec::new()
             }
         };
-        let marks = Marks::of(found, first, &tracks);
+        let marks = Marks::new(found, first, &tracks);
         if let (Some((_, before)), Some(now)) = (&self.latest, running_time) {
             self.cycle = now.saturating_sub(*before);
         }
@@ -182,7 +182,7 @@ impl Boxes {
             .update(time.into(), &found.detections, &found.low)
     }
 
-    /// The boxes of a frame that was not analysed: the last ones, unless they are older than `max_age` (`None`: the
+    /// Returns the boxes of a frame that was not analysed: the last ones, unless they are older than `max_age` (`None`: the
     /// larger of a second and two and a half cycles).
     pub fn latest(
         &self,
@@ -204,8 +204,8 @@ impl Boxes {
     }
 }
 
-/// Whether classes mean something else from now on: what is followed changes to `model`.
-pub(super) fn follows_another(followed: &mut Option<Arc<Model>>, model: &Arc<Model>) -> bool {
+/// Has `followed` follow `model`. Returns whether its classes mean something else than those before.
+pub fn follows_another(followed: &mut Option<Arc<Model>>, model: &Arc<Model>) -> bool {
     let same = |old: &Arc<Model>| Arc::ptr_eq(old, model) || old.labels == model.labels;
     let another = followed.as_ref().is_some_and(|old| !same(old));
     if followed.as_ref().is_none_or(|old| !Arc::ptr_eq(old, model)) {

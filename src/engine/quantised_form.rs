@@ -1,32 +1,24 @@
-//! Which form of a quantised model an engine runs: as it is quantised, or folded to float.
+//! Chooses the form of a quantised model that an engine runs: quantised, or folded to float.
 //!
-//! An engine with kernels for integers gives the boxes that the quantised model was judged by, and may be faster; but
-//! not every engine gains by every kind of quantisation. Processor time of the quantised form as a share of that of
-//! the folded one (ten int8 models, one thread, medians of 60 inferences in turns; AMD EPYC with VNNI, ONNX Runtime 1.32,
-//! OpenVINO 2026.4, 2026-11-23):
-//!
-//! | | QDQ | QOperator | dynamic |
-//! |---|---|---|---|
-//! | ONNX Runtime | 0.68 to 1.28 | 0.70 to 1.29 | 1.23 to 1.26 |
-//! | OpenVINO | 0.71 to 0.91 | refused | 1.92 to 2.02 |
-//!
-//! ONNX Runtime gets it always, for the boxes; the models with which it is slower are those that are quantised in part, or
-//! so small that rounding weighs. OpenVINO gets what makes it faster.
+//! An engine with integer kernels gives the boxes that the quantised model was judged by, and may be faster. But not
+//! every engine gains from every kind of quantisation. ONNX Runtime always gets the quantised form, for the sake of the
+//! boxes. It is slower only with models that are quantised in part, or so small that rounding dominates. OpenVINO gets
+//! what makes it faster: QDQ. Figures: `tests/benches/figures/2026-11-23-epyc-2/README.md`.
 
 use super::{Engine, EngineError, EngineKind, Opened, Precision, WithLibrary};
 use crate::model::{Model, Quantisation};
 
-/// The engine that was opened, of a form of the model.
+/// An opened engine, and the form of the model that it runs.
 pub(super) struct Chosen {
     pub engine: Box<dyn Engine>,
-    /// It runs [`Model::quantised`].
+    /// The engine runs [`Model::quantised`].
     pub quantised: bool,
-    /// Library and form in words, where there is something to tell.
+    /// Library and form in words, if there is anything to report.
     pub told: Option<String>,
 }
 
 impl Chosen {
-    /// With the reason why this engine was taken.
+    /// Adds which engine it is and why it was chosen.
     pub fn opened(self, kind: EngineKind, reason: String) -> Opened {
         Opened {
             engine: self.engine,
@@ -40,11 +32,11 @@ impl Chosen {
     }
 }
 
-/// Opens what suits the engine: `open` is given the bytes of one form, and the precision for it. Where the engine does
-/// not run the quantised form the folded one serves.
+/// Opens the form that suits the engine. `open` gets the bytes of a form and the precision for it. If the engine cannot
+/// run the quantised form, the folded one is opened.
 ///
 /// # Errors
-/// Those of `open`.
+/// The errors of `open`.
 pub(super) fn open(
     kind: EngineKind,
     model: &Model,
@@ -57,7 +49,7 @@ pub(super) fn open(
         Ok(Chosen {
             engine,
             quantised: false,
-            told: told(library, form),
+            told: describe(library, form),
         })
     };
     let Some(form) = &model.quantised else {
@@ -66,13 +58,13 @@ pub(super) fn open(
     if let Err(why) = suits(kind, form.quantisation, precision) {
         return folded(why.map(Into::into));
     }
-    // Left to itself the engine may take f16 for what is not of integers: see `suits`.
+    // With `auto` the engine might use f16 for the parts that are not integers, see `suits`.
     let kept = match precision {
         Precision::Auto => Precision::F32,
         asked => asked,
     };
     let tried = open(&form.bytes, kept).and_then(|(mut engine, library)| {
-        // Some of what is wrong with an operator of integers is only found when it runs.
+        // Some faults of integer operators appear only when they run.
         engine.run(&model.input.blank())?;
         Ok((engine, library))
     });
@@ -82,7 +74,7 @@ pub(super) fn open(
             Ok(Chosen {
                 engine,
                 quantised: true,
-                told: told(library, Some(form)),
+                told: describe(library, Some(form)),
             })
         }
         Err(error) if is_of_the_model(&error) => folded(Some(error.to_string())),
@@ -90,15 +82,17 @@ pub(super) fn open(
     }
 }
 
-fn told(library: Option<String>, form: Option<String>) -> Option<String> {
-    let told: Vec<_> = library.into_iter().chain(form).collect();
-    (!told.is_empty()).then(|| told.join("; "))
+/// Joins what is known of library and form into one text.
+fn describe(library: Option<String>, form: Option<String>) -> Option<String> {
+    let parts: Vec<_> = library.into_iter().chain(form).collect();
+    (!parts.is_empty()).then(|| parts.join("; "))
 }
 
-/// Whether an engine gains by running what is quantised so; if not, why, where the user may wonder.
+/// Checks whether an engine gains from running this kind of quantisation. The error is the reason, if the user may
+/// wonder.
 ///
-/// OpenVINO (2026.4.1) finds nothing with a QDQ model in f16: on an Intel Xeon with AVX512-FP16 the best score of
-/// fastestdet_352.qdq_pc on one picture was 0.14 instead of 0.93, in its own Python too.
+/// OpenVINO 2026.4.1 finds nothing with a QDQ model in f16: on a processor with AVX512-FP16 the best score of
+/// fastestdet_352.qdq_pc on one picture was 0.14 instead of 0.93, also through its own Python bindings.
 fn suits(
     kind: EngineKind,
     quantisation: Quantisation,
@@ -121,7 +115,7 @@ fn suits(
     }
 }
 
-/// Another form of the model may do where this one does not.
+/// Returns whether another form of the model may work where this one fails.
 fn is_of_the_model(error: &EngineError) -> bool {
     match error {
         EngineError::Load { .. }
@@ -147,7 +141,7 @@ mod tests {
     const QUANTISED: &[u8] = b"quantised";
     const AUTO: Precision = Precision::Auto;
 
-    /// Runs, or not.
+    /// An engine that runs, or fails.
     struct Fake(bool);
 
     impl Engine for Fake {
@@ -182,7 +176,7 @@ mod tests {
         model
     }
 
-    /// What is opened where the quantised form is answered so; and the forms that were tried.
+    /// Opens a model whose quantised form gives this answer. Returns the result and the forms that were tried.
     fn tried(
         kind: EngineKind,
         quantisation: Quantisation,

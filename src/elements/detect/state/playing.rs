@@ -2,18 +2,18 @@
 
 use std::time::Duration;
 
-/// Behind the lock of the state. `now` is the time since the element's origin.
+/// Whether the pipeline plays. `now` is the time since the element's origin.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Playing {
+pub struct Playing {
     plays: bool,
-    /// PLAYING was left, and is not entered again yet.
+    /// PLAYING was left and has not been entered again.
     paused: bool,
-    /// When it was entered again.
+    /// When PLAYING was entered again.
     resumed: Duration,
 }
 
 impl Playing {
-    /// PLAYING is entered or left. `true` if it is entered again, after a pause.
+    /// Notes that PLAYING is entered or left. Returns whether a pause ends.
     pub fn set(&mut self, plays: bool, now: Duration) -> bool {
         let resumes = plays && self.paused;
         self.paused = !plays && (self.plays || self.paused);
@@ -28,8 +28,8 @@ impl Playing {
         self.plays
     }
 
-    /// Whether a frame that came in at `arrived`, and is still inside, has met a pause: how long it stays is then not the
-    /// element's doing. The first preroll is none.
+    /// Whether a frame that came in at `arrived`, and is still inside, has met a pause, so that the time it stays says nothing
+    /// about the element. The first preroll is no pause.
     pub fn met_a_pause(self, arrived: Duration) -> bool {
         self.paused || arrived < self.resumed
     }
