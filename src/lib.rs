@@ -3,6 +3,7 @@
 pub mod base;
 pub mod bridge;
 pub mod builtin;
+pub mod convnet;
 pub mod decode;
 pub mod detector;
 pub mod elements;
