@@ -100,11 +100,19 @@ impl Graph {
     pub fn pool(&mut self, x: TensorId, pool: Pool, window: Window) -> Result<TensorId> {
         let shape = self.known(x)?;
         let [h, w] = windows("pooling", shape, &window)?;
-        let (pads, span) = (window.pads, window.span());
-        if pads.top.max(pads.bottom) >= span[0] || pads.left.max(pads.right) >= span[1] {
-            return Err(graph_error!(
-                "pooling: padding {pads:?} is not smaller than the window {span:?}; some windows would be empty"
-            ));
+        for (axis, from, pad, n) in [
+            (0, shape.h, window.pads.top, h),
+            (1, shape.w, window.pads.left, w),
+        ] {
+            let inside = |i: usize, tap: usize| {
+                let at = i * window.stride[axis] + tap * window.dilation[axis];
+                at >= pad && at < pad + from
+            };
+            if (0..n).any(|i| !(0..window.kernel[axis]).any(|tap| inside(i, tap))) {
+                return Err(graph_error!(
+                    "pooling: with {window:?} on {shape} some windows would lie in the padding alone"
+                ));
+            }
         }
         self.push(Op::Pool(pool, window), &[x], Shape::new(shape.c, h, w))
     }

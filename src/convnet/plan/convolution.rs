@@ -1,0 +1,201 @@
+//! Binds convolutions: packs their weights for the lanes in which their operands lie.
+
+use std::sync::Arc;
+
+use super::bind::Binder;
+use super::layer::Layer;
+use super::place::{Cluster, Placed, View};
+use super::step::Step;
+use super::weights::Form;
+use crate::convnet::kernels::dense::{Dense, InBlock, OutBlock};
+use crate::convnet::kernels::depthwise::{Depthwise, DepthwiseBlock};
+use crate::convnet::kernels::pack::Packed;
+use crate::convnet::layout::{RootId, Run};
+
+impl Binder<'_> {
+    /// Binds one layer of a convolution stage.
+    pub fn conv(&mut self, stage: &Placed, layer: &Layer, out: RootId) {
+        let residual: Option<Vec<(usize, usize)>> = match stage.views.last() {
+            Some(view @ View::Blocks(_)) if stage.shapes.len() > 1 => Some(
+                self.view_planes(view)
+                    .iter()
+                    .map(|p| (p.offset, p.row))
+                    .collect(),
+            ),
+            _ => None,
+        };
+        if layer.is_depthwise() {
+            let step = self.depthwise(stage, layer, out, residual.as_deref());
+            self.steps.push(step);
+            return;
+        }
+        for (cluster, view) in stage.clusters.iter().zip(&stage.views) {
+            let View::Runs(runs) = view else {
+                unreachable!("dense layers read runs");
+            };
+            let step = self.dense(layer, cluster, runs, out, residual.as_deref());
+            self.steps.push(step);
+        }
+    }
+
+    /// Offset of the layer's first output pixel in a block, and floats to the next pixel down and right.
+    fn out_geometry(&self, layer: &Layer, out: RootId) -> (usize, [usize; 2]) {
+        let row = self.placement.buffers[out as usize].row();
+        let lanes = self.kernels.lanes;
+        (
+            layer.out_first[0] * row + layer.out_first[1] * lanes,
+            [layer.out_step[0] * row, layer.out_step[1] * lanes],
+        )
+    }
+
+    fn dense(
+        &self,
+        layer: &Layer,
+        cluster: &Cluster,
+        runs: &[Run],
+        out: RootId,
+        residual: Option<&[(usize, usize)]>,
+    ) -> Step {
+        let input = &self.placement.buffers[runs[0].root as usize];
+        let (row, pixel) = (input.row(), input.lanes.width);
+        let inputs = runs
+            .iter()
+            .map(|run| InBlock {
+                offset: self.plane(run.root, run.block).offset + run.lane,
+                lanes: run.channels.len(),
+            })
+            .collect();
+        let (first, out_step) = self.out_geometry(layer, out);
+        let outputs: Vec<OutBlock> = (cluster.first_block..cluster.first_block + cluster.blocks)
+            .map(|b| OutBlock {
+                offset: self.plane(out, b).offset + first,
+                residual: residual.map(|r| r[b]),
+            })
+            .collect();
+        let mut dense = Dense {
+            inputs,
+            outputs,
+            kernel: layer.kernel,
+            tap: [layer.dilation[0] * row, layer.dilation[1] * pixel],
+            advance: [layer.stride[0] * row, layer.stride[1] * pixel],
+            back: -(layer.start[0] * row as isize + layer.start[1] * pixel as isize),
+            out_step,
+            size: layer.size,
+            weights: self.packed(layer, cluster, runs, out),
+            epilogue: layer.epilogue,
+        };
+        flatten(&mut dense, layer, row, self.kernels.lanes);
+        Step::Dense(dense)
+    }
+
+    fn packed(&self, layer: &Layer, cluster: &Cluster, runs: &[Run], out: RootId) -> Arc<Packed> {
+        let lanes = self.kernels.lanes;
+        let taps = layer.kernel[0] * layer.kernel[1];
+        // the kernel walks blocks, taps, lanes
+        let mut rows: Vec<(u32, u32)> = Vec::new();
+        for run in runs {
+            for tap in 0..taps as u32 {
+                rows.extend(run.channels.iter().map(|&c| (c, tap)));
+            }
+        }
+        let place = &self.placement.buffers[out as usize].lanes;
+        let first = cluster.first_block * lanes;
+        let channels: Vec<Option<u32>> = (0..cluster.blocks * lanes)
+            .map(|lane| place.channel_at(first + lane))
+            .collect();
+        let (each_in, each_out) = (
+            layer.in_channels / layer.groups,
+            layer.out_channels / layer.groups,
+        );
+        let form = Form::dense(layer, lanes, &rows, &channels, cluster.inputs.start);
+        self.weights.get(form, || {
+            let weight = |_: usize, row: usize, lane: usize| {
+                let Some(o) = channels[lane] else { return 0. };
+                let (channel, tap) = rows[row];
+                let i = cluster.inputs.start + channel as usize;
+                let o = o as usize;
+                if o / each_out != i / each_in {
+                    return 0.;
+                }
+                layer.weights[(o * each_in + i % each_in) * taps + tap as usize]
+            };
+            Packed::new(lanes, cluster.blocks, 1, rows.len(), weight, |lane| {
+                bias(layer, channels[lane])
+            })
+        })
+    }
+
+    fn depthwise(
+        &self,
+        stage: &Placed,
+        layer: &Layer,
+        out: RootId,
+        residual: Option<&[(usize, usize)]>,
+    ) -> Step {
+        let lanes = self.kernels.lanes;
+        let (first, out_step) = self.out_geometry(layer, out);
+        let blocks: Vec<DepthwiseBlock> = self
+            .view_planes(&stage.views[0])
+            .iter()
+            .enumerate()
+            .map(|(b, plane)| {
+                let start = layer.start[0] * plane.row as isize + layer.start[1] * lanes as isize;
+                DepthwiseBlock {
+                    input: plane
+                        .offset
+                        .checked_add_signed(start)
+                        .expect("borders are part of the buffer"),
+                    row: plane.row,
+                    output: self.plane(out, b).offset + first,
+                    residual: residual.map(|r| r[b]),
+                }
+            })
+            .collect();
+        let place = &self.placement.buffers[out as usize].lanes;
+        let channels: Vec<Option<u32>> = (0..blocks.len() * lanes)
+            .map(|lane| place.channel_at(lane))
+            .collect();
+        let taps = layer.kernel[0] * layer.kernel[1];
+        let form = Form::depthwise(layer, lanes, &channels);
+        let weights = self.weights.get(form, || {
+            let weight = |_: usize, tap: usize, lane: usize| {
+                channels[lane].map_or(0., |c| layer.weights[c as usize * taps + tap])
+            };
+            Packed::new(lanes, blocks.len(), 1, taps, weight, |lane| {
+                bias(layer, channels[lane])
+            })
+        });
+        Step::Depthwise(Depthwise {
+            blocks,
+            kernel: layer.kernel,
+            stride: layer.stride,
+            dilation: layer.dilation,
+            out_step,
+            size: layer.size,
+            weights,
+            epilogue: layer.epilogue,
+        })
+    }
+}
+
+fn bias(layer: &Layer, channel: Option<u32>) -> f32 {
+    match (channel, &layer.bias) {
+        (Some(c), Some(bias)) => bias[c as usize],
+        _ => 0.,
+    }
+}
+
+/// Makes one long row of a 1x1 convolution whose operands have no side borders.
+fn flatten(dense: &mut Dense, layer: &Layer, row: usize, lanes: usize) {
+    let columns = dense.size[1];
+    let packed = columns * dense.advance[1] == row
+        && columns * lanes == dense.out_step[0]
+        && dense.out_step[1] == lanes
+        && dense
+            .outputs
+            .iter()
+            .all(|o| o.residual.is_none_or(|(_, row)| row == columns * lanes));
+    if layer.kernel == [1, 1] && layer.stride == [1, 1] && packed {
+        dense.size = [1, dense.size[0] * columns];
+    }
+}
