@@ -20,12 +20,17 @@ pub enum Error {
     Data(String),
     /// The requested instruction set is not available on this machine.
     Kernels(String),
+    /// The system refused a worker thread.
+    Threads(String),
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::Graph(text) | Error::Data(text) | Error::Kernels(text) => f.write_str(text),
+            Error::Graph(text)
+            | Error::Data(text)
+            | Error::Kernels(text)
+            | Error::Threads(text) => f.write_str(text),
             Error::Budget {
                 what,
                 needed,

@@ -54,10 +54,6 @@ impl Lanes {
         self.channel_at.len() / self.width
     }
 
-    pub fn channels(&self) -> usize {
-        self.lane_of.len()
-    }
-
     /// Lane of a channel, counted through all blocks.
     pub fn lane_of(&self, channel: u32) -> usize {
         self.lane_of[channel as usize] as usize

@@ -77,16 +77,24 @@ pub struct Tiles {
 
 /// Tiles by the floats from one pixel to the next.
 pub struct DenseTiles {
-    pub one_lane: [Tiles; 2],
+    /// Planes with stride 2, which is how most networks begin.
+    pub planes: Tiles,
+    /// Blocks with stride 1 and 2.
     pub blocks: [Tiles; 2],
+    /// Any distance; narrower tiles.
     pub any: Tiles,
 }
 
 impl DenseTiles {
+    /// Largest number of pixels in a tile.
+    pub fn width(&self) -> usize {
+        self.blocks[0].two.len()
+    }
+
     /// Returns the tiles for a layer whose pixels are `advance` floats apart.
     fn select(&self, lanes: usize, advance: usize) -> Tiles {
         match advance {
-            1 | 2 => self.one_lane[advance - 1],
+            2 => self.planes,
             _ if advance == lanes => self.blocks[0],
             _ if advance == 2 * lanes => self.blocks[1],
             _ => self.any,

@@ -2,11 +2,11 @@
 
 /// Makes `pub static KERNELS` for the vector type `$vector`.
 ///
-/// `$features` are enabled in every function; `dense`, `depthwise1` and `depthwise2` are the tile widths, from 1 up.
+/// `$features` are enabled in every function; The other lists are tile widths, from 1 up.
 macro_rules! instantiate {
     (
         name: $name:literal, vector: $vector:ty, attributes: [$($attribute:meta),*],
-        dense: [$($dense:literal)*], depthwise1: [$($depthwise1:literal)*], depthwise2: [$($depthwise2:literal)*]
+        dense: [$($dense:literal)*], any: [$($any:literal)*], depthwise1: [$($depthwise1:literal)*], depthwise2: [$($depthwise2:literal)*]
     ) => {
         use $crate::convnet::kernels as k;
 
@@ -48,6 +48,19 @@ macro_rules! instantiate {
             unsafe { k::depthwise::tile_any::<$vector, T>(s, weights, bias, epilogue, in_registers, to) }
         }
 
+        $(#[$attribute])*
+        unsafe fn winograd(step: &k::winograd::Winograd, context: &k::Context, part: usize, parts: usize) {
+            let tiles = KERNELS.dense.blocks[0];
+            // SAFETY: the caller's.
+            unsafe {
+                if step.m == 4 {
+                    k::winograd::run::<$vector, 4, 6>(step, tiles, context, part, parts)
+                } else {
+                    k::winograd::run::<$vector, 2, 4>(step, tiles, context, part, parts)
+                }
+            }
+        }
+
         const fn tiles<const STEP: usize>() -> k::dense::Tiles {
             k::dense::Tiles {
                 one: &[$(dense::<$dense, 1, STEP>),*],
@@ -73,9 +86,12 @@ macro_rules! instantiate {
             name: $name,
             lanes: LANES,
             dense: k::dense::DenseTiles {
-                one_lane: [tiles::<1>(), tiles::<2>()],
+                planes: tiles::<2>(),
                 blocks: [tiles::<LANES>(), tiles::<{ 2 * LANES }>()],
-                any: tiles::<0>(),
+                any: k::dense::Tiles {
+                    one: &[$(dense::<$any, 1, 0>),*],
+                    two: &[$(dense::<$any, 2, 0>),*],
+                },
             },
             depthwise: k::depthwise::DepthwiseTiles {
                 fixed: [
@@ -86,6 +102,7 @@ macro_rules! instantiate {
                 ],
                 any: &[$(depthwise_any::<$depthwise1>),*],
             },
+            winograd,
             pooling,
             elementwise,
             resample,

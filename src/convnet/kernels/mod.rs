@@ -22,6 +22,7 @@ pub mod resample;
 mod scalar;
 pub mod transfer;
 pub mod vector;
+pub mod winograd;
 
 use super::error::{Error, Result};
 use super::graph::Input;
@@ -64,6 +65,7 @@ pub struct Kernels {
     pub lanes: usize,
     pub dense: dense::DenseTiles,
     pub depthwise: depthwise::DepthwiseTiles,
+    pub winograd: StepFn<winograd::Winograd>,
     pub pooling: StepFn<pooling::Pooling>,
     pub elementwise: StepFn<elementwise::Elementwise>,
     pub resample: StepFn<resample::Resample>,

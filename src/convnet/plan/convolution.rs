@@ -3,13 +3,16 @@
 use std::sync::Arc;
 
 use super::bind::Binder;
+use super::choice::level2_bytes;
 use super::layer::Layer;
 use super::place::{Cluster, Placed, View};
 use super::step::Step;
 use super::weights::Form;
+use crate::convnet::kernels::Plane;
 use crate::convnet::kernels::dense::{Dense, InBlock, OutBlock};
 use crate::convnet::kernels::depthwise::{Depthwise, DepthwiseBlock};
 use crate::convnet::kernels::pack::Packed;
+use crate::convnet::kernels::winograd::{self, Winograd};
 use crate::convnet::layout::{RootId, Run};
 
 impl Binder<'_> {
@@ -33,7 +36,10 @@ impl Binder<'_> {
             let View::Runs(runs) = view else {
                 unreachable!("dense layers read runs");
             };
-            let step = self.dense(layer, cluster, runs, out, residual.as_deref());
+            let step = match layer.winograd {
+                0 => self.dense(layer, cluster, runs, out, residual.as_deref()),
+                _ => self.winograd(layer, cluster, runs, out, residual.as_deref()),
+            };
             self.steps.push(step);
         }
     }
@@ -88,13 +94,78 @@ impl Binder<'_> {
         Step::Dense(dense)
     }
 
+    fn winograd(
+        &self,
+        layer: &Layer,
+        cluster: &Cluster,
+        runs: &[Run],
+        out: RootId,
+        residual: Option<&[(usize, usize)]>,
+    ) -> Step {
+        let lanes = self.kernels.lanes;
+        let weights = self.packed(layer, cluster, runs, out);
+        let mut read: Vec<(RootId, usize)> = runs.iter().map(|r| (r.root, r.block)).collect();
+        read.dedup();
+        let chunk = winograd::chunk_for(
+            level2_bytes(),
+            layer.winograd,
+            lanes,
+            self.kernels.dense.width(),
+            read.len() + cluster.blocks,
+            weights.len(),
+        );
+        let inputs = runs
+            .iter()
+            .map(|run| {
+                let block = read.iter().position(|&b| b == (run.root, run.block));
+                let block = block.expect("every run's block was listed");
+                InBlock {
+                    offset: Winograd::block_offset(chunk, lanes, block) + run.lane,
+                    lanes: run.channels.len(),
+                }
+            })
+            .collect();
+        let blocks = read
+            .iter()
+            .map(|&(root, block)| {
+                let plane = self.plane(root, block);
+                let start = layer.start[0] * plane.row as isize + layer.start[1] * lanes as isize;
+                Plane {
+                    offset: plane
+                        .offset
+                        .checked_add_signed(start)
+                        .expect("borders are part of the buffer"),
+                    row: plane.row,
+                }
+            })
+            .collect();
+        let outputs = (cluster.first_block..cluster.first_block + cluster.blocks)
+            .map(|b| OutBlock {
+                offset: self.plane(out, b).offset,
+                residual: residual.map(|r| r[b]),
+            })
+            .collect();
+        Step::Winograd(Winograd {
+            m: layer.winograd,
+            blocks,
+            inputs,
+            outputs,
+            out_row: self.placement.buffers[out as usize].row(),
+            size: layer.size,
+            weights,
+            epilogue: layer.epilogue,
+            chunk,
+        })
+    }
+
     fn packed(&self, layer: &Layer, cluster: &Cluster, runs: &[Run], out: RootId) -> Arc<Packed> {
         let lanes = self.kernels.lanes;
         let taps = layer.kernel[0] * layer.kernel[1];
+        let kernel_taps = if layer.winograd > 0 { 1 } else { taps };
         // the kernel walks blocks, taps, lanes
         let mut rows: Vec<(u32, u32)> = Vec::new();
         for run in runs {
-            for tap in 0..taps as u32 {
+            for tap in 0..kernel_taps as u32 {
                 rows.extend(run.channels.iter().map(|&c| (c, tap)));
             }
         }
@@ -109,19 +180,31 @@ impl Binder<'_> {
         );
         let form = Form::dense(layer, lanes, &rows, &channels, cluster.inputs.start);
         self.weights.get(form, || {
-            let weight = |_: usize, row: usize, lane: usize| {
-                let Some(o) = channels[lane] else { return 0. };
+            // a filter's nine taps for Winograd, one tap else
+            let filter = |row: usize, lane: usize| -> &[f32] {
+                let Some(o) = channels[lane] else { return &[] };
                 let (channel, tap) = rows[row];
                 let i = cluster.inputs.start + channel as usize;
                 let o = o as usize;
                 if o / each_out != i / each_in {
-                    return 0.;
+                    return &[];
                 }
-                layer.weights[(o * each_in + i % each_in) * taps + tap as usize]
+                let first = (o * each_in + i % each_in) * taps + tap as usize;
+                &layer.weights[first..first + taps / kernel_taps]
             };
-            Packed::new(lanes, cluster.blocks, 1, rows.len(), weight, |lane| {
-                bias(layer, channels[lane])
-            })
+            let bias = |lane: usize| bias(layer, channels[lane]);
+            if layer.winograd > 0 {
+                let n = layer.winograd + 2;
+                let transformed = |set: usize, row: usize, lane: usize| {
+                    transform(filter(row, lane), layer.winograd, set / n, set % n)
+                };
+                Packed::new(lanes, cluster.blocks, n * n, rows.len(), transformed, bias)
+            } else {
+                let weight = |_: usize, row: usize, lane: usize| {
+                    filter(row, lane).first().copied().unwrap_or(0.)
+                };
+                Packed::new(lanes, cluster.blocks, 1, rows.len(), weight, bias)
+            }
         })
     }
 
@@ -183,6 +266,16 @@ fn bias(layer: &Layer, channel: Option<u32>) -> f32 {
         (Some(c), Some(bias)) => bias[c as usize],
         _ => 0.,
     }
+}
+
+/// One value of a transformed 3x3 filter, computed in double precision; 0 for no filter.
+fn transform(filter: &[f32], m: usize, a: usize, b: usize) -> f32 {
+    let g = winograd::filter_transform(m);
+    let mut sum = 0f64;
+    for (i, weight) in filter.iter().enumerate() {
+        sum += g[a][i / 3] * g[b][i % 3] * f64::from(*weight);
+    }
+    sum as f32
 }
 
 /// Makes one long row of a 1x1 convolution whose operands have no side borders.

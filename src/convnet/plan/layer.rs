@@ -25,6 +25,8 @@ pub struct Layer {
     pub weights: Arc<[f32]>,
     pub bias: Option<Arc<[f32]>>,
     pub epilogue: Epilogue,
+    /// Output rows and columns of a Winograd tile; 0 for the direct kernel.
+    pub winograd: usize,
 }
 
 impl Layer {
@@ -45,6 +47,7 @@ impl Layer {
             weights: conv.weights.clone(),
             bias: conv.bias.clone(),
             epilogue: Epilogue::default(),
+            winograd: 0,
         }
     }
 
@@ -108,6 +111,7 @@ impl Layer {
             weights: weights.into(),
             bias: conv.bias.clone(),
             epilogue: Epilogue::default(),
+            winograd: 0,
         }
     }
 
@@ -121,7 +125,9 @@ impl Layer {
         let before = |a: usize| self.start[a].min(0).unsigned_abs();
         let after = |a: usize, n: usize| {
             let span = (self.kernel[a] - 1) * self.dilation[a];
-            let last = self.start[a] + ((self.size[a] - 1) * self.stride[a] + span) as isize;
+            // Winograd reads whole tiles
+            let size = self.size[a].next_multiple_of(self.winograd.max(1));
+            let last = self.start[a] + ((size - 1) * self.stride[a] + span) as isize;
             (last - (n as isize - 1)).max(0).unsigned_abs()
         };
         [before(0), before(1), after(0, h), after(1, w)]

@@ -1,10 +1,12 @@
 //! Plans: what a network's steps are, and where their operands lie.
 
 mod bind;
+mod choice;
 mod convolution;
 mod layer;
 mod memory;
 mod place;
+mod simplify;
 mod stage;
 mod step;
 mod weights;
@@ -14,6 +16,7 @@ use std::sync::Arc;
 use super::error::{Error, Result};
 use super::graph::{Graph, Input, InputFormat, Op, Shape};
 use super::kernels::{Context, Kernels};
+pub use choice::Algorithm;
 pub use step::Step;
 pub use weights::WeightCache;
 
@@ -44,6 +47,8 @@ pub struct Options {
     pub budget: Budget,
     /// Name of the kernels: `avx512`, `avx2` or `scalar`. `None` takes `GST_DETECT_KERNELS` or the fastest.
     pub kernels: Option<String>,
+    /// Algorithm for 3x3 convolutions. `Auto` follows `GST_DETECT_CONVOLUTION` if it is set.
+    pub algorithm: Algorithm,
     /// Weights that other plans of the same model hold.
     pub weights: Arc<WeightCache>,
 }
@@ -74,7 +79,13 @@ impl Plan {
         };
         let budget = &options.budget;
         within("steps", graph.nodes().len(), budget.steps)?;
-        let stages = stage::build(graph.nodes(), graph.inputs(), graph.outputs())?;
+        let algorithm = match options.algorithm {
+            Algorithm::Auto => Algorithm::from_environment()?,
+            fixed => fixed,
+        };
+        let nodes = simplify::simplify(graph);
+        let mut stages = stage::build(&nodes, graph.inputs(), graph.outputs())?;
+        choice::choose(&mut stages, algorithm, kernels.lanes);
         let placement = place::place(stages, kernels.lanes);
         within("steps", placement.stages.len(), budget.steps)?;
         within(
@@ -204,6 +215,7 @@ impl Plan {
         unsafe {
             match &self.steps[step] {
                 Step::Dense(s) => s.run(&k.dense, k.lanes, context.base, part, parts),
+                Step::Winograd(s) => (k.winograd)(s, context, part, parts),
                 Step::Depthwise(s) => s.run(&k.depthwise, k.lanes, context.base, part, parts),
                 Step::Pooling(s) => (k.pooling)(s, context, part, parts),
                 Step::Elementwise(s) => (k.elementwise)(s, context, part, parts),
@@ -237,7 +249,10 @@ fn weight_bytes(placement: &place::Placement, lanes: usize) -> usize {
         stage::Work::Conv { layers, .. } => layers
             .iter()
             .map(|layer| {
-                let taps = layer.kernel[0] * layer.kernel[1];
+                let taps = match layer.winograd {
+                    0 => layer.kernel[0] * layer.kernel[1],
+                    m => (m + 2) * (m + 2),
+                };
                 let clusters = stage.clusters.iter();
                 let dense: usize = clusters.map(|c| c.inputs.len() * c.blocks * lanes).sum();
                 let channels = match layer.is_depthwise() {

@@ -200,7 +200,8 @@ impl Placer {
         clusters: &mut [Cluster],
     ) -> Vec<View> {
         let mut channels = reads[0].clone();
-        if !self.fits_dense(&channels) {
+        let in_blocks = layers[0].winograd > 0;
+        if !self.fits_dense(&channels, in_blocks) {
             let copy = self.copy(&channels, shapes[0]);
             channels = whole(copy, channels.len());
         }
@@ -235,14 +236,16 @@ impl Placer {
         views
     }
 
-    /// True if a dense layer can read these channels where they are.
-    fn fits_dense(&self, channels: &[Channel]) -> bool {
+    /// True if a dense layer can read these channels where they are; in planes only if `in_blocks` is false.
+    fn fits_dense(&self, channels: &[Channel], in_blocks: bool) -> bool {
         let width = |c: &Channel| self.lanes[c.0 as usize].width;
         let first = width(&channels[0]);
         if channels.iter().any(|c| width(c) != first) {
             return false;
         }
-        first == 1 || {
+        if first == 1 {
+            !in_blocks
+        } else {
             let needed = channels.len().div_ceil(self.width);
             sorted_runs(channels, &self.lanes).len() <= 3 * needed + 4
         }

@@ -31,7 +31,15 @@ impl Form {
     fn hash(kind: &str, layer: &Layer, order: impl Hash) -> Self {
         Form([0u64, 1].map(|seed| {
             let mut hasher = DefaultHasher::new();
-            (seed, kind, &order, layer.groups, layer.kernel).hash(&mut hasher);
+            (
+                seed,
+                kind,
+                &order,
+                layer.groups,
+                layer.kernel,
+                layer.winograd,
+            )
+                .hash(&mut hasher);
             for values in [&layer.weights[..], layer.bias.as_deref().unwrap_or(&[])] {
                 values.len().hash(&mut hasher);
                 for pair in values.chunks(2) {
@@ -51,6 +59,13 @@ impl Form {
 pub struct WeightCache(Mutex<HashMap<Form, Weak<Packed>>>);
 
 impl WeightCache {
+    /// Bytes of weights that some plan holds.
+    pub fn bytes(&self) -> usize {
+        let map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = map.values().filter_map(Weak::upgrade);
+        held.map(|packed| packed.bytes()).sum()
+    }
+
     /// Returns the weights of this form, packing them if nobody holds them.
     pub(super) fn get(&self, form: Form, pack: impl FnOnce() -> Packed) -> Arc<Packed> {
         let held = |map: &HashMap<Form, Weak<Packed>>| map.get(&form).and_then(Weak::upgrade);

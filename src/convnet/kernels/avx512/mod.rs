@@ -196,6 +196,6 @@ unsafe impl Vector for F32x16 {
 
 super::instantiate::instantiate! {
     name: "avx512", vector: F32x16, attributes: [target_feature(enable = "avx512f,avx512vl,fma")],
-    dense: [1 2 3 4 5 6 7 8 9 10 11 12 13 14],
+    dense: [1 2 3 4 5 6 7 8 9 10 11 12 13 14], any: [1 2 3 4 5 6],
     depthwise1: [1 2 3 4 5 6 7 8], depthwise2: [1 2 3 4 5 6 7 8 9 10]
 }

@@ -151,5 +151,5 @@ unsafe impl Vector for F32x4 {
 
 super::instantiate::instantiate! {
     name: "scalar", vector: F32x4, attributes: [],
-    dense: [1 2 3 4 5], depthwise1: [1 2 3 4], depthwise2: [1 2 3 4]
+    dense: [1 2 3 4 5], any: [1 2 3 4], depthwise1: [1 2 3 4], depthwise2: [1 2 3 4]
 }
