@@ -99,7 +99,7 @@ impl fmt::Display for EngineError {
                 pointed_at,
                 remedy,
             } => {
-                write!(f, "the library of {engine} is not on this machine")?;
+                write!(f, "the library of {engine} was not found")?;
                 if let Some((variable, path)) = pointed_at {
                     write!(f, " (not at {}, which {variable} names)", path.display())?;
                 }
@@ -123,7 +123,7 @@ impl fmt::Display for EngineError {
                 loaded,
             } => write!(
                 f,
-                "this process has loaded {} for {engine}, and cannot load {} beside it",
+                "this process has already loaded {} for {engine}, so it cannot load {}",
                 loaded.display(),
                 asked.display()
             ),
@@ -133,7 +133,7 @@ impl fmt::Display for EngineError {
                 takes,
             } => write!(
                 f,
-                "precision {asked} cannot be had of {engine}, which takes {takes}"
+                "{engine} does not offer precision {asked}, expected {takes}"
             ),
             Self::Load { engine, reason, .. } => write!(f, "{engine} refuses the model: {reason}"),
             Self::Operator { engine, names } => {
@@ -187,13 +187,13 @@ pub(super) fn shortened(message: &str) -> String {
 fn others(engine: EngineKind) -> &'static str {
     match engine {
         EngineKind::Tract => {
-            "the engines onnxruntime and openvino know more operators and might do"
+            "the engines onnxruntime and openvino have more operators and may run it"
         }
-        EngineKind::OnnxRuntime => "the engine openvino might do",
-        EngineKind::OpenVino => "the engine onnxruntime might do",
+        EngineKind::OnnxRuntime => "the engine openvino may run it",
+        EngineKind::OpenVino => "the engine onnxruntime may run it",
         EngineKind::Auto => "no engine on this machine has it",
         #[cfg(feature = "stub-engine")]
-        EngineKind::Stub => "any engine might do",
+        EngineKind::Stub => "another engine may run it",
     }
 }
 
@@ -212,7 +212,7 @@ mod tests {
         assert_eq!(
             one.to_string(),
             "tract lacks the operator GroupNorm of this model; \
-             the engines onnxruntime and openvino know more operators and might do"
+             the engines onnxruntime and openvino have more operators and may run it"
         );
         let two = EngineError::Operator {
             engine,

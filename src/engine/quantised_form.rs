@@ -70,7 +70,7 @@ pub(super) fn open(
     });
     match tried {
         Ok((engine, library)) => {
-            let form = format!("runs the model as it is quantised ({})", form.quantisation);
+            let form = format!("runs the quantised model ({})", form.quantisation);
             Ok(Chosen {
                 engine,
                 quantised: true,
@@ -104,7 +104,7 @@ fn suits(
         }
         (EngineKind::OnnxRuntime, _) | (EngineKind::OpenVino, Quantisation::Qdq) => Ok(()),
         (EngineKind::OpenVino, Quantisation::QOperator) => {
-            Err(Some("openvino has no operators of integers"))
+            Err(Some("openvino has no integer operators"))
         }
         (EngineKind::OpenVino, Quantisation::Dynamic) => {
             Err(Some("openvino is slower with dynamic quantisation"))
@@ -230,7 +230,7 @@ mod tests {
                 Quantisation::QOperator,
                 AUTO,
                 FOLDED,
-                "no operators",
+                "no integer operators",
             ),
             (
                 EngineKind::OpenVino,

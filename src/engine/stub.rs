@@ -11,14 +11,14 @@ use std::iter::repeat_n;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-/// Longest time for which a test waits for an inference: it hangs then, however busy the machine is.
+/// Longest time that a test waits for an inference; after that it hangs, however busy the machine is.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 type Script = Box<dyn FnMut(&Tensor) -> Result<Vec<Tensor>, EngineError> + Send>;
 
 static CONTROLS: LazyLock<Mutex<HashMap<String, Arc<Control>>>> = LazyLock::new(Mutex::default);
 
-/// The test's hand on the engine of one model.
+/// A test's control over the engine of one model.
 pub struct Control {
     gate: Mutex<Gate>,
     changed: Condvar,
@@ -29,14 +29,14 @@ struct Gate {
     open: bool,
     /// Inferences that may pass a closed gate.
     permits: usize,
-    /// Every inference takes so long.
+    /// Time that every inference takes.
     duration: Duration,
     started: usize,
     finished: usize,
 }
 
 impl Control {
-    /// Returns the control of the model at `path` (`None`: the built-in one); makes it at the first call.
+    /// Returns the control of the model at `path` (`None`: the built-in one), and creates it at the first call.
     pub fn for_model(path: Option<&std::path::Path>) -> Arc<Self> {
         let key = path.map_or_else(String::new, |p| p.display().to_string());
         let mut controls = CONTROLS.lock();
@@ -60,7 +60,7 @@ impl Control {
         }
     }
 
-    /// From now on an inference waits until [`Self::open`] or [`Self::pass`].
+    /// Makes inferences wait until [`Self::open`] or [`Self::pass`].
     pub fn close(&self) {
         self.gate.lock().open = false;
     }
@@ -77,7 +77,7 @@ impl Control {
         self.changed.notify_all();
     }
 
-    /// Every inference takes this long from now on.
+    /// Sets the time that every inference takes from now on.
     pub fn set_duration(&self, duration: Duration) {
         self.gate.lock().duration = duration;
     }
@@ -90,24 +90,24 @@ impl Control {
         *self.script.lock() = Some(Box::new(script));
     }
 
-    /// How many inferences have begun, the warm-up included.
+    /// Returns how many inferences have begun, the warm-up included.
     pub fn started(&self) -> usize {
         self.gate.lock().started
     }
 
-    /// Waits until an inference is inside the engine; false if none came within [`PATIENCE`].
+    /// Waits until an inference is inside the engine. Returns false if none came within [`PATIENCE`].
     #[must_use]
     pub fn wait_until_running(&self) -> bool {
         self.wait(|gate| gate.started > gate.finished)
     }
 
-    /// Waits until `count` inferences have begun; false if they did not within [`PATIENCE`].
+    /// Waits until `count` inferences have begun. Returns false if they did not within [`PATIENCE`].
     #[must_use]
     pub fn wait_until_started(&self, count: usize) -> bool {
         self.wait(|gate| gate.started >= count)
     }
 
-    /// Waits until no inference is inside the engine; false if one stayed for [`PATIENCE`].
+    /// Waits until no inference is inside the engine. Returns false if one stayed for [`PATIENCE`].
     #[must_use]
     pub fn wait_until_idle(&self) -> bool {
         self.wait(|gate| gate.started == gate.finished)
@@ -139,7 +139,7 @@ impl Control {
     }
 }
 
-/// Leaves even when the script panics.
+/// Marks an inference as inside, and as outside again even if the script panics.
 struct Inside<'a>(&'a Control);
 
 impl Drop for Inside<'_> {
@@ -148,7 +148,7 @@ impl Drop for Inside<'_> {
     }
 }
 
-/// The engine that its [`Control`] drives. Without a script it answers zeros.
+/// The engine that its [`Control`] drives. Without a script it returns zeros.
 pub struct StubEngine {
     control: Arc<Control>,
     outputs: Vec<TensorSpec>,
@@ -156,7 +156,7 @@ pub struct StubEngine {
 }
 
 impl StubEngine {
-    /// `outputs` as the model declares them; every dim fixed.
+    /// Creates the engine; `outputs` are those the model declares, with every dim fixed.
     pub fn new(control: Arc<Control>, input: &InputSpec, outputs: Vec<TensorSpec>) -> Self {
         let input = TensorSpec {
             name: input.name.clone(),

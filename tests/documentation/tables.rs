@@ -395,3 +395,24 @@ fn the_cards_of_the_guide_can_be_read() {
         assert!(card.is_ok(), "{json}: {:?}", card.err());
     }
 }
+
+#[cfg(feature = "bench")]
+#[test]
+fn the_exit_codes_of_detect_bench_are_those_of_its_manual() {
+    let manual = std::process::Command::new(env!("CARGO_BIN_EXE_detect-bench"))
+        .arg("--help")
+        .output()
+        .expect("detect-bench was built with this test");
+    let manual = String::from_utf8(manual.stdout).expect("text");
+    let (_, codes) = manual.split_once("Exit codes:").expect("a list of codes");
+    let codes: BTreeMap<_, _> = codes
+        .lines()
+        .filter_map(|line| line.trim().split_once(' '))
+        .map(|(code, meaning)| (code.to_owned(), meaning.trim().to_owned()))
+        .collect();
+    let told: BTreeMap<_, _> = table(&read("src/guide/bench.md"), "| exit code |")
+        .into_iter()
+        .map(|row| (row[0].clone(), row[1].replace('`', "")))
+        .collect();
+    assert_eq!(told, codes, "bench.md left, the manual right");
+}
