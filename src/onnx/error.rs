@@ -1,49 +1,49 @@
-//! [`ModelError`]: why a file is not a detector that can be run.
+//! [`ModelError`]: a file is not a detector that can be run.
 
 use crate::base::geometry::Size;
 use std::path::PathBuf;
 use std::{fmt, io};
 
-/// Why a model cannot be opened.
+/// The reason why a model cannot be opened.
 #[derive(Debug)]
 pub enum ModelError {
-    /// No such file.
+    /// The file does not exist.
     NotFound {
         path: PathBuf,
     },
-    /// There, but not readable: permission, a disk error.
+    /// The file exists but cannot be read: permission, a disk error.
     Read {
         path: PathBuf,
         source: io::Error,
     },
-    /// A folder, a device, a pipe.
+    /// The path is a folder, a device or a pipe.
     NotAFile {
         path: PathBuf,
     },
-    /// No byte in it.
+    /// The file has no bytes.
     Empty {
         path: PathBuf,
     },
     NotOnnx {
         why: String,
     },
-    /// ONNX whose end is missing.
+    /// The end of the ONNX file is missing.
     Truncated {
         found: u64,
         why: String,
     },
-    /// Weights in a second file that cannot be read.
+    /// Weights are in a second file that cannot be read.
     ExternalData {
         file: String,
         why: String,
     },
-    /// A file or a tensor beyond what we are ready to allocate.
+    /// A file or tensor is beyond the allocation budget.
     TooLarge {
         what: String,
         found: String,
         limit: String,
     },
-    /// ONNX, and nothing in it that looks like a detector we know.
+    /// The file is ONNX, but nothing in it looks like a known detector.
     NotADetector {
         why: String,
         inputs: String,
@@ -53,33 +53,33 @@ pub enum ModelError {
     Ambiguous {
         readings: Vec<String>,
     },
-    /// A detector that we know but cannot feed: batch, number type.
+    /// The detector is known but cannot be fed: batch, number type.
     Unsupported {
         what: String,
     },
-    /// A value of the card, or the card as a whole.
+    /// A value of the card, or the card as a whole, is wrong.
     Card {
         path: PathBuf,
         what: String,
     },
-    /// A file of labels that cannot be read.
+    /// A label file cannot be read.
     Labels {
         path: PathBuf,
         what: String,
     },
-    /// An input size that the model does not take.
+    /// The model does not take this input size.
     InputSize {
         asked: Size,
         takes: String,
     },
-    /// A rewrite is needed, and writing the file anew would lose something.
+    /// A rewrite is needed, but writing the file anew would lose something.
     Lossy {
         needed: String,
         fields: Vec<String>,
     },
 }
 
-/// What to write into a card; ends the message of a model that was not recognised.
+/// How to write a card; ends the message about a model that was not recognised.
 const CARD_HELP: &str = "If it is one, say so in a card, the file x.detect.json beside x.onnx, for example \
     {\"decode\": \"yolov8\", \"num_classes\": 80, \"input\": {\"colour\": \"RGB\", \"mean\": [0, 0, 0], \
     \"std\": [255, 255, 255], \"resize_mode\": \"letterbox_center\", \"pad_value\": 114}}";
