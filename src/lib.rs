@@ -100,6 +100,7 @@
 
 pub mod base;
 pub mod bridge;
+pub mod convnet;
 pub mod detector;
 #[allow(missing_docs)]
 pub mod elements;

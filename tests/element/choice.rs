@@ -163,7 +163,7 @@ fn classes_that_the_model_has_not_are_a_warning_while_playing_and_the_old_ones_s
         };
         let error = warning.error();
         assert_eq!(error.kind(), Some(gst::LibraryError::Settings));
-        for word in words.iter().chain(&["classes", "stays"]) {
+        for word in words.iter().chain(&["classes", "Keeping"]) {
             assert!(error.message().contains(word), "no {word} in {error}");
         }
         assert_eq!(next_frame(&rig), dogs);

@@ -121,7 +121,8 @@ class Record:
 
 def begin(folder, title, *pairs):
     header = [('title', title), ('date', datetime.datetime.now(datetime.timezone.utc).strftime('%Y-%m-%d')),
-              ('commit', commit()), ('machine', machine_name()), *machine(), *(pair.split('=', 1) for pair in pairs),
+              ('commit', commit()), ('machine', machine_name()), *machine(),
+              ('build', 'release profile'), *(pair.split('=', 1) for pair in pairs),
               ('load', f'{load()} at the start')]
     with open(os.path.join(folder, 'header.txt'), 'w') as file:
         file.writelines(f'{key}: {value}\n' for key, value in header)

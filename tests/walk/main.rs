@@ -112,7 +112,7 @@ impl Random {
             },
             74..82 => {
                 let (name, values) = *self.pick(&PROPERTIES);
-                Step::Set(name, *self.pick(values))
+                Step::Set(name, self.pick::<&str>(values))
             }
             82..84 => Step::Swap(self.below(MODELS as u64 + 1) as usize),
             84..89 => Step::Speed(Duration::from_micros(*self.pick(&[0, 0, 100, 500, 2000]))),

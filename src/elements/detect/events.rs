@@ -10,6 +10,7 @@ use crate::bridge::video_frame;
 use crate::flow::mailbox::Output;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
+use std::sync::Arc;
 
 impl Detect {
     pub(super) fn sink_event(
@@ -31,7 +32,7 @@ impl Detect {
             gst::EventView::Caps(caps) => match stream_from(caps.caps()) {
                 Ok(stream) => {
                     gst::debug!(CAT, obj = pad, "Frames are now {}", caps.caps());
-                    self.take_event(event, Change::Caps(stream))
+                    self.take_event(event, Change::Caps(Arc::new(stream)))
                 }
                 Err(err) => {
                     gst::warning!(CAT, obj = pad, "Refusing {}: {err}", caps.caps());

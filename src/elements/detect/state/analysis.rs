@@ -9,6 +9,10 @@ use crate::flow::mailbox::Ticket;
 use std::time::Duration;
 
 /// The next step of a worker.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a box would cost each frame an allocation"
+)]
 pub enum NextJob {
     /// Wait for a change of the state, between [`State::enter_idle`] and [`State::leave_idle`].
     Wait,

@@ -41,6 +41,7 @@ pub struct Pending {
 
 /// The buffer or frame of a refusal.
 #[expect(dead_code, reason = "kept to be dropped without the lock")]
+#[expect(clippy::large_enum_variant, reason = "moved once, and dropped")]
 pub enum Unused {
     Buffer(gst::Buffer),
     Frame(Frame),
@@ -73,7 +74,7 @@ pub struct Passage {
     /// Downstream cannot follow strides and offsets.
     pub repacks: bool,
     /// A frame that no worker will see any more.
-    pub unseen: Option<Frame>,
+    pub unseen: Option<Box<Frame>>,
     pub settings: Arc<Settings>,
 }
 
@@ -81,7 +82,7 @@ pub struct Passage {
 pub enum Change {
     Nothing,
     Stream,
-    Caps(Stream),
+    Caps(Arc<Stream>),
     Segment(Option<gst::FormattedSegment<gst::ClockTime>>),
     Eos,
 }
@@ -95,7 +96,7 @@ pub enum EventStep {
         /// Post statistics before it.
         post_stats: bool,
         /// A frame that no worker will see any more.
-        unseen: Option<Frame>,
+        unseen: Option<Box<Frame>>,
     },
     Refused(gst::FlowError),
 }
@@ -238,7 +239,7 @@ impl State {
         let settings = self.settings.clone();
         let (offered, unseen) = match settings.active {
             true => (self.offer(&frame, &settings), None),
-            false => (Offered::No, self.passthrough.forget()),
+            false => (Offered::No, self.passthrough.forget().map(Box::new)),
         };
         let size = frame.stream.picture.size;
         Passage {
@@ -295,7 +296,7 @@ impl State {
             return EventStep::GoOn {
                 post_stats: is_eos && self.settings.stats_interval().is_some(),
                 unseen: match new_picture {
-                    true => self.passthrough.forget(),
+                    true => self.passthrough.forget().map(Box::new),
                     false => None,
                 },
             };

@@ -12,6 +12,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// The next step of the task.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a box would cost each frame an allocation"
+)]
 pub enum Next {
     /// Wait for a change of the state, until this time at most.
     Wait(Option<Duration>),

@@ -40,8 +40,8 @@ impl Input {
         self.pace = Pace::default();
     }
 
-    pub fn set_stream(&mut self, stream: Stream) {
-        self.stream = Some(Arc::new(stream));
+    pub fn set_stream(&mut self, stream: Arc<Stream>) {
+        self.stream = Some(stream);
         self.pace = Pace::default();
     }
 

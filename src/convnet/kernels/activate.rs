@@ -1,0 +1,135 @@
+//! Activations on registers. Every function propagates NaN.
+
+use super::vector::{Vector, exp};
+use crate::convnet::graph::Activation;
+
+/// Applies `activation` in place to `n` registers from `p` on.
+///
+/// # Safety
+/// The processor has V's instruction set; `p` is valid for `n` registers.
+#[inline(always)]
+pub unsafe fn apply<V: Vector>(p: *mut f32, n: usize, activation: Activation) {
+    /// One loop per function, so that constants stay in registers.
+    macro_rules! each {
+        (|$x:ident| $f:expr) => {
+            for i in 0..n {
+                let at = p.add(i * V::LANES);
+                let $x = V::load(at);
+                $f.store(at);
+            }
+        };
+    }
+    let one = 1f32;
+    // SAFETY: `at` stays within the n registers.
+    unsafe {
+        match activation {
+            Activation::Relu => each!(|x| V::zero().max(x)),
+            Activation::Clip { min, max } => {
+                each!(|x| V::splat(max).min(V::splat(min).max(x)))
+            }
+            Activation::LeakyRelu { slope } => {
+                each!(|x| x.if_negative(x.mul(V::splat(slope)), x))
+            }
+            Activation::Silu => each!(|x| x.times_logistic(x)),
+            Activation::HardSwish => each!(|x| {
+                let gate = x.fma(V::splat(one / 6.), V::splat(0.5));
+                x.mul(V::splat(one).min(V::zero().max(gate)))
+            }),
+            Activation::HardSigmoid { alpha, beta } => each!(|x| {
+                let gate = x.fma(V::splat(alpha), V::splat(beta));
+                V::splat(one).min(V::zero().max(gate))
+            }),
+            Activation::Sigmoid => each!(|x| V::splat(one).times_logistic(x)),
+            Activation::Mish => each!(|x| mish(x)),
+            Activation::Gelu => each!(|x| gelu(x)),
+            Activation::GeluTanh => each!(|x| {
+                let cubic = x.mul(x).fma(V::splat(0.044_715), V::splat(one)).mul(x);
+                // 0.5 (1 + tanh t) is the logistic function of 2 t
+                x.times_logistic(cubic.mul(V::splat(1.595_769_1)))
+            }),
+            Activation::Tanh => each!(|x| tanh(x)),
+            Activation::Elu { alpha } => each!(|x| {
+                let below = exp(x).sub(V::splat(one)).mul(V::splat(alpha));
+                x.if_negative(below, x)
+            }),
+            Activation::Exp => each!(|x| exp(x)),
+            Activation::Sqrt => each!(|x| x.sqrt()),
+            Activation::Abs => each!(|x| x.abs()),
+            Activation::Reciprocal => each!(|x| V::splat(one).div(x)),
+            Activation::Square => each!(|x| x.mul(x)),
+            Activation::Softplus => {
+                one_by_one(p, n * V::LANES, |x| x.max(0.) + (-x.abs()).exp().ln_1p())
+            }
+            Activation::Log => one_by_one(p, n * V::LANES, f32::ln),
+        }
+    }
+}
+
+/// For functions so rare that no vector code is worth its size.
+///
+/// # Safety
+/// `p` is valid for `n` values.
+#[inline(never)]
+unsafe fn one_by_one(p: *mut f32, n: usize, f: impl Fn(f32) -> f32) {
+    // SAFETY: the caller's.
+    for x in unsafe { std::slice::from_raw_parts_mut(p, n) } {
+        if !x.is_nan() {
+            *x = f(*x);
+        }
+    }
+}
+
+/// x · tanh(ln(1 + eˣ)) = x · n / (n + 2) with n = e²ˣ + 2 eˣ
+#[inline(always)]
+unsafe fn mish<V: Vector>(x: V) -> V {
+    // SAFETY: the caller's.
+    unsafe {
+        // above 20 the quotient is 1
+        let e = exp(V::splat(20.).min(x));
+        let n = e.mul(e.add(V::splat(2.)));
+        x.mul(n).div(n.add(V::splat(2.)))
+    }
+}
+
+/// 1 − 2 / (1 + e²ˣ); a polynomial near 0, where that would cancel.
+#[inline(always)]
+unsafe fn tanh<V: Vector>(x: V) -> V {
+    // SAFETY: the caller's.
+    unsafe {
+        let x2 = x.mul(x);
+        let far = V::splat(2.).times_logistic(x.add(x)).sub(V::splat(1.));
+        let mut p = V::splat(-5.704_988_7e-3);
+        for c in [
+            2.063_908_9e-2,
+            -5.373_971_5e-2,
+            1.333_144_2e-1,
+            -3.333_328e-1,
+        ] {
+            p = p.fma(x2, V::splat(c));
+        }
+        let near = p.fma(x2.mul(x), x);
+        x.abs().sub(V::splat(0.625)).if_negative(near, far)
+    }
+}
+
+/// Error function by Abramowitz and Stegun 7.1.26, to 1.5e-7.
+#[inline(always)]
+unsafe fn gelu<V: Vector>(x: V) -> V {
+    // SAFETY: the caller's.
+    unsafe {
+        let z = x.mul(V::splat(std::f32::consts::FRAC_1_SQRT_2));
+        let a = z.abs();
+        let t = V::splat(1.).div(a.fma(V::splat(0.327_591_1), V::splat(1.)));
+        let mut p = V::splat(1.061_405_4);
+        for c in [-1.453_152, 1.421_413_7, -0.284_496_74, 0.254_829_6] {
+            p = p.fma(t, V::splat(c));
+        }
+        // half of erfc(|z|)
+        let tail = p
+            .mul(t)
+            .mul(exp(V::zero().sub(a.mul(a))))
+            .mul(V::splat(0.5));
+        let phi = x.if_negative(tail, V::splat(1.).sub(tail));
+        x.mul(phi)
+    }
+}

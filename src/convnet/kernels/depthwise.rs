@@ -1,0 +1,213 @@
+//! Depthwise convolution: one block of channels a register, T output pixels at once.
+//!
+//! At stride 1 a row's pixels are loaded once and serve all taps of the row, so that loads stay below the multiply-adds,
+//! which bound it. Other kernels walk a list of taps and are bound by their loads.
+
+use super::epilogue::{Epilogue, Target, finish};
+use super::pack::Packed;
+use super::vector::Vector;
+use super::{Base, split};
+use std::sync::Arc;
+
+/// A block of the layer: where it is read and written.
+#[derive(Clone, Copy, Debug)]
+pub struct DepthwiseBlock {
+    /// Floats from the arena's start to the first tap of output pixel (0, 0), which may lie in the border.
+    pub input: usize,
+    /// Floats from one input row to the next.
+    pub row: usize,
+    /// Floats from the arena's start to output pixel (0, 0).
+    pub output: usize,
+    /// Pixel (0, 0) of the residual's block, and floats from one of its rows to the next.
+    pub residual: Option<(usize, usize)>,
+}
+
+/// A layer, bound to its places in the arena. Pairs read `[down, right]`.
+#[derive(Clone, Debug)]
+pub struct Depthwise {
+    pub blocks: Vec<DepthwiseBlock>,
+    pub kernel: [usize; 2],
+    pub stride: [usize; 2],
+    pub dilation: [usize; 2],
+    /// Floats from one output pixel to the next.
+    pub out_step: [usize; 2],
+    /// Output rows and columns.
+    pub size: [usize; 2],
+    /// One group per block; rows are taps.
+    pub weights: Arc<Packed>,
+    pub epilogue: Epilogue,
+}
+
+/// What a tile reads.
+#[derive(Clone, Copy)]
+pub struct Source {
+    pub x: *const f32,
+    pub row: usize,
+    pub kernel: [usize; 2],
+    /// Pixels from one output pixel's input to the next one's.
+    pub stride: usize,
+    pub dilation: [usize; 2],
+    /// Floats from one tap's weights to the next's.
+    pub weight_step: usize,
+}
+
+pub type TileFn = unsafe fn(&Source, *const f32, *const f32, &Epilogue, bool, &Target<1>);
+
+/// Tiles by pixels less one.
+pub struct DepthwiseTiles {
+    /// 3x3 of stride 1 and 2, 5x5 of stride 1 and 2, without dilation.
+    pub fixed: [&'static [TileFn]; 4],
+    pub any: &'static [TileFn],
+}
+
+/// Computes T pixels of a KxK kernel with stride S.
+///
+/// # Safety
+/// The processor has V's instruction set, and all that the arguments describe is valid memory.
+#[inline(always)]
+pub unsafe fn tile<V: Vector, const T: usize, const K: usize, const S: usize>(
+    s: &Source,
+    weights: *const f32,
+    bias: *const f32,
+    epilogue: &Epilogue,
+    in_registers: bool,
+    to: &Target<1>,
+) {
+    // SAFETY: the caller's.
+    unsafe {
+        let c = V::LANES;
+        let mut acc = [[V::load(bias)]; T];
+        for ky in 0..K {
+            let x = s.x.add(ky * s.row);
+            let w = weights.add(ky * K * s.weight_step);
+            if S == 1 && 2 * T + K < V::REGISTERS {
+                // 16 covers T + K - 1 for every tile that fits the registers
+                let mut pixels = [V::zero(); 16];
+                for (i, pixel) in pixels.iter_mut().enumerate().take(T + K - 1) {
+                    *pixel = V::load(x.add(i * c));
+                }
+                for kx in 0..K {
+                    let w = V::load(w.add(kx * s.weight_step));
+                    for t in 0..T {
+                        acc[t][0] = pixels[t + kx].fma(w, acc[t][0]);
+                    }
+                }
+            } else {
+                for kx in 0..K {
+                    let w = V::load(w.add(kx * s.weight_step));
+                    for t in 0..T {
+                        acc[t][0] = V::load(x.add((t * S + kx) * c)).fma(w, acc[t][0]);
+                    }
+                }
+            }
+        }
+        finish::<V, T, 1>(acc, epilogue, in_registers, to);
+    }
+}
+
+/// Computes T pixels of any kernel, stride and dilation.
+///
+/// # Safety
+/// As for [`tile`].
+#[inline(always)]
+pub unsafe fn tile_any<V: Vector, const T: usize>(
+    s: &Source,
+    mut weights: *const f32,
+    bias: *const f32,
+    epilogue: &Epilogue,
+    in_registers: bool,
+    to: &Target<1>,
+) {
+    // SAFETY: the caller's.
+    unsafe {
+        let c = V::LANES;
+        let mut acc = [[V::load(bias)]; T];
+        for ky in 0..s.kernel[0] {
+            for kx in 0..s.kernel[1] {
+                let x = s.x.add(ky * s.dilation[0] * s.row + kx * s.dilation[1] * c);
+                let w = V::load(weights);
+                weights = weights.add(s.weight_step);
+                for t in 0..T {
+                    acc[t][0] = V::load(x.add(t * s.stride * c)).fma(w, acc[t][0]);
+                }
+            }
+        }
+        finish::<V, T, 1>(acc, epilogue, in_registers, to);
+    }
+}
+
+impl Depthwise {
+    /// Multiply-adds of one run.
+    pub fn work(&self) -> usize {
+        self.size[0] * self.size[1] * self.weights.len()
+    }
+
+    fn select<'a>(&self, tiles: &'a DepthwiseTiles) -> &'a [TileFn] {
+        let square = self.kernel[0] == self.kernel[1] && self.dilation == [1, 1];
+        match (self.kernel[1], self.stride[1]) {
+            (3, s @ (1 | 2)) if square => tiles.fixed[s - 1],
+            (5, s @ (1 | 2)) if square => tiles.fixed[1 + s],
+            _ => tiles.any,
+        }
+    }
+
+    /// Computes part `part` of `parts`: rows of all blocks.
+    ///
+    /// # Safety
+    /// The processor has the instruction set of `tiles`, whose block has `lanes` lanes, and the layer was bound for
+    /// the arena at `base`. No two parts that run at the same time are the same.
+    pub unsafe fn run(
+        &self,
+        tiles: &DepthwiseTiles,
+        lanes: usize,
+        base: Base,
+        part: usize,
+        parts: usize,
+    ) {
+        let tiles = self.select(tiles);
+        let [rows, columns] = self.size;
+        let per_row = columns.div_ceil(tiles.len());
+        let in_registers = self.epilogue.in_registers();
+        let (from, to) = split(rows * self.blocks.len(), part, parts);
+        for unit in from..to {
+            let (b, y) = (unit / rows, unit % rows);
+            let block = &self.blocks[b];
+            let (group, step) = self.weights.depthwise(b, lanes);
+            for i in 0..per_row {
+                let (x, end) = split(columns, i, per_row);
+                // SAFETY: the offsets were computed for this arena.
+                unsafe {
+                    let start = block.input + y * self.stride[0] * block.row;
+                    let source = Source {
+                        x: base.0.add(start + x * self.stride[1] * lanes),
+                        row: block.row,
+                        kernel: self.kernel,
+                        stride: self.stride[1],
+                        dilation: self.dilation,
+                        weight_step: step,
+                    };
+                    let residual = block.residual.map_or(std::ptr::null(), |(offset, row)| {
+                        base.0.add(offset + y * row + x * lanes).cast_const()
+                    });
+                    let target = Target {
+                        out: [base
+                            .0
+                            .add(block.output + y * self.out_step[0] + x * self.out_step[1])],
+                        step: self.out_step[1],
+                        residual: [residual],
+                    };
+                    let weights = self.weights.weights().add(group);
+                    let bias = self.weights.bias().add(b * lanes);
+                    tiles[end - x - 1](
+                        &source,
+                        weights,
+                        bias,
+                        &self.epilogue,
+                        in_registers,
+                        &target,
+                    );
+                }
+            }
+        }
+    }
+}

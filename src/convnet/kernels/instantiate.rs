@@ -1,0 +1,138 @@
+//! Compiles every kernel for one instruction set and puts them into a table.
+
+/// Makes `pub static KERNELS` for the vector type `$vector`.
+///
+/// `$features` are enabled in every function; The other lists are tile widths, from 1 up.
+macro_rules! instantiate {
+    (
+        name: $name:literal, vector: $vector:ty, attributes: [$($attribute:meta),*],
+        dense: [$($dense:literal)*], any: [$($any:literal)*], depthwise1: [$($depthwise1:literal)*], depthwise2: [$($depthwise2:literal)*]
+    ) => {
+        use $crate::convnet::kernels as k;
+
+        const LANES: usize = <$vector as k::vector::Vector>::LANES;
+
+        #[inline(never)]
+        $(#[$attribute])*
+        unsafe fn finish_in_memory(
+            out: *mut f32, step: usize, residual: *const f32, n: usize, epilogue: &k::epilogue::Epilogue,
+        ) {
+            // SAFETY: the caller's.
+            unsafe { k::epilogue::in_memory::<$vector>(out, step, residual, n, epilogue) }
+        }
+
+        $(#[$attribute])*
+        unsafe fn dense<const T: usize, const B: usize, const STEP: usize>(
+            s: &k::dense::Source, weights: *const f32, bias: *const f32,
+            epilogue: &k::epilogue::Epilogue, in_registers: bool, to: &k::epilogue::Target<B>,
+        ) {
+            // SAFETY: the caller's.
+            unsafe { k::dense::tile::<$vector, T, B, STEP>(s, weights, bias, epilogue, in_registers, to) }
+        }
+
+        $(#[$attribute])*
+        unsafe fn depthwise<const T: usize, const K: usize, const S: usize>(
+            s: &k::depthwise::Source, weights: *const f32, bias: *const f32,
+            epilogue: &k::epilogue::Epilogue, in_registers: bool, to: &k::epilogue::Target<1>,
+        ) {
+            // SAFETY: the caller's.
+            unsafe { k::depthwise::tile::<$vector, T, K, S>(s, weights, bias, epilogue, in_registers, to) }
+        }
+
+        $(#[$attribute])*
+        unsafe fn depthwise_any<const T: usize>(
+            s: &k::depthwise::Source, weights: *const f32, bias: *const f32,
+            epilogue: &k::epilogue::Epilogue, in_registers: bool, to: &k::epilogue::Target<1>,
+        ) {
+            // SAFETY: the caller's.
+            unsafe { k::depthwise::tile_any::<$vector, T>(s, weights, bias, epilogue, in_registers, to) }
+        }
+
+        $(#[$attribute])*
+        unsafe fn winograd(step: &k::winograd::Winograd, context: &k::Context, part: usize, parts: usize) {
+            let tiles = KERNELS.dense.blocks[0];
+            // SAFETY: the caller's.
+            unsafe {
+                if step.m == 4 {
+                    k::winograd::run::<$vector, 4, 6>(step, tiles, context, part, parts)
+                } else {
+                    k::winograd::run::<$vector, 2, 4>(step, tiles, context, part, parts)
+                }
+            }
+        }
+
+        const fn tiles<const STEP: usize>() -> k::dense::Tiles {
+            k::dense::Tiles {
+                one: &[$(dense::<$dense, 1, STEP>),*],
+                two: &[$(dense::<$dense, 2, STEP>),*],
+            }
+        }
+
+        k::instantiate::steps! {
+            vector: $vector, attributes: [$($attribute),*],
+            pooling: k::pooling::run => k::pooling::Pooling,
+            elementwise: k::elementwise::run => k::elementwise::Elementwise,
+            resample: k::resample::run => k::resample::Resample,
+            gather: k::gather::run => k::gather::Gather,
+            global: k::reduce::global => k::reduce::Global,
+            over_channels: k::reduce::over_channels => k::reduce::OverChannels,
+            softmax: k::reduce::softmax => k::reduce::Softmax,
+            load: k::transfer::load => k::transfer::Load,
+            border: k::transfer::border => k::transfer::Border,
+            store: k::transfer::store => k::transfer::Store
+        }
+
+        pub static KERNELS: k::Kernels = k::Kernels {
+            name: $name,
+            lanes: LANES,
+            dense: k::dense::DenseTiles {
+                planes: tiles::<2>(),
+                blocks: [tiles::<LANES>(), tiles::<{ 2 * LANES }>()],
+                any: k::dense::Tiles {
+                    one: &[$(dense::<$any, 1, 0>),*],
+                    two: &[$(dense::<$any, 2, 0>),*],
+                },
+            },
+            depthwise: k::depthwise::DepthwiseTiles {
+                fixed: [
+                    &[$(depthwise::<$depthwise1, 3, 1>),*],
+                    &[$(depthwise::<$depthwise2, 3, 2>),*],
+                    &[$(depthwise::<$depthwise1, 5, 1>),*],
+                    &[$(depthwise::<$depthwise2, 5, 2>),*],
+                ],
+                any: &[$(depthwise_any::<$depthwise1>),*],
+            },
+            winograd,
+            pooling,
+            elementwise,
+            resample,
+            gather,
+            global,
+            over_channels,
+            softmax,
+            load,
+            border,
+            store,
+        };
+    };
+}
+pub(crate) use instantiate;
+
+/// Compiles the kernels that run a whole step.
+macro_rules! steps {
+    (vector: $vector:ty, attributes: $attributes:tt, $($name:ident: $($path:ident)::* => $step:ty),*) => {
+        $( $crate::convnet::kernels::instantiate::step! { $vector, $attributes, $name, $($path)::*, $step } )*
+    };
+}
+pub(crate) use steps;
+
+macro_rules! step {
+    ($vector:ty, [$($attribute:meta),*], $name:ident, $($path:ident)::*, $step:ty) => {
+        $(#[$attribute])*
+        unsafe fn $name(step: &$step, context: &$crate::convnet::kernels::Context, part: usize, parts: usize) {
+            // SAFETY: the caller's.
+            unsafe { $($path)::*::<$vector>(step, context, part, parts) }
+        }
+    };
+}
+pub(crate) use step;

@@ -1,0 +1,142 @@
+//! The inner loops: one table of functions per instruction set.
+//!
+//! Kernels are generic over the register type (`vector.rs`). Each instruction set has a folder that implements
+//! [`Vector`](vector::Vector) and compiles all kernels for it (`instantiate.rs`). A step is a struct that was bound to
+//! its places in the arena when the plan was made; the kernel gets the arena's address when it runs.
+
+pub mod activate;
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+pub mod dense;
+pub mod depthwise;
+pub mod elementwise;
+pub mod epilogue;
+pub mod gather;
+pub mod instantiate;
+pub mod pack;
+pub mod pooling;
+pub mod reduce;
+pub mod resample;
+mod scalar;
+pub mod transfer;
+pub mod vector;
+pub mod winograd;
+
+use super::error::{Error, Result};
+use super::graph::Input;
+
+/// Start of the arena. Steps write disjoint parts of it from several threads.
+#[derive(Clone, Copy, Debug)]
+pub struct Base(pub *mut f32);
+
+// SAFETY: whoever runs a step promises that no two threads write the same floats.
+unsafe impl Send for Base {}
+// SAFETY: as above.
+unsafe impl Sync for Base {}
+
+/// One block of channels of one tensor.
+#[derive(Clone, Copy, Debug)]
+pub struct Plane {
+    /// Floats from the arena's start to pixel (0, 0).
+    pub offset: usize,
+    /// Floats from one row to the next.
+    pub row: usize,
+}
+
+/// Memory that a step works on.
+pub struct Context<'a> {
+    pub base: Base,
+    /// This thread's own floats, as many as the plan's largest step asks for.
+    pub scratch: *mut f32,
+    pub inputs: &'a [Input<'a>],
+    /// Start of each output.
+    pub outputs: &'a [Base],
+}
+
+type StepFn<S> = unsafe fn(&S, &Context, usize, usize);
+
+/// All kernels of one instruction set.
+pub struct Kernels {
+    /// Value of `GST_DETECT_KERNELS` that selects this table.
+    pub name: &'static str,
+    /// Channels in a block.
+    pub lanes: usize,
+    pub dense: dense::DenseTiles,
+    pub depthwise: depthwise::DepthwiseTiles,
+    pub winograd: StepFn<winograd::Winograd>,
+    pub pooling: StepFn<pooling::Pooling>,
+    pub elementwise: StepFn<elementwise::Elementwise>,
+    pub resample: StepFn<resample::Resample>,
+    pub gather: StepFn<gather::Gather>,
+    pub global: StepFn<reduce::Global>,
+    pub over_channels: StepFn<reduce::OverChannels>,
+    pub softmax: StepFn<reduce::Softmax>,
+    pub load: StepFn<transfer::Load>,
+    pub border: StepFn<transfer::Border>,
+    pub store: StepFn<transfer::Store>,
+}
+
+/// Environment variable that names the table to use: `avx512`, `avx2` or `scalar`.
+pub const VARIABLE: &str = "GST_DETECT_KERNELS";
+
+impl Kernels {
+    /// Returns the tables that this machine can run, the fastest first.
+    pub fn available() -> Vec<&'static Kernels> {
+        let mut tables = Vec::new();
+        #[cfg(target_arch = "x86_64")]
+        {
+            if is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512vl")
+                && is_x86_feature_detected!("fma")
+            {
+                tables.push(&avx512::KERNELS);
+            }
+            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+                tables.push(&avx2::KERNELS);
+            }
+        }
+        tables.push(&scalar::KERNELS);
+        tables
+    }
+
+    /// Returns the table called `name`.
+    ///
+    /// # Errors
+    /// [`Error::Kernels`] if there is none of that name for this machine.
+    pub fn named(name: &str) -> Result<&'static Kernels> {
+        let tables = Self::available();
+        tables
+            .iter()
+            .find(|t| t.name == name)
+            .copied()
+            .ok_or_else(|| {
+                let names: Vec<_> = tables.iter().map(|t| t.name).collect();
+                Error::Kernels(format!(
+                    "there are no kernels {name:?} for this processor; it can run {}",
+                    names.join(", ")
+                ))
+            })
+    }
+
+    /// Returns the table that [`VARIABLE`] names, or the fastest one.
+    pub fn from_environment() -> Result<&'static Kernels> {
+        match std::env::var(VARIABLE) {
+            Ok(name) if !name.is_empty() => Self::named(&name),
+            _ => Ok(Self::available()[0]),
+        }
+    }
+}
+
+/// Returns the range of `n` items that is part `part` of `parts` nearly equal ones.
+#[inline(always)]
+pub fn split(n: usize, part: usize, parts: usize) -> (usize, usize) {
+    (n * part / parts, n * (part + 1) / parts)
+}
+
+impl std::fmt::Debug for Kernels {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
+}

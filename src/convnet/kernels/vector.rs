@@ -1,0 +1,99 @@
+//! One register of f32, whichever instruction set it belongs to: what the kernels are written in.
+//!
+//! Kernels are generic over [`Vector`] and inlined into functions that enable the instruction set (see `instantiate.rs`).
+
+use super::epilogue::Epilogue;
+
+/// A register of [`Vector::LANES`] f32.
+///
+/// # Safety
+/// Every method needs a processor that has the instruction set. Pointers must be valid for as many lanes as a method names.
+/// `max` and `min` return their second operand if either one is NaN.
+#[allow(clippy::missing_safety_doc)]
+pub unsafe trait Vector: Copy {
+    /// Lanes in a register: channels in a block.
+    const LANES: usize;
+    /// Registers that the instruction set has.
+    const REGISTERS: usize;
+
+    unsafe fn load(p: *const f32) -> Self;
+    unsafe fn store(self, p: *mut f32);
+    /// Stores the first `n` lanes.
+    unsafe fn store_part(self, p: *mut f32, n: usize);
+    unsafe fn splat(x: f32) -> Self;
+    unsafe fn add(self, b: Self) -> Self;
+    unsafe fn sub(self, b: Self) -> Self;
+    unsafe fn mul(self, b: Self) -> Self;
+    unsafe fn div(self, b: Self) -> Self;
+    /// self · b + c
+    unsafe fn fma(self, b: Self, c: Self) -> Self;
+    /// c − self · b
+    unsafe fn fnma(self, b: Self, c: Self) -> Self;
+    unsafe fn max(self, b: Self) -> Self;
+    unsafe fn min(self, b: Self) -> Self;
+    unsafe fn sqrt(self) -> Self;
+    unsafe fn abs(self) -> Self;
+    /// Rounds to the nearest integer.
+    unsafe fn round(self) -> Self;
+    /// `a` where self is negative, `b` elsewhere, NaN lanes included.
+    unsafe fn if_negative(self, a: Self, b: Self) -> Self;
+    /// self · 2ⁿ for integral `n` of −126 to 127.
+    unsafe fn scale2(self, n: Self) -> Self;
+    /// Approximate reciprocal, to at least 1e-7.
+    unsafe fn reciprocal(self) -> Self;
+    /// Replaces lane `i` by lane `picks[i]` of `source` where bit `i` of `mask` is set.
+    unsafe fn merge(self, source: Self, picks: *const u32, mask: u32) -> Self;
+
+    /// Applies an epilogue to `n` pixels of one block in memory, `step` floats apart; `residual` may be null.
+    ///
+    /// A function of its own, so that not every tile contains every activation.
+    unsafe fn finish_in_memory(
+        out: *mut f32,
+        step: usize,
+        residual: *const f32,
+        n: usize,
+        epilogue: &Epilogue,
+    );
+
+    #[inline(always)]
+    unsafe fn zero() -> Self {
+        // SAFETY: the caller's.
+        unsafe { Self::splat(0.) }
+    }
+
+    /// self / (1 + e⁻ˣ): the logistic function of `x` times self.
+    #[inline(always)]
+    unsafe fn times_logistic(self, x: Self) -> Self {
+        // SAFETY: the caller's.
+        unsafe {
+            // `min` returns its second operand for NaN, so that NaN stays.
+            let e = exp(Self::splat(87.).min(Self::zero().sub(x)));
+            let d = e.add(Self::splat(1.));
+            self.mul(d.reciprocal())
+        }
+    }
+}
+
+/// eˣ, to 2e-7 of the value; x is limited to −87.3..=88.3, NaN stays.
+#[inline(always)]
+pub unsafe fn exp<V: Vector>(x: V) -> V {
+    // SAFETY: the caller's.
+    unsafe {
+        let x = V::splat(88.3).min(V::splat(-87.3).max(x));
+        let n = x.mul(V::splat(std::f32::consts::LOG2_E)).round();
+        // ln 2 in two parts, so that the remainder is exact
+        let r = n.fnma(V::splat(0.693_359_4), x);
+        let r = n.fnma(V::splat(-2.121_944_4e-4), r);
+        let mut p = V::splat(1.987_569_1e-4);
+        for c in [
+            1.398_2e-3,
+            8.333_452e-3,
+            4.166_579_6e-2,
+            1.666_666_6e-1,
+            0.5,
+        ] {
+            p = p.fma(r, V::splat(c));
+        }
+        p.fma(r.mul(r), r).add(V::splat(1.)).scale2(n)
+    }
+}

@@ -1,0 +1,294 @@
+//! Binds convolutions: packs their weights for the lanes in which their operands lie.
+
+use std::sync::Arc;
+
+use super::bind::Binder;
+use super::choice::level2_bytes;
+use super::layer::Layer;
+use super::place::{Cluster, Placed, View};
+use super::step::Step;
+use super::weights::Form;
+use crate::convnet::kernels::Plane;
+use crate::convnet::kernels::dense::{Dense, InBlock, OutBlock};
+use crate::convnet::kernels::depthwise::{Depthwise, DepthwiseBlock};
+use crate::convnet::kernels::pack::Packed;
+use crate::convnet::kernels::winograd::{self, Winograd};
+use crate::convnet::layout::{RootId, Run};
+
+impl Binder<'_> {
+    /// Binds one layer of a convolution stage.
+    pub fn conv(&mut self, stage: &Placed, layer: &Layer, out: RootId) {
+        let residual: Option<Vec<(usize, usize)>> = match stage.views.last() {
+            Some(view @ View::Blocks(_)) if stage.shapes.len() > 1 => Some(
+                self.view_planes(view)
+                    .iter()
+                    .map(|p| (p.offset, p.row))
+                    .collect(),
+            ),
+            _ => None,
+        };
+        if layer.is_depthwise() {
+            let step = self.depthwise(stage, layer, out, residual.as_deref());
+            self.steps.push(step);
+            return;
+        }
+        for (cluster, view) in stage.clusters.iter().zip(&stage.views) {
+            let View::Runs(runs) = view else {
+                unreachable!("dense layers read runs");
+            };
+            let step = match layer.winograd {
+                0 => self.dense(layer, cluster, runs, out, residual.as_deref()),
+                _ => self.winograd(layer, cluster, runs, out, residual.as_deref()),
+            };
+            self.steps.push(step);
+        }
+    }
+
+    /// Offset of the layer's first output pixel in a block, and floats to the next pixel down and right.
+    fn out_geometry(&self, layer: &Layer, out: RootId) -> (usize, [usize; 2]) {
+        let row = self.placement.buffers[out as usize].row();
+        let lanes = self.kernels.lanes;
+        (
+            layer.out_first[0] * row + layer.out_first[1] * lanes,
+            [layer.out_step[0] * row, layer.out_step[1] * lanes],
+        )
+    }
+
+    fn dense(
+        &self,
+        layer: &Layer,
+        cluster: &Cluster,
+        runs: &[Run],
+        out: RootId,
+        residual: Option<&[(usize, usize)]>,
+    ) -> Step {
+        let input = &self.placement.buffers[runs[0].root as usize];
+        let (row, pixel) = (input.row(), input.lanes.width);
+        let inputs = runs
+            .iter()
+            .map(|run| InBlock {
+                offset: self.plane(run.root, run.block).offset + run.lane,
+                lanes: run.channels.len(),
+            })
+            .collect();
+        let (first, out_step) = self.out_geometry(layer, out);
+        let outputs: Vec<OutBlock> = (cluster.first_block..cluster.first_block + cluster.blocks)
+            .map(|b| OutBlock {
+                offset: self.plane(out, b).offset + first,
+                residual: residual.map(|r| r[b]),
+            })
+            .collect();
+        let mut dense = Dense {
+            inputs,
+            outputs,
+            kernel: layer.kernel,
+            tap: [layer.dilation[0] * row, layer.dilation[1] * pixel],
+            advance: [layer.stride[0] * row, layer.stride[1] * pixel],
+            back: -(layer.start[0] * row as isize + layer.start[1] * pixel as isize),
+            out_step,
+            size: layer.size,
+            weights: self.packed(layer, cluster, runs, out),
+            epilogue: layer.epilogue,
+        };
+        flatten(&mut dense, layer, row, self.kernels.lanes);
+        Step::Dense(dense)
+    }
+
+    fn winograd(
+        &self,
+        layer: &Layer,
+        cluster: &Cluster,
+        runs: &[Run],
+        out: RootId,
+        residual: Option<&[(usize, usize)]>,
+    ) -> Step {
+        let lanes = self.kernels.lanes;
+        let weights = self.packed(layer, cluster, runs, out);
+        let mut read: Vec<(RootId, usize)> = runs.iter().map(|r| (r.root, r.block)).collect();
+        read.dedup();
+        let chunk = winograd::chunk_for(
+            level2_bytes(),
+            layer.winograd,
+            lanes,
+            self.kernels.dense.width(),
+            read.len() + cluster.blocks,
+            weights.len(),
+        );
+        let inputs = runs
+            .iter()
+            .map(|run| {
+                let block = read.iter().position(|&b| b == (run.root, run.block));
+                let block = block.expect("every run's block was listed");
+                InBlock {
+                    offset: Winograd::block_offset(chunk, lanes, block) + run.lane,
+                    lanes: run.channels.len(),
+                }
+            })
+            .collect();
+        let blocks = read
+            .iter()
+            .map(|&(root, block)| {
+                let plane = self.plane(root, block);
+                let start = layer.start[0] * plane.row as isize + layer.start[1] * lanes as isize;
+                Plane {
+                    offset: plane
+                        .offset
+                        .checked_add_signed(start)
+                        .expect("borders are part of the buffer"),
+                    row: plane.row,
+                }
+            })
+            .collect();
+        let outputs = (cluster.first_block..cluster.first_block + cluster.blocks)
+            .map(|b| OutBlock {
+                offset: self.plane(out, b).offset,
+                residual: residual.map(|r| r[b]),
+            })
+            .collect();
+        Step::Winograd(Winograd {
+            m: layer.winograd,
+            blocks,
+            inputs,
+            outputs,
+            out_row: self.placement.buffers[out as usize].row(),
+            size: layer.size,
+            weights,
+            epilogue: layer.epilogue,
+            chunk,
+        })
+    }
+
+    fn packed(&self, layer: &Layer, cluster: &Cluster, runs: &[Run], out: RootId) -> Arc<Packed> {
+        let lanes = self.kernels.lanes;
+        let taps = layer.kernel[0] * layer.kernel[1];
+        let kernel_taps = if layer.winograd > 0 { 1 } else { taps };
+        // the kernel walks blocks, taps, lanes
+        let mut rows: Vec<(u32, u32)> = Vec::new();
+        for run in runs {
+            for tap in 0..kernel_taps as u32 {
+                rows.extend(run.channels.iter().map(|&c| (c, tap)));
+            }
+        }
+        let place = &self.placement.buffers[out as usize].lanes;
+        let first = cluster.first_block * lanes;
+        let channels: Vec<Option<u32>> = (0..cluster.blocks * lanes)
+            .map(|lane| place.channel_at(first + lane))
+            .collect();
+        let (each_in, each_out) = (
+            layer.in_channels / layer.groups,
+            layer.out_channels / layer.groups,
+        );
+        let form = Form::dense(layer, lanes, &rows, &channels, cluster.inputs.start);
+        self.weights.get(form, || {
+            // a filter's nine taps for Winograd, one tap else
+            let filter = |row: usize, lane: usize| -> &[f32] {
+                let Some(o) = channels[lane] else { return &[] };
+                let (channel, tap) = rows[row];
+                let i = cluster.inputs.start + channel as usize;
+                let o = o as usize;
+                if o / each_out != i / each_in {
+                    return &[];
+                }
+                let first = (o * each_in + i % each_in) * taps + tap as usize;
+                &layer.weights[first..first + taps / kernel_taps]
+            };
+            let bias = |lane: usize| bias(layer, channels[lane]);
+            if layer.winograd > 0 {
+                let n = layer.winograd + 2;
+                let transformed = |set: usize, row: usize, lane: usize| {
+                    transform(filter(row, lane), layer.winograd, set / n, set % n)
+                };
+                Packed::new(lanes, cluster.blocks, n * n, rows.len(), transformed, bias)
+            } else {
+                let weight = |_: usize, row: usize, lane: usize| {
+                    filter(row, lane).first().copied().unwrap_or(0.)
+                };
+                Packed::new(lanes, cluster.blocks, 1, rows.len(), weight, bias)
+            }
+        })
+    }
+
+    fn depthwise(
+        &self,
+        stage: &Placed,
+        layer: &Layer,
+        out: RootId,
+        residual: Option<&[(usize, usize)]>,
+    ) -> Step {
+        let lanes = self.kernels.lanes;
+        let (first, out_step) = self.out_geometry(layer, out);
+        let blocks: Vec<DepthwiseBlock> = self
+            .view_planes(&stage.views[0])
+            .iter()
+            .enumerate()
+            .map(|(b, plane)| {
+                let start = layer.start[0] * plane.row as isize + layer.start[1] * lanes as isize;
+                DepthwiseBlock {
+                    input: plane
+                        .offset
+                        .checked_add_signed(start)
+                        .expect("borders are part of the buffer"),
+                    row: plane.row,
+                    output: self.plane(out, b).offset + first,
+                    residual: residual.map(|r| r[b]),
+                }
+            })
+            .collect();
+        let place = &self.placement.buffers[out as usize].lanes;
+        let channels: Vec<Option<u32>> = (0..blocks.len() * lanes)
+            .map(|lane| place.channel_at(lane))
+            .collect();
+        let taps = layer.kernel[0] * layer.kernel[1];
+        let form = Form::depthwise(layer, lanes, &channels);
+        let weights = self.weights.get(form, || {
+            let weight = |_: usize, tap: usize, lane: usize| {
+                channels[lane].map_or(0., |c| layer.weights[c as usize * taps + tap])
+            };
+            Packed::new(lanes, blocks.len(), 1, taps, weight, |lane| {
+                bias(layer, channels[lane])
+            })
+        });
+        Step::Depthwise(Depthwise {
+            blocks,
+            kernel: layer.kernel,
+            stride: layer.stride,
+            dilation: layer.dilation,
+            out_step,
+            size: layer.size,
+            weights,
+            epilogue: layer.epilogue,
+        })
+    }
+}
+
+fn bias(layer: &Layer, channel: Option<u32>) -> f32 {
+    match (channel, &layer.bias) {
+        (Some(c), Some(bias)) => bias[c as usize],
+        _ => 0.,
+    }
+}
+
+/// One value of a transformed 3x3 filter, computed in double precision; 0 for no filter.
+fn transform(filter: &[f32], m: usize, a: usize, b: usize) -> f32 {
+    let g = winograd::filter_transform(m);
+    let mut sum = 0f64;
+    for (i, weight) in filter.iter().enumerate() {
+        sum += g[a][i / 3] * g[b][i % 3] * f64::from(*weight);
+    }
+    sum as f32
+}
+
+/// Makes one long row of a 1x1 convolution whose operands have no side borders.
+fn flatten(dense: &mut Dense, layer: &Layer, row: usize, lanes: usize) {
+    let columns = dense.size[1];
+    let packed = columns * dense.advance[1] == row
+        && columns * lanes == dense.out_step[0]
+        && dense.out_step[1] == lanes
+        && dense
+            .outputs
+            .iter()
+            .all(|o| o.residual.is_none_or(|(_, row)| row == columns * lanes));
+    if layer.kernel == [1, 1] && layer.stride == [1, 1] && packed {
+        dense.size = [1, dense.size[0] * columns];
+    }
+}

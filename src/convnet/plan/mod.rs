@@ -1,0 +1,280 @@
+//! Plans: what a network's steps are, and where their operands lie.
+
+mod bind;
+mod choice;
+mod convolution;
+mod layer;
+mod memory;
+mod place;
+mod simplify;
+mod stage;
+mod step;
+mod weights;
+
+use std::sync::Arc;
+
+use super::error::{Error, Result};
+use super::graph::{Graph, Input, InputFormat, Op, Shape};
+use super::kernels::{Context, Kernels};
+pub use choice::Algorithm;
+pub use step::Step;
+pub use weights::WeightCache;
+
+/// Limits of a plan. A graph that needs more is refused before memory is allocated.
+#[derive(Clone, Copy, Debug)]
+pub struct Budget {
+    /// Bytes of the arena of one run.
+    pub activations: usize,
+    /// Bytes of packed weights.
+    pub weights: usize,
+    /// Number of steps.
+    pub steps: usize,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Budget {
+            activations: 1 << 30,
+            weights: 1 << 30,
+            steps: 20_000,
+        }
+    }
+}
+
+/// Choices for a plan.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    pub budget: Budget,
+    /// Name of the kernels: `avx512`, `avx2` or `scalar`. `None` takes `GST_DETECT_KERNELS` or the fastest.
+    pub kernels: Option<String>,
+    /// Algorithm for 3x3 convolutions. `Auto` follows `GST_DETECT_CONVOLUTION` if it is set.
+    pub algorithm: Algorithm,
+    /// Weights that other plans of the same model hold.
+    pub weights: Arc<WeightCache>,
+}
+
+/// A network ready to run: immutable, and shared by all threads that run it.
+#[derive(Debug)]
+pub struct Plan {
+    kernels: &'static Kernels,
+    steps: Vec<Step>,
+    /// Floats of the arena, and of each thread's scratch.
+    arena: usize,
+    scratch: usize,
+    constants: Vec<(usize, Vec<f32>)>,
+    inputs: Vec<(Shape, InputFormat)>,
+    outputs: Vec<usize>,
+}
+
+impl Plan {
+    /// Plans a graph.
+    ///
+    /// # Errors
+    /// [`Error::Budget`] if the graph needs more than `options.budget`, [`Error::Kernels`] if the requested kernels
+    /// cannot run here.
+    pub fn new(graph: &Graph, options: &Options) -> Result<Self> {
+        let kernels = match &options.kernels {
+            Some(name) => Kernels::named(name)?,
+            None => Kernels::from_environment()?,
+        };
+        let budget = &options.budget;
+        within("steps", graph.nodes().len(), budget.steps)?;
+        let algorithm = match options.algorithm {
+            Algorithm::Auto => Algorithm::from_environment()?,
+            fixed => fixed,
+        };
+        let nodes = simplify::simplify(graph);
+        let mut stages = stage::build(&nodes, graph.inputs(), graph.outputs())?;
+        choice::choose(&mut stages, algorithm, kernels.lanes);
+        let placement = place::place(stages, kernels.lanes);
+        within("steps", placement.stages.len(), budget.steps)?;
+        within(
+            "bytes of weights",
+            weight_bytes(&placement, kernels.lanes),
+            budget.weights,
+        )?;
+        let memory = memory::assign(&placement);
+        let bytes = memory.len.saturating_mul(size_of::<f32>());
+        within("bytes of activations", bytes, budget.activations)?;
+        let mut binder = bind::Binder {
+            placement: &placement,
+            memory: &memory,
+            kernels,
+            weights: &options.weights,
+            steps: Vec::new(),
+            constants: Vec::new(),
+        };
+        binder.run();
+        let (steps, constants) = (binder.steps, binder.constants);
+        within("steps", steps.len(), budget.steps)?;
+        let scratch = steps.iter().map(|s| s.scratch(kernels.lanes)).max();
+        Ok(Plan {
+            kernels,
+            arena: memory.len,
+            scratch: scratch.unwrap_or(0),
+            steps,
+            constants,
+            inputs: inputs_of(graph),
+            outputs: graph
+                .outputs()
+                .iter()
+                .map(|o| graph.output_len(o))
+                .collect(),
+        })
+    }
+
+    /// Name of the kernels that this plan uses.
+    pub fn kernels(&self) -> &'static str {
+        self.kernels.name
+    }
+
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// Bytes of memory that one run needs, besides the weights.
+    pub fn activation_bytes(&self) -> usize {
+        (self.arena + self.scratch) * size_of::<f32>()
+    }
+
+    /// Shape and format of each input.
+    pub fn inputs(&self) -> &[(Shape, InputFormat)] {
+        &self.inputs
+    }
+
+    /// Elements of each output.
+    pub fn outputs(&self) -> &[usize] {
+        &self.outputs
+    }
+
+    pub(super) fn arena_len(&self) -> usize {
+        self.arena
+    }
+
+    pub(super) fn scratch_len(&self) -> usize {
+        self.scratch
+    }
+
+    pub(super) fn constants(&self) -> &[(usize, Vec<f32>)] {
+        &self.constants
+    }
+
+    /// Estimated cycles of one step.
+    pub(super) fn cost(&self, step: usize) -> usize {
+        self.steps[step].cost(self.kernels.lanes)
+    }
+
+    /// Checks the data of a run.
+    pub(super) fn check(&self, inputs: &[Input], outputs: &[&mut [f32]]) -> Result<()> {
+        let lengths = |n: usize, wanted: usize, what: &str| match n == wanted {
+            true => Ok(()),
+            false => Err(Error::Data(format!(
+                "{n} {what} were given, the network has {wanted}"
+            ))),
+        };
+        lengths(inputs.len(), self.inputs.len(), "inputs")?;
+        lengths(outputs.len(), self.outputs.len(), "outputs")?;
+        for (input, (shape, format)) in inputs.iter().zip(&self.inputs) {
+            let fits = match (input, format) {
+                (Input::U8(x), InputFormat::Pixels { .. }) => x.len() == shape.len(),
+                (Input::F32(x), InputFormat::Planar | InputFormat::Interleaved) => {
+                    x.len() == shape.len()
+                }
+                _ => false,
+            };
+            if !fits {
+                return Err(Error::Data(format!(
+                    "an input of {} values does not fit {shape} as {format:?}",
+                    match input {
+                        Input::F32(x) => x.len(),
+                        Input::U8(x) => x.len(),
+                    }
+                )));
+            }
+        }
+        for (output, &wanted) in outputs.iter().zip(&self.outputs) {
+            lengths(output.len(), wanted, "output values")?;
+        }
+        Ok(())
+    }
+
+    /// Runs part `part` of `parts` of a step.
+    ///
+    /// # Safety
+    /// The context holds an arena and a scratch of this plan's sizes, and inputs and outputs that passed
+    /// [`check`](Self::check). All steps before this one are done. No two threads run the same part.
+    pub(super) unsafe fn run_step(
+        &self,
+        step: usize,
+        context: &Context,
+        part: usize,
+        parts: usize,
+    ) {
+        let k = self.kernels;
+        // SAFETY: the caller's; the steps were bound for this plan's arena and kernels, which this machine can run.
+        unsafe {
+            match &self.steps[step] {
+                Step::Dense(s) => s.run(&k.dense, k.lanes, context.base, part, parts),
+                Step::Winograd(s) => (k.winograd)(s, context, part, parts),
+                Step::Depthwise(s) => s.run(&k.depthwise, k.lanes, context.base, part, parts),
+                Step::Pooling(s) => (k.pooling)(s, context, part, parts),
+                Step::Elementwise(s) => (k.elementwise)(s, context, part, parts),
+                Step::Resample(s) => (k.resample)(s, context, part, parts),
+                Step::Gather(s) => (k.gather)(s, context, part, parts),
+                Step::Global(s) => (k.global)(s, context, part, parts),
+                Step::OverChannels(s) => (k.over_channels)(s, context, part, parts),
+                Step::Softmax(s) => (k.softmax)(s, context, part, parts),
+                Step::Load(s) => (k.load)(s, context, part, parts),
+                Step::Border(s) => (k.border)(s, context, part, parts),
+                Step::Store(s) => (k.store)(s, context, part, parts),
+            }
+        }
+    }
+}
+
+fn within(what: &'static str, needed: usize, allowed: usize) -> Result<()> {
+    match needed <= allowed {
+        true => Ok(()),
+        false => Err(Error::Budget {
+            what,
+            needed,
+            allowed,
+        }),
+    }
+}
+
+/// Bytes of all convolutions' weights once packed.
+fn weight_bytes(placement: &place::Placement, lanes: usize) -> usize {
+    let of_stage = |stage: &place::Placed| match &stage.work {
+        stage::Work::Conv { layers, .. } => layers
+            .iter()
+            .map(|layer| {
+                let taps = match layer.winograd {
+                    0 => layer.kernel[0] * layer.kernel[1],
+                    m => (m + 2) * (m + 2),
+                };
+                let clusters = stage.clusters.iter();
+                let dense: usize = clusters.map(|c| c.inputs.len() * c.blocks * lanes).sum();
+                let channels = match layer.is_depthwise() {
+                    true => layer.out_channels.next_multiple_of(lanes),
+                    false => dense,
+                };
+                channels.saturating_mul(taps * size_of::<f32>())
+            })
+            .sum(),
+        _ => 0,
+    };
+    placement.stages.iter().map(of_stage).sum()
+}
+
+fn inputs_of(graph: &Graph) -> Vec<(Shape, InputFormat)> {
+    let of_node = |node: &super::graph::Node| match &node.op {
+        Op::Input(format) => Some((node.shape, format.clone())),
+        _ => None,
+    };
+    graph
+        .inputs()
+        .iter()
+        .filter_map(|t| of_node(&graph.nodes()[t.index()]))
+        .collect()
+}

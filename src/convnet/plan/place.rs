@@ -1,0 +1,407 @@
+//! From stages to views: where each root's channels lie, which blocks each stage reads, and how wide borders must be.
+
+use std::collections::HashMap;
+
+use super::layer::Layer;
+use super::stage::{Pointwise, Stage, Stages, Work};
+use crate::convnet::graph::Shape;
+use crate::convnet::layout::*;
+
+/// What a stage reads.
+#[derive(Clone, Debug)]
+pub enum View {
+    /// Lanes by lanes, with the tensor's channels in them.
+    Runs(Vec<Run>),
+    /// Whole blocks, one for each block of the output.
+    Blocks(Vec<(RootId, usize)>),
+    /// The one lane of a tensor of one channel.
+    Lane(RootId, usize),
+}
+
+impl View {
+    /// Roots that this view reads.
+    pub fn roots(&self) -> Vec<RootId> {
+        match self {
+            View::Runs(runs) => runs.iter().map(|r| r.root).collect(),
+            View::Blocks(blocks) => blocks.iter().map(|b| b.0).collect(),
+            View::Lane(root, _) => vec![*root],
+        }
+    }
+}
+
+/// Channels of a grouped convolution that are computed together: a dense layer of its own.
+#[derive(Clone, Debug)]
+pub struct Cluster {
+    pub inputs: std::ops::Range<usize>,
+    pub outputs: std::ops::Range<usize>,
+    /// First block of the outputs.
+    pub first_block: usize,
+    pub blocks: usize,
+}
+
+/// A stage with its views.
+#[derive(Clone, Debug)]
+pub struct Placed {
+    pub work: Work,
+    pub views: Vec<View>,
+    /// Shapes of the operands.
+    pub shapes: Vec<Shape>,
+    pub out: Option<RootId>,
+    /// For dense convolutions.
+    pub clusters: Vec<Cluster>,
+}
+
+/// A root's buffer.
+#[derive(Clone, Debug)]
+pub struct Buffer {
+    pub shape: Shape,
+    pub lanes: Lanes,
+    /// Pixels of border: above, left, below, right.
+    pub pads: [usize; 4],
+}
+
+/// All stages with their views, and all buffers.
+#[derive(Debug)]
+pub struct Placement {
+    pub stages: Vec<Placed>,
+    pub buffers: Vec<Buffer>,
+}
+
+/// Places the roots of `stages` in blocks of `width` lanes.
+pub fn place(stages: Stages, width: usize) -> Placement {
+    let mut placer = Placer {
+        width,
+        roots: stages.roots.clone(),
+        lanes: Vec::with_capacity(stages.roots.len()),
+        copies: HashMap::new(),
+        placed: Vec::new(),
+        pads: Vec::new(),
+        same_row: Vec::new(),
+    };
+    let empty = Lanes::in_order(0, width);
+    placer.lanes = vec![empty; placer.roots.len()];
+    placer.pads = vec![[0; 4]; placer.roots.len()];
+    placer.same_row = (0..placer.roots.len() as u32).collect();
+    for stage in stages.stages {
+        placer.stage(stage);
+    }
+    placer.finish()
+}
+
+struct Placer {
+    width: usize,
+    roots: Vec<Shape>,
+    lanes: Vec<Lanes>,
+    /// Copies already made of lists of channels, in order.
+    copies: HashMap<Channels, RootId>,
+    placed: Vec<Placed>,
+    pads: Vec<[usize; 4]>,
+    /// Union-find of roots that one layer reads with one distance between rows.
+    same_row: Vec<RootId>,
+}
+
+impl Placer {
+    fn stage(&mut self, stage: Stage) {
+        let shapes: Vec<Shape> = stage.reads.iter().map(|r| r.1).collect();
+        let reads: Vec<Channels> = stage.reads.into_iter().map(|r| r.0).collect();
+        let mut clusters = Vec::new();
+        let views = match &stage.work {
+            Work::Load { .. } => {
+                let out = self.out(stage.out);
+                self.lanes[out] = Lanes::in_order(self.roots[out].c, 1);
+                vec![]
+            }
+            Work::Constant(_) => {
+                self.in_order(stage.out);
+                vec![]
+            }
+            Work::Conv { layers, residual } if !layers[0].is_depthwise() => {
+                clusters = clusters_of(&layers[0], self.width);
+                self.dense(
+                    &layers[..],
+                    *residual,
+                    &reads,
+                    &shapes,
+                    stage.out,
+                    &mut clusters,
+                )
+            }
+            Work::Conv { layers, residual } => {
+                let view = self.blocks(&reads[0], shapes[0]);
+                let mut borders = [0; 4];
+                for layer in layers {
+                    widen(&mut borders, layer.borders(shapes[0].h, shapes[0].w));
+                }
+                for &(root, _) in &view.blocks {
+                    widen(&mut self.pads[root as usize], borders);
+                }
+                let mut views = vec![View::Blocks(view.blocks)];
+                if *residual {
+                    views.push(self.matching(&reads[1], shapes[1], &view.lanes));
+                }
+                self.set(stage.out, view.lanes);
+                views
+            }
+            Work::Elementwise(Pointwise::Binary(_), _) => {
+                let view = self.blocks(&reads[0], shapes[0]);
+                let second = if shapes[1].c == 1 && shapes[0].c > 1 {
+                    let (root, channel) = reads[1][0];
+                    let root = self.in_blocks(root);
+                    View::Lane(root, self.lanes[root as usize].lane_of(channel))
+                } else {
+                    self.matching(&reads[1], shapes[1], &view.lanes)
+                };
+                self.set(stage.out, view.lanes);
+                vec![View::Blocks(view.blocks), second]
+            }
+            Work::OverChannels(_) => {
+                let view = self.runs_of_blocks(&reads[0], shapes[0], true);
+                self.in_order(stage.out);
+                vec![view]
+            }
+            Work::Softmax { .. } => {
+                let view = self.runs_of_blocks(&reads[0], shapes[0], false);
+                self.in_order(stage.out);
+                vec![view]
+            }
+            Work::Store { .. } => vec![View::Runs(runs(&reads[0], &self.lanes))],
+            Work::DepthToSpace { .. } | Work::Gather => {
+                self.in_order(stage.out);
+                vec![View::Runs(runs(&reads[0], &self.lanes))]
+            }
+            Work::Pool(..)
+            | Work::Global(_)
+            | Work::Resize(_)
+            | Work::Crop(_)
+            | Work::Pad(..)
+            | Work::Reshape
+            | Work::Elementwise(..) => {
+                let view = self.blocks(&reads[0], shapes[0]);
+                self.set(stage.out, view.lanes);
+                vec![View::Blocks(view.blocks)]
+            }
+        };
+        self.placed.push(Placed {
+            work: stage.work,
+            views,
+            shapes,
+            out: stage.out,
+            clusters,
+        });
+    }
+
+    fn dense(
+        &mut self,
+        layers: &[Layer],
+        residual: bool,
+        reads: &[Channels],
+        shapes: &[Shape],
+        out: Option<RootId>,
+        clusters: &mut [Cluster],
+    ) -> Vec<View> {
+        let mut channels = reads[0].clone();
+        let in_blocks = layers[0].winograd > 0;
+        if !self.fits_dense(&channels, in_blocks) {
+            let copy = self.copy(&channels, shapes[0]);
+            channels = whole(copy, channels.len());
+        }
+        let mut views: Vec<View> = clusters
+            .iter()
+            .map(|c| View::Runs(sorted_runs(&channels[c.inputs.clone()], &self.lanes)))
+            .collect();
+        let mut borders = [0; 4];
+        for layer in layers {
+            widen(&mut borders, layer.borders(shapes[0].h, shapes[0].w));
+        }
+        let roots: Vec<RootId> = views.iter().flat_map(View::roots).collect();
+        for &root in &roots {
+            widen(&mut self.pads[root as usize], borders);
+            self.join(roots[0], root);
+        }
+        let lane_of = clusters
+            .iter()
+            .flat_map(|c| (0..c.outputs.len()).map(|i| (c.first_block * self.width + i) as u32))
+            .collect();
+        let blocks = clusters.iter().map(|c| c.blocks).sum();
+        let mut lanes = Lanes::at(lane_of, self.width, blocks);
+        if residual {
+            let view = self.blocks(&reads[1], shapes[1]);
+            if let [only] = clusters {
+                only.blocks = view.blocks.len();
+            }
+            lanes = view.lanes;
+            views.push(View::Blocks(view.blocks));
+        }
+        self.set(out, lanes);
+        views
+    }
+
+    /// True if a dense layer can read these channels where they are; in planes only if `in_blocks` is false.
+    fn fits_dense(&self, channels: &[Channel], in_blocks: bool) -> bool {
+        let width = |c: &Channel| self.lanes[c.0 as usize].width;
+        let first = width(&channels[0]);
+        if channels.iter().any(|c| width(c) != first) {
+            return false;
+        }
+        if first == 1 {
+            !in_blocks
+        } else {
+            let needed = channels.len().div_ceil(self.width);
+            sorted_runs(channels, &self.lanes).len() <= 3 * needed + 4
+        }
+    }
+
+    /// Views a tensor as whole blocks, copying it if need be.
+    fn blocks(&mut self, channels: &Channels, shape: Shape) -> BlockView {
+        if let Some(view) = block_view(channels, &self.lanes, self.width) {
+            return view;
+        }
+        let copy = self.copy(channels, shape);
+        block_view(&whole(copy, channels.len()), &self.lanes, self.width)
+            .expect("a copy lies in order")
+    }
+
+    /// Views a second operand in the lanes of the first, copying it if need be.
+    fn matching(&mut self, channels: &Channels, shape: Shape, wanted: &Lanes) -> View {
+        if let Some(blocks) = matching_blocks(channels, &self.lanes, wanted) {
+            return View::Blocks(blocks);
+        }
+        let copy = self.new_root(shape);
+        self.lanes[copy as usize] = wanted.clone();
+        self.push_gather(channels, shape, copy);
+        View::Blocks((0..wanted.blocks()).map(|b| (copy, b)).collect())
+    }
+
+    fn runs_of_blocks(&mut self, channels: &Channels, shape: Shape, sorted: bool) -> View {
+        let planes = |c: &Channel| self.lanes[c.0 as usize].width != self.width;
+        let mut channels = channels.clone();
+        if channels.iter().any(planes) {
+            let copy = self.copy(&channels, shape);
+            channels = whole(copy, channels.len());
+        }
+        View::Runs(match sorted {
+            true => sorted_runs(&channels, &self.lanes),
+            false => runs(&channels, &self.lanes),
+        })
+    }
+
+    /// Returns a root that holds the same channels in blocks.
+    fn in_blocks(&mut self, root: RootId) -> RootId {
+        if self.lanes[root as usize].width == self.width {
+            return root;
+        }
+        let shape = self.roots[root as usize];
+        self.copy(&whole(root, shape.c), shape)
+    }
+
+    /// Returns a root with these channels in order.
+    fn copy(&mut self, channels: &Channels, shape: Shape) -> RootId {
+        if let Some(&copy) = self.copies.get(channels) {
+            return copy;
+        }
+        let copy = self.new_root(shape);
+        self.lanes[copy as usize] = Lanes::in_order(shape.c, self.width);
+        self.push_gather(channels, shape, copy);
+        self.copies.insert(channels.clone(), copy);
+        copy
+    }
+
+    fn push_gather(&mut self, channels: &Channels, shape: Shape, out: RootId) {
+        self.placed.push(Placed {
+            work: Work::Gather,
+            views: vec![View::Runs(runs(channels, &self.lanes))],
+            shapes: vec![shape],
+            out: Some(out),
+            clusters: vec![],
+        });
+    }
+
+    fn new_root(&mut self, shape: Shape) -> RootId {
+        let id = self.roots.len() as RootId;
+        self.roots.push(shape);
+        self.lanes.push(Lanes::in_order(0, self.width));
+        self.pads.push([0; 4]);
+        self.same_row.push(id);
+        id
+    }
+
+    fn out(&self, out: Option<RootId>) -> usize {
+        out.expect("only stores have no root") as usize
+    }
+
+    fn set(&mut self, out: Option<RootId>, lanes: Lanes) {
+        let out = self.out(out);
+        self.lanes[out] = lanes;
+    }
+
+    fn in_order(&mut self, out: Option<RootId>) {
+        let out = self.out(out);
+        self.lanes[out] = Lanes::in_order(self.roots[out].c, self.width);
+    }
+
+    fn leader(&self, mut root: RootId) -> RootId {
+        while self.same_row[root as usize] != root {
+            root = self.same_row[root as usize];
+        }
+        root
+    }
+
+    fn join(&mut self, a: RootId, b: RootId) {
+        let (a, b) = (self.leader(a), self.leader(b));
+        self.same_row[a.max(b) as usize] = a.min(b);
+    }
+
+    fn finish(mut self) -> Placement {
+        for root in 0..self.roots.len() as RootId {
+            let (leader, pads) = (self.leader(root), self.pads[root as usize]);
+            widen(&mut self.pads[leader as usize], pads);
+        }
+        let buffers = (0..self.roots.len())
+            .map(|root| Buffer {
+                shape: self.roots[root],
+                lanes: self.lanes[root].clone(),
+                pads: self.pads[self.leader(root as RootId) as usize],
+            })
+            .collect();
+        Placement {
+            stages: self.placed,
+            buffers,
+        }
+    }
+}
+
+fn whole(root: RootId, channels: usize) -> Channels {
+    (0..channels as u32).map(|c| (root, c)).collect()
+}
+
+fn widen(pads: &mut [usize; 4], by: [usize; 4]) {
+    for (pad, by) in pads.iter_mut().zip(by) {
+        *pad = (*pad).max(by);
+    }
+}
+
+/// Joins groups of a grouped convolution until their outputs fill a block; a dense one is one cluster.
+fn clusters_of(layer: &Layer, width: usize) -> Vec<Cluster> {
+    let (each_in, each_out) = (
+        layer.in_channels / layer.groups,
+        layer.out_channels / layer.groups,
+    );
+    let together = (width / each_out.max(1)).clamp(1, layer.groups);
+    let mut first_block = 0;
+    (0..layer.groups)
+        .step_by(together)
+        .map(|group| {
+            let end = (group + together).min(layer.groups);
+            let outputs = group * each_out..end * each_out;
+            let blocks = outputs.len().div_ceil(width);
+            let cluster = Cluster {
+                inputs: group * each_in..end * each_in,
+                outputs,
+                first_block,
+                blocks,
+            };
+            first_block += blocks;
+            cluster
+        })
+        .collect()
+}

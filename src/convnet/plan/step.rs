@@ -1,0 +1,118 @@
+//! Steps of a plan: kernels bound to their places.
+
+use crate::convnet::kernels::*;
+
+/// One step.
+#[derive(Debug)]
+pub enum Step {
+    Dense(dense::Dense),
+    Winograd(winograd::Winograd),
+    Depthwise(depthwise::Depthwise),
+    Pooling(pooling::Pooling),
+    Elementwise(elementwise::Elementwise),
+    Resample(resample::Resample),
+    Gather(gather::Gather),
+    Global(reduce::Global),
+    OverChannels(reduce::OverChannels),
+    Softmax(reduce::Softmax),
+    Load(transfer::Load),
+    Border(transfer::Border),
+    Store(transfer::Store),
+}
+
+impl Step {
+    /// Returns the step's name for listings.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Step::Dense(_) => "dense",
+            Step::Winograd(_) => "winograd",
+            Step::Depthwise(_) => "depthwise",
+            Step::Pooling(_) => "pooling",
+            Step::Elementwise(_) => "elementwise",
+            Step::Resample(_) => "resample",
+            Step::Gather(_) => "gather",
+            Step::Global(_) => "global pooling",
+            Step::OverChannels(_) => "channel reduction",
+            Step::Softmax(_) => "softmax",
+            Step::Load(_) => "load",
+            Step::Border(_) => "border",
+            Step::Store(_) => "store",
+        }
+    }
+
+    /// Describes the step in one line: its name, sizes and channels.
+    pub fn describe(&self) -> String {
+        let size = |[h, w]: [usize; 2]| format!("{h}x{w}");
+        let name = self.name();
+        match self {
+            Step::Dense(s) => format!(
+                "{name} {0}x{1}, {2} channels of {3} blocks to {4} blocks of {5}",
+                s.kernel[0],
+                s.kernel[1],
+                s.inputs.iter().map(|b| b.lanes).sum::<usize>(),
+                s.inputs.len(),
+                s.outputs.len(),
+                size(s.size)
+            ),
+            Step::Winograd(s) => format!(
+                "{name} F({0}, 3), {1} blocks to {2} blocks of {3}, {4} tiles at once",
+                s.m,
+                s.blocks.len(),
+                s.outputs.len(),
+                size(s.size),
+                s.chunk
+            ),
+            Step::Depthwise(s) => format!(
+                "{name} {0}x{1} stride {2}, {3} blocks of {4}",
+                s.kernel[0],
+                s.kernel[1],
+                s.stride[0],
+                s.blocks.len(),
+                size(s.size)
+            ),
+            Step::Pooling(s) => format!("{name}, {} blocks of {}", s.blocks.len(), size(s.to)),
+            Step::Elementwise(s) => {
+                format!(
+                    "{name} {:?}, {} blocks of {}",
+                    s.epilogue.before,
+                    s.blocks.len(),
+                    size(s.size)
+                )
+            }
+            Step::Resample(s) => format!("{name}, {} blocks of {}", s.blocks.len(), size(s.size)),
+            Step::Gather(s) => format!("{name}, {} blocks of {}", s.blocks.len(), size(s.size)),
+            Step::Store(s) => format!("{name}, {} channels of {}", s.channels, size(s.size)),
+            _ => name.to_string(),
+        }
+    }
+
+    /// Estimates the step's time in cycles of one core, to decide whether threads are worth it.
+    pub fn cost(&self, lanes: usize) -> usize {
+        let pixels = |size: [usize; 2]| size[0] * size[1];
+        match self {
+            Step::Dense(s) => s.work() / lanes,
+            Step::Winograd(s) => s.work() / lanes,
+            Step::Depthwise(s) => s.work() / lanes,
+            Step::Pooling(s) => s.blocks.len() * pixels(s.from) * s.window.kernel[0],
+            Step::Elementwise(s) => s.blocks.len() * pixels(s.size) * 2,
+            Step::Resample(s) => s.blocks.len() * pixels(s.size) * 3,
+            Step::Gather(s) => s.blocks.len() * pixels(s.size) * 3,
+            Step::Global(s) => s.blocks.len() * pixels(s.size),
+            Step::OverChannels(s) => s.blocks.len() * pixels(s.size) * lanes,
+            Step::Softmax(s) => s.channels.len() * pixels(s.size) * 3,
+            Step::Load(s) => s.shape.len() / 4,
+            Step::Border(s) => s.planes * s.size[0] * 8,
+            Step::Store(s) => s.channels * pixels(s.size),
+        }
+    }
+
+    /// Floats of scratch that one thread needs.
+    pub fn scratch(&self, lanes: usize) -> usize {
+        match self {
+            Step::Winograd(s) => s.scratch(lanes),
+            Step::Pooling(s) => s.scratch(lanes),
+            Step::Softmax(s) => s.scratch(lanes),
+            _ => 0,
+        }
+    }
+}

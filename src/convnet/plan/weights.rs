@@ -1,0 +1,82 @@
+//! Packed weights, shared by all plans and workers that need the same form of them.
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use super::layer::Layer;
+use crate::convnet::kernels::pack::Packed;
+
+/// Identity of packed weights: their values and their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Form([u64; 2]);
+
+impl Form {
+    /// Form of a dense layer's weights: input channel and tap of each row, output channel of each lane.
+    pub fn dense(
+        layer: &Layer,
+        lanes: usize,
+        rows: &[(u32, u32)],
+        channels: &[Option<u32>],
+        first_input: usize,
+    ) -> Self {
+        Self::hash("dense", layer, (lanes, rows, channels, first_input))
+    }
+
+    /// Form of a depthwise layer's weights.
+    pub fn depthwise(layer: &Layer, lanes: usize, channels: &[Option<u32>]) -> Self {
+        Self::hash("depthwise", layer, (lanes, channels))
+    }
+
+    fn hash(kind: &str, layer: &Layer, order: impl Hash) -> Self {
+        Form([0u64, 1].map(|seed| {
+            let mut hasher = DefaultHasher::new();
+            (
+                seed,
+                kind,
+                &order,
+                layer.groups,
+                layer.kernel,
+                layer.winograd,
+            )
+                .hash(&mut hasher);
+            for values in [&layer.weights[..], layer.bias.as_deref().unwrap_or(&[])] {
+                values.len().hash(&mut hasher);
+                for pair in values.chunks(2) {
+                    let bits = |i: usize| pair.get(i).map_or(0, |v| u64::from(v.to_bits()));
+                    hasher.write_u64(bits(0) << 32 | bits(1));
+                }
+            }
+            hasher.finish()
+        }))
+    }
+}
+
+/// Packed weights that some plan holds.
+///
+/// Give one cache to all plans of a model: plans of other input sizes and other workers then share their weights.
+#[derive(Debug, Default)]
+pub struct WeightCache(Mutex<HashMap<Form, Weak<Packed>>>);
+
+impl WeightCache {
+    /// Bytes of weights that some plan holds.
+    pub fn bytes(&self) -> usize {
+        let map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = map.values().filter_map(Weak::upgrade);
+        held.map(|packed| packed.bytes()).sum()
+    }
+
+    /// Returns the weights of this form, packing them if nobody holds them.
+    pub(super) fn get(&self, form: Form, pack: impl FnOnce() -> Packed) -> Arc<Packed> {
+        let held = |map: &HashMap<Form, Weak<Packed>>| map.get(&form).and_then(Weak::upgrade);
+        let lock = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(packed) = held(&lock()) {
+            return packed;
+        }
+        let packed = Arc::new(pack());
+        let mut map = lock();
+        map.retain(|_, weak| weak.strong_count() > 0);
+        map.insert(form, Arc::downgrade(&packed));
+        packed
+    }
+}
