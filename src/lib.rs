@@ -100,6 +100,7 @@
 
 pub mod base;
 pub mod bridge;
+#[allow(missing_docs)]
 pub mod convnet;
 pub mod detector;
 #[allow(missing_docs)]
