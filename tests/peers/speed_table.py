@@ -96,7 +96,7 @@ def main(words):
             sys.exit(f'{readme}: its table of speed is not that of the newest record; run tests/benches/speed_table.sh --write')
     elif option == '--write':
         before, _, after = between_markers(readme)
-        text = f'{before}{BEGIN}\n{table()}{END}{after}'
+        text = f'{before}{BEGIN}\n{table()}\n{END}{after}'
         with open(readme, 'w') as file:
             file.write(text)
     else:
