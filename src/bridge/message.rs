@@ -119,12 +119,12 @@ impl DetectStats {
         set_time(&mut s, "latency", Some(self.latency));
         let mut machine = self.machine;
         for (field, value) in LOADS {
-            set_if_told(&mut s, field, *value(&mut machine));
+            set_if_measured(&mut s, field, *value(&mut machine));
         }
         for (field, value) in AMOUNTS {
-            set_if_told(&mut s, field, *value(&mut machine));
+            set_if_measured(&mut s, field, *value(&mut machine));
         }
-        set_if_told(&mut s, THROTTLED, machine.throttled);
+        set_if_measured(&mut s, THROTTLED, machine.throttled);
         set_time(&mut s, "window", Some(snapshot.window));
         set_time(&mut s, "running-time", self.running_time.map(Into::into));
         s
@@ -177,7 +177,7 @@ fn as_written(threshold: f32) -> f64 {
         .unwrap_or_else(|_| threshold.into())
 }
 
-fn set_if_told<T: ToSendValue>(s: &mut gst::Structure, field: &str, value: Option<T>) {
+fn set_if_measured<T: ToSendValue>(s: &mut gst::Structure, field: &str, value: Option<T>) {
     if let Some(value) = value {
         s.set(field, value.to_send_value());
     }

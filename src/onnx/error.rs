@@ -11,39 +11,39 @@ pub enum OnnxError {
     NotFound {
         path: PathBuf,
     },
-    /// There, but not readable: permission, a disk error.
+    /// The file exists but cannot be read: permission, a disk error.
     Read {
         path: PathBuf,
         source: io::Error,
     },
-    /// A folder, a device, a pipe.
+    /// The path is a folder, a device or a pipe.
     NotAFile {
         path: PathBuf,
     },
-    /// No byte in it.
+    /// The file has no bytes.
     Empty {
         path: PathBuf,
     },
     NotOnnx {
         why: String,
     },
-    /// ONNX whose end is missing.
+    /// The end of the ONNX file is missing.
     Truncated {
         found: u64,
         why: String,
     },
-    /// Weights in a second file that cannot be read.
+    /// Weights are in a second file that cannot be read.
     ExternalData {
         file: String,
         why: String,
     },
-    /// A file or a tensor beyond what we are ready to allocate.
+    /// A file or tensor is beyond the allocation budget.
     TooLarge {
         what: String,
         found: String,
         limit: String,
     },
-    /// ONNX, and nothing in it that looks like a detector we know.
+    /// The file is ONNX, but nothing in it looks like a known detector.
     NotADetector {
         why: String,
         inputs: String,
@@ -58,7 +58,7 @@ pub enum OnnxError {
         asked: Size,
         takes: String,
     },
-    /// A rewrite is needed, and writing the file anew would lose something.
+    /// A rewrite is needed, but writing the file anew would lose something.
     Lossy {
         needed: String,
         fields: Vec<String>,

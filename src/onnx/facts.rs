@@ -1,4 +1,4 @@
-//! [`Facts`]: what an ONNX file says of itself, in the form that recognition asks for.
+//! [`Facts`]: the contents of an ONNX file, in the form that recognition needs.
 
 use super::error::OnnxError;
 use crate::base::tensor::{Element, Layout};
@@ -14,7 +14,7 @@ use tract_onnx::pb::{GraphProto, ModelProto, ValueInfoProto, type_proto};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Port {
     pub name: String,
-    /// `None` where the file does not even tell the number of dims.
+    /// Dims; `None` if the file does not even state their number.
     pub dims: Option<Vec<Option<usize>>>,
     /// ONNX's number of the type.
     pub data_type: i32,
@@ -43,7 +43,7 @@ impl Port {
         })
     }
 
-    /// The dims, none where their number is not told.
+    /// Returns the dims; none if their number is unknown.
     pub fn dims(&self) -> &[Option<usize>] {
         self.dims.as_deref().unwrap_or_default()
     }
@@ -79,29 +79,31 @@ fn type_name(data_type: i32) -> String {
 pub struct PictureInput {
     pub name: String,
     pub layout: Layout,
-    /// The dims could mean either layout, or none.
+    /// Whether the dims fit either layout, or none.
     pub layout_guessed: bool,
     pub width: Option<u32>,
     pub height: Option<u32>,
     pub element: Element,
-    /// It has no axis for several pictures, as with torchvision.
+    /// Whether it lacks an axis for several pictures, as with torchvision.
     pub without_batch: bool,
 }
 
-/// The statements of a file about itself.
+/// Contents of the file.
 #[derive(Debug)]
 pub struct Facts<'a> {
     pub graph: &'a GraphProto,
     pub metadata: Vec<(&'a str, &'a str)>,
-    /// Without those that are constants (initializers listed as inputs, as old exporters do).
+    /// Inputs, without constants (old exporters list initializers as inputs).
     pub inputs: Vec<Port>,
     pub outputs: Vec<Port>,
     pub picture: PictureInput,
-    /// The known inputs beside the picture.
+    /// Further inputs whose meaning is known.
     pub sides: Vec<Side>,
 }
 
 impl<'a> Facts<'a> {
+    /// Collects the facts.
+    ///
     /// # Errors
     /// [`OnnxError::NotADetector`] if no input takes a picture, [`OnnxError::Unsupported`] if it takes several or
     /// numbers that we do not make, [`OnnxError::TooLarge`] for dims beyond the budget.
@@ -153,12 +155,12 @@ impl<'a> Facts<'a> {
             .map(|(_, value)| *value)
     }
 
-    /// The refusal that lists what the file has.
+    /// Returns the error that lists what the file has.
     pub fn not_a_detector(&self, why: impl Into<String>) -> OnnxError {
         not_a_detector(why.into(), &self.inputs, &self.outputs)
     }
 
-    /// The dims of the only output.
+    /// Returns the only output and its dims.
     pub fn only_output(&self) -> Option<(&Port, &[Option<usize>])> {
         match &self.outputs[..] {
             [output] => Some((output, output.dims())),
@@ -222,7 +224,7 @@ fn picture_input(input: &Port) -> Result<PictureInput, Refusal> {
             )));
         }
     };
-    // The budget of 64 Mi elements has been checked, so a side fits.
+    // The budget of 64 Mi elements was checked, so a side fits.
     let side = |side: Option<usize>| side.map(|n| n as u32);
     Ok(PictureInput {
         name: input.name.clone(),

@@ -22,7 +22,7 @@ pub enum Algorithm {
 pub const VARIABLE: &str = "GST_DETECT_CONVOLUTION";
 
 impl Algorithm {
-    /// Reads [`VARIABLE`].
+    /// Reads `GST_DETECT_CONVOLUTION`.
     pub fn from_environment() -> Result<Self> {
         match std::env::var(VARIABLE).as_deref() {
             Err(_) | Ok("") => Ok(Algorithm::Auto),

@@ -1,4 +1,4 @@
-//! [`Value`]: dims of a tensor and, where they are known, its numbers.
+//! [`Value`]: dims of a tensor and, if known, its numbers.
 
 use crate::onnx::parse;
 use std::rc::Rc;
@@ -20,7 +20,7 @@ impl Data {
         }
     }
 
-    /// The numbers met in an array of `dims` whose step along each axis is in `strides`, from `offset` on.
+    /// Returns the numbers of an array of `dims` with the given steps along each axis, from `offset`.
     pub fn strided(&self, offset: isize, dims: &[usize], strides: &[isize]) -> Self {
         match self {
             Self::F32(numbers) => Self::F32(strided(numbers, offset, dims, strides)),
@@ -28,7 +28,7 @@ impl Data {
         }
     }
 
-    /// The numbers at `places`.
+    /// Returns the numbers at `places`.
     pub fn gathered(&self, places: impl Iterator<Item = usize>) -> Self {
         match self {
             Self::F32(numbers) => Self::F32(places.map(|i| numbers[i]).collect()),
@@ -58,7 +58,7 @@ fn strided<T: Copy>(numbers: &[T], offset: isize, dims: &[usize], strides: &[isi
     taken
 }
 
-/// Steps along the axes of a row-major array.
+/// Returns the steps along the axes of a row-major array.
 pub fn strides(dims: &[usize]) -> Vec<isize> {
     let mut strides = vec![1_isize; dims.len()];
     for axis in (1..dims.len()).rev() {
@@ -67,10 +67,11 @@ pub fn strides(dims: &[usize]) -> Vec<isize> {
     strides
 }
 
-/// More axes than any tensor has; what goes over them in pairs stays short.
+/// More axes than any tensor has, so that quadratic work over axes stays short.
 pub const MAX_RANK: usize = 64;
 
-/// Numbers in a tensor; `None` beyond the budget of [`parse::MAX_ELEMENTS`], which a single dim may not exceed either.
+/// Returns the numbers in a tensor; `None` beyond the budget of [`parse::MAX_ELEMENTS`], which a single dim may not
+/// exceed either.
 pub fn count(dims: &[usize]) -> Option<usize> {
     if dims.len() > MAX_RANK || dims.iter().any(|dim| *dim as u64 > parse::MAX_ELEMENTS) {
         return None;
@@ -98,7 +99,8 @@ impl Value {
         }
     }
 
-    /// A constant of the file; without its numbers if they are more than `limit`, or of a type not followed.
+    /// Reads a constant of the file. Leaves out its numbers if there are more than `limit`, or if the type is not
+    /// followed.
     pub fn from_tensor(tensor: &TensorProto, limit: usize) -> Option<Self> {
         let dims: Vec<usize> = (tensor.dims.iter())
             .map(|dim| usize::try_from(*dim).ok())

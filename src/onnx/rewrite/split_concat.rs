@@ -22,16 +22,16 @@ use std::ops::Range;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{GraphProto, NodeProto, TensorProto};
 
-/// Most maps of a Concat that is split: more would be too small each.
+/// Most maps of a Concat; more would be too small each.
 const MAX_PARTS: usize = 8;
 
-/// Convolutions of one Concat; necks have one, or two side by side.
+/// Most convolutions that use one Concat; necks have one, or two side by side.
 const MAX_USERS: usize = 4;
 
-/// The beginning of the names of new values.
+/// Beginning of the names of new values.
 const STEM: &str = "split_concat/part";
 
-/// Changes `graph`, which takes `input`, and says what was done, if there was such a Concat.
+/// Changes `graph`, which takes `input`, and returns a sentence about it, if there was such a Concat.
 pub fn run(graph: &mut GraphProto, opset: i64, input: &InputSpec) -> Option<String> {
     let candidates = candidates(graph);
     if candidates.is_empty() {
@@ -73,7 +73,7 @@ pub fn run(graph: &mut GraphProto, opset: i64, input: &InputSpec) -> Option<Stri
     ))
 }
 
-/// A Concat of channels that only convolutions take: indices of both.
+/// A Concat of channels that only convolutions use: indices of both.
 struct Candidate {
     concat: usize,
     users: Vec<usize>,
@@ -115,18 +115,18 @@ struct Part<'a> {
 /// How a map is enlarged.
 struct Enlarge<'a> {
     resize: &'a NodeProto,
-    /// Dims of what comes of it, where the Resize names them.
+    /// Dims of the enlarged map, if the Resize names them.
     dims: Option<[usize; 4]>,
 }
 
-/// Weights of a convolution of 1 x 1: `[outputs, inputs]`.
+/// Weights of a 1x1 convolution: `[outputs, inputs]`.
 struct Kernel {
     outputs: usize,
     inputs: usize,
     numbers: Vec<f32>,
 }
 
-/// The graph with what is known of it.
+/// A graph, and what is known about it.
 struct View<'a> {
     graph: &'a GraphProto,
     shapes: &'a Inference,
@@ -146,7 +146,7 @@ impl<'a> View<'a> {
         }
     }
 
-    /// The parts, enlarged ones first, and the weights of each convolution.
+    /// Returns the parts, enlarged ones first, and the weights of each convolution.
     fn split(&self, candidate: &Candidate) -> Option<(Vec<Part<'a>>, Vec<Kernel>)> {
         let (mut parts, mut channels) = (Vec::new(), 0);
         for name in &self.graph.node[candidate.concat].input {
@@ -169,7 +169,7 @@ impl<'a> View<'a> {
         fit.then_some((parts, kernels))
     }
 
-    /// The Resize that makes `name` of fewer pixels, one by one, and for this Concat alone.
+    /// Returns the Resize that makes `name` by repeating pixels, for this Concat alone.
     fn enlarge(&self, name: &str) -> Option<Enlarge<'a>> {
         let resize = *self.makers.get(name)?;
         let stated = Attributes::new(resize);
@@ -197,7 +197,7 @@ impl<'a> View<'a> {
         self.shapes.get(name)?.dims.as_slice().try_into().ok()
     }
 
-    /// The weights of a convolution that takes each pixel alone. They are split, so nobody else may have them.
+    /// Returns the weights of a convolution that takes each pixel alone. They are split, so nobody else may use them.
     fn kernel(&self, node: &NodeProto) -> Option<Kernel> {
         let stated = Attributes::new(node);
         let all = |name, number: i64| {
@@ -225,7 +225,7 @@ impl<'a> View<'a> {
 }
 
 impl Kernel {
-    /// The weights of some of the inputs, as a constant of this name.
+    /// Returns the weights of some of the inputs, as a constant of this name.
     fn slice(&self, channels: &Range<usize>, name: String) -> TensorProto {
         let rows = self.numbers.chunks_exact(self.inputs);
         let numbers: Vec<f32> = rows
@@ -237,7 +237,7 @@ impl Kernel {
     }
 }
 
-/// The nodes that take the place of one convolution.
+/// The nodes that replace one convolution.
 #[derive(Default)]
 struct Sum {
     nodes: Vec<NodeProto>,
@@ -245,7 +245,7 @@ struct Sum {
 }
 
 impl Sum {
-    /// The last part, which no Resize follows if there is one such, brings the bias.
+    /// Creates the sum. The last part adds the bias; if possible, it is one that no Resize follows.
     fn new(convolution: &NodeProto, parts: &[Part], kernel: &Kernel, names: &mut Unused) -> Self {
         let mut done = Self::default();
         let mut sum: Option<String> = None;
@@ -282,7 +282,7 @@ impl Sum {
         done
     }
 
-    /// Adds a node of a new name, which it returns, and which its output has too.
+    /// Adds a node with a new name, which its output gets too, and returns the name.
     fn push(&mut self, mut node: NodeProto, names: &mut Unused) -> String {
         let name = names.name(STEM);
         node.name.clone_from(&name);
@@ -291,7 +291,7 @@ impl Sum {
         name
     }
 
-    /// `map`, of so many channels, enlarged.
+    /// Returns `map`, with so many channels, enlarged.
     fn resize(
         &mut self,
         enlarge: &Enlarge,
@@ -322,7 +322,8 @@ mod tests {
     /// Channels, height, width, numbers.
     type Map = ([usize; 3], Vec<f32>);
 
-    /// A small map enlarged beside a large one and its half, for two convolutions that differ in everything.
+    /// Creates a small map that is enlarged beside a large one and its half, for two convolutions that differ in
+    /// everything.
     fn neck() -> GraphProto {
         let nodes = vec![
             with(
@@ -369,13 +370,13 @@ mod tests {
         graph.node.iter().map(|n| n.op_type.as_str()).collect()
     }
 
-    /// A new map, each number of which `number` computes from channel, row and column.
+    /// Creates a map whose numbers `number` computes from channel, row and column.
     fn map([c, h, w]: [usize; 3], number: impl Fn(usize, usize, usize) -> f32) -> Map {
         let at = |i| number(i / (h * w), i / w % h, i % w);
         ([c, h, w], (0..c * h * w).map(at).collect())
     }
 
-    /// Computes the outputs of a graph on a picture of small integers: by the definitions in ONNX, and so exactly.
+    /// Computes the outputs of a graph for a picture of small integers, by the definitions in ONNX and so exactly.
     fn computed(graph: &GraphProto) -> Vec<Map> {
         let get = |([_, h, w], numbers): &Map, c, y, x| numbers[(c * h + y) * w + x];
         let [_, channels, height, width] = input_spec().dims();
