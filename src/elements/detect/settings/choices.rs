@@ -71,7 +71,7 @@ pub enum DetectEngine {
     Auto,
     #[cfg(feature = "stub-engine")]
     #[enum_value(name = "Canned answers, for tests", nick = "stub")]
-    /// The stub engine of the tests.
+    /// Canned answers, for tests.
     Stub,
 }
 
