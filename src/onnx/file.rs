@@ -1,4 +1,4 @@
-//! Bytes of a file, with the errors of files told apart and its size checked before memory is taken.
+//! Reads files whole. Errors say what is wrong with the file, and the size is checked before memory is taken.
 
 use super::error::OnnxError;
 use parking_lot::Mutex;
@@ -25,7 +25,7 @@ pub fn read(path: &Path) -> Result<Vec<u8>, OnnxError> {
             source,
         },
     };
-    // Asked of the path, not of the open file: opening a pipe waits for its writer.
+    // The path is asked, not the open file: opening a pipe waits for its writer.
     let metadata = std::fs::metadata(path).map_err(failed)?;
     if !metadata.is_file() {
         return Err(OnnxError::NotAFile { path: path.into() });
@@ -45,8 +45,8 @@ pub fn read(path: &Path) -> Result<Vec<u8>, OnnxError> {
     Ok(bytes)
 }
 
-/// Bytes that are kept while a model is in use: those of others of the process where they are the same, so that there is
-/// one copy of them.
+/// Returns one shared copy of bytes that stay in memory while a model is in use, if the process has the same ones
+/// already.
 pub fn shared(bytes: Arc<[u8]>) -> Arc<[u8]> {
     static KEPT: Mutex<Vec<Weak<[u8]>>> = Mutex::new(Vec::new());
     let mut kept = KEPT.lock();
