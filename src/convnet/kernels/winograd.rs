@@ -144,7 +144,7 @@ unsafe fn backward<V: Vector, const N: usize, const M: usize>(p: &[V; N]) -> [V;
     }
 }
 
-/// Computes part `part` of `parts`.
+/// Computes part `part` of `parts`: whole tiles.
 ///
 /// # Safety
 /// The processor has V's instruction set, which `tiles` belong to; the step was bound for the context's arena, and the
@@ -158,15 +158,16 @@ pub unsafe fn run<V: Vector, const M: usize, const N: usize>(
     parts: usize,
 ) {
     let total = w.size[0].div_ceil(M) * w.size[1].div_ceil(M);
-    let chunks = total.div_ceil(w.chunk);
-    let (from, to) = split(chunks, part, parts);
-    for i in from..to {
-        let (first, end) = split(total, i, chunks);
+    // a small map is one chunk, which several threads share all the same
+    let (from, to) = split(total, part, parts);
+    let chunks = (to - from).div_ceil(w.chunk);
+    for i in 0..chunks {
+        let (first, end) = split(to - from, i, chunks);
         // SAFETY: the caller's.
         unsafe {
-            transform::<V, M, N>(w, context, first, end - first);
+            transform::<V, M, N>(w, context, from + first, end - first);
             multiply::<V, N>(w, tiles, context, end - first);
-            restore::<V, M, N>(w, context, first, end - first);
+            restore::<V, M, N>(w, context, from + first, end - first);
         }
     }
 }
@@ -226,7 +227,6 @@ unsafe fn multiply<V: Vector, const N: usize>(
     let (c, pitch, most) = (V::LANES, w.pitch(V::LANES), tiles.two.len());
     let (ins, outs) = (w.blocks.len(), w.outputs.len());
     let epilogue = Epilogue::default();
-    let no_bias = std::ptr::null();
     // SAFETY: the products lie behind the transformed input in the scratch.
     let products = unsafe { context.scratch.add(N * N * ins * pitch) };
     let parts = n.div_ceil(most);
@@ -247,20 +247,25 @@ unsafe fn multiply<V: Vector, const N: usize>(
                     let weights = w.weights.weights().add(xi * w.weights.set() + group.offset);
                     let out = |b: usize| products.add((xi * outs + b) * pitch + t * c);
                     let b = group.first_block;
+                    // product (1, 1) counts once in every output: it carries the bias
+                    let bias = match xi == N + 1 {
+                        true => w.weights.bias().add(b * c),
+                        false => std::ptr::null(),
+                    };
                     if group.blocks == 2 {
                         let to = Target {
                             out: [out(b), out(b + 1)],
                             step: c,
                             residual: [std::ptr::null(); 2],
                         };
-                        tiles.two[end - t - 1](&source, weights, no_bias, &epilogue, true, &to);
+                        tiles.two[end - t - 1](&source, weights, bias, &epilogue, true, &to);
                     } else {
                         let to = Target {
                             out: [out(b)],
                             step: c,
                             residual: [std::ptr::null()],
                         };
-                        tiles.one[end - t - 1](&source, weights, no_bias, &epilogue, true, &to);
+                        tiles.one[end - t - 1](&source, weights, bias, &epilogue, true, &to);
                     }
                 }
             }
@@ -278,56 +283,109 @@ unsafe fn restore<V: Vector, const M: usize, const N: usize>(
 ) {
     let (c, pitch, across) = (V::LANES, w.pitch(V::LANES), w.size[1].div_ceil(M));
     let outs = w.outputs.len();
-    let in_registers = w.epilogue.in_registers();
-    // SAFETY: offsets lie within the arena and the scratch; rows and columns behind the output's edge are not stored.
+    // SAFETY: offsets lie within the arena and the scratch.
     unsafe {
         let products = context.scratch.add(N * N * w.blocks.len() * pitch);
         for (b, block) in w.outputs.iter().enumerate() {
-            let bias = V::load(w.weights.bias().add(b * c));
-            for t in 0..n {
+            let mut t = 0;
+            while t < n {
                 let (y, x) = ((first + t) / across * M, (first + t) % across * M);
-                let mut a = [[V::zero(); N]; M];
-                for column in 0..N {
-                    let mut d = [V::zero(); N];
-                    for (row, d) in d.iter_mut().enumerate() {
-                        let xi = row * N + column;
-                        *d = V::load(products.add((xi * outs + b) * pitch + t * c));
-                    }
-                    let o = backward::<V, N, M>(&d);
-                    for row in 0..M {
-                        a[row][column] = o[row];
-                    }
-                }
-                for (row, a) in a.iter().enumerate().take(M.min(w.size[0] - y)) {
-                    let o = backward::<V, N, M>(a).map(|v| [v.add(bias)]);
-                    let out = context
-                        .base
-                        .0
-                        .add(block.offset + (y + row) * w.out_row + x * c);
-                    let residual = match block.residual {
-                        Some((offset, step)) => context
-                            .base
-                            .0
-                            .add(offset + (y + row) * step + x * c)
-                            .cast_const(),
-                        None => std::ptr::null(),
-                    };
-                    let columns = M.min(w.size[1] - x);
-                    if columns == M {
-                        let to = Target {
-                            out: [out],
-                            step: c,
-                            residual: [residual],
-                        };
-                        finish::<V, M, 1>(o, &w.epilogue, in_registers, &to);
-                    } else {
-                        for (i, [v]) in o.iter().enumerate().take(columns) {
-                            v.store(out.add(i * c));
-                        }
-                        V::finish_in_memory(out, c, residual, columns, &w.epilogue);
-                    }
-                }
+                let neighbours = (n - t).min(across - (first + t) % across);
+                let residual = match block.residual {
+                    Some((offset, row)) => (
+                        context.base.0.add(offset + y * row + x * c).cast_const(),
+                        row,
+                    ),
+                    None => (std::ptr::null(), 0),
+                };
+                let strip = Strip {
+                    out: context.base.0.add(block.offset + y * w.out_row + x * c),
+                    row: w.out_row,
+                    residual,
+                    size: [M.min(w.size[0] - y), (neighbours * M).min(w.size[1] - x)],
+                };
+                let from = products.add(b * pitch + t * c);
+                restore_strip::<V, M, N>(from, outs * pitch, neighbours, &w.epilogue, &strip);
+                t += neighbours;
             }
         }
     }
 }
+
+/// Neighbouring tiles of one row of tiles in one block of the output.
+struct Strip {
+    /// First pixel, and floats from one row to the next.
+    out: *mut f32,
+    row: usize,
+    /// The same of the residual; null if there is none.
+    residual: (*const f32, usize),
+    /// Rows and columns that lie within the output.
+    size: [usize; 2],
+}
+
+/// Brings `n` neighbouring tiles back. Costly activations run on the whole strip, which is still in L1.
+#[inline(always)]
+unsafe fn restore_strip<V: Vector, const M: usize, const N: usize>(
+    products: *const f32,
+    position: usize,
+    n: usize,
+    epilogue: &Epilogue,
+    strip: &Strip,
+) {
+    let none = Epilogue::default();
+    let in_registers = epilogue.in_registers();
+    let (now, residual) = match in_registers {
+        true => (epilogue, strip.residual.0),
+        false => (&none, std::ptr::null()),
+    };
+    // SAFETY: the caller's; rows and columns behind the output's edge are not stored.
+    unsafe {
+        for t in 0..n {
+            let mut a = [[V::zero(); N]; M];
+            for column in 0..N {
+                let mut d = [V::zero(); N];
+                for (row, d) in d.iter_mut().enumerate() {
+                    *d = V::load(products.add((row * N + column) * position + t * V::LANES));
+                }
+                let o = backward::<V, N, M>(&d);
+                for row in 0..M {
+                    a[row][column] = o[row];
+                }
+            }
+            for (row, a) in a.iter().enumerate() {
+                if row >= strip.size[0] {
+                    break;
+                }
+                let o = backward::<V, N, M>(a);
+                let at = |column: usize| Target {
+                    out: [strip.out.add(row * strip.row + (t * M + column) * V::LANES)],
+                    step: V::LANES,
+                    residual: [match residual.is_null() {
+                        true => residual,
+                        false => residual.add(row * strip.residual.1 + (t * M + column) * V::LANES),
+                    }],
+                };
+                if (t + 1) * M <= strip.size[1] {
+                    finish::<V, M, 1>(o.map(|v| [v]), now, true, &at(0));
+                    continue;
+                }
+                for (column, v) in o.into_iter().enumerate() {
+                    if t * M + column < strip.size[1] {
+                        finish::<V, 1, 1>([[v]], now, true, &at(column));
+                    }
+                }
+            }
+        }
+        for row in (0..strip.size[0]).filter(|_| !in_registers) {
+            let residual = match strip.residual.0.is_null() {
+                true => std::ptr::null(),
+                false => strip.residual.0.add(row * strip.residual.1),
+            };
+            let out = strip.out.add(row * strip.row);
+            V::finish_in_memory(out, V::LANES, residual, strip.size[1], epilogue);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
