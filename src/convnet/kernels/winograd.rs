@@ -49,8 +49,8 @@ pub fn chunk_for(
 ) -> usize {
     let tile = (m + 2) * (m + 2) * lanes * in_out * size_of::<f32>();
     let left = (cache / 8 * 7).saturating_sub(weights * size_of::<f32>());
-    // whole register tiles, one at least and four at most
-    (left / tile / most).clamp(1, 4) * most
+    // whole register tiles; weights that do not fit pass once for each chunk, which should not be too small then
+    (left / tile).clamp(14, 56).next_multiple_of(most)
 }
 
 impl Winograd {

@@ -82,17 +82,25 @@ impl Case {
     }
 
     fn packed(&self, m: usize) -> Packed {
-        let (channels, n) = (self.channels(), m + 2);
-        let g = filter_transform(m);
-        let weight = |set: usize, row: usize, lane: usize| {
-            let at = (lane * channels + row) * 9;
-            let taps = self.kernels[at..at + 9].iter().enumerate();
-            taps.map(|(i, &w)| g[set / n][i / 3] * g[set % n][i % 3] * f64::from(w))
-                .sum::<f64>() as f32
-        };
-        Packed::new(self.lanes, self.blocks, n * n, channels, weight, |lane| {
-            self.bias[lane]
-        })
+        let (lanes, blocks, channels) = (self.lanes, self.blocks, self.channels());
+        let taps = |row: usize, lane: usize| &self.kernels[(lane * channels + row) * 9..][..9];
+        let bias = |lane: usize| self.bias[lane];
+        match m {
+            4 => Packed::new(
+                lanes,
+                blocks,
+                channels,
+                |r, l| filter::<6, 36>(taps(r, l)),
+                bias,
+            ),
+            _ => Packed::new(
+                lanes,
+                blocks,
+                channels,
+                |r, l| filter::<4, 16>(taps(r, l)),
+                bias,
+            ),
+        }
     }
 
     /// Rows and columns of an input block: the taps, then the border that whole tiles read.
