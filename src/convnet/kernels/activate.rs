@@ -87,7 +87,7 @@ unsafe fn mish<V: Vector>(x: V) -> V {
         // above 20 the quotient is 1
         let e = exp(V::splat(20.).min(x));
         let n = e.mul(e.add(V::splat(2.)));
-        x.mul(n).div(n.add(V::splat(2.)))
+        x.mul(n.div(n.add(V::splat(2.))))
     }
 }
 
