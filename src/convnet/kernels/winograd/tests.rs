@@ -14,9 +14,12 @@ struct Case {
     size: [usize; 2],
     residual: bool,
     epilogue: Epilogue,
+    /// Channel, row, column; rows and columns are those of the results and two more.
     inputs: Vec<f32>,
+    /// Result's lane, channel, row, column.
     kernels: Vec<f32>,
     bias: Vec<f32>,
+    /// Residual, in the order of the results: block, row, column, lane.
     others: Vec<f32>,
 }
 
@@ -221,16 +224,11 @@ impl Case {
         let values = sums.iter().enumerate().map(|(i, &v)| {
             let v = apply(self.epilogue.before, v);
             match self.residual {
-                true => apply(self.epilogue.after, v + self.other(i)),
+                true => apply(self.epilogue.after, v + f64::from(self.others[i])),
                 false => v,
             }
         });
         values.collect()
-    }
-
-    /// Residual of result `i`: they are in the same order.
-    fn other(&self, i: usize) -> f64 {
-        f64::from(self.others[i])
     }
 }
 
