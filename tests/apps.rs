@@ -1,11 +1,14 @@
 //! The applications of `pipelines/apps`, as they stand: each finds the face of the test picture, tells statistics, and
 //! fails with a reason where there is no file.
+//!
+//! `DETECT_PLUGIN` may name the plugin to be used instead of the one that cargo has built with the test.
 
 mod support;
 
 use gstdetect::base::geometry::BBox;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use support::plugin::plugin_folder;
 use support::{Folder, skipped};
 
 /// Where the face is, in pixels, as a person would draw it.
@@ -24,18 +27,11 @@ fn picture() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("pipelines/astronaut.jpg")
 }
 
-/// The plugin as cargo has built it with this test, for applications that do not link it.
-fn with_plugin(command: &mut Command) -> &mut Command {
-    let test = std::env::current_exe().expect("the path of this test");
-    let folder = test.parent().expect("a file is in a folder");
-    assert!(
-        folder.join("libgstdetect.so").is_file(),
-        "the plugin is not in {}",
-        folder.display()
-    );
+/// The plugin, for applications that do not link it.
+fn with_plugin<'a>(command: &'a mut Command, plugins: &Folder) -> &'a mut Command {
     command
-        .env("GST_PLUGIN_PATH", folder)
-        .env("GST_PLUGIN_PATH_1_0", folder)
+        .env("GST_PLUGIN_PATH", plugins.path())
+        .env("GST_PLUGIN_PATH_1_0", plugins.path())
 }
 
 fn succeeds(command: &mut Command) -> bool {
@@ -54,7 +50,7 @@ fn output(command: &mut Command) -> Output {
         .unwrap_or_else(|error| panic!("{command:?}: {error}"))
 }
 
-/// What all three print of the picture.
+/// Runs the application on the picture; fails unless it prints the face and statistics. Returns what it printed.
 fn finds_the_face(command: &mut Command) -> String {
     let output = output(command.arg(picture()));
     let (text, errors) = (
@@ -76,7 +72,7 @@ fn finds_the_face(command: &mut Command) -> String {
     text.into_owned()
 }
 
-/// Of "0.00 s  face 0.88  x 172 y 74 width 106 height 106".
+/// The box in a line like "0.00 s  face 0.88  x 172 y 74 width 106 height 106".
 fn bbox(line: &str) -> BBox {
     let words: Vec<&str> = line.split_whitespace().collect();
     let after = |name: &str| {
@@ -124,10 +120,10 @@ fn python() {
     if !succeeds(python().args(["-c", overrides])) {
         return skipped("there is no python3-gst-1.0");
     }
-    let script = apps().join("python/boxes.py");
-    let text = finds_the_face(with_plugin(python().arg("-B").arg(&script)));
+    let (script, plugins) = (apps().join("python/boxes.py"), plugin_folder());
+    let text = finds_the_face(with_plugin(python().arg("-B").arg(&script), &plugins));
     assert!(text.contains("The bus told of 1 boxes"), "{text}");
-    tells_of_a_missing_file(with_plugin(python().arg("-B").arg(&script)));
+    tells_of_a_missing_file(with_plugin(python().arg("-B").arg(&script), &plugins));
 }
 
 #[test]
@@ -157,6 +153,7 @@ fn c() {
         "{}",
         String::from_utf8_lossy(&compiled.stderr)
     );
-    finds_the_face(with_plugin(&mut Command::new(&app)));
-    tells_of_a_missing_file(with_plugin(&mut Command::new(&app)));
+    let plugins = plugin_folder();
+    finds_the_face(with_plugin(&mut Command::new(&app), &plugins));
+    tells_of_a_missing_file(with_plugin(&mut Command::new(&app), &plugins));
 }

@@ -1,9 +1,10 @@
 #!/bin/sh
 # A whole pipeline beside what people write in Python (tests/peers/python_loop.py: OpenCV, ONNX Runtime, NumPy), in turns,
-# on the same clips, models, ONNX Runtime and number of threads. Needs the folder of shared models and clips
-# (DETECT_SHARED, else ../shared), Debian's python3-gst-1.0, and Python with NumPy, OpenCV and ONNX Runtime, for which it
-# makes an environment in target/venv, unless PEERS_PYTHON names an interpreter. THREADS="1 2" and ROUNDS=5 can be set;
-# takes about eight minutes. Prints a table in Markdown.
+# on the same clips, models and number of threads. Needs the folder of shared models and clips (DETECT_SHARED, else
+# ../shared), Debian's python3-gst-1.0, and Python with NumPy, OpenCV and ONNX Runtime, for which it makes an environment
+# in target/venv, unless PEERS_PYTHON names an interpreter. ENGINES="tract onnxruntime" of ours, THREADS="1 2" and
+# ROUNDS=5 can be set; takes about twelve minutes. Writes a record, tests/benches/figures/<date>-<machine>/pipelines.{tsv,md}
+# (FIGURES and MACHINE name others), and prints its page.
 set -e
 root=$(cd "$(dirname "$0")/.." && pwd)
 . "$root/pipelines/support/setup.sh"
@@ -11,7 +12,7 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 cd "$root"
 
 rounds=${ROUNDS:-5}
-work=$target/bench_pipelines
+engines=${ENGINES:-tract onnxruntime}
 [ -d "$shared/video" ] || fail "There is no $shared/video; DETECT_SHARED names the folder of shared models and clips."
 
 # long_clip NAME: the clip again and again, 300 frames of JPEG as they are, so that a run takes seconds.
@@ -23,18 +24,17 @@ long_clip() {
 }
 
 prepare() {
-    rm -rf "$work"
     for clip in pedestrians_768x576 faces2_480x270; do
         long_clip "$clip"
     done
 }
 
-# ours PROPERTIES [--count]: of the case that is set.
+# ours PROPERTIES [--count]: the pipeline for the case that is set.
 ours() {
     # The system's Python: the bindings of GStreamer are there.
     # shellcheck disable=SC2086 # an option or none
     /usr/bin/python3 tests/peers/timed_pipeline.py $2 "filesrc location=$work/$clip.avi ! avidemux ! jpegdec ! \
-        detect name=detect model=$shared/models/$model.onnx engine=onnxruntime mode=every $1 $thresholds ! fakesink name=sink"
+        detect name=detect model=$shared/models/$model.onnx mode=every $1 $thresholds ! fakesink name=sink"
 }
 
 theirs() {
@@ -56,14 +56,17 @@ compare() {
     thresholds=$3
     for threads in ${THREADS:-1 2}; do
         for round in $(seq 0 "$rounds"); do
-            say "  $model, threads $threads, round $round of $rounds, load $(cut -d ' ' -f 1 /proc/loadavg)"
+            begin_round "$model, threads $threads, round $round of $rounds"
             count=
             [ "$round" -gt 0 ] || count=--count
-            note detect ours "threads=$threads" $count
+            for engine in $engines; do
+                note "detect engine=$engine" ours "engine=$engine threads=$threads" $count
+                [ "$threads" -eq 1 ] ||
+                    note "detect engine=$engine workers=$threads threads=1" \
+                        ours "engine=$engine workers=$threads threads=1" $count
+            done
             note Python theirs
-            [ "$threads" -gt 1 ] || continue
-            note "Python, no spinning" theirs no-spinning
-            note "detect workers=$threads threads=1" ours "workers=$threads threads=1" $count
+            [ "$threads" -eq 1 ] || note "Python, no spinning" theirs no-spinning
         done
     done
 }
@@ -75,13 +78,14 @@ for arguments in "numpy numpy" "cv2 opencv-python-headless" "onnxruntime onnxrun
     # shellcheck disable=SC2086 # module and package
     want_module $arguments || fail "Python has no ${arguments%% *}."
 done
+make_work bench_pipelines
 use_libraries_of_python
 build_plugin
 export GST_PLUGIN_PATH="$plugin_dir"
-measured=$(machine)
+begin_record "A whole pipeline beside a loop in Python" peer=Python "turns=$rounds rounds, 300 frames each" \
+    "versions=$(versions onnxruntime opencv-python-headless numpy)"
 step "Making clips" prepare
 step "Measuring yolox_nano_416" compare yolox_nano_416 pedestrians_768x576 "score-threshold=0.3 iou-threshold=0.45"
 step "Measuring nanodet_m_320" compare nanodet_m_320 pedestrians_768x576 "score-threshold=0.4 iou-threshold=0.6"
 step "Measuring yunet_n_320" compare yunet_n_320 faces2_480x270 "score-threshold=0.6 iou-threshold=0.3"
-printf '%s; %s rounds in turns, 300 frames each.\n\n' "$measured" "$rounds"
-"$python" tests/peers/rate_table.py "$work/rows.tsv" 1.3 Python
+"$python" tests/peers/rate_table.py "$work" pipelines

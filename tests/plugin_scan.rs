@@ -1,4 +1,4 @@
-//! GStreamer looks at every plugin of a machine: ours must load fast, start no thread, and open nothing but itself.
+//! GStreamer looks at every plugin of a machine: ours must start no thread, and open nothing but itself.
 //!
 //! `gst-inspect-1.0 detect` scans a folder with our library alone, and makes the element. What strace sees of it is
 //! compared with the same command in an empty folder, with the libraries that ours links loaded beforehand.
@@ -6,59 +6,9 @@
 mod support;
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-use std::time::Duration;
+use std::process::Command;
+use support::plugin::{library, output, plugin_folder, scanning, text};
 use support::{Folder, skipped};
-
-/// What loading may take, everything included that the dynamic linker does.
-const LOAD_BUDGET: Duration = Duration::from_millis(50);
-/// Others may use the machine: the best of so many runs counts.
-const RUNS: usize = 5;
-
-/// The plugin as cargo has built it with this test.
-fn library() -> PathBuf {
-    let test = std::env::current_exe().expect("the path of this test");
-    let path = test.with_file_name("libgstdetect.so");
-    assert!(path.is_file(), "{} is not there", path.display());
-    path
-}
-
-/// A folder with the library alone, as GStreamer shall find it.
-fn plugin_folder() -> Folder {
-    let folder = Folder::new();
-    let link = folder.path().join("libgstdetect.so");
-    std::os::unix::fs::symlink(library(), link).expect("the folder takes a link");
-    folder
-}
-
-/// `command`, to find the plugins of `plugins` alone and to keep what it finds in a new registry.
-fn scanning<'a>(command: &'a mut Command, plugins: &Path, registry: &Folder) -> &'a mut Command {
-    for (name, value) in [
-        ("GST_PLUGIN_PATH", plugins.as_os_str()),
-        ("GST_PLUGIN_PATH_1_0", plugins.as_os_str()),
-        ("GST_PLUGIN_SYSTEM_PATH", "".as_ref()),
-        ("GST_PLUGIN_SYSTEM_PATH_1_0", "".as_ref()),
-        ("GST_REGISTRY", registry.path().join("registry").as_os_str()),
-        (
-            "GST_REGISTRY_1_0",
-            registry.path().join("registry").as_os_str(),
-        ),
-        ("GST_REGISTRY_FORK", "no".as_ref()),
-    ] {
-        command.env(name, value);
-    }
-    command
-}
-
-fn text(output: &[u8]) -> String {
-    String::from_utf8_lossy(output).into_owned()
-}
-
-fn output(command: &mut Command) -> Output {
-    let output = command.output();
-    output.unwrap_or_else(|err| panic!("{command:?}: {err}"))
-}
 
 #[test]
 fn the_plugin_and_its_elements_are_found() {
@@ -78,45 +28,6 @@ fn the_plugin_and_its_elements_are_found() {
         assert!(manual.contains("Element Properties"), "{manual}");
     }
     assert!(inspect("detect").contains("input-size"));
-}
-
-#[test]
-fn loading_takes_less_than_50_ms() {
-    let best = (0..RUNS).map(|_| load_time()).min().expect("several runs");
-    println!("loading the plugin takes {best:?} (best of {RUNS})");
-    assert!(best < LOAD_BUDGET, "{best:?}, at most {LOAD_BUDGET:?}");
-}
-
-/// Between the two lines that GStreamer's log has of it, in a process of its own.
-fn load_time() -> Duration {
-    let (plugins, registry) = (plugin_folder(), Folder::new());
-    let mut command = Command::new("gst-inspect-1.0");
-    command
-        .arg("detect")
-        .env("GST_DEBUG", "GST_PLUGIN_LOADING:7")
-        .env("GST_DEBUG_NO_COLOR", "1")
-        .env_remove("GST_DEBUG_FILE");
-    let output = output(scanning(&mut command, plugins.path(), &registry));
-    let log = text(&output.stderr);
-    let time_of = |what: &str| {
-        let line = log
-            .lines()
-            .find(|line| line.contains(what) && line.contains("libgstdetect.so"));
-        let line = line.unwrap_or_else(|| panic!("no \"{what}\" in {log}"));
-        clock_time(line).unwrap_or_else(|| panic!("no time in {line}"))
-    };
-    time_of("\" loaded").saturating_sub(time_of("attempt to load plugin"))
-}
-
-/// `0:00:00.004870121` at the begin of a line.
-fn clock_time(line: &str) -> Option<Duration> {
-    let mut parts = line.split_whitespace().next()?.split(':');
-    let (hours, minutes) = (
-        parts.next()?.parse::<u64>().ok()?,
-        parts.next()?.parse::<u64>().ok()?,
-    );
-    let seconds: f64 = parts.next()?.parse().ok()?;
-    Some(Duration::from_secs(hours * 3600 + minutes * 60) + Duration::from_secs_f64(seconds))
 }
 
 #[test]
@@ -146,7 +57,7 @@ struct Trace {
     threads: usize,
 }
 
-/// What `gst-inspect-1.0 detect` does where these plugins are; `None` where nobody may look.
+/// Traces `gst-inspect-1.0 detect` where these plugins are; `None` where nobody may trace.
 fn trace(plugins: &Folder) -> Option<Trace> {
     let registry = Folder::new();
     let log = registry.path().join("trace");

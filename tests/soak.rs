@@ -61,7 +61,7 @@ fn resident() -> f64 {
         * 1024.0
 }
 
-/// What of it is allocated just now: the rest is what the C library keeps. Bytes.
+/// Bytes of it that are allocated just now; the C library keeps the rest.
 fn allocated() -> f64 {
     // SAFETY: it takes nothing, and gives numbers.
     let info = unsafe { libc::mallinfo2() };
@@ -236,7 +236,7 @@ fn memory_stays_at_full_speed() {
     assert!(growth <= MOST_GROWTH, "memory has grown");
 }
 
-/// What is swapped: the built-in model (`None`) and others, none of which is in use elsewhere when its turn comes.
+/// The models that are swapped: the built-in one (`None`) and others; none is in use elsewhere when its turn comes.
 fn models() -> Vec<Option<PathBuf>> {
     let shared = std::env::var_os("DETECT_SHARED");
     let real = shared.map(|s| Path::new(&s).join("models/ultraface_rfb_320.onnx"));

@@ -17,12 +17,12 @@ install_packages $packages_to_build $packages_to_run
 check_rust
 work=${CARGO_TARGET_DIR:-$root/target}/soak
 mkdir -p "$work"
-step "Building (dev profile)" cargo test --locked --quiet --test soak --no-run
+step "Building (dev profile)" cargo test --locked --quiet --features stub-engine,bench --test soak --no-run
 DETECT_SOAK_SECONDS=$((minutes * 60))
 export DETECT_SOAK_SECONDS
 
 soak() {
-    cargo test --locked --quiet --test soak "$1" -- --exact --nocapture >"$work/$1.log" 2>&1
+    cargo test --locked --quiet --features stub-engine,bench --test soak "$1" -- --exact --nocapture >"$work/$1.log" 2>&1
 }
 
 soak_all() {

@@ -1,29 +1,32 @@
-//! [`Selection`]: which classes are reported, and from which score on.
+//! [`Selection`]: the classes to report, each with its threshold.
 //!
-//! Written as a comma list of labels and class numbers, each of which may carry a threshold of its own:
-//! `person=0.6,car,2=0.3`. Spaces around labels, numbers and thresholds do not count; labels are matched exactly, and a
-//! label that several classes have means all of them. A label in quotes, "like this" or 'like this', may contain a
-//! comma, an equals sign or spaces at its ends; a backslash takes the character behind it as it is. A number without
-//! quotes is the number of a class, counted from 0; as a label it is written in quotes.
+//! The text form is a comma list of labels and class numbers, each with an optional threshold: `person=0.6,car,2=0.3`.
+//! Spaces around labels, numbers and thresholds do not count. Labels match exactly; a label shared by several classes
+//! selects all of them.
+//!
+//! A label in quotes, "like this" or 'like this', may contain a comma, an equals sign, or spaces at its ends. Inside
+//! quotes a backslash takes the next character literally. A number without quotes is a class number, counted from 0; a
+//! label that is a number needs quotes.
 
 use std::fmt;
 
-/// No detector has more classes: where their number is not known, this bounds it.
+/// Upper bound of class numbers where the number of classes is unknown. No detector has more.
 const MAX_CLASSES: u32 = 65_536;
 
-/// What is reported; at least one class.
+/// The classes to report; at least one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Selection {
-    /// Class number, and its own threshold if it has one; in order, each class once.
+    /// Class numbers in rising order, each once, with their own thresholds if they have any.
     classes: Vec<(u32, Option<f32>)>,
 }
 
 impl Selection {
-    /// Reads the list `text` for a model with these `labels`, one for each class in order; none: the number of classes
-    /// is not known, and the labels are "class 0", "class 1" and so on.
+    /// Reads the list `text` for a model with these `labels`, one for each class in order.
+    ///
+    /// Without labels the number of classes is unknown; classes are then called "class 0", "class 1" and so on.
     ///
     /// # Errors
-    /// [`ClassesError`], for a list that is not written as above, and for classes that the model has not.
+    /// [`ClassesError`] if the list is malformed or names a class that the model does not have.
     pub fn new(text: &str, labels: &[String]) -> Result<Self, ClassesError> {
         let mut classes: Vec<(u32, Option<f32>)> = Vec::new();
         for item in items(text)? {
@@ -39,13 +42,13 @@ impl Selection {
         Ok(Self { classes })
     }
 
-    /// Class numbers and thresholds in order, with `general` where a class has no threshold of its own.
+    /// Returns class numbers and thresholds in order; `general` stands in for a missing threshold.
     pub fn iter(&self, general: f32) -> impl Iterator<Item = (u32, f32)> {
         let own = move |(class, own): &(u32, Option<f32>)| (*class, own.unwrap_or(general));
         self.classes.iter().map(own)
     }
 
-    /// What decides about a score, with `general` where a class has no threshold of its own.
+    /// Returns the threshold of every class; `general` stands in for a missing threshold.
     pub fn cutoffs(&self, general: f32) -> Cutoffs {
         let count = self.classes.last().map_or(0, |(class, _)| class + 1);
         let mut by_class = vec![f32::INFINITY; count as usize];
@@ -57,22 +60,22 @@ impl Selection {
     }
 }
 
-/// Lowest scores of a [`Selection`], class by class.
+/// Lowest reported score of each class of a [`Selection`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cutoffs {
-    /// Infinity for those that are not wanted.
+    /// Threshold by class number; infinity for a class that is not wanted.
     by_class: Vec<f32>,
     lowest: f32,
 }
 
 impl Cutoffs {
-    /// Whether a detection of this class and score is reported. A score that is no finite number never is.
+    /// Returns whether a detection of this class and score is reported. A score that is not finite never is.
     pub fn admits(&self, class: u32, score: f32) -> bool {
         let threshold = self.by_class.get(class as usize);
         threshold.is_some_and(|threshold| score >= *threshold) && score.is_finite()
     }
 
-    /// No class is reported below this.
+    /// Returns the lowest threshold of all classes; nothing below it is reported.
     pub fn lowest(&self) -> f32 {
         self.lowest
     }
@@ -87,7 +90,7 @@ struct Item {
 }
 
 impl Item {
-    /// The classes that are meant, in order.
+    /// Returns the classes that this entry selects, in order.
     fn classes(&self, labels: &[String]) -> Result<Vec<u32>, ClassesError> {
         let labelled: Vec<u32> = (0..)
             .zip(labels)
@@ -126,14 +129,14 @@ impl Item {
         Ok(labelled)
     }
 
-    /// `None` if this is no number, `Some(None)` if it is too large a one.
+    /// Reads the name as a class number: `None` if it is not a number, `Some(None)` if the number is too large.
     fn number(&self) -> Option<Option<u32>> {
         let digits = !self.quoted && self.name.bytes().all(|b| b.is_ascii_digit());
         digits.then(|| self.name.parse().ok())
     }
 }
 
-/// "class 17", as a class without a label is called.
+/// Reads "class 17", the name of a class without a label.
 fn class_of_usual_label(name: &str) -> Option<u32> {
     let class = name.strip_prefix("class ")?.parse().ok()?;
     (class < MAX_CLASSES).then_some(class)
@@ -163,8 +166,9 @@ fn items(text: &str) -> Result<Vec<Item>, ClassesError> {
     }
 }
 
-/// A label or number at the beginning of `text`, whether it was in quotes, and what follows: nothing, or text that
-/// begins with a comma or an equals sign.
+/// Splits the first label or number off `text`: the name, whether it was quoted, and the rest.
+///
+/// The rest is empty or begins with a comma or an equals sign.
 fn name(text: &str) -> Result<(String, bool, &str), ClassesError> {
     let text = text.trim_start();
     let (name, quoted, behind) = match text.chars().next() {
@@ -208,23 +212,37 @@ fn threshold(text: &str) -> Result<f32, ClassesError> {
     })
 }
 
-/// Why a list of classes cannot be used.
+/// The reason why a list of classes cannot be used.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ClassesError {
-    /// Not written as a list of classes is.
-    Syntax { met: String, expected: &'static str },
-    /// No label and no class number of the model.
-    Unknown { name: String, labels: Vec<String> },
-    /// A number that is also the label of another class.
+    /// The text is not a list of classes.
+    Syntax {
+        /// The offending text.
+        met: String,
+        /// A description of valid text.
+        expected: &'static str,
+    },
+    /// The name is neither a label nor a class number of the model.
+    Unknown {
+        /// The unknown name.
+        name: String,
+        /// The labels of the model.
+        labels: Vec<String>,
+    },
+    /// The number is also the label of another class.
     TwoReadings {
+        /// The ambiguous number.
         number: u32,
-        /// Of the class of this number.
+        /// Label of the class with this number.
         label: String,
-        /// The class of this label.
+        /// The other class, whose label is this number.
         labelled: u32,
     },
-    /// One class with two thresholds.
-    Twice { class: u32 },
+    /// The class is listed twice, with different thresholds.
+    Twice {
+        /// Number of the class.
+        class: u32,
+    },
 }
 
 impl ClassesError {
@@ -263,7 +281,7 @@ impl fmt::Display for ClassesError {
     }
 }
 
-/// The numbers and labels of the model; of very many, some.
+/// Writes the numbers and labels of the model, up to a limit.
 fn good_values(f: &mut fmt::Formatter<'_>, labels: &[String]) -> fmt::Result {
     const SHOWN: usize = 100;
     let Some(last) = labels.len().checked_sub(1) else {
@@ -278,7 +296,7 @@ fn good_values(f: &mut fmt::Formatter<'_>, labels: &[String]) -> fmt::Result {
     }
 }
 
-/// A label as it is to be written in a list.
+/// Returns a label as it must be written in a list.
 fn written(label: &str) -> String {
     let plain = !label.contains([',', '='])
         && !label.starts_with(['"', '\''])
@@ -306,7 +324,7 @@ mod tests {
         ])
     }
 
-    /// With 0.5 for classes without a threshold of their own.
+    /// Returns what `text` selects, with 0.5 as the general threshold.
     fn selected(text: &str) -> Vec<(u32, f32)> {
         let selection = Selection::new(text, &zoo());
         let selection = selection.unwrap_or_else(|error| panic!("{text}: {error}"));

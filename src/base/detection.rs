@@ -1,31 +1,32 @@
-//! [`Detection`]: a box, its class and its score; [`Thresholds`]: which of them are reported.
+//! [`Detection`]: a box, its class and its score. [`Thresholds`]: which detections are reported.
 
 use crate::base::geometry::BBox;
 use std::sync::Arc;
 
-/// One object found. The space of `bbox` is the model's input until the detector has mapped it to the frame.
+/// One object found. `bbox` is in input pixels until the detector has mapped it to the frame.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Detection {
+    /// Bounding box.
     pub bbox: BBox,
     /// Index into the model's labels.
     pub class: u32,
-    /// 0..=1
+    /// Score, 0 to 1.
     pub score: f32,
 }
 
-/// The cut-offs in force for one frame.
+/// Limits that decide which detections of a frame are reported.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Thresholds {
-    /// Lowest score reported, inclusive; of classes that have no other in `classes`.
+    /// Lowest score reported, inclusive, for classes without a threshold in `classes`.
     pub score: f32,
-    /// Of two boxes of one class whose IoU is strictly above this, the lower score goes.
+    /// Suppresses the lower-scoring of two boxes of one class whose IoU is strictly above this.
     pub iou: f32,
-    /// Boxes of different classes remove each other too.
+    /// Lets boxes of different classes suppress each other.
     pub class_agnostic: bool,
-    /// Per frame, best first.
+    /// Most detections of one frame, best first.
     pub max_detections: usize,
-    /// Boxes narrower or lower than so many pixels of the frame are not reported.
+    /// Smallest width and height reported, in pixels of the frame.
     pub min_size: u32,
-    /// The classes reported, as a [`Selection`](crate::base::classes::Selection) is written; `None` = all.
+    /// Classes to report, as text of a [`Selection`](crate::base::classes::Selection); `None` = all.
     pub classes: Option<Arc<str>>,
 }

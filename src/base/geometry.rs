@@ -1,21 +1,24 @@
 //! Sizes and boxes.
 //!
-//! A [`BBox`] is in corner form; the coordinate space (pixels of the frame, pixels of the model's input) is told
-//! by whoever hands it over. Coordinates are continuous: a pixel covers `[x, x + 1)`, nothing adds one to a width.
+//! A [`BBox`] is in corner form. Its coordinate space, frame pixels or input pixels, is stated where a box is passed.
+//! Coordinates are continuous: a pixel covers `[x, x + 1)`, and nothing adds one to a width.
 
 /// Width and height in whole pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Size {
+    /// Width in pixels.
     pub width: u32,
+    /// Height in pixels.
     pub height: u32,
 }
 
 impl Size {
+    /// Creates a size.
     pub const fn new(width: u32, height: u32) -> Self {
         Self { width, height }
     }
 
-    /// Width times height.
+    /// Returns width times height.
     pub const fn area(self) -> u64 {
         self.width as u64 * self.height as u64
     }
@@ -30,18 +33,23 @@ impl std::fmt::Display for Size {
 /// Axis-aligned box in corner form: left, top, right, bottom.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct BBox {
+    /// Left edge.
     pub x1: f32,
+    /// Top edge.
     pub y1: f32,
+    /// Right edge.
     pub x2: f32,
+    /// Bottom edge.
     pub y2: f32,
 }
 
 impl BBox {
+    /// Creates a box from its left, top, right and bottom edges.
     pub const fn new(x1: f32, y1: f32, x2: f32, y2: f32) -> Self {
         Self { x1, y1, x2, y2 }
     }
 
-    /// From centre form: centre x, centre y, width, height.
+    /// Creates a box from its centre, width and height.
     pub fn from_centre(cx: f32, cy: f32, width: f32, height: f32) -> Self {
         Self::new(
             cx - width / 2.0,
@@ -51,21 +59,22 @@ impl BBox {
         )
     }
 
-    /// Never negative: a box with swapped corners has no width.
+    /// Returns the width; 0 if left and right are swapped.
     pub fn width(&self) -> f32 {
         (self.x2 - self.x1).max(0.0)
     }
 
-    /// Never negative.
+    /// Returns the height; 0 if top and bottom are swapped.
     pub fn height(&self) -> f32 {
         (self.y2 - self.y1).max(0.0)
     }
 
+    /// Returns the area; 0 for a box with swapped corners.
     pub fn area(&self) -> f32 {
         self.width() * self.height()
     }
 
-    /// Intersection over union, `intersection / (a + b - intersection)`; 0 where both boxes are empty.
+    /// Returns the intersection over union, `intersection / (a + b - intersection)`; 0 if both boxes are empty.
     pub fn iou(&self, other: &Self) -> f32 {
         let width = self.x2.min(other.x2) - self.x1.max(other.x1);
         let height = self.y2.min(other.y2) - self.y1.max(other.y1);
@@ -78,7 +87,7 @@ impl BBox {
         }
     }
 
-    /// The part of the box inside a picture of `size`, whose left upper corner is the origin.
+    /// Returns the part of the box inside a picture of `size`, whose top left corner is the origin.
     pub fn clip(&self, size: Size) -> Self {
         let (width, height) = (size.width as f32, size.height as f32);
         Self::new(
@@ -89,7 +98,7 @@ impl BBox {
         )
     }
 
-    /// Whether every coordinate is a number and finite.
+    /// Returns whether every coordinate is finite.
     pub fn is_finite(&self) -> bool {
         [self.x1, self.y1, self.x2, self.y2]
             .iter()

@@ -1,4 +1,4 @@
-//! [`ImageView`]: a borrowed picture, plane by plane, with its strides; it owns nothing.
+//! [`ImageView`]: a borrowed picture, plane by plane, with strides.
 
 use crate::base::geometry::Size;
 use std::array::IntoIter;
@@ -6,11 +6,12 @@ use std::fmt;
 use std::iter::Take;
 use std::ops::Deref;
 
-/// Of a picture of any format.
+/// Most planes that a picture of any format has.
 pub const MOST_PLANES: usize = 3;
 
-/// Layouts of `video/x-raw` that can be read, named as GStreamer names them.
+/// Layouts of `video/x-raw` that can be read, with GStreamer's names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[allow(missing_docs)]
 pub enum PixelFormat {
     I420,
     Nv12,
@@ -36,7 +37,7 @@ pub enum PixelFormat {
 }
 
 impl PixelFormat {
-    /// Every format, in the order of preference of the sink pad (design: grey last, so that a camera never fixates to it).
+    /// All formats in the order of preference of the sink pad. Grey is last, so that a camera does not fixate to it.
     pub const ALL: [Self; 21] = [
         Self::I420,
         Self::Nv12,
@@ -61,7 +62,7 @@ impl PixelFormat {
         Self::Gray8,
     ];
 
-    /// Bytes of a row, and number of rows, of each plane of a picture of `size`.
+    /// Returns bytes of a row, and number of rows, for each plane of a picture of `size`.
     ///
     /// Chroma planes of odd sizes are rounded up, as in GStreamer.
     pub fn planes(self, size: Size) -> PlaneSizes {
@@ -85,10 +86,10 @@ impl PixelFormat {
             | Self::Abgr
             | Self::Argb => &[(w * 4, h)],
         };
-        PlaneSizes::of(sizes)
+        PlaneSizes::new(sizes)
     }
 
-    /// Whether the pixels are luma and chroma rather than red, green and blue.
+    /// Returns whether pixels are luma and chroma rather than red, green and blue.
     pub fn is_yuv(self) -> bool {
         matches!(
             self,
@@ -114,8 +115,8 @@ pub struct PlaneSizes {
 }
 
 impl PlaneSizes {
-    /// At most [`MOST_PLANES`].
-    fn of(sizes: &[(usize, usize)]) -> Self {
+    /// Creates the list from at most [`MOST_PLANES`] entries.
+    fn new(sizes: &[(usize, usize)]) -> Self {
         let mut all = [(0, 0); MOST_PLANES];
         all[..sizes.len()].copy_from_slice(sizes);
         Self {
@@ -142,37 +143,44 @@ impl IntoIterator for PlaneSizes {
     }
 }
 
-/// Which luma coefficients the caps name.
+/// Luma coefficients, as named in the caps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum YuvMatrix {
+    /// ITU-R BT.601.
     Bt601,
+    /// ITU-R BT.709.
     Bt709,
+    /// ITU-R BT.2020.
     Bt2020,
 }
 
-/// Whether black is 0 or 16.
+/// Range of the pixel values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum YuvRange {
-    /// 0..=255
+    /// 0 to 255.
     Full,
-    /// Luma 16..=235, chroma 16..=240.
+    /// Luma 16 to 235, chroma 16 to 240.
     Limited,
 }
 
-/// What is the same for all pictures of a stream.
+/// Properties that all pictures of a stream have in common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PictureInfo {
+    /// Memory layout.
     pub format: PixelFormat,
+    /// Width and height in pixels.
     pub size: Size,
-    /// Width to height of one pixel as it is shown; (1, 1) is square.
+    /// Width to height of one displayed pixel; (1, 1) is square.
     pub pixel_aspect: (u32, u32),
+    /// Luma coefficients of a YUV format.
     pub matrix: YuvMatrix,
+    /// Range of the pixel values.
     pub range: YuvRange,
 }
 
 impl PictureInfo {
-    /// Square pixels, BT.601, limited range for YUV and full for others: what GStreamer assumes of small pictures that
-    /// say nothing.
+    /// Creates what GStreamer assumes for small pictures without further caps: square pixels, BT.601, limited range for
+    /// YUV and full range otherwise.
     pub fn new(format: PixelFormat, size: Size) -> Self {
         Self {
             format,
@@ -188,28 +196,30 @@ impl PictureInfo {
     }
 }
 
-/// One plane: `stride` bytes from one row to the next. The last row may end without its padding.
+/// One plane of a picture. The last row may end without its padding.
 #[derive(Debug, Clone, Copy)]
 pub struct Plane<'a> {
+    /// The bytes of all rows.
     pub data: &'a [u8],
+    /// Bytes from one row to the next.
     pub stride: usize,
 }
 
 impl<'a> Plane<'a> {
-    /// Of no rows.
+    /// A plane without rows.
     pub const EMPTY: Self = Self {
         data: &[],
         stride: 0,
     };
 
-    /// The first `length` bytes of row `y`. [`ImageView::new`] has checked that they are there.
+    /// Returns the first `length` bytes of row `y`. [`ImageView::new`] checks that they exist.
     pub fn row(&self, y: usize, length: usize) -> &'a [u8] {
         let start = y * self.stride;
         &self.data[start..start + length]
     }
 }
 
-/// A picture of one stream.
+/// A borrowed picture.
 #[derive(Debug, Clone, Copy)]
 pub struct ImageView<'a> {
     info: PictureInfo,
@@ -217,7 +227,7 @@ pub struct ImageView<'a> {
 }
 
 impl<'a> ImageView<'a> {
-    /// Planes in the order of GStreamer's format (YV12: Y, V, U).
+    /// Creates a picture from planes in the order of GStreamer's format (YV12: Y, V, U).
     ///
     /// # Errors
     /// [`ImageError`] if a plane is missing or too short for the size.
@@ -251,29 +261,40 @@ impl<'a> ImageView<'a> {
         Ok(Self { info, planes: all })
     }
 
+    /// Returns format, size and colour properties.
     pub fn info(&self) -> &PictureInfo {
         &self.info
     }
 
-    /// Plane `index` of the format.
+    /// Returns plane `index` of the format.
     pub fn plane(&self, index: usize) -> &Plane<'a> {
         &self.planes[index]
     }
 }
 
-/// Memory that is not the picture its format says.
+/// The memory does not hold the picture that its format promises.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ImageError {
+    /// The number of planes is wrong.
     PlaneCount {
+        /// The stream.
         info: PictureInfo,
+        /// Planes that were given.
         found: usize,
+        /// Planes that the format has.
         expected: usize,
     },
+    /// A plane is too short, or its stride is shorter than a row.
     PlaneSize {
+        /// The stream.
         info: PictureInfo,
+        /// Index of the plane.
         plane: usize,
+        /// Bytes from one row to the next.
         stride: usize,
+        /// Bytes that were given.
         found: usize,
+        /// Bytes needed at this stride.
         expected: usize,
     },
 }

@@ -1,4 +1,4 @@
-//! The vocabulary of every other folder: geometry, pictures, tensors, detections, classes. Uses `std` alone.
+//! The vocabulary of all other folders: geometry, pictures, tensors, detections, classes. Uses only `std`.
 
 pub mod classes;
 pub mod detection;

@@ -1,4 +1,4 @@
-//! [`Tensor`]: name, dims, data; the only currency between preprocessing, engine and decoding.
+//! [`Tensor`]: name, dims and data, passed between preprocessing, engine and decoder.
 //!
 //! [`InputSpec`] says how a picture becomes the input tensor of a model.
 
@@ -6,26 +6,32 @@ use crate::base::geometry::Size;
 use std::fmt;
 use std::sync::Arc;
 
-/// The numbers of a tensor, row-major.
+/// Numbers of a tensor, row-major.
 #[derive(Debug, Clone)]
 pub enum TensorData {
+    /// 32-bit floats.
     F32(Vec<f32>),
+    /// Unsigned bytes.
     U8(Vec<u8>),
+    /// 32-bit integers.
     I32(Vec<i32>),
+    /// 64-bit integers.
     I64(Vec<i64>),
-    /// f32, where an engine left them.
+    /// 32-bit floats in memory of an engine.
     Foreign(Foreign),
 }
 
-/// Numbers in memory of an engine's library, which gets it back when they are dropped.
+/// Numbers in memory of an engine's library. Dropping the last clone returns the memory.
 #[derive(Clone)]
 pub struct Foreign(Arc<dyn AsRef<[f32]> + Send + Sync>);
 
 impl Foreign {
+    /// Wraps a value that owns the memory.
     pub fn new(numbers: impl AsRef<[f32]> + Send + Sync + 'static) -> Self {
         Self(Arc::new(numbers))
     }
 
+    /// Returns the numbers.
     pub fn numbers(&self) -> &[f32] {
         (*self.0).as_ref()
     }
@@ -37,7 +43,7 @@ impl fmt::Debug for Foreign {
     }
 }
 
-/// By type and numbers, wherever they are.
+/// Compares type and numbers, wherever they are stored.
 impl PartialEq for TensorData {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
@@ -50,6 +56,7 @@ impl PartialEq for TensorData {
 }
 
 impl TensorData {
+    /// Returns how many numbers there are.
     pub fn len(&self) -> usize {
         match self {
             Self::F32(v) => v.len(),
@@ -60,10 +67,12 @@ impl TensorData {
         }
     }
 
+    /// Returns whether there are no numbers.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
+    /// Returns the type of the numbers.
     pub fn element(&self) -> Element {
         match self {
             Self::F32(_) | Self::Foreign(_) => Element::F32,
@@ -73,14 +82,14 @@ impl TensorData {
         }
     }
 
-    /// No numbers any more, if they were an engine's.
+    /// Returns memory of an engine, which leaves an empty f32 vector. Other data stays.
     pub fn give_back(&mut self) {
         if let Self::Foreign(_) = self {
             *self = Self::F32(Vec::new());
         }
     }
 
-    /// The numbers, if they are f32.
+    /// Returns the numbers if they are f32.
     pub fn as_f32(&self) -> Option<&[f32]> {
         match self {
             Self::F32(numbers) => Some(numbers),
@@ -90,16 +99,16 @@ impl TensorData {
     }
 }
 
-/// A type of numbers that [`Element`] names.
+/// A Rust type that [`Element`] names.
 pub trait Number: Copy {
-    /// The numbers of `data`, which is made one of this type if it is of another; its memory is kept otherwise.
-    fn of(data: &mut TensorData) -> &mut Vec<Self>;
+    /// Returns the vector of this type in `data`. If `data` has another type, an empty vector replaces it first.
+    fn vec_mut(data: &mut TensorData) -> &mut Vec<Self>;
 }
 
 macro_rules! number {
     ($($number:ty => $variant:ident),*) => {$(
         impl Number for $number {
-            fn of(data: &mut TensorData) -> &mut Vec<Self> {
+            fn vec_mut(data: &mut TensorData) -> &mut Vec<Self> {
                 if !matches!(data, TensorData::$variant(_)) {
                     *data = TensorData::$variant(Vec::new());
                 }
@@ -117,9 +126,13 @@ number!(f32 => F32, u8 => U8, i32 => I32, i64 => I64);
 /// Type of a tensor's numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Element {
+    /// 32-bit float.
     F32,
+    /// Unsigned byte.
     U8,
+    /// 32-bit integer.
     I32,
+    /// 64-bit integer.
     I64,
 }
 
@@ -137,12 +150,16 @@ impl fmt::Display for Element {
 /// A named array; `data.len()` is the product of `dims`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tensor {
+    /// Name in the graph.
     pub name: String,
+    /// Length of each axis.
     pub dims: Vec<usize>,
+    /// The numbers.
     pub data: TensorData,
 }
 
 impl Tensor {
+    /// Creates a tensor of f32; `data` must have as many numbers as `dims` say.
     pub fn f32(name: impl Into<String>, dims: impl Into<Vec<usize>>, data: Vec<f32>) -> Self {
         let tensor = Self {
             name: name.into(),
@@ -153,12 +170,12 @@ impl Tensor {
         tensor
     }
 
-    /// Of no numbers.
+    /// Creates a tensor without numbers.
     pub fn empty(name: impl Into<String>) -> Self {
         Self::f32(name, [0], Vec::new())
     }
 
-    /// Takes other dims and numbers, in the memory of those of before where it is of their type.
+    /// Replaces dims and numbers. Reuses the memory if the type stays the same.
     pub fn refill<T: Number>(
         &mut self,
         dims: impl IntoIterator<Item = usize>,
@@ -166,17 +183,18 @@ impl Tensor {
     ) {
         self.dims.clear();
         self.dims.extend(dims);
-        let kept = T::of(&mut self.data);
+        let kept = T::vec_mut(&mut self.data);
         kept.clear();
         kept.extend(numbers);
         debug_assert_eq!(self.dims.iter().product::<usize>(), self.data.len());
     }
 
-    /// The numbers, if they are f32.
+    /// Returns the numbers if they are f32.
     pub fn as_f32(&self) -> Option<&[f32]> {
         self.data.as_f32()
     }
 
+    /// Returns name, dims and type.
     pub fn spec(&self) -> TensorSpec {
         TensorSpec {
             name: self.name.clone(),
@@ -186,11 +204,14 @@ impl Tensor {
     }
 }
 
-/// What a tensor of this name looks like.
+/// Name, dims and type of a tensor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TensorSpec {
+    /// Name in the graph.
     pub name: String,
+    /// Length of each axis; 0 where the graph leaves it open.
     pub dims: Vec<usize>,
+    /// Type of the numbers.
     pub element: Element,
 }
 
@@ -212,53 +233,64 @@ pub enum Layout {
 /// Order of the three colours along the channel axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ColourOrder {
+    /// Red, green, blue.
     Rgb,
+    /// Blue, green, red.
     Bgr,
 }
 
 /// How a picture of any shape fills the input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ResizeMode {
-    /// Each axis scaled on its own.
+    /// Scales each axis on its own.
     Stretch,
-    /// Aspect kept, picture in the middle, padding on both sides.
+    /// Keeps the aspect; centres the picture, and pads on both sides.
     LetterboxCentre,
-    /// Aspect kept, picture at the left upper corner, padding right and below.
+    /// Keeps the aspect; puts the picture at the top left, and pads right and below.
     LetterboxTopLeft,
 }
 
-/// How pixels between the pixels are found; the names are OpenCV's.
+/// How values between pixels are computed, with OpenCV's names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Interpolation {
-    /// `INTER_LINEAR`: two taps an axis, pixel centres at one half, no smoothing when shrinking.
+    /// `INTER_LINEAR`: two taps per axis, pixel centres at one half, no smoothing when shrinking.
     Linear,
-    /// `INTER_CUBIC`: four taps an axis, a = -0.75.
+    /// `INTER_CUBIC`: four taps per axis, a = -0.75.
     Cubic,
     /// `INTER_AREA`: mean over the covered area when shrinking, linear otherwise.
     Area,
 }
 
-/// What the model wants of its input tensor: one picture, three channels.
+/// Input tensor that a model takes: one picture, three channels.
 ///
-/// A number of the tensor is `(pixel - mean[c]) / std[c]`, with pixels 0..=255 and `c` counted in the order of
-/// `colour`; an input of u8 gets the pixel rounded, and mean and std are then 0 and 1.
+/// Each number is `(pixel - mean[c]) / std[c]`, with pixels 0 to 255 and `c` in the order of `colour`. A u8 input gets
+/// the rounded pixel; mean and std are then 0 and 1.
 #[derive(Debug, Clone, PartialEq)]
 pub struct InputSpec {
+    /// Name in the graph.
     pub name: String,
+    /// Width and height in pixels.
     pub size: Size,
+    /// Order of the axes.
     pub layout: Layout,
+    /// Type of the numbers.
     pub element: Element,
+    /// Order of the channels.
     pub colour: ColourOrder,
+    /// Subtracted from each channel.
     pub mean: [f32; 3],
+    /// Each channel is divided by this.
     pub std: [f32; 3],
+    /// How the picture fills the input.
     pub resize: ResizeMode,
-    /// Value of a padding pixel, 0..=255, before mean and std.
+    /// Value of padding pixels, 0 to 255, before mean and std.
     pub pad_value: f32,
+    /// How values between pixels are computed.
     pub interpolation: Interpolation,
 }
 
 impl InputSpec {
-    /// A tensor of zeros of this shape and type.
+    /// Returns a tensor of zeros of this shape and type.
     pub fn blank(&self) -> Tensor {
         let dims = self.dims().to_vec();
         let count = dims.iter().product();
@@ -272,7 +304,7 @@ impl InputSpec {
         }
     }
 
-    /// `[1, 3, h, w]` or `[1, h, w, 3]`.
+    /// Returns `[1, 3, h, w]` or `[1, h, w, 3]`.
     pub fn dims(&self) -> [usize; 4] {
         let (w, h) = (self.size.width as usize, self.size.height as usize);
         match self.layout {

@@ -1,15 +1,16 @@
-//! What of an ALLOCATION answer from downstream holds for frames whose pixels are read on the way.
+//! Filters ALLOCATION answers from downstream for an element that reads the pixels on the way.
 
 use gst::prelude::*;
 
 /// Keeps in `query` what upstream may use.
 ///
-/// Metadata stays, but crop metadata: who reads the pixels here does not follow it. Pools and allocators stay if
-/// they give plain system memory, which is cheap to read. `held` buffers are added to the fewest that a pool must
-/// have; a pool that cannot have so many goes, and its limit with it. Where nothing is said of pools, that is.
+/// Metadata stays, except crop metadata, because this element does not crop when it reads pixels. Pools and allocators
+/// stay if they give plain system memory, which is cheap to read. `held` is added to the smallest number of buffers of
+/// each pool. A pool that cannot have that many is removed together with its limit. If downstream names no pool, an
+/// entry for a pool of upstream's own asks for `held` buffers.
 ///
-/// Strides and offsets of planes may be any: whoever answers with this sees to it if [`follows_strides`] says that downstream
-/// does not follow them.
+/// Strides and plane offsets may be arbitrary. If [`follows_strides`] says that downstream does not follow them, the
+/// caller must repack the frames.
 pub fn filter(query: &mut gst::query::Allocation, held: u32) {
     while let Some(index) = query.find_allocation_meta::<gst_video::VideoCropMeta>() {
         query.remove_nth_allocation_meta(index);
@@ -43,19 +44,19 @@ pub fn filter(query: &mut gst::query::Allocation, held: u32) {
     }
 }
 
-/// Whether the answer says that strides and offsets other than the usual are followed.
+/// Returns whether downstream follows unusual strides and offsets.
 pub fn follows_strides(query: &gst::query::Allocation) -> bool {
     query
         .find_allocation_meta::<gst_video::VideoMeta>()
         .is_some()
 }
 
-/// Whether `allocator` gives plain system memory, as none does.
+/// Returns whether `allocator` gives plain system memory; `None` does.
 fn is_system(allocator: Option<&gst::Allocator>) -> bool {
     allocator.is_none_or(|a| gst::Allocator::find(Some("SystemMemory")).as_ref() == Some(a))
 }
 
-/// Whether `pool` is one of GStreamer's own for system memory, not one of a device.
+/// Returns whether `pool` is one of GStreamer's own pools for system memory rather than a device's.
 fn is_plain(pool: &gst::BufferPool) -> bool {
     let own = [
         gst::BufferPool::static_type(),

@@ -1,21 +1,22 @@
-//! [`Copies`]: copies of the frames of a stream, in memory that is used again.
+//! [`Copies`]: copies of the frames of a stream, in recycled memory.
 //!
-//! A camera's buffers are few, and its memory may be slow to read: a frame that is kept is copied. New memory for each
-//! copy would be cleared by the kernel page by page, and leave holes between what else a process allocates and frees.
+//! A camera has few buffers, and its memory may be slow to read, so a frame that is kept is copied. Recycled memory
+//! spares the kernel from clearing pages for each copy, and does not fragment the heap.
 
 use gst::prelude::*;
 use gst_video::{VideoFrame, VideoFrameRef, VideoInfo};
 use std::sync::OnceLock;
 
-/// For frames as `info` says.
+/// Copies frames of one stream.
 #[derive(Debug)]
 pub struct Copies {
     info: VideoInfo,
-    /// Made with the first copy.
+    /// Created with the first copy.
     pool: OnceLock<gst::BufferPool>,
 }
 
 impl Copies {
+    /// Creates a copier for frames as described by `info`.
     pub fn new(info: VideoInfo) -> Self {
         Self {
             info,
@@ -23,11 +24,11 @@ impl Copies {
         }
     }
 
-    /// A copy whose rows lie as `info` says, with all that the buffer carries. Each row is read once, from the first to
-    /// the last.
+    /// Copies a frame and all that its buffer carries, with rows laid out as `info` says. Each row is read once, in
+    /// order.
     ///
     /// # Errors
-    /// If the buffer holds no frame as `info` says, or there is no memory.
+    /// The buffer does not hold a frame as described by `info`, or memory runs out.
     pub fn packed(&self, buffer: &gst::BufferRef) -> Result<gst::Buffer, glib::BoolError> {
         let memory = self.pool()?.acquire_buffer(None);
         let memory = memory.map_err(|_| glib::bool_error!("there is no memory for it"))?;
@@ -39,15 +40,15 @@ impl Copies {
         let new = copy
             .get_mut()
             .ok_or_else(|| glib::bool_error!("a new buffer is shared"))?;
-        // Not what describes the memory, as GstVideoMeta does.
+        // Metadata that describes memory, such as GstVideoMeta, is not copied.
         buffer.copy_into(new, gst::BUFFER_COPY_METADATA, ..)?;
         Ok(copy)
     }
 
-    /// Whether the buffer goes back to another pool when it is dropped, so that its source may be waiting for it.
+    /// Returns whether the buffer belongs to another pool, whose owner may be waiting for it.
     pub fn is_lent(&self, buffer: &gst::BufferRef) -> bool {
-        // SAFETY: a `BufferRef` is a valid GstBuffer, whose field `pool` is set while the buffer is taken from a pool,
-        // by the one who holds it.
+        // SAFETY: a `BufferRef` is a valid GstBuffer. Its field `pool` is set by the holder while the buffer is out of
+        // the pool.
         let pool = unsafe { (*buffer.as_ptr()).pool };
         let own = self.pool.get().map(|pool| pool.as_ptr());
         !pool.is_null() && own != Some(pool)
@@ -64,7 +65,7 @@ impl Copies {
         config.set_params(None, size, 0, 0);
         pool.set_config(config)?;
         pool.set_active(true)?;
-        // Another thread may have been quicker; the one made here is stopped then.
+        // If another thread was faster, the spare pool is stopped.
         if let Err(spare) = self.pool.set(pool) {
             let _ = spare.set_active(false);
         }
@@ -73,7 +74,7 @@ impl Copies {
 }
 
 impl Drop for Copies {
-    /// Copies that are still in use are freed when they come back.
+    /// Frees copies that are still in use when they come back.
     fn drop(&mut self) {
         if let Some(pool) = self.pool.get() {
             let _ = pool.set_active(false);

@@ -1,12 +1,12 @@
 //! [`LentQuery`]: a serialized query that another thread answers while its owner waits.
 //!
-//! A query on the sink pad must keep its place among the frames, so the thread of the source pad answers it; the
-//! thread that brought it is blocked meanwhile, and the query stays its own.
+//! A query on the sink pad must keep its place among the frames, so the source pad's thread answers it. The thread that
+//! brought the query is blocked meanwhile and stays its owner.
 
 use std::ptr::NonNull;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-/// A query of another thread, which waits until this is answered or dropped.
+/// A query of another thread, which waits until this value is answered or dropped.
 #[derive(Debug)]
 pub struct LentQuery {
     query: NonNull<gst::QueryRef>,
@@ -17,10 +17,10 @@ pub struct LentQuery {
 unsafe impl Send for LentQuery {}
 
 impl LentQuery {
-    /// Has `queue` put the query where another thread finds it, and waits for the answer; false if nobody gave one.
+    /// Lets `queue` pass the query to another thread, and waits for the answer. Returns false if none came.
     pub fn lend(query: &mut gst::QueryRef, queue: impl FnOnce(Self)) -> bool {
         let (answer, waiting) = sync_channel(1);
-        // Declared before `queue` runs: should it panic, unwinding waits here too.
+        // Declared before `queue` runs, so that unwinding from a panic also waits.
         let waiting = Answer(waiting);
         queue(Self {
             query: NonNull::from(query),
@@ -29,11 +29,11 @@ impl LentQuery {
         waiting.wait()
     }
 
-    /// Lets `ask` answer the query, and its owner go on.
+    /// Lets `ask` answer the query, then releases its owner.
     pub fn answer(mut self, ask: impl FnOnce(&mut gst::QueryRef) -> bool) {
         // SAFETY: the owner waits in `lend`, and nobody else has the pointer.
         let answer = ask(unsafe { self.query.as_mut() });
-        // The owner waits as long as the other end exists.
+        // The receiver exists as long as the owner waits.
         let _ = self.answer.send(answer);
     }
 }
@@ -47,7 +47,7 @@ impl Answer {
 }
 
 impl Drop for Answer {
-    /// Nothing may outlive the wait: the sender is gone once this returns.
+    /// Waits for the sender to be gone, so that nothing outlives this value.
     fn drop(&mut self) {
         let _ = self.0.recv();
     }

@@ -1,20 +1,21 @@
-//! Element messages and statistics as types, to and from `gst::Structure`.
+//! Element messages and statistics as types, converted to and from `gst::Structure`.
 //!
-//! One table names each field once, so that the element, the tests and the bench cannot differ. Times are guint64
-//! nanoseconds and absent where nothing was measured; rates are gdouble a second; counters are guint64.
+//! Tables name each field once, so the element, the tests and the bench cannot differ. Times are guint64 nanoseconds,
+//! absent where nothing was measured. Rates are gdouble a second, counters guint64.
 
+pub use crate::families::Decision;
 use crate::flow::stats::{Counters, Percentiles, Snapshot, StageTimes};
 use crate::host::machine::MachineSample;
 use gst::prelude::*;
 use std::time::Duration;
 
-/// Name of the message that tells statistics every `stats-interval`.
+/// Name of the message with statistics, posted every `stats-interval`.
 pub const STATS: &str = "detect-stats";
-/// Name of the structure in the property `stats`, with the same fields.
+/// Name of the structure in the property `stats`, which has the same fields.
 pub const STATS_PROPERTY: &str = "application/x-detect-stats";
-/// Name of the message that tells what was recognised of a model, once it is ready.
+/// Name of the message about a model, posted when the model is ready.
 pub const MODEL: &str = "detect-model";
-/// Name of the structure in the property `model-info`, with the same fields and more.
+/// Name of the structure in the property `model-info`, which has the same fields and `labels`.
 pub const MODEL_PROPERTY: &str = "application/x-detect-model-info";
 /// Name of the message with the boxes of one frame.
 pub const DETECTIONS: &str = "detect-detections";
@@ -34,7 +35,7 @@ const MEANS: [Field<Snapshot, Option<Duration>>; 4] = [
     ("postprocess-time", |s| &mut s.postprocess_mean),
 ];
 
-/// Each stands three times in the structure, with `-p50`, `-p95` and `-p99` behind the name.
+/// Each has three fields, with `-p50`, `-p95` and `-p99` after the name.
 const PERCENTILES: [Field<Snapshot, Option<Percentiles>>; 3] = [
     ("model-time", |s| &mut s.model),
     ("total-time", |s| &mut s.total),
@@ -50,7 +51,7 @@ const COUNTERS: [Field<Counters, u64>; 6] = [
     ("dropped-late", |c| &mut c.dropped_late),
 ];
 
-/// Absent where the machine does not tell.
+/// Absent where the machine does not provide them.
 const LOADS: [Field<MachineSample, Option<f64>>; 3] = [
     ("process-cpu", |m| &mut m.process_cpu),
     ("system-cpu", |m| &mut m.system_cpu),
@@ -64,7 +65,7 @@ const AMOUNTS: [Field<MachineSample, Option<u64>>; 2] = [
 
 const THROTTLED: &str = "throttled";
 
-/// Of one analysed frame, in [`DETECTIONS`].
+/// Stage times of one analysed frame, in [`DETECTIONS`].
 const STAGES: [Field<StageTimes, Duration>; 4] = [
     ("wait-time", |t| &mut t.wait),
     ("preprocess-time", |t| &mut t.preprocess),
@@ -72,25 +73,27 @@ const STAGES: [Field<StageTimes, Duration>; 4] = [
     ("postprocess-time", |t| &mut t.postprocess),
 ];
 
-/// Statistics of one window, and what was in force.
+/// Statistics of one window, and the settings in force.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DetectStats {
+    /// Rates, times and counters of the stream.
     pub snapshot: Snapshot,
+    /// Load and temperature of the machine.
     pub machine: MachineSample,
-    /// Nick of the mode in force: `newest` or `every`.
+    /// Nick of the mode in force.
     pub mode: String,
     /// Lowest score reported.
     pub score_threshold: f32,
-    /// See the property `iou-threshold`.
+    /// IoU above which boxes are suppressed.
     pub iou_threshold: f32,
-    /// What is declared to the pipeline as the delay of a frame.
+    /// Delay declared to the pipeline.
     pub latency: Duration,
-    /// Of the element's clock; absent where there is none.
+    /// Running time of the message; absent without a clock.
     pub running_time: Option<gst::ClockTime>,
 }
 
 impl DetectStats {
-    /// As a structure of the name of the message or of the property.
+    /// Converts to a structure with the name of the message or of the property.
     pub fn to_structure(&self, name: &str) -> gst::Structure {
         let mut snapshot = self.snapshot.clone();
         let mut s = gst::Structure::new_empty(name);
@@ -116,18 +119,18 @@ impl DetectStats {
         set_time(&mut s, "latency", Some(self.latency));
         let mut machine = self.machine;
         for (field, value) in LOADS {
-            set_if_told(&mut s, field, *value(&mut machine));
+            set_if_measured(&mut s, field, *value(&mut machine));
         }
         for (field, value) in AMOUNTS {
-            set_if_told(&mut s, field, *value(&mut machine));
+            set_if_measured(&mut s, field, *value(&mut machine));
         }
-        set_if_told(&mut s, THROTTLED, machine.throttled);
+        set_if_measured(&mut s, THROTTLED, machine.throttled);
         set_time(&mut s, "window", Some(snapshot.window));
         set_time(&mut s, "running-time", self.running_time.map(Into::into));
         s
     }
 
-    /// Reads either structure back. A field that is missing keeps its default.
+    /// Reads a message or the property. A missing field gets its default.
     pub fn from_structure(s: &gst::StructureRef) -> Option<Self> {
         if ![STATS, STATS_PROPERTY].contains(&s.name().as_str()) {
             return None;
@@ -166,7 +169,7 @@ impl DetectStats {
     }
 }
 
-/// The number a person has written: 0.6, and not the 0.60000002384185791 that is nearest to it among f32.
+/// Returns the number as a person wrote it: 0.6 rather than 0.60000002384185791, the nearest f32.
 fn as_written(threshold: f32) -> f64 {
     threshold
         .to_string()
@@ -174,7 +177,7 @@ fn as_written(threshold: f32) -> f64 {
         .unwrap_or_else(|_| threshold.into())
 }
 
-fn set_if_told<T: ToSendValue>(s: &mut gst::Structure, field: &str, value: Option<T>) {
+fn set_if_measured<T: ToSendValue>(s: &mut gst::Structure, field: &str, value: Option<T>) {
     if let Some(value) = value {
         s.set(field, value.to_send_value());
     }
@@ -190,61 +193,49 @@ fn time(s: &gst::StructureRef, field: &str) -> Option<Duration> {
     s.get(field).ok().map(Duration::from_nanos)
 }
 
-/// Something that was concluded of a model.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Decision {
-    pub topic: String,
-    pub value: String,
-    pub reason: String,
-    /// Nothing said so; it is only what is usual.
-    pub guessed: bool,
+fn decision_to_structure(decision: &Decision) -> gst::Structure {
+    gst::Structure::builder("decision")
+        .field("topic", decision.topic.as_ref())
+        .field("value", &decision.value)
+        .field("reason", &decision.reason)
+        .field("guessed", decision.guessed)
+        .build()
 }
 
-impl Decision {
-    fn to_structure(&self) -> gst::Structure {
-        gst::Structure::builder("decision")
-            .field("topic", &self.topic)
-            .field("value", &self.value)
-            .field("reason", &self.reason)
-            .field("guessed", self.guessed)
-            .build()
-    }
-
-    fn from_structure(s: &gst::StructureRef) -> Self {
-        Self {
-            topic: s.get("topic").unwrap_or_default(),
-            value: s.get("value").unwrap_or_default(),
-            reason: s.get("reason").unwrap_or_default(),
-            guessed: s.get("guessed").unwrap_or_default(),
-        }
+fn decision_from_structure(s: &gst::StructureRef) -> Decision {
+    Decision {
+        topic: s.get::<String>("topic").unwrap_or_default().into(),
+        value: s.get("value").unwrap_or_default(),
+        reason: s.get("reason").unwrap_or_default(),
+        guessed: s.get("guessed").unwrap_or_default(),
     }
 }
 
-/// A line for people.
-impl std::fmt::Display for Decision {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: {} ({})", self.topic, self.value, self.reason)
-    }
-}
-
-/// What decides whether a box is reported: the properties, with the model's own values where they are 0.
+/// Limits in force: the properties, or the model's own values where those are 0.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct InForce {
+    /// Lowest score reported.
     pub score_threshold: f32,
+    /// IoU above which boxes are suppressed.
     pub iou_threshold: f32,
+    /// Most boxes of one frame.
     pub max_detections: u32,
+    /// Whether boxes of different classes suppress each other.
     pub class_agnostic_nms: bool,
+    /// Smallest side of a box in pixels of the frame.
     pub min_size: u32,
-    /// `None` = all.
+    /// Classes reported; `None` = all.
     pub kept_classes: Option<Vec<KeptClass>>,
 }
 
-/// A class of the property `classes`.
+/// One class of the property `classes`.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct KeptClass {
+    /// Class number.
     pub number: u32,
+    /// Label of the class.
     pub label: String,
-    /// Its own, or that of all.
+    /// Its own threshold, or the general one.
     pub score_threshold: f32,
 }
 
@@ -291,35 +282,43 @@ impl KeptClass {
     }
 }
 
-/// What was recognised of a model, and what it cost to load.
+/// Facts about a loaded model.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DetectModel {
     /// Path of the file, or `built-in`.
     pub path: String,
+    /// Name of the family.
     pub family: String,
+    /// Name of the engine.
     pub engine: String,
-    /// Why this engine, with the times of all if they were measured, and which library it is.
+    /// Why this engine runs it, which library that is, and the times of all engines if they were measured.
     pub engine_reason: String,
-    /// Width and height of the model's input.
+    /// Width and height of the model's input in pixels.
     pub input: (u32, u32),
+    /// Number of classes; 0 = unknown.
     pub classes: u32,
+    /// Labels of the classes, in order.
     pub labels: Vec<String>,
+    /// Where the labels came from.
     pub labels_source: String,
+    /// Time to read, recognise and load the model.
     pub load_time: Duration,
-    /// Of the first inference, made before any frame.
+    /// Time of the first inference, before any frame.
     pub warm_up_time: Duration,
+    /// Conclusions about the model.
     pub decisions: Vec<Decision>,
-    /// What was changed in the graph.
+    /// Changes made to the graph.
     pub rewritten: Vec<String>,
-    /// What is odd and does no harm; each was also posted as a warning.
+    /// Oddities that do no harm; each was also posted as a warning.
     pub warnings: Vec<String>,
+    /// Limits in force.
     pub in_force: InForce,
-    /// Of the element's clock; absent where there is none, as before a pipeline plays for the first time.
+    /// Running time of the message; absent without a clock, as before a pipeline plays for the first time.
     pub running_time: Option<gst::ClockTime>,
 }
 
 impl DetectModel {
-    /// The message `detect-model`, or the property `model-info`, which also has the labels.
+    /// Converts to the message `detect-model`, or to the property `model-info`, which also has the labels.
     pub fn to_structure(&self, name: &str) -> gst::Structure {
         let strings = |v: &[String]| gst::Array::new(v.iter().map(String::as_str));
         let mut s = gst::Structure::builder(name)
@@ -333,7 +332,7 @@ impl DetectModel {
             .field("labels-source", &self.labels_source)
             .field(
                 "decisions",
-                structures(&self.decisions, Decision::to_structure),
+                structures(&self.decisions, decision_to_structure),
             )
             .field("guessed", gst::Array::new(self.guessed()))
             .field("rewritten", strings(&self.rewritten))
@@ -349,13 +348,13 @@ impl DetectModel {
         s
     }
 
-    /// The decisions that were guessed, as text: the first thing to look at where boxes are wrong.
+    /// Returns the guessed decisions as text. Look here first where boxes are wrong.
     pub fn guessed(&self) -> impl Iterator<Item = String> {
         let guessed = self.decisions.iter().filter(|d| d.guessed);
         guessed.map(Decision::to_string)
     }
 
-    /// Reads either structure back. A field that is missing keeps its default.
+    /// Reads a message or the property. A missing field gets its default.
     pub fn from_structure(s: &gst::StructureRef) -> Option<Self> {
         if ![MODEL, MODEL_PROPERTY].contains(&s.name().as_str()) {
             return None;
@@ -378,7 +377,7 @@ impl DetectModel {
             labels_source: text("labels-source"),
             load_time: time(s, "load-time").unwrap_or_default(),
             warm_up_time: time(s, "warm-up-time").unwrap_or_default(),
-            decisions: read_structures(s, "decisions", Decision::from_structure),
+            decisions: read_structures(s, "decisions", decision_from_structure),
             rewritten: texts("rewritten"),
             warnings: texts("warnings"),
             in_force: InForce::read_from(s),
@@ -406,8 +405,8 @@ fn running_time(s: &gst::StructureRef) -> Option<gst::ClockTime> {
     gst::ClockTime::try_from(time(s, "running-time")?).ok()
 }
 
-/// The message with the boxes of one frame: `running-time`, the frame's `timestamp`, an array of structures named
-/// `detection` in the field `detections`, and where the time of its analysis went.
+/// Creates the message with the boxes of one frame: `running-time` and `timestamp` of the frame, its stage times, and
+/// an array `detections` of structures named `detection`.
 pub fn detections(
     running_time: Option<gst::ClockTime>,
     timestamp: Option<gst::ClockTime>,
@@ -429,7 +428,7 @@ pub fn detections(
     s
 }
 
-/// Reads back where the time of an analysis went; `None` of another message.
+/// Reads the stage times of an analysis; `None` for another message.
 pub fn stage_times(s: &gst::StructureRef) -> Option<StageTimes> {
     if s.name() != DETECTIONS {
         return None;

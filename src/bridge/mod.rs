@@ -1,4 +1,4 @@
-//! GStreamer types to ours and back. Decides nothing.
+//! Converts GStreamer types to ours and back. Decides nothing.
 
 pub mod allocation;
 pub mod frame_pool;

@@ -12,18 +12,23 @@ use std::fmt;
 /// A frame that cannot be read as a picture.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FrameError {
-    /// Not one of [`PixelFormat::ALL`].
+    /// The format is not one of [`PixelFormat::ALL`].
     Format(VideoFormat),
-    /// Rows from the bottom up are not read.
+    /// The rows run from bottom to top, which is not supported.
     Stride {
+        /// Index of the plane.
         plane: usize,
+        /// Negative bytes from one row to the next.
         stride: i32,
     },
-    /// The frame is not of the format or size that the stream announced.
+    /// The frame has another format or size than the stream announced.
     Changed {
+        /// Format and size of the frame.
         found: (VideoFormat, Size),
+        /// Format and size of the stream.
         expected: (VideoFormat, Size),
     },
+    /// The planes do not hold the picture.
     Image(ImageError),
 }
 
@@ -67,7 +72,7 @@ impl From<ImageError> for FrameError {
     }
 }
 
-/// GStreamer's name of a format.
+/// Returns GStreamer's name of a format.
 pub fn video_format(format: PixelFormat) -> VideoFormat {
     match format {
         PixelFormat::I420 => VideoFormat::I420,
@@ -94,26 +99,25 @@ pub fn video_format(format: PixelFormat) -> VideoFormat {
     }
 }
 
-/// Whether the rows lie as `info` says, which is what everybody expects of a buffer without a `GstVideoMeta`.
+/// Returns whether rows are laid out as `info` says, which everybody expects of a buffer without `GstVideoMeta`.
 pub fn is_packed(buffer: &gst::BufferRef, info: &VideoInfo) -> bool {
     buffer
         .meta::<gst_video::VideoMeta>()
         .is_none_or(|meta| meta.stride() == info.stride() && meta.offset() == info.offset())
 }
 
-/// Every format in the order of preference, system memory, any size and framerate: what the pad templates say.
+/// Returns the caps of the pad templates: all formats in order of preference, system memory, any size and framerate.
 pub fn caps() -> gst::Caps {
     gst_video::VideoCapsBuilder::new()
         .format_list(PixelFormat::ALL.map(video_format))
         .build()
 }
 
-/// What caps tell of the pictures of a stream.
+/// Reads what caps say about the pictures of a stream.
 ///
-/// Where they name no matrix or range, GStreamer's defaults for this format and size hold, which
-/// `gst_video_info_from_caps` has filled in already: BT.601 up to a height of 576, BT.709 above, limited range; grey
-/// is of full range. The two matrices that are not read as such are close to one that is: FCC to BT.601, SMPTE 240M
-/// to BT.709. Red, green and blue have neither matrix nor range.
+/// Where they name no matrix or range, GStreamer's defaults for the format and size apply, which
+/// `gst_video_info_from_caps` has filled in: BT.601 up to a height of 576, BT.709 above, limited range, and full range
+/// for grey. Two matrices are approximated: FCC by BT.601, SMPTE 240M by BT.709. RGB has neither matrix nor range.
 ///
 /// # Errors
 /// [`FrameError::Format`]
@@ -137,7 +141,7 @@ pub fn picture_info(info: &VideoInfo) -> Result<PictureInfo, FrameError> {
     })
 }
 
-/// What GStreamer takes where caps say nothing: a [`VideoInfo`] that was not made from caps may lack it.
+/// Returns GStreamer's default for a [`VideoInfo`] that was not made from caps and so may lack colorimetry.
 fn default_colorimetry(info: &VideoInfo) -> Option<gst_video::VideoColorimetry> {
     VideoInfo::builder(info.format(), info.width(), info.height())
         .build()
@@ -162,10 +166,10 @@ fn range(range: VideoColorRange) -> Option<YuvRange> {
     }
 }
 
-/// The planes of a mapped frame, of the stream that `info` tells of.
+/// Returns the planes of a mapped frame of the stream `info`.
 ///
 /// # Errors
-/// [`FrameError`] if the frame is not of that stream or its memory not what the format says.
+/// [`FrameError`] if the frame is not of that stream, or its memory does not fit its format.
 pub fn view<'a>(
     frame: &'a VideoFrameRef<&gst::BufferRef>,
     info: &PictureInfo,
@@ -181,10 +185,10 @@ pub fn view<'a>(
     Ok(ImageView::new(*info, &planes[..count])?)
 }
 
-/// The same, to be painted on.
+/// Returns the planes of a mapped frame for drawing.
 ///
 /// # Errors
-/// As [`view`].
+/// The same as for [`view`].
 pub fn view_mut<'a>(
     frame: &'a mut VideoFrameRef<&mut gst::BufferRef>,
     info: &PictureInfo,
@@ -200,7 +204,7 @@ pub fn view_mut<'a>(
     Ok(PictureMut::new(*info, planes)?)
 }
 
-/// A video meta may say another format or size than the caps.
+/// Compares the frame with the caps. A video meta may state another format or size.
 fn check(frame: &impl VideoFrameExt, info: &PictureInfo) -> Result<(), FrameError> {
     let found = (frame.format(), Size::new(frame.width(), frame.height()));
     let expected = (video_format(info.format), info.size);
@@ -211,7 +215,7 @@ fn check(frame: &impl VideoFrameExt, info: &PictureInfo) -> Result<(), FrameErro
     }
 }
 
-/// Of every plane. To be called before the data is asked for: the bindings count rows of a negative stride wrongly.
+/// Returns the stride of every plane. Call it before asking for data: the bindings miscount rows of a negative stride.
 fn strides(frame: &impl VideoFrameExt) -> Result<[usize; MOST_PLANES], FrameError> {
     let mut strides = [0; MOST_PLANES];
     for (plane, (stride, &given)) in strides.iter_mut().zip(frame.plane_stride()).enumerate() {

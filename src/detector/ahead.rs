@@ -1,21 +1,21 @@
-//! [`Ahead`]: the model's input of a picture, made where no detector is needed: while one infers from another picture.
+//! [`Ahead`]: a model input prepared without the detector, while the detector infers from another picture.
 
 use super::{Detector, Prepared, prepare};
 use crate::base::image::ImageView;
 use crate::base::tensor::InputSpec;
 use crate::vision::preprocess::{PreprocessError, Preprocessor};
 
-/// An input, or the memory for one.
+/// A prepared input, or the memory for one.
 #[derive(Debug)]
 pub struct Ahead {
     input: InputSpec,
     preprocessor: Option<Box<Preprocessor>>,
-    /// Of the picture whose input this is.
+    /// The picture that the input was made from.
     prepared: Option<Prepared>,
 }
 
 impl Ahead {
-    /// For detectors of models with this input.
+    /// Creates memory for inputs of this form.
     pub fn new(input: InputSpec) -> Self {
         Self {
             input,
@@ -24,14 +24,15 @@ impl Ahead {
         }
     }
 
+    /// Returns the form of the input.
     pub fn input(&self) -> &InputSpec {
         &self.input
     }
 
-    /// Makes the input of a picture, in the memory of one that was taken.
+    /// Prepares the input of a picture, in recycled memory.
     ///
     /// # Errors
-    /// [`PreprocessError`]; there is no input then.
+    /// [`PreprocessError`]; there is then no input.
     pub fn prepare(&mut self, image: &ImageView) -> Result<(), PreprocessError> {
         self.prepared = None;
         let prepared = prepare(&mut self.preprocessor, image, &self.input)?;
@@ -44,8 +45,9 @@ impl Ahead {
 }
 
 impl Detector {
-    /// Takes over the input of `ahead`, as if [`Self::prepare`] had made it, and leaves memory for another. `None`, and
-    /// nothing happens, if there is none, or it is not what the model wants.
+    /// Takes over the input of `ahead` as if [`Self::prepare`] had made it, and leaves memory for the next one.
+    ///
+    /// Returns `None` and changes nothing if there is no input, or if the model takes another form.
     pub fn take(&mut self, ahead: &mut Ahead) -> Option<Prepared> {
         if self.model.input != ahead.input {
             return None;

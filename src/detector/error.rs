@@ -1,18 +1,20 @@
-//! [`OpenError`] and [`DetectError`]: why a model cannot be used, and why one picture could not be analysed.
+//! [`OpenError`]: a model cannot be used. [`DetectError`]: a picture could not be analysed.
 
 use crate::base::classes::ClassesError;
-use crate::decode::DecodeError;
 use crate::engine::EngineError;
+use crate::families::DecodeError;
 use crate::model::ModelError;
 use crate::vision::preprocess::PreprocessError;
 use std::fmt;
 
-/// Why a model cannot be used.
+/// The reason why a model cannot be used.
 #[derive(Debug)]
 pub enum OpenError {
+    /// The file cannot be read or recognised.
     Model(ModelError),
+    /// The engine cannot load or run it.
     Engine(EngineError),
-    /// The engine's outputs are not those of the family.
+    /// The engine's outputs do not fit the family.
     Decode(DecodeError),
 }
 
@@ -36,15 +38,18 @@ impl std::error::Error for OpenError {
     }
 }
 
-/// Why one picture could not be analysed.
+/// The reason why a picture could not be analysed.
 #[derive(Debug)]
 pub enum DetectError {
-    /// [`Detector::infer`] before any [`Detector::prepare`].
+    /// [`Detector::infer`](super::Detector::infer) was called before [`Detector::prepare`](super::Detector::prepare).
     Unprepared,
-    /// [`Thresholds::classes`] are not those of the model.
+    /// [`Thresholds::classes`](crate::base::detection::Thresholds::classes) names classes that the model does not have.
     Classes(ClassesError),
+    /// The picture could not be made into an input.
     Preprocess(PreprocessError),
+    /// The engine failed.
     Engine(EngineError),
+    /// The outputs could not be decoded.
     Decode(DecodeError),
 }
 

@@ -1,6 +1,7 @@
-//! [`Detector`]: picture in, detections out: preprocess, engine, decode, suppress, map back.
+//! [`Detector`]: picture in, detections out. It preprocesses, infers, decodes, suppresses and maps boxes back.
 
 mod ahead;
+mod boxes;
 mod error;
 
 use crate::base::classes::{ClassesError, Cutoffs, Selection};
@@ -8,40 +9,46 @@ use crate::base::detection::{Detection, Thresholds};
 use crate::base::geometry::{BBox, Size};
 use crate::base::image::ImageView;
 use crate::base::tensor::{InputSpec, Tensor};
-use crate::decode::{DecodeError, Decoder, Labelling, decoder_for};
 use crate::engine::{self, Engine, EngineKind, EngineOptions, Opened};
+use crate::families::{DecodeError, Decoder, Labelling, decoder_for};
 use crate::model::{Model, ModelOptions};
 use crate::vision::letterbox::Letterbox;
-use crate::vision::nms;
 use crate::vision::preprocess::{PreprocessError, Preprocessor};
 pub use ahead::Ahead;
+use boxes::{is_of_size, suppress, suppress_low, visible};
 pub use error::{DetectError, OpenError};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// What to load, and how to run it.
+/// The model to load, and how to run it.
 #[derive(Debug, Clone, Default)]
 pub struct DetectorOptions {
+    /// File, labels, card and input size.
     pub model: ModelOptions,
+    /// Which engine runs the model.
     pub engine: EngineKind,
+    /// Threads and precision.
     pub engine_options: EngineOptions,
 }
 
-/// The detections of one picture, and where the time went.
+/// The detections of one picture, and the time of each stage.
 #[derive(Debug, Clone, Default)]
 pub struct Analysis {
-    /// In pixels of the picture, clipped to it, best first.
+    /// Detections in pixels of the picture, clipped to it, best first.
     pub detections: Vec<Detection>,
-    /// The same, but with scores too low to be reported; only where [`Detector::infer`] was asked for them.
+    /// Detections with scores too low to be reported, if [`Detector::infer`] was asked for them.
     pub low: Vec<Detection>,
+    /// Time from pixels to tensor.
     pub preprocess: Duration,
-    /// The input was there before the analysis began; see [`Ahead`].
+    /// The input was ready before the analysis began, see [`Ahead`].
     pub made_ahead: bool,
+    /// Time of the engine alone.
     pub model: Duration,
+    /// Time to decode, suppress and map back.
     pub postprocess: Duration,
 }
 
-/// What is left of a picture once the model's input is made of it.
+/// The scale and size of a picture, kept to map boxes back once the model's input is made.
 #[derive(Debug, Clone, Copy)]
 pub struct Prepared {
     letterbox: Letterbox,
@@ -51,33 +58,33 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// A box of the input in pixels of the picture, clipped to it.
+    /// Maps a box from the input to pixels of the picture, and clips it.
     fn in_picture(&self, bbox: &BBox) -> BBox {
         self.letterbox.box_to_source(bbox).clip(self.size)
     }
 }
 
-/// Classes as they were asked for, and what follows.
+/// Classes as requested, and the thresholds that follow.
 struct Wanted {
     classes: Arc<str>,
-    /// The threshold of classes that have none of their own.
+    /// Threshold of classes without their own.
     score: f32,
     cutoffs: Arc<Cutoffs>,
 }
 
-/// A model that is ready to look at pictures, one at a time.
+/// A loaded model that analyses one picture at a time.
 pub struct Detector {
     model: Arc<Model>,
-    /// Of the last run; the next one uses their memory again. Some are the engine's, and go before it does.
+    /// Outputs of the last run, whose memory the next run reuses. Some belong to the engine, so they are dropped first.
     outputs: Vec<Tensor>,
     engine: Box<dyn Engine>,
     engine_kind: EngineKind,
     engine_options: EngineOptions,
     engine_reason: String,
     decoder: Box<dyn Decoder>,
-    /// What the decoder was made for; `None` = all classes.
+    /// Classes that the decoder was made for; `None` = all.
     wanted: Option<Wanted>,
-    /// Made for the pictures of the last call; it holds the model's input.
+    /// Made for the format of the last picture; holds the model's input.
     preprocessor: Option<Box<Preprocessor>>,
     load_time: Duration,
     warm_up_time: Duration,
@@ -86,20 +93,20 @@ pub struct Detector {
 impl Detector {
     /// Reads, recognises and loads a model, and runs it once on an empty picture.
     ///
-    /// Blocks for all of it: a second for a small model, more on a slow machine.
+    /// Blocks for all of it: a second for a small model, longer on a slow machine.
     ///
     /// # Errors
-    /// [`OpenError`], of the model file, the engine, or outputs that are not those of the model's family.
+    /// [`OpenError`] if the file, the engine, or the outputs of the model cannot be used.
     pub fn open(options: &DetectorOptions) -> Result<Self, OpenError> {
         let begin = Instant::now();
-        Self::of(Model::open(&options.model)?, options, begin)
+        Self::open_model(Model::open(&options.model)?, options, begin)
     }
 
-    /// As [`Detector::open`], but all the detectors that work at the same time, [`EngineOptions::at_once`]. They share the
-    /// model's weights where the engine can.
+    /// Opens [`EngineOptions::at_once`] detectors that work at the same time. They share the weights where the engine
+    /// can.
     ///
     /// # Errors
-    /// [`OpenError`], as [`Detector::open`].
+    /// [`OpenError`], as for [`Detector::open`].
     pub fn open_all(options: &DetectorOptions) -> Result<Vec<Self>, OpenError> {
         let begin = Instant::now();
         let model = Model::open(&options.model)?;
@@ -116,21 +123,24 @@ impl Detector {
         Ok(all)
     }
 
-    /// As [`Detector::open`], of a model that has been read already, at the input size that pictures of the size `picture`
-    /// ask for.
+    /// Opens a model that has already been read, at the input size that suits pictures of the size `picture`.
     ///
     /// # Errors
-    /// [`OpenError`], as [`Detector::open`].
+    /// [`OpenError`], as for [`Detector::open`].
     pub fn open_for(
         model: &Model,
         picture: Size,
         options: &DetectorOptions,
     ) -> Result<Self, OpenError> {
         let begin = Instant::now();
-        Self::of(model.for_picture(picture)?, options, begin)
+        Self::open_model(model.for_picture(picture)?, options, begin)
     }
 
-    fn of(model: Model, options: &DetectorOptions, begin: Instant) -> Result<Self, OpenError> {
+    fn open_model(
+        model: Model,
+        options: &DetectorOptions,
+        begin: Instant,
+    ) -> Result<Self, OpenError> {
         let opened = engine::open(options.engine, &model, &options.engine_options)?;
         Self::with(model, opened, options, begin)
     }
@@ -166,7 +176,7 @@ impl Detector {
         Ok(detector)
     }
 
-    /// One inference on an empty picture; its outputs must be those of the family.
+    /// Infers once from an empty picture, and checks that the outputs fit the family.
     fn warm_up(&mut self) -> Result<(), OpenError> {
         let begin = Instant::now();
         let picture = self.model.input.blank();
@@ -177,7 +187,7 @@ impl Detector {
         Ok(())
     }
 
-    /// One that works at the same time as this one, with an engine of the same model.
+    /// Creates a detector that works at the same time as this one, with another engine for the same model.
     fn beside(&self, engine: Box<dyn Engine>) -> Result<Self, OpenError> {
         Ok(Self {
             model: self.model.clone(),
@@ -194,27 +204,27 @@ impl Detector {
         })
     }
 
-    /// Without its bytes, which the engine has.
+    /// Returns the model, without its bytes, which the engine holds.
     pub fn model(&self) -> &Arc<Model> {
         &self.model
     }
 
-    /// What runs the model.
+    /// Returns which engine runs the model.
     pub fn engine_kind(&self) -> EngineKind {
         self.engine_kind
     }
 
-    /// Why this engine does, in words, with its library where it has one.
+    /// Returns why this engine runs it, with its library if it has one.
     pub fn engine_reason(&self) -> &str {
         &self.engine_reason
     }
 
-    /// Reading, recognising and loading, without the warm-up.
+    /// Returns the time to read, recognise and load the model, without the warm-up.
     pub fn load_time(&self) -> Duration {
         self.load_time
     }
 
-    /// Of the first inference.
+    /// Returns the time of the first inference.
     pub fn warm_up_time(&self) -> Duration {
         self.warm_up_time
     }
@@ -225,10 +235,9 @@ impl Detector {
     }
 
     /// Finds objects in one picture. Blocks for the whole analysis.
-    ///
     /// # Errors
-    /// [`DetectError`]; the detector can be used for the next picture all the same, except after a panic of the
-    /// engine ([`EngineError::Panic`]).
+    /// [`DetectError`]. The detector can be used for the next picture, except after a panic of the engine
+    /// ([`EngineError::Panic`](engine::EngineError::Panic)).
     pub fn detect(
         &mut self,
         image: &ImageView,
@@ -238,7 +247,7 @@ impl Detector {
         self.infer(&prepared, thresholds, None)
     }
 
-    /// The first part of [`Self::detect`]: makes the model's input, after which the picture is not needed any more.
+    /// Makes the model's input: the first half of [`Self::detect`]. The picture is not needed afterwards.
     ///
     /// # Errors
     /// [`DetectError::Preprocess`]
@@ -246,13 +255,13 @@ impl Detector {
         Ok(prepare(&mut self.preprocessor, image, &self.model.input)?)
     }
 
-    /// The second part of [`Self::detect`], of the picture that was prepared last.
+    /// Analyses the picture that was prepared last: the second half of [`Self::detect`].
     ///
-    /// `low_score`, where it is below the score threshold, asks for [`Analysis::low`] too. What is reported does not
-    /// depend on it. Where [`Thresholds::classes`] are chosen there are none.
+    /// A `low_score` below the score threshold also asks for [`Analysis::low`], which does not change what is reported.
+    /// With [`Thresholds::classes`] there are no low detections.
     ///
     /// # Errors
-    /// As [`Self::detect`].
+    /// The same as for [`Self::detect`].
     pub fn infer(
         &mut self,
         prepared: &Prepared,
@@ -269,12 +278,12 @@ impl Detector {
         let mut detections = Vec::new();
         let cutoffs = self.wanted.as_ref().map(|wanted| &wanted.cutoffs);
         let lowest = cutoffs.map_or(thresholds.score, |cutoffs| cutoffs.lowest());
-        // A lower threshold of all classes could let one that is below its own hide another.
+        // With a lower general threshold, a class below its own threshold could hide another class.
         let low_score = low_score.filter(|low| *low < lowest && cutoffs.is_none());
         self.decoder
             .decode(&self.outputs, low_score.unwrap_or(lowest), &mut detections)?;
         if let Some(cutoffs) = cutoffs {
-            // Heads that have chosen their classes themselves know nothing of those wanted.
+            // Heads that select classes in the graph do not know which ones are wanted.
             detections.retain(|d| cutoffs.admits(d.class, d.score));
         }
         if thresholds.min_size > 0 {
@@ -302,7 +311,7 @@ impl Detector {
         })
     }
 
-    /// Makes the decoder anew when other classes are wanted, or the threshold of those without one has changed.
+    /// Makes a new decoder when the wanted classes or the general threshold change.
     fn want(&mut self, thresholds: &Thresholds) -> Result<(), DetectError> {
         let as_it_is = match (&self.wanted, &thresholds.classes) {
             (None, None) => true,
@@ -327,7 +336,7 @@ impl Detector {
     }
 }
 
-/// Makes the model's input of a picture. The preprocessor is made anew when the format of the pictures has changed.
+/// Makes the model's input of a picture. A new picture format needs a new preprocessor.
 fn prepare(
     current: &mut Option<Box<Preprocessor>>,
     image: &ImageView,
@@ -350,7 +359,7 @@ fn prepare(
     })
 }
 
-/// The decoder of the classes that `cutoffs` admit, `None` = all; making one is cheap.
+/// Makes the decoder for the classes that `cutoffs` admits, `None` = all. This is cheap.
 fn decoder(
     model: &Model,
     engine: &dyn Engine,
@@ -358,41 +367,12 @@ fn decoder(
 ) -> Result<Box<dyn Decoder>, DecodeError> {
     let (size, labelling) = (model.input.size, Labelling::new(model.multi_label, cutoffs));
     decoder_for(
-        &model.family,
+        model.family.as_ref(),
         size,
         model.classes,
         engine.outputs(),
         labelling,
     )
-}
-
-fn suppress(detections: &mut Vec<Detection>, thresholds: &Thresholds) {
-    let suppress = match thresholds.class_agnostic {
-        true => nms::suppress_across_classes,
-        false => nms::suppress,
-    };
-    suppress(detections, thresholds.iou, thresholds.max_detections);
-}
-
-/// Of the candidates that are not reported those stay that show something else than what is reported.
-fn suppress_low(low: &mut Vec<Detection>, reported: &[Detection], thresholds: &Thresholds) {
-    suppress(low, thresholds);
-    low.retain(|low| {
-        let same = |r: &&Detection| thresholds.class_agnostic || r.class == low.class;
-        let mut same = reported.iter().filter(same);
-        !same.any(|r| r.bbox.iou(&low.bbox) > thresholds.iou)
-    });
-}
-
-/// A box wholly in the padding, or of no area, shows nothing.
-fn visible(bbox: &BBox) -> bool {
-    bbox.area() > 0.0
-}
-
-/// Whether neither side is shorter than `least` pixels.
-fn is_of_size(bbox: &BBox, least: u32) -> bool {
-    let least = least as f32;
-    bbox.width() >= least && bbox.height() >= least
 }
 
 #[cfg(test)]
@@ -401,9 +381,10 @@ mod tests {
     use crate::base::image::{PictureInfo, PixelFormat, Plane};
     use crate::base::tensor::TensorSpec;
     use crate::engine::EngineError;
-    use crate::model::{Family, Labels};
+    use crate::families::e2e6::E2e6;
+    use crate::model::Labels;
 
-    /// An engine that always finds the same rows: corners, score, class.
+    /// An engine that always finds the same rows of corners, score and class.
     struct Canned {
         rows: Vec<[f32; 6]>,
         outputs: [TensorSpec; 1],
@@ -428,11 +409,11 @@ mod tests {
         }
     }
 
-    /// With the input of the built-in model, and a head that has chosen the classes itself.
+    /// Creates a detector with the input of the built-in model and a head that selects the classes itself.
     fn detector(rows: &[[f32; 6]]) -> Detector {
         let mut model = Model::open(&ModelOptions::default()).expect("it is built in");
         let names = ["cat", "dog"].map(str::to_owned).to_vec();
-        (model.family, model.classes) = (Family::E2e6, names.len());
+        (model.family, model.classes) = (Box::new(E2e6), names.len());
         (model.labels, _) = Labels::fit(names, 2, "");
         let spec = Tensor::f32("rows", [1, rows.len(), 6], rows.concat()).spec();
         let engine: Box<dyn Engine> = Box::new(Canned {
@@ -465,7 +446,7 @@ mod tests {
         }
     }
 
-    /// Classes of what is found on a picture as large as the model's input.
+    /// Returns the classes found on a picture of the model's input size.
     fn classes(detector: &mut Detector, thresholds: &Thresholds) -> Result<Vec<u32>, DetectError> {
         let (width, height) = (256, 256);
         let data = vec![128; 3 * width * height];
@@ -498,7 +479,7 @@ mod tests {
         assert_eq!(found(0.8, None), [0]);
     }
 
-    /// Scores of what is reported and of what is below it, on a picture as large as the model's input.
+    /// Returns the scores reported and those below, on a picture of the model's input size.
     fn scores(
         detector: &mut Detector,
         thresholds: &Thresholds,

@@ -1,4 +1,4 @@
-//! [`EngineError`]: why a model could not be loaded or run, in words for the user.
+//! [`EngineError`]: a model could not be loaded or run, in words for the user.
 
 use super::{EngineKind, Precision};
 use crate::base::tensor::TensorSpec;
@@ -6,64 +6,89 @@ use std::error::Error;
 use std::fmt;
 use std::path::PathBuf;
 
-/// What an engine said, kept for [`Error::source`].
+/// An engine's own error, kept for [`Error::source`].
 pub type Cause = Box<dyn Error + Send + Sync>;
 
-/// Why a model could not be loaded or run.
+/// The reason why a model could not be loaded or run.
 #[derive(Debug)]
 pub enum EngineError {
-    /// The library of the engine was found nowhere.
+    /// The engine's library was not found.
     NotInstalled {
+        /// The engine.
         engine: EngineKind,
-        /// The variable of the environment that says where it is, and the place, if one does.
+        /// The environment variable that names a place, and that place, if one is set.
         pointed_at: Option<(&'static str, PathBuf)>,
-        /// What to install, and how to say where it is.
+        /// Instructions for the user: what to install, and how to name its place.
         remedy: &'static str,
     },
-    /// The library of the engine cannot be used.
+    /// The engine's library cannot be used.
     Library {
+        /// The engine.
         engine: EngineKind,
+        /// Path of the library.
         path: PathBuf,
+        /// The problem, in words.
         reason: String,
+        /// The engine's own error.
         source: Option<Cause>,
     },
-    /// The process has loaded another library of the engine before, and can have but one.
+    /// The process has already loaded another library of this engine, and can have only one.
     OtherLibrary {
+        /// The engine.
         engine: EngineKind,
+        /// Path that was asked for.
         asked: PathBuf,
+        /// Path that is loaded.
         loaded: PathBuf,
     },
-    /// Engine or processor has no such arithmetic.
+    /// The engine or the processor does not offer this arithmetic.
     Precision {
+        /// The engine.
         engine: EngineKind,
+        /// The precision that was asked for.
         asked: Precision,
-        /// What can be had, in words.
+        /// The precisions it offers, in words.
         takes: String,
     },
-    /// The graph was refused.
+    /// The engine refused the graph.
     Load {
+        /// The engine.
         engine: EngineKind,
+        /// The problem, in words.
         reason: String,
+        /// The engine's own error.
         source: Option<Cause>,
     },
     /// The graph has operators that the engine lacks.
     Operator {
+        /// The engine.
         engine: EngineKind,
+        /// The operators.
         names: Vec<String>,
     },
-    /// The input is not the model's.
+    /// The input does not have the model's shape or type.
     Shape {
+        /// The input that was given.
         found: TensorSpec,
+        /// The input that the model takes.
         expected: TensorSpec,
     },
     /// The graph failed on this input.
     Run {
+        /// The engine.
         engine: EngineKind,
+        /// The problem, in words.
         reason: String,
+        /// The engine's own error.
         source: Option<Cause>,
     },
-    /// The engine panicked, with this text.
-    Panic { engine: EngineKind, text: String },
+    /// The engine panicked.
+    Panic {
+        /// The engine.
+        engine: EngineKind,
+        /// Text of the panic.
+        text: String,
+    },
 }
 
 impl fmt::Display for EngineError {
@@ -74,7 +99,7 @@ impl fmt::Display for EngineError {
                 pointed_at,
                 remedy,
             } => {
-                write!(f, "the library of {engine} is not on this machine")?;
+                write!(f, "the library of {engine} was not found")?;
                 if let Some((variable, path)) = pointed_at {
                     write!(f, " (not at {}, which {variable} names)", path.display())?;
                 }
@@ -98,7 +123,7 @@ impl fmt::Display for EngineError {
                 loaded,
             } => write!(
                 f,
-                "this process has loaded {} for {engine}, and cannot load {} beside it",
+                "this process has already loaded {} for {engine}, so it cannot load {}",
                 loaded.display(),
                 asked.display()
             ),
@@ -108,7 +133,7 @@ impl fmt::Display for EngineError {
                 takes,
             } => write!(
                 f,
-                "precision {asked} cannot be had of {engine}, which takes {takes}"
+                "{engine} does not offer precision {asked}, expected {takes}"
             ),
             Self::Load { engine, reason, .. } => write!(f, "{engine} refuses the model: {reason}"),
             Self::Operator { engine, names } => {
@@ -147,7 +172,7 @@ impl Error for EngineError {
     }
 }
 
-/// An engine's message in one line of readable length: some print whole nodes.
+/// Shortens an engine's message to one readable line; some messages contain whole nodes.
 pub(super) fn shortened(message: &str) -> String {
     const LONGEST: usize = 300;
     let words: Vec<_> = message.split_whitespace().collect();
@@ -158,17 +183,17 @@ pub(super) fn shortened(message: &str) -> String {
     }
 }
 
-/// Which engines might do what this one cannot, in words.
+/// Returns in words which engines might run what this one cannot.
 fn others(engine: EngineKind) -> &'static str {
     match engine {
         EngineKind::Tract => {
-            "the engines onnxruntime and openvino know more operators and might do"
+            "the engines onnxruntime and openvino have more operators and may run it"
         }
-        EngineKind::OnnxRuntime => "the engine openvino might do",
-        EngineKind::OpenVino => "the engine onnxruntime might do",
+        EngineKind::OnnxRuntime => "the engine openvino may run it",
+        EngineKind::OpenVino => "the engine onnxruntime may run it",
         EngineKind::Auto => "no engine on this machine has it",
         #[cfg(feature = "stub-engine")]
-        EngineKind::Stub => "any engine might do",
+        EngineKind::Stub => "another engine may run it",
     }
 }
 
@@ -187,7 +212,7 @@ mod tests {
         assert_eq!(
             one.to_string(),
             "tract lacks the operator GroupNorm of this model; \
-             the engines onnxruntime and openvino know more operators and might do"
+             the engines onnxruntime and openvino have more operators and may run it"
         );
         let two = EngineError::Operator {
             engine,

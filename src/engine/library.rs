@@ -1,13 +1,14 @@
-//! [`Library`]: where the shared library of an engine is looked for, and [`Once`]: that a process has one of each.
+//! [`Library`]: finds an engine's shared library. [`Once`]: loads at most one of each per process.
 //!
-//! In this order:
-//! 1. What a variable of the environment names: the library itself, its folder, or a folder that has it in a known
-//!    place below (the site-packages with a pip wheel in it, a Python environment, an unpacked archive). If nothing is
-//!    there the search ends: the user means that place and no other.
-//! 2. The Python environment that is active (`VIRTUAL_ENV`).
-//! 3. `LD_LIBRARY_PATH`, the folders that `/etc/ld.so.conf` names, the folders of the dynamic linker.
+//! Places, in order:
 //!
-//! In a folder the name without a version goes before names with one, and of these the highest.
+//! 1. The place named by an environment variable: the library, its folder, or a folder with a known place below
+//!    (site-packages with a pip wheel, a Python environment, an unpacked archive). If nothing is there, the search ends:
+//!    the user means that place and no other.
+//! 2. The active Python environment (`VIRTUAL_ENV`).
+//! 3. `LD_LIBRARY_PATH`, the folders named in `/etc/ld.so.conf`, the folders of the dynamic linker.
+//!
+//! In a folder, a name without a version comes first, then the highest version.
 
 use super::{EngineError, EngineKind};
 use parking_lot::Mutex;
@@ -15,36 +16,36 @@ use std::cmp::Reverse;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-/// What is known of an engine's library before it is found.
+/// How to find the library of an engine.
 pub(super) struct Library {
     pub engine: EngineKind,
     /// File name without version: `libonnxruntime.so`.
     pub file: &'static str,
-    /// Variables that say where it is, the first set counts.
+    /// Environment variables that name its place; the first one that is set counts.
     pub variables: &'static [&'static str],
-    /// Where the library is in a folder that a variable names, in an archive or among Python's packages.
+    /// Places of the library below a folder that a variable names: in archives and among Python's packages.
     pub below: &'static [&'static str],
-    /// What to install, and how to say where it is.
+    /// Instructions for the user: what to install, and how to name its place.
     pub remedy: &'static str,
 }
 
-/// A library file that is there.
+/// A library file that exists.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Found {
     pub path: PathBuf,
-    /// The user has named the place, so that no other library will do.
+    /// The user named the place, so no other library will do.
     pub asked_for: bool,
 }
 
-/// What the search asks of the machine.
+/// The parts of the machine that the search looks at.
 pub(super) struct Machine<'a> {
     pub variable: &'a dyn Fn(&str) -> Option<OsString>,
-    /// Where `ld.so.conf` is.
+    /// Folder of `ld.so.conf`.
     pub etc: &'a Path,
 }
 
 impl Machine<'_> {
-    /// This one.
+    /// Returns the machine this process runs on.
     pub fn this() -> Self {
         Self {
             variable: &|name| std::env::var_os(name).filter(|value| !value.is_empty()),
@@ -52,7 +53,7 @@ impl Machine<'_> {
         }
     }
 
-    /// The folders in which the dynamic linker looks.
+    /// Returns the folders that the dynamic linker searches.
     fn folders(&self) -> Vec<PathBuf> {
         let mut folders: Vec<PathBuf> = (self.variable)("LD_LIBRARY_PATH")
             .map(|paths| std::env::split_paths(&paths).collect())
@@ -73,7 +74,7 @@ impl Machine<'_> {
     }
 }
 
-/// Debian's name of the folder for libraries of this processor.
+/// Returns Debian's name of the library folder for this processor.
 fn multiarch() -> Option<&'static str> {
     match std::env::consts::ARCH {
         "x86_64" => Some("x86_64-linux-gnu"),
@@ -84,7 +85,7 @@ fn multiarch() -> Option<&'static str> {
 }
 
 impl Library {
-    /// Looks for the library.
+    /// Finds the library.
     ///
     /// # Errors
     /// [`EngineError::NotInstalled`].
@@ -110,7 +111,7 @@ impl Library {
         }
     }
 
-    /// The library at a place that somebody has named.
+    /// Returns the library at a named place.
     fn at(&self, place: &Path) -> Option<PathBuf> {
         if place.is_file() {
             return Some(place.to_owned());
@@ -144,7 +145,7 @@ impl Library {
         versions.max().map(|(_, path)| path)
     }
 
-    /// `[1, 21, 0]` of `libonnxruntime.so.1.21.0`.
+    /// Reads `[1, 21, 0]` from `libonnxruntime.so.1.21.0`.
     pub fn version(&self, path: &Path) -> Option<Vec<u64>> {
         let name = path.file_name()?.to_str()?;
         let version = name.strip_prefix(self.file)?.strip_prefix('.')?;
@@ -152,7 +153,7 @@ impl Library {
     }
 }
 
-/// What is in a folder, in order; nothing if it is none.
+/// Returns the entries of a folder in order, or nothing if it is not a folder.
 fn entries(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let mut entries: Vec<_> = entries.map(|entry| entry.path()).collect();
@@ -160,7 +161,7 @@ fn entries(folder: &Path) -> Vec<PathBuf> {
     entries
 }
 
-/// What loading the library of an engine gave: of the first path in the process, until its end.
+/// A library that is loaded once, from the first path asked for, until the process ends.
 pub(super) struct Once<T>(Mutex<Option<(PathBuf, T)>>);
 
 impl<T: Clone> Once<T> {
@@ -168,11 +169,11 @@ impl<T: Clone> Once<T> {
         Self(Mutex::new(None))
     }
 
-    /// What loading gave, and the path of the library; loads it if that has not been done.
+    /// Returns the loaded value and the path of the library; loads it on the first call.
     ///
     /// # Errors
-    /// [`EngineError::OtherLibrary`] if the user asks for another than is loaded; that of `found` if it is needed; that
-    /// of `load`.
+    /// [`EngineError::OtherLibrary`] if the user asks for another library than the loaded one. Otherwise the error of
+    /// `found`, if it is needed, or of `load`.
     pub fn get(
         &self,
         engine: EngineKind,
@@ -220,7 +221,7 @@ mod tests {
         remedy: "install x",
     };
 
-    /// A folder of this test alone, gone with its value.
+    /// A folder for one test, removed when dropped.
     struct Folder(PathBuf);
 
     impl Folder {

@@ -1,21 +1,21 @@
 //! [`Engine`]: the border to whatever runs the graph. Bytes of a prepared ONNX in, tensors in, tensors out.
 //!
-//! Nothing of an engine but its errors crosses: a panic inside one is caught where it is called and comes out as
+//! Only errors of an engine cross the border. A panic inside an engine is caught at the call and becomes
 //! [`EngineError::Panic`].
 //!
-//! `tract` is built in. `onnxruntime` and `openvino` are libraries that [`library`] looks for when a model asks for
-//! them, never before; a process has at most one of each, until its end. `auto` measures which of them is fastest.
+//! `tract` is built in. `onnxruntime` and `openvino` are libraries that `library` looks for when a model asks for
+//! them, never before. A process has at most one of each, until it ends. `auto` measures which engine is fastest.
 
 mod auto;
 mod error;
-mod form;
 mod library;
 mod onnxruntime;
 mod openvino;
-mod shelf;
+mod quantised_form;
 #[cfg(feature = "stub-engine")]
 pub mod stub;
 mod tract;
+mod weight_cache;
 
 pub use error::{Cause, EngineError};
 
@@ -26,54 +26,55 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// A model loaded for inference.
 pub trait Engine: Send {
-    /// The outputs in model order, with their dims where the graph fixes them (0 where it does not).
+    /// Returns the outputs in model order, with 0 for dims that the graph leaves open.
     fn outputs(&self) -> &[TensorSpec];
 
-    /// Runs the model on one input of the shape and type of the model's input spec.
+    /// Runs the model on one input with the shape and type of the model's input spec.
     ///
-    /// `outputs` become those of the model, in its order; the memory of what they were is used again. Blocks for the
-    /// whole inference. After an error the engine may be used again, and `outputs` are of no use.
+    /// `outputs` become those of the model, in its order; their memory is reused. Blocks for the whole inference. After
+    /// an error the engine can be used again, but `outputs` are meaningless.
     ///
     /// # Errors
     /// [`EngineError::Shape`] if `input` differs from the model's input; [`EngineError::Run`] if the graph fails;
-    /// [`EngineError::Panic`] if the engine does.
+    /// [`EngineError::Panic`] if the engine panics.
     fn run_into(&mut self, input: &Tensor, outputs: &mut Vec<Tensor>) -> Result<(), EngineError>;
 
-    /// As [`Self::run_into`], into new memory.
+    /// Runs the model like [`Self::run_into`], with new memory for the outputs.
     ///
     /// # Errors
-    /// Those of [`Self::run_into`].
+    /// The same as for [`Self::run_into`].
     fn run(&mut self, input: &Tensor) -> Result<Vec<Tensor>, EngineError> {
         let mut outputs = Vec::new();
         self.run_into(input, &mut outputs)?;
         Ok(outputs)
     }
 
-    /// A second one of the same model that runs at the same time as this one, with `threads` of its own where threads
-    /// are not shared too. It shares the weights where the engine can; one that cannot makes it of `bytes`, those that
-    /// this one was made of.
+    /// Creates another instance for concurrent inference.
+    ///
+    /// It shares the weights where the engine can; otherwise it loads them from `bytes`, which must be the ones this
+    /// engine was opened with. It gets `threads` of its own unless threads are shared too.
     ///
     /// # Errors
-    /// [`EngineError::Load`] if there is no memory for what is not shared.
+    /// [`EngineError::Load`] if memory for the unshared part runs out.
     fn another(&self, threads: usize, bytes: &[u8]) -> Result<Box<dyn Engine>, EngineError>;
 
-    /// Lets go of what the calling thread, which has run it, keeps for it: before another thread does.
+    /// Frees this engine's thread-local buffers. Call it before moving the engine to another thread.
     fn release_thread(&mut self) {}
 }
 
 /// Which engine runs a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum EngineKind {
-    /// Built in, needs nothing.
+    /// The built-in engine, which needs nothing.
     #[default]
     Tract,
-    /// ONNX Runtime, where its library is installed.
+    /// ONNX Runtime, if its library is installed.
     OnnxRuntime,
-    /// OpenVINO, where its library is installed.
+    /// OpenVINO, if its library is installed.
     OpenVino,
-    /// The fastest of these for the model and machine.
+    /// The fastest of these for the model and the machine.
     Auto,
-    /// Canned answers, for tests.
+    /// Canned answers for tests.
     #[cfg(feature = "stub-engine")]
     Stub,
 }
@@ -91,13 +92,15 @@ impl fmt::Display for EngineKind {
     }
 }
 
-/// The arithmetic of an inference, where engine and processor have a choice.
+/// Arithmetic of an inference, where engine and processor offer a choice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Precision {
-    /// 16 bits where the processor computes with them and the engine would by itself, else 32.
+    /// 16 bits if the processor computes with them and the engine would choose them, otherwise 32.
     #[default]
     Auto,
+    /// 32-bit floats.
     F32,
+    /// 16-bit floats.
     F16,
 }
 
@@ -111,22 +114,23 @@ impl fmt::Display for Precision {
     }
 }
 
-/// How an engine shall work.
+/// Settings of an engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct EngineOptions {
     /// Threads for one inference; 0 = a good choice for this machine.
     pub threads: usize,
+    /// Arithmetic to use.
     pub precision: Precision,
-    /// Inferences at the same time, each by an engine of its own with as many threads; 0 and 1 = one.
+    /// Inferences at the same time, each by its own instance with `threads` threads; 0 and 1 = one.
     pub at_once: usize,
 }
 
-/// All cores of a Raspberry Pi; more were not measured.
+/// Upper limit of the default: the cores of a Raspberry Pi. More was not measured.
 const MAX_GOOD_THREADS: usize = 4;
 
 impl EngineOptions {
-    /// Threads for one inference. 0 are one for each processor that the calling thread may use, at most
-    /// [`MAX_GOOD_THREADS`].
+    /// Returns the threads for one inference. The default is one for each processor that the calling thread may use, up
+    /// to [`MAX_GOOD_THREADS`].
     pub(crate) fn good_threads(&self) -> usize {
         match self.threads {
             0 => std::thread::available_parallelism().map_or(1, |n| n.get().min(MAX_GOOD_THREADS)),
@@ -134,7 +138,7 @@ impl EngineOptions {
         }
     }
 
-    /// For an engine whose arithmetic is fixed.
+    /// Refuses f16, for an engine with fixed arithmetic.
     fn refuse_f16(&self, engine: EngineKind) -> Result<(), EngineError> {
         match self.precision {
             Precision::Auto | Precision::F32 => Ok(()),
@@ -147,29 +151,29 @@ impl EngineOptions {
     }
 }
 
-/// A loaded model, and what there is to tell of its engine.
+/// A loaded model and its engine.
 pub struct Opened {
+    /// The engine, ready to run.
     pub engine: Box<dyn Engine>,
-    /// What runs the model; never [`EngineKind::Auto`].
+    /// Which engine it is; never [`EngineKind::Auto`].
     pub kind: EngineKind,
-    /// It runs [`Model::quantised`], not [`Model::bytes`].
+    /// The engine runs [`Model::quantised`] instead of [`Model::bytes`].
     pub quantised: bool,
-    /// Why this one, which library it is, and which form of a quantised model it runs, in words.
+    /// Why this engine, its library, and which form of a quantised model it runs, in words.
     pub reason: String,
 }
 
 /// Loads a model.
 ///
-/// Takes as long as the engine needs to optimise the graph, unless the same model is open already: then the weights are
-/// shared with it, but not by ONNX Runtime. [`EngineKind::Auto`] takes a second more for measuring, unless the user's
-/// cache folder tells what was measured before. Threads that the engine starts inherit the processor affinity of the
-/// calling thread.
+/// Takes as long as the engine needs to optimise the graph. If the same model is already open, tract and OpenVINO share
+/// its weights. [`EngineKind::Auto`] needs another second to measure, unless the user's cache folder holds an earlier
+/// result. Threads of the engine inherit the processor affinity of the calling thread.
 ///
 /// # Errors
-/// [`EngineError::NotInstalled`], [`EngineError::Library`] and [`EngineError::OtherLibrary`] if the engine's library
-/// cannot be had; [`EngineError::Precision`] for arithmetic that engine or processor has not;
-/// [`EngineError::Operator`] if the engine lacks an operator; [`EngineError::Load`] for whatever else is wrong with the
-/// graph; [`EngineError::Panic`] if the engine panics on it.
+/// [`EngineError::NotInstalled`], [`EngineError::Library`] and [`EngineError::OtherLibrary`] if the engine's library is
+/// not available; [`EngineError::Precision`] for arithmetic that the engine or processor lacks;
+/// [`EngineError::Operator`] if the engine lacks an operator; [`EngineError::Load`] for any other fault of the graph;
+/// [`EngineError::Panic`] if the engine panics.
 pub fn open(
     kind: EngineKind,
     model: &Model,
@@ -182,16 +186,16 @@ pub fn open(
     Ok(chosen.opened(kind, "asked for".into()))
 }
 
-/// An engine, and its library in words where it has one.
+/// An engine, and its library in words if it has one.
 type WithLibrary = (Box<dyn Engine>, Option<String>);
 
-/// One engine that is not `auto`, of the form of the model that suits it.
+/// Opens one engine other than `auto` with the form of the model that suits it.
 fn open_one(
     kind: EngineKind,
     model: &Model,
     options: &EngineOptions,
-) -> Result<form::Chosen, EngineError> {
-    form::open(kind, model, options.precision, |bytes, precision| {
+) -> Result<quantised_form::Chosen, EngineError> {
+    quantised_form::open(kind, model, options.precision, |bytes, precision| {
         let options = EngineOptions {
             precision,
             ..*options
@@ -200,7 +204,7 @@ fn open_one(
     })
 }
 
-/// As [`open_one`], of `bytes`, one form of the model.
+/// Opens one engine other than `auto` with `bytes`, one form of the model.
 fn open_form(
     kind: EngineKind,
     model: &Model,
@@ -209,14 +213,14 @@ fn open_form(
 ) -> Result<WithLibrary, EngineError> {
     let tract = || tract::Tract::open(bytes, &model.input, options);
     let shared = |kind, load: &dyn Fn() -> Result<WithLibrary, EngineError>| {
-        let key = shelf::Key::new(kind, bytes, &model.input, options);
-        shelf::open(key, options.good_threads(), bytes, load)
+        let key = weight_cache::Key::new(kind, bytes, &model.input, options);
+        weight_cache::open(key, options.good_threads(), bytes, load)
     };
     match kind {
         EngineKind::Tract | EngineKind::Auto => {
             shared(EngineKind::Tract, &|| Ok((Box::new(tract()?), None)))
         }
-        // Not from the shelf: each engine is a session of its own.
+        // Not shared: each engine is a session of its own.
         EngineKind::OnnxRuntime => {
             tract::check_constants(kind, bytes)?;
             let (engine, library) = onnxruntime::OnnxRuntime::open(model, bytes, options)?;
@@ -229,7 +233,7 @@ fn open_form(
         }),
         #[cfg(feature = "stub-engine")]
         EngineKind::Stub => {
-            let control = stub::Control::of(model.path.as_deref());
+            let control = stub::Control::for_model(model.path.as_deref());
             let outputs = tract()?.outputs().to_vec();
             let engine = stub::StubEngine::new(control, &model.input, outputs);
             Ok((Box::new(engine), None))
@@ -237,7 +241,7 @@ fn open_form(
     }
 }
 
-/// What a model's input looks like.
+/// Returns name, dims and type of a model's input.
 fn input_spec(input: &InputSpec) -> TensorSpec {
     TensorSpec {
         name: input.name.clone(),
@@ -246,7 +250,7 @@ fn input_spec(input: &InputSpec) -> TensorSpec {
     }
 }
 
-/// Refuses an input that is not of `expected` shape and type, or whose numbers are not as many as its dims say.
+/// Refuses an input with another shape or type than `expected`, or with another count of numbers than its dims say.
 fn check_input(input: &Tensor, expected: &TensorSpec) -> Result<(), EngineError> {
     let as_expected = input.dims == expected.dims
         && input.data.element() == expected.element
@@ -261,7 +265,7 @@ fn check_input(input: &Tensor, expected: &TensorSpec) -> Result<(), EngineError>
     }
 }
 
-/// Makes `outputs` as many as there are `specs`, and gives each its name; numbers are still what they were.
+/// Gives `outputs` one tensor for each of `specs`, with its name. Numbers are left as they are.
 fn arrange<'a>(
     outputs: &'a mut Vec<Tensor>,
     specs: &'a [TensorSpec],
@@ -275,8 +279,7 @@ fn arrange<'a>(
     outputs.iter_mut().zip(specs)
 }
 
-/// The outputs of a loaded engine. Without dims are numbers, and outputs of whose shape the graph says nothing: a run
-/// tells how many dims those have.
+/// Returns the outputs of a loaded engine. Where the graph says nothing about a shape, a run finds the number of dims.
 fn with_ranks(engine: &mut dyn Engine, input: &InputSpec) -> Result<Vec<TensorSpec>, EngineError> {
     let mut outputs = engine.outputs().to_vec();
     if outputs.iter().any(|output| output.dims.is_empty()) {
@@ -290,9 +293,9 @@ fn with_ranks(engine: &mut dyn Engine, input: &InputSpec) -> Result<Vec<TensorSp
     Ok(outputs)
 }
 
-/// Runs `work`; a panic in it, which engines and their bindings answer to some odd models with, becomes an error.
+/// Runs `work` and turns a panic in it into an error. Engines and their bindings panic on some odd models.
 ///
-/// Whoever looks at the engine after a panic must see no half-made state.
+/// The engine must not expose half-made state after a panic.
 fn caught<T>(
     engine: EngineKind,
     work: impl FnOnce() -> Result<T, EngineError>,

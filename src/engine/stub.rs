@@ -1,7 +1,7 @@
 //! [`StubEngine`]: canned outputs and gates, so that tests decide when an inference begins and ends.
 //!
-//! A test takes the [`Control`] of a model file *before* it is opened; the engine of that file then obeys it. The
-//! model file itself is read and recognised as always: only the inference is canned.
+//! A test takes the [`Control`] of a model file *before* the file is opened; its engine then obeys that control. The
+//! file itself is read and recognised as usual: only the inference is canned.
 
 use super::{Engine, EngineError, arrange};
 use crate::base::tensor::{Element, InputSpec, Tensor, TensorSpec};
@@ -11,11 +11,14 @@ use std::iter::repeat_n;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+/// Longest time that a test waits for an inference; after that it hangs, however busy the machine is.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 type Script = Box<dyn FnMut(&Tensor) -> Result<Vec<Tensor>, EngineError> + Send>;
 
 static CONTROLS: LazyLock<Mutex<HashMap<String, Arc<Control>>>> = LazyLock::new(Mutex::default);
 
-/// The test's hand on the engine of one model.
+/// A test's control over the engine of one model.
 pub struct Control {
     gate: Mutex<Gate>,
     changed: Condvar,
@@ -26,15 +29,15 @@ struct Gate {
     open: bool,
     /// Inferences that may pass a closed gate.
     permits: usize,
-    /// Every inference takes so long.
+    /// Time that every inference takes.
     duration: Duration,
     started: usize,
     finished: usize,
 }
 
 impl Control {
-    /// The control of the model at `path` (`None`: the built-in one), made at the first call.
-    pub fn of(path: Option<&std::path::Path>) -> Arc<Self> {
+    /// Returns the control of the model at `path` (`None`: the built-in one), and creates it at the first call.
+    pub fn for_model(path: Option<&std::path::Path>) -> Arc<Self> {
         let key = path.map_or_else(String::new, |p| p.display().to_string());
         let mut controls = CONTROLS.lock();
         controls
@@ -57,7 +60,7 @@ impl Control {
         }
     }
 
-    /// From now on an inference waits until [`Self::open`] or [`Self::pass`].
+    /// Makes inferences wait until [`Self::open`] or [`Self::pass`].
     pub fn close(&self) {
         self.gate.lock().open = false;
     }
@@ -74,12 +77,12 @@ impl Control {
         self.changed.notify_all();
     }
 
-    /// Every inference takes this long from now on.
+    /// Sets the time that every inference takes from now on.
     pub fn set_duration(&self, duration: Duration) {
         self.gate.lock().duration = duration;
     }
 
-    /// What an inference answers from now on.
+    /// Sets the outputs of every inference from now on.
     pub fn set_script(
         &self,
         script: impl FnMut(&Tensor) -> Result<Vec<Tensor>, EngineError> + Send + 'static,
@@ -87,24 +90,24 @@ impl Control {
         *self.script.lock() = Some(Box::new(script));
     }
 
-    /// How many inferences have begun, the warm-up included.
+    /// Returns how many inferences have begun, the warm-up included.
     pub fn started(&self) -> usize {
         self.gate.lock().started
     }
 
-    /// Waits until an inference is inside the engine; false if none came within ten seconds.
+    /// Waits until an inference is inside the engine. Returns false if none came within [`PATIENCE`].
     #[must_use]
     pub fn wait_until_running(&self) -> bool {
         self.wait(|gate| gate.started > gate.finished)
     }
 
-    /// Waits until `count` inferences have begun; false if they did not within ten seconds.
+    /// Waits until `count` inferences have begun. Returns false if they did not within [`PATIENCE`].
     #[must_use]
     pub fn wait_until_started(&self, count: usize) -> bool {
         self.wait(|gate| gate.started >= count)
     }
 
-    /// Waits until no inference is inside the engine; false if one stayed for ten seconds.
+    /// Waits until no inference is inside the engine. Returns false if one stayed for [`PATIENCE`].
     #[must_use]
     pub fn wait_until_idle(&self) -> bool {
         self.wait(|gate| gate.started == gate.finished)
@@ -112,9 +115,9 @@ impl Control {
 
     fn wait(&self, done: impl Fn(&Gate) -> bool) -> bool {
         let mut gate = self.gate.lock();
-        let result =
-            self.changed
-                .wait_while_for(&mut gate, |gate| !done(gate), Duration::from_secs(10));
+        let result = self
+            .changed
+            .wait_while_for(&mut gate, |gate| !done(gate), PATIENCE);
         !result.timed_out()
     }
 
@@ -136,7 +139,7 @@ impl Control {
     }
 }
 
-/// Leaves even when the script panics.
+/// Marks an inference as inside, and as outside again even if the script panics.
 struct Inside<'a>(&'a Control);
 
 impl Drop for Inside<'_> {
@@ -145,7 +148,7 @@ impl Drop for Inside<'_> {
     }
 }
 
-/// The engine that its [`Control`] drives. Without a script it answers zeros.
+/// The engine that its [`Control`] drives. Without a script it returns zeros.
 pub struct StubEngine {
     control: Arc<Control>,
     outputs: Vec<TensorSpec>,
@@ -153,7 +156,7 @@ pub struct StubEngine {
 }
 
 impl StubEngine {
-    /// `outputs` as the model declares them; every dim fixed.
+    /// Creates the engine; `outputs` are those the model declares, with every dim fixed.
     pub fn new(control: Arc<Control>, input: &InputSpec, outputs: Vec<TensorSpec>) -> Self {
         let input = TensorSpec {
             name: input.name.clone(),

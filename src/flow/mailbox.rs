@@ -1,36 +1,36 @@
-//! [`Mailbox`]: the line between the sink pad and the source pad: frames and events, in order.
+//! [`Mailbox`]: the line of frames and events between the sink pad and the source pad.
 //!
-//! One line holds everything between the pads, so that nothing can overtake:
+//! One line holds everything between the pads, so nothing can overtake:
 //!
 //! ```text
-//!   out <- | event | done | passing | running | event | waiting | event | <- in
+//!   out <- | event | done | skipped | running | event | waiting | event | <- in
 //! ```
+//! - At most one frame *waits*. The caller decides whether a newer one may replace it ([`Mailbox::displace`]). Events
+//!   stay in place, whatever happens to the frames around them.
+//! - A worker *starts* the waiting frame and gets a [`Ticket`]; the frame's place in the line stays. At most `workers +
+//!   1` frames are running or done, so a blocked output stops the workers.
+//! - A frame that is not analysed is *skipped*: it only waits for its turn to leave. At most [`MOST_SKIPPED`] are.
+//! - Only the front leaves, and only if it is an event, done or skipped.
 //!
-//! - At most one frame *waits*. Whether a newer one may take its place is the caller's choice
-//!   ([`Mailbox::displace`]); events stay where they are, whatever happens to the frames around them.
-//! - A worker *starts* the waiting frame and gets a [`Ticket`]; the frame's place in the line stays. At most
-//!   `workers + 1` frames are running or done, so that a blocked output stops the workers.
-//! - A frame that is not to be analysed *passes*: it waits for its turn to leave, and for nothing else. At most
-//!   [`MOST_PASSING`] do.
-//! - Only the front leaves, and only when it is an event, done or passing.
-//!
-//! Tickets are never reused: the result of a frame that a flush has removed is refused by [`Mailbox::finish`].
-//! It is a state machine: no threads, no locks, no time.
+//! Tickets are never reused: [`Mailbox::finish`] refuses the result of a frame that a flush has removed. The mailbox is
+//! a state machine without threads, locks or time.
 
 use std::collections::VecDeque;
 
-/// Frames that pass through the line at the same time: enough that the frames between two analyses need not wait for
-/// the first of the two, few enough for the memory of a small machine.
-pub const MOST_PASSING: usize = 8;
+/// Most skipped frames in the line at the same time: enough that frames between two analyses do not wait for the first of the
+/// two, few enough for a small machine's memory.
+pub const MOST_SKIPPED: usize = 8;
 
-/// Names the place in the line of a frame that a worker has.
+/// Identifies a frame that a worker has, by its place in the line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ticket(u64);
 
-/// What has reached the front of the line.
+/// The frame or event that has reached the front of the line.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Output<F, E> {
+    /// A frame that is done or skipped.
     Frame(F),
+    /// An event.
     Event(E),
 }
 
@@ -38,12 +38,12 @@ pub enum Output<F, E> {
 enum Entry<F, E> {
     Event(E),
     Waiting(F),
-    Passing(F),
+    Skipped(F),
     Running(Ticket),
     Done(F),
 }
 
-/// Bounded frames, events in order between them.
+/// A bounded number of frames, with events in order between them.
 #[derive(Debug)]
 pub struct Mailbox<F, E> {
     line: VecDeque<Entry<F, E>>,
@@ -52,7 +52,7 @@ pub struct Mailbox<F, E> {
 }
 
 impl<F, E> Mailbox<F, E> {
-    /// For so many workers (at least one).
+    /// Creates an empty line for `workers` workers, at least one.
     pub fn new(workers: usize) -> Self {
         Self {
             line: VecDeque::new(),
@@ -61,7 +61,7 @@ impl<F, E> Mailbox<F, E> {
         }
     }
 
-    /// Begins anew, for so many workers. Tickets are counted on: the result of a frame from before is refused.
+    /// Empties the line and sets the number of workers. Tickets count on, so results of earlier frames are refused.
     pub fn restart(&mut self, workers: usize) {
         *self = Self {
             next_ticket: self.next_ticket,
@@ -69,28 +69,28 @@ impl<F, E> Mailbox<F, E> {
         };
     }
 
-    /// How many frames may be running or done at the same time.
+    /// Returns how many frames may be running or done at the same time.
     pub fn places(&self) -> usize {
         self.workers + 1
     }
 
-    /// Whether no frame waits, and not too many pass.
+    /// Returns whether a frame can be taken: none waits, and not too many are skipped.
     pub fn accepts_frame(&self) -> bool {
-        let passing = |e: &&Entry<F, E>| matches!(e, Entry::Passing(_));
-        self.waiting().is_none() && self.line.iter().filter(passing).count() < MOST_PASSING
+        let skipped = |e: &&Entry<F, E>| matches!(e, Entry::Skipped(_));
+        self.waiting().is_none() && self.line.iter().filter(skipped).count() < MOST_SKIPPED
     }
 
-    /// Whether [`Self::displace`] would find a frame.
+    /// Returns whether [`Self::displace`] would find a frame.
     pub fn may_displace(&self, keeps: impl Fn(&E) -> bool) -> bool {
         self.displaceable(keeps).is_some()
     }
 
-    /// Removes the waiting frame, or the oldest of too many that pass, so that a newer one can take its turn; never the
-    /// last one before an event that `keeps` it. Events keep their places.
+    /// Removes the waiting frame, or the oldest of too many skipped ones, to make room for a newer one. Never removes the
+    /// last frame before an event that `keeps` it. Events keep their places.
     pub fn displace(&mut self, keeps: impl Fn(&E) -> bool) -> Option<F> {
         let index = self.displaceable(keeps)?;
         match self.line.remove(index) {
-            Some(Entry::Waiting(frame) | Entry::Passing(frame)) => Some(frame),
+            Some(Entry::Waiting(frame) | Entry::Skipped(frame)) => Some(frame),
             _ => None,
         }
     }
@@ -109,30 +109,30 @@ impl<F, E> Mailbox<F, E> {
         if let Some(index) = self.waiting() {
             return (!is_kept(index)).then_some(index);
         }
-        let passing = |index: &usize| matches!(self.line[*index], Entry::Passing(_));
+        let skipped = |index: &usize| matches!(self.line[*index], Entry::Skipped(_));
         (0..self.line.len())
-            .filter(passing)
+            .filter(skipped)
             .find(|index| !is_kept(*index))
     }
 
-    /// Puts a frame that is to be analysed at the end of the line. The caller has made sure that none waits.
+    /// Appends a frame to be analysed. The caller must know that none waits.
     pub fn push_frame(&mut self, frame: F) {
         debug_assert!(self.accepts_frame(), "one frame waits at the most");
         self.line.push_back(Entry::Waiting(frame));
     }
 
-    /// Puts a frame that is not to be analysed at the end of the line. The caller has made sure that there is room.
-    pub fn push_passing(&mut self, frame: F) {
+    /// Appends a frame that is not analysed. The caller must know that there is room.
+    pub fn push_skipped(&mut self, frame: F) {
         debug_assert!(self.accepts_frame(), "the line is full");
-        self.line.push_back(Entry::Passing(frame));
+        self.line.push_back(Entry::Skipped(frame));
     }
 
-    /// Puts an event at the end of the line.
+    /// Appends an event.
     pub fn push_event(&mut self, event: E) {
         self.line.push_back(Entry::Event(event));
     }
 
-    /// Gives the waiting frame to a worker, if the output has a place for it.
+    /// Hands the waiting frame to a worker, if the output has a place for it.
     pub fn start(&mut self) -> Option<(Ticket, F)> {
         let taken = |e: &&Entry<F, E>| matches!(e, Entry::Running(_) | Entry::Done(_));
         if self.line.iter().filter(taken).count() >= self.places() {
@@ -148,9 +148,8 @@ impl<F, E> Mailbox<F, E> {
     }
 
     /// Puts an analysed frame back in its place.
-    ///
     /// # Errors
-    /// Gives the frame back if its place is gone (flushed meanwhile).
+    /// Returns the frame if its place was flushed meanwhile.
     pub fn finish(&mut self, ticket: Ticket, frame: F) -> Result<(), F> {
         let running = |e: &&mut Entry<F, E>| matches!(e, Entry::Running(t) if *t == ticket);
         match self.line.iter_mut().find(running) {
@@ -162,14 +161,14 @@ impl<F, E> Mailbox<F, E> {
         }
     }
 
-    /// Takes a frame out of the line whose analysis came to nothing; false if its place was gone already.
+    /// Removes a frame whose analysis failed. Returns false if its place was already gone.
     pub fn abandon(&mut self, ticket: Ticket) -> bool {
         let running = |e: &Entry<F, E>| matches!(e, Entry::Running(t) if *t == ticket);
         let place = self.line.iter().position(running);
         place.is_some_and(|index| self.line.remove(index).is_some())
     }
 
-    /// Removes everything in front of the first event that `stops` the removal, and gives it back.
+    /// Removes and returns everything before the first event that `stops` the removal.
     #[must_use]
     pub fn drain_until(&mut self, stops: impl Fn(&E) -> bool) -> Vec<Output<F, E>> {
         let found = |entry: &Entry<F, E>| matches!(entry, Entry::Event(event) if stops(event));
@@ -177,31 +176,32 @@ impl<F, E> Mailbox<F, E> {
         outputs(self.line.drain(..count))
     }
 
-    /// The frames that nothing but the output keeps from leaving, in their order.
+    /// Returns the frames that could leave as soon as the output takes them, in order.
     pub fn ready(&mut self) -> impl Iterator<Item = &mut F> {
         let stays = |e: &&mut Entry<F, E>| !matches!(e, Entry::Running(_) | Entry::Waiting(_));
         let front = self.line.iter_mut().take_while(stays);
         front.filter_map(|entry| match entry {
-            Entry::Done(frame) | Entry::Passing(frame) => Some(frame),
+            Entry::Done(frame) | Entry::Skipped(frame) => Some(frame),
             _ => None,
         })
     }
 
-    /// The frames that pass, in their order.
-    pub fn passing(&self) -> impl Iterator<Item = &F> {
+    /// Returns the skipped frames, in order.
+    pub fn skipped(&self) -> impl Iterator<Item = &F> {
         self.line.iter().filter_map(|entry| match entry {
-            Entry::Passing(frame) => Some(frame),
+            Entry::Skipped(frame) => Some(frame),
             _ => None,
         })
     }
 
-    /// Whether a frame waits for its analysis, is analysed, or has been and has not left.
+    /// Returns whether a frame waits for analysis, is under analysis, or is analysed and still here.
     pub fn is_analysing(&self) -> bool {
         let analysed =
             |e: &Entry<F, E>| matches!(e, Entry::Waiting(_) | Entry::Running(_) | Entry::Done(_));
         self.line.iter().any(analysed)
     }
 
+    /// Returns whether the line is empty.
     pub fn is_empty(&self) -> bool {
         self.line.is_empty()
     }
@@ -213,13 +213,13 @@ impl<F, E> Mailbox<F, E> {
         }
         match self.line.pop_front()? {
             Entry::Event(event) => Some(Output::Event(event)),
-            Entry::Done(frame) | Entry::Passing(frame) => Some(Output::Frame(frame)),
+            Entry::Done(frame) | Entry::Skipped(frame) => Some(Output::Frame(frame)),
             Entry::Waiting(_) | Entry::Running(_) => None,
         }
     }
 
-    /// Empties the line; the result of a frame still with a worker will be refused. Gives back what was in it, for
-    /// the caller to drop without its lock.
+    /// Empties the line and returns its contents, so that the caller can drop them without a lock. Results of frames
+    /// under analysis will be refused.
     #[must_use]
     pub fn clear(&mut self) -> Vec<Output<F, E>> {
         outputs(self.line.drain(..))
@@ -232,12 +232,12 @@ impl<F, E> Mailbox<F, E> {
     }
 }
 
-/// What of `entries` is not with a worker.
+/// Returns those of `entries` that no worker has.
 fn outputs<F, E>(entries: impl Iterator<Item = Entry<F, E>>) -> Vec<Output<F, E>> {
     entries
         .filter_map(|entry| match entry {
             Entry::Event(event) => Some(Output::Event(event)),
-            Entry::Waiting(frame) | Entry::Passing(frame) | Entry::Done(frame) => {
+            Entry::Waiting(frame) | Entry::Skipped(frame) | Entry::Done(frame) => {
                 Some(Output::Frame(frame))
             }
             Entry::Running(_) => None,
@@ -301,11 +301,11 @@ mod tests {
     }
 
     #[test]
-    fn passing_frames_keep_their_place_and_need_no_worker() {
+    fn skipped_frames_keep_their_place_and_need_no_worker() {
         let mut line = Line::new(1);
         line.push_frame(0);
         let (ticket, frame) = line.start().unwrap();
-        line.push_passing(1);
+        line.push_skipped(1);
         line.push_event("gap");
         line.push_frame(2);
         assert_eq!(line.pop(), None, "1 does not overtake 0");
@@ -316,11 +316,11 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_of_too_many_passing_frames_makes_way() {
+    fn the_oldest_of_too_many_skipped_frames_makes_way() {
         let mut line = Line::new(1);
-        for number in 0..MOST_PASSING as u32 {
+        for number in 0..MOST_SKIPPED as u32 {
             assert_eq!(line.displace(is_eos), None);
-            line.push_passing(number);
+            line.push_skipped(number);
         }
         assert!(!line.accepts_frame());
         assert_eq!(line.displace(is_eos), Some(0));
@@ -342,16 +342,16 @@ mod tests {
         assert_eq!(line.displace(is_eos), None);
         let _ = line.clear();
 
-        let most = MOST_PASSING as u32;
-        line.push_passing(0);
-        line.push_passing(1);
+        let most = MOST_SKIPPED as u32;
+        line.push_skipped(0);
+        line.push_skipped(1);
         line.push_event("eos");
         line.push_event("segment");
-        (2..most).for_each(|number| line.push_passing(number));
+        (2..most).for_each(|number| line.push_skipped(number));
         let displaced: Vec<_> = (most..most + 3)
             .map(|number| {
                 let displaced = line.displace(is_eos);
-                line.push_passing(number);
+                line.push_skipped(number);
                 displaced
             })
             .collect();

@@ -1,4 +1,4 @@
-//! Whose turn it is, and what has been measured: state machines that take the time as an argument.
+//! Whose turn it is, and what was measured: state machines that take the time as an argument.
 
 pub mod mailbox;
 pub mod pace;

@@ -1,38 +1,38 @@
 //! [`Pace`]: which frames are offered for analysis.
 //!
-//! Every `interval`-th frame, and of these no more than `max_rate` a second. A rate is kept over time: an analysis that
-//! came late because frames come when they come does not delay the one after it, so that 10 a second of a camera with
-//! 30 frames a second are every third frame, and 8 a second are eight. `now` is the time since any fixed origin.
+//! Every `interval`-th frame is offered, and no more than `max_rate` a second. The rate is kept over time: an analysis
+//! that came late because of the frame rate does not delay the next. So 10 a second from a camera with 30 frames a
+//! second is every third frame, and 8 a second are eight. `now` is the time since any fixed origin.
 
 use std::time::Duration;
 
-/// What a user asks for.
+/// Limits set by the user.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PaceOptions {
-    /// Every so many-th frame; 0 counts as 1.
+    /// Offers every Nth frame; 0 counts as 1.
     pub interval: u32,
-    /// Analyses a second; 0 = no limit.
+    /// Most analyses a second; 0 = no limit.
     pub max_rate: f64,
 }
 
-/// Counts frames, and decides.
+/// Counts frames, and decides which are offered.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Pace {
-    /// Since the last one that was offered.
+    /// Frames since the last one offered.
     skipped: u32,
-    /// When the rate allows the next one. `None` before the first.
+    /// Time from which the rate allows the next frame; `None` before the first.
     due: Option<Duration>,
-    /// No frame was looked at yet.
+    /// Whether any frame has been counted.
     begun: bool,
 }
 
 impl Pace {
-    /// Counts a frame that nobody could analyse.
+    /// Counts a frame that could not be analysed.
     pub fn skip(&mut self) {
         self.skipped = self.skipped.saturating_add(1);
     }
 
-    /// Whether the frame that has come in `now` is offered. The first one is.
+    /// Returns whether the frame that arrived at `now` is offered. The first frame is.
     pub fn offers(&mut self, now: Duration, options: PaceOptions) -> bool {
         self.skip();
         let nth = !self.begun || self.skipped >= options.interval.max(1);
@@ -43,13 +43,13 @@ impl Pace {
         if options.max_rate > 0.0 {
             let period = Duration::try_from_secs_f64(1.0 / options.max_rate);
             let period = period.unwrap_or(Duration::MAX);
-            // The rate may have been lower when it was said.
+            // The rate may have been lower when this was set.
             let due = self.due.unwrap_or(now).min(now.saturating_add(period));
             self.due = Some(due);
             if now < due {
                 return false;
             }
-            // What was missed for longer than a period is not made up for.
+            // After a gap of more than a period, the missed analyses are not caught up.
             let next = due.saturating_add(period);
             self.due = Some(if next > now {
                 next
@@ -68,7 +68,7 @@ impl Pace {
 mod tests {
     use super::*;
 
-    /// Numbers of the frames offered, of `count` at 30 a second.
+    /// Returns the numbers of the frames offered out of `count` at 30 a second.
     fn offered(interval: u32, max_rate: f64, count: u32) -> Vec<u32> {
         let mut pace = Pace::default();
         let options = PaceOptions { interval, max_rate };

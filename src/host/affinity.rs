@@ -4,25 +4,33 @@ use std::fmt;
 use std::io;
 use std::str::FromStr;
 
-/// As many as the kernel's set of fixed size holds.
+/// Capacity of the kernel's fixed-size set.
 const MOST: usize = libc::CPU_SETSIZE as usize;
 
-/// A list as `taskset -c` writes it: "2,3", "0-2", "0-7:2" (every second of them), numbers from 0. Never empty.
+/// A list as for `taskset -c`: "2,3", "0-2", "0-7:2" (every second one), counted from 0. Never empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Processors(Vec<usize>);
 
-/// Why a list cannot be used.
+/// The reason why a list cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AffinityError {
-    /// Not a list.
-    Syntax { found: String },
-    /// No such processor, or this process may not use it.
+    /// The text is not a list.
+    Syntax {
+        /// The text.
+        found: String,
+    },
+    /// The processor does not exist, or this process may not use it.
     Missing {
+        /// The first such processor.
         processor: usize,
+        /// The processors that this process may use.
         allowed: Processors,
     },
-    /// The kernel refuses.
-    Refused { reason: String },
+    /// The kernel refuses the request.
+    Refused {
+        /// The kernel's error.
+        reason: String,
+    },
 }
 
 impl fmt::Display for AffinityError {
@@ -57,7 +65,7 @@ impl FromStr for Processors {
     }
 }
 
-/// "3", "0-2" or "0-6:2". Not above what the kernel's set holds.
+/// Reads "3", "0-2" or "0-6:2", up to the capacity of the kernel's set.
 fn range(part: &str) -> Option<impl Iterator<Item = usize>> {
     let number = |text: &str| {
         let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
@@ -88,7 +96,7 @@ impl fmt::Display for Processors {
 }
 
 impl Processors {
-    /// Those that the calling thread may use.
+    /// Returns the processors that the calling thread may use.
     ///
     /// # Errors
     /// [`AffinityError::Refused`]
@@ -104,14 +112,15 @@ impl Processors {
         Ok(Self((0..MOST).filter(is_set).collect()))
     }
 
+    /// Returns how many processors are listed.
     pub fn count(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether all of them are among those that the calling thread may use.
+    /// Checks that the calling thread may use all of them.
     ///
     /// # Errors
-    /// [`AffinityError::Missing`] with those that are.
+    /// [`AffinityError::Missing`] with the processors it may use.
     pub fn check(&self) -> Result<(), AffinityError> {
         let allowed = Self::of_this_thread()?;
         match self.0.iter().find(|n| !allowed.0.contains(n)) {
@@ -123,7 +132,7 @@ impl Processors {
         }
     }
 
-    /// From now on the calling thread, and every thread that it starts, runs on these only.
+    /// Restricts the calling thread, and every thread that it starts, to these processors.
     ///
     /// # Errors
     /// [`AffinityError::Refused`] if the kernel allows none of them.
@@ -143,11 +152,11 @@ impl Processors {
 }
 
 fn empty_set() -> libc::cpu_set_t {
-    // SAFETY: a set of bits, of which none is set.
+    // SAFETY: all zeros is the empty set of this type of bits.
     unsafe { std::mem::zeroed() }
 }
 
-/// The call that has just failed.
+/// Returns the error of the system call that has just failed.
 fn refused() -> AffinityError {
     AffinityError::Refused {
         reason: io::Error::last_os_error().to_string(),

@@ -1,85 +1,40 @@
-//! [`ModelError`]: why a file is not a detector that can be run.
+//! [`ModelError`]: why a model cannot be opened.
 
-use crate::base::geometry::Size;
+use crate::families::FamilyError;
+use crate::onnx::error::OnnxError;
+use std::fmt;
 use std::path::PathBuf;
-use std::{fmt, io};
 
 /// Why a model cannot be opened.
 #[derive(Debug)]
 pub enum ModelError {
-    /// No such file.
-    NotFound {
-        path: PathBuf,
-    },
-    /// There, but not readable: permission, a disk error.
-    Read {
-        path: PathBuf,
-        source: io::Error,
-    },
-    /// A folder, a device, a pipe.
-    NotAFile {
-        path: PathBuf,
-    },
-    /// No byte in it.
-    Empty {
-        path: PathBuf,
-    },
-    NotOnnx {
-        why: String,
-    },
-    /// ONNX whose end is missing.
-    Truncated {
-        found: u64,
-        why: String,
-    },
-    /// Weights in a second file that cannot be read.
-    ExternalData {
-        file: String,
-        why: String,
-    },
-    /// A file or a tensor beyond what we are ready to allocate.
-    TooLarge {
-        what: String,
-        found: String,
-        limit: String,
-    },
-    /// ONNX, and nothing in it that looks like a detector we know.
-    NotADetector {
-        why: String,
-        inputs: String,
-        outputs: String,
-    },
+    /// The file cannot be used as a model.
+    Onnx(OnnxError),
     /// More than one family fits.
-    Ambiguous {
-        readings: Vec<String>,
-    },
-    /// A detector that we know but cannot feed: batch, number type.
-    Unsupported {
-        what: String,
-    },
+    Ambiguous { readings: Vec<String> },
     /// A value of the card, or the card as a whole.
-    Card {
-        path: PathBuf,
-        what: String,
-    },
+    Card { path: PathBuf, what: String },
     /// A file of labels that cannot be read.
-    Labels {
-        path: PathBuf,
-        what: String,
-    },
-    /// An input size that the model does not take.
-    InputSize {
-        asked: Size,
-        takes: String,
-    },
-    /// A rewrite is needed, and writing the file anew would lose something.
-    Lossy {
-        needed: String,
-        fields: Vec<String>,
-    },
+    Labels { path: PathBuf, what: String },
 }
 
-/// What to write into a card; ends the message of a model that was not recognised.
+impl From<OnnxError> for ModelError {
+    fn from(error: OnnxError) -> Self {
+        Self::Onnx(error)
+    }
+}
+
+impl From<FamilyError> for ModelError {
+    fn from(error: FamilyError) -> Self {
+        match error {
+            FamilyError::Onnx(error) => Self::Onnx(error),
+            FamilyError::Ambiguous { readings } => Self::Ambiguous { readings },
+            FamilyError::Card { path, what } => Self::Card { path, what },
+        }
+    }
+}
+
+/// An example of a card; ends the message about a model that was not recognised.
 const CARD_HELP: &str = "If it is one, say so in a card, the file x.detect.json beside x.onnx, for example \
     {\"decode\": \"yolov8\", \"num_classes\": 80, \"input\": {\"colour\": \"RGB\", \"mean\": [0, 0, 0], \
     \"std\": [255, 255, 255], \"resize_mode\": \"letterbox_center\", \"pad_value\": 114}}";
@@ -87,61 +42,14 @@ const CARD_HELP: &str = "If it is one, say so in a card, the file x.detect.json 
 impl fmt::Display for ModelError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotFound { path } => write!(f, "there is no file {}", path.display()),
-            Self::Read { path, source } => write!(f, "cannot read {}: {source}", path.display()),
-            Self::NotAFile { path } => {
-                write!(
-                    f,
-                    "{} is not a regular file, expected an ONNX file",
-                    path.display()
-                )
+            Self::Onnx(error @ OnnxError::NotADetector { .. }) => write!(f, "{error}. {CARD_HELP}"),
+            Self::Onnx(error) => error.fmt(f),
+            Self::Ambiguous { readings } => {
+                let readings = readings.clone();
+                FamilyError::Ambiguous { readings }.fmt(f)
             }
-            Self::Empty { path } => write!(f, "{} is empty, expected an ONNX file", path.display()),
-            Self::NotOnnx { why } => write!(f, "not an ONNX model: {why}"),
-            Self::Truncated { found, why } => {
-                write!(
-                    f,
-                    "the ONNX model ends too early, after {found} bytes: {why}"
-                )
-            }
-            Self::ExternalData { file, why } => {
-                write!(
-                    f,
-                    "the model keeps weights in a second file, \"{file}\": {why}"
-                )
-            }
-            Self::TooLarge { what, found, limit } => {
-                write!(f, "{what} is too large: {found}, at most {limit}")
-            }
-            Self::NotADetector {
-                why,
-                inputs,
-                outputs,
-            } => write!(
-                f,
-                "no detector that is known here: {why}. Inputs: {inputs}. Outputs: {outputs}. {CARD_HELP}"
-            ),
-            Self::Ambiguous { readings } => write!(
-                f,
-                "the model can be read in {} ways: {}. A card, the file x.detect.json beside x.onnx, decides with \
-                 the keys decode and input.colour, mean, std, resize_mode",
-                readings.len(),
-                readings.join("; or ")
-            ),
-            Self::Unsupported { what } => f.write_str(what),
             Self::Card { path, what } => write!(f, "card {}: {what}", path.display()),
             Self::Labels { path, what } => write!(f, "labels {}: {what}", path.display()),
-            Self::InputSize { asked, takes } => {
-                write!(
-                    f,
-                    "input size {asked} was asked for, but the model takes {takes}"
-                )
-            }
-            Self::Lossy { needed, fields } => write!(
-                f,
-                "{needed}, and the file cannot be written anew without losing what is not understood in it: {}",
-                fields.join(", ")
-            ),
         }
     }
 }
@@ -149,8 +57,8 @@ impl fmt::Display for ModelError {
 impl std::error::Error for ModelError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Read { source, .. } => Some(source),
-            _ => None,
+            Self::Onnx(error) => error.source(),
+            Self::Ambiguous { .. } | Self::Card { .. } | Self::Labels { .. } => None,
         }
     }
 }

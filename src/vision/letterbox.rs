@@ -4,10 +4,10 @@
 //! input = source · scale + pad        source = (input - pad) / scale        each axis on its own
 //! ```
 //!
-//! Letterboxing fits the picture *as shown* (its width times the pixel aspect) with `r = min(W / w, H / h)`, rounds
-//! both sides to whole pixels (halves to even) and takes as scale what the rounding made of it: `picture / source`.
-//! The centre is found by whole pixels too, so an odd remainder goes right and below. Both sides of the mapping are
-//! continuous coordinates; those of the source are the frame's own pixels, square or not.
+//! Letterboxing fits the displayed picture (its width times the pixel aspect) with `r = min(W / w, H / h)` and rounds
+//! both sides to whole pixels, halves to even. The scale is what the rounding made of it: `picture / source`. Padding
+//! is whole pixels too, so an odd pixel goes to the right or bottom. Both sides of the mapping are continuous
+//! coordinates; those of the source are the frame's own pixels, square or not.
 
 use crate::base::geometry::{BBox, Size};
 use crate::base::tensor::ResizeMode;
@@ -15,18 +15,21 @@ use crate::base::tensor::ResizeMode;
 /// Scale and padding of one picture size in one input size.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Letterbox {
-    /// Input pixels per source pixel.
+    /// Input pixels per source pixel along x.
     pub scale_x: f64,
+    /// Input pixels per source pixel along y.
     pub scale_y: f64,
-    /// Left and upper padding, in input pixels.
+    /// Padding on the left, in input pixels.
     pub pad_x: u32,
+    /// Padding at the top, in input pixels.
     pub pad_y: u32,
-    /// The part of the input that the picture covers, at least 1x1.
+    /// Part of the input that the picture covers, at least 1x1.
     pub picture: Size,
 }
 
 impl Letterbox {
-    /// Sides of 0 count as 1, and a pixel aspect with a 0 as square: nothing is ever divided by zero.
+    /// Fits `source` into `input`. Sides of 0 count as 1, and a pixel aspect with a 0 as square, so nothing is divided
+    /// by zero.
     pub fn new(source: Size, pixel_aspect: (u32, u32), input: Size, mode: ResizeMode) -> Self {
         let (width, height) = (source.width.max(1), source.height.max(1));
         let input = Size::new(input.width.max(1), input.height.max(1));
@@ -52,7 +55,7 @@ impl Letterbox {
         }
     }
 
-    /// From pixels of the source to pixels of the input.
+    /// Maps a point from source pixels to input pixels.
     pub fn to_input(&self, (x, y): (f32, f32)) -> (f32, f32) {
         (
             (f64::from(x) * self.scale_x + f64::from(self.pad_x)) as f32,
@@ -60,7 +63,7 @@ impl Letterbox {
         )
     }
 
-    /// From pixels of the input to pixels of the source; points in the padding lie outside the source.
+    /// Maps a point from input pixels to source pixels. Points in the padding land outside the source.
     pub fn to_source(&self, (x, y): (f32, f32)) -> (f32, f32) {
         (
             ((f64::from(x) - f64::from(self.pad_x)) / self.scale_x) as f32,
@@ -68,7 +71,7 @@ impl Letterbox {
         )
     }
 
-    /// [`Self::to_input`] for both corners of a box.
+    /// Maps both corners of a box with [`Self::to_input`].
     pub fn box_to_input(&self, bbox: &BBox) -> BBox {
         let ((x1, y1), (x2, y2)) = (
             self.to_input((bbox.x1, bbox.y1)),
@@ -77,7 +80,7 @@ impl Letterbox {
         BBox::new(x1, y1, x2, y2)
     }
 
-    /// [`Self::to_source`] for both corners of a box. Not clipped: that comes after the mapping.
+    /// Maps both corners of a box with [`Self::to_source`]. Does not clip, because clipping comes after mapping.
     pub fn box_to_source(&self, bbox: &BBox) -> BBox {
         let ((x1, y1), (x2, y2)) = (
             self.to_source((bbox.x1, bbox.y1)),
@@ -87,7 +90,7 @@ impl Letterbox {
     }
 }
 
-/// Shown width of a pixel in units of its height.
+/// Returns the displayed width of a pixel in units of its height.
 fn aspect((numerator, denominator): (u32, u32)) -> f64 {
     if numerator == 0 || denominator == 0 {
         1.0
@@ -96,7 +99,7 @@ fn aspect((numerator, denominator): (u32, u32)) -> f64 {
     }
 }
 
-/// The largest size of the shape `width` x `height` inside `input`, in whole pixels.
+/// Returns the largest size of the shape `width` x `height` inside `input`, in whole pixels.
 fn fit(width: f64, height: u32, input: Size) -> Size {
     let height = f64::from(height);
     let ratio = (f64::from(input.width) / width).min(f64::from(input.height) / height);

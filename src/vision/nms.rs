@@ -1,15 +1,15 @@
 //! [`suppress`]: greedy non-maximum suppression.
 //!
-//! Boxes are looked at in order of falling score, equal scores in the order they came in. A box is removed when its
-//! IoU with a kept box *of the same class* is strictly above the threshold. IoU is that of
-//! [`BBox::iou`](crate::base::geometry::BBox::iou): in float, continuous coordinates, no +1.
+//! Boxes are visited by falling score, ties in the order they came. A box is removed when its IoU with a kept box *of
+//! the same class* is strictly above the threshold. The IoU is [`BBox::iou`](crate::base::geometry::BBox::iou): in
+//! float, continuous coordinates, no +1.
 //!
-//! A kept box looks for those that it removes, and must not look at all of them: of two boxes with IoU above `t` the
-//! intersection is, along either axis, longer than `t` times the longer side. That bounds how much the sides can
-//! differ and how far apart the boxes can begin. So the boxes of a class lie sorted in groups of similar height, in
-//! each group in horizontal strips, in each strip by their left edge; a kept box looks at a part of a few strips. As
-//! kept boxes overlap little, each box is looked at by few of them, whatever the layout, and the cost stays that of
-//! sorting. Only close to a threshold of 1 all boxes may be kept and all overlap, and every pair must be looked at.
+//! A kept box must not be compared with every other box. If the IoU of two boxes is above `t`, then along each axis
+//! their intersection is longer than `t` times the longer side. That limits how much their sides differ, and how far
+//! apart they begin. So boxes of a class are sorted into groups of similar height, within a group into horizontal
+//! strips, and within a strip by their left edge. A kept box visits a part of a few strips. Kept boxes overlap little,
+//! so each box is visited by few of them, and the cost stays that of sorting. Only near a threshold of 1, where all
+//! boxes may be kept and overlap, must every pair be compared.
 
 use crate::base::detection::Detection;
 use crate::base::geometry::BBox;
@@ -17,14 +17,14 @@ use std::ops::Range;
 
 /// Keeps boxes in order of falling score (ties: lower index first), at most `max` of them.
 ///
-/// A box is removed when its IoU with a kept box *of the same class* is strictly above `iou_threshold`, which is
-/// 0..=1; at 1 and above nothing is suppressed. A box with a coordinate that is not finite, or without area, neither
-/// removes nor is removed. Boxes may be in any space, all in the same.
+/// A box is removed when its IoU with a kept box *of the same class* is strictly above `iou_threshold`, 0 to 1; from 1
+/// on nothing is suppressed. A box without area, or with a coordinate that is not finite, neither removes nor is
+/// removed. All boxes must be in the same space.
 pub fn suppress(detections: &mut Vec<Detection>, iou_threshold: f32, max: usize) {
     run(detections, iou_threshold, max, |detection| detection.class);
 }
 
-/// As [`suppress`], but boxes of different classes remove each other too.
+/// Suppresses like [`suppress`], but also between boxes of different classes.
 pub fn suppress_across_classes(detections: &mut Vec<Detection>, iou_threshold: f32, max: usize) {
     run(detections, iou_threshold, max, |_| 0);
 }
@@ -35,7 +35,7 @@ fn run(
     max: usize,
     class: impl Fn(&Detection) -> u32,
 ) {
-    // Stable, which is the rule for ties.
+    // A stable sort gives the rule for ties.
     detections.sort_by(|a, b| b.score.total_cmp(&a.score));
     if iou_threshold < 1.0 && max > 0 {
         let field = Field::new(detections, &class);
@@ -64,13 +64,13 @@ fn run(
     detections.truncate(max);
 }
 
-/// Where a box lies among those it may be compared with. Compared in the order of the fields.
+/// Position of a box among those it may be compared with. Ordered by its fields in sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Place {
     class: u32,
-    /// Of heights from a quarter of [`top`] to all of it.
+    /// Heights from a quarter of [`top`] up to all of it.
     level: u32,
-    /// Upper edge, in whole `top`s.
+    /// Upper edge, in whole multiples of `top`.
     strip: i64,
 }
 
@@ -81,7 +81,7 @@ struct Entry {
     rank: u32,
 }
 
-/// Boxes of one place.
+/// Boxes at one place.
 #[derive(Debug)]
 struct Strip {
     number: i64,
@@ -99,12 +99,12 @@ struct Group {
     widest: f64,
 }
 
-/// All boxes that can remove or be removed, sorted by place, those of one place by their left edge.
+/// All boxes that can remove or be removed, sorted by place, and at one place by their left edge.
 #[derive(Debug, Default)]
 struct Field {
     entries: Vec<Entry>,
     strips: Vec<Strip>,
-    /// In order of their class.
+    /// Sorted by class.
     groups: Vec<Group>,
 }
 
@@ -115,7 +115,7 @@ impl Field {
             .filter(|(_, d)| d.bbox.is_finite() && d.bbox.width() > 0.0 && d.bbox.height() > 0.0)
             .map(|(rank, d)| {
                 let bbox = d.bbox;
-                (Place::of(&bbox, class(d)), Entry { bbox, rank })
+                (Place::from_box(&bbox, class(d)), Entry { bbox, rank })
             })
             .collect();
         placed.sort_unstable_by(|(a, x), (b, y)| a.cmp(b).then(x.bbox.x1.total_cmp(&y.bbox.x1)));
@@ -164,14 +164,14 @@ impl Field {
         }
     }
 
-    /// Marks the boxes that the kept box `bbox` of this class removes. It may mark boxes kept before, itself included:
-    /// nobody asks for them again.
+    /// Marks the boxes that the kept box `bbox` of this class removes. It may also mark boxes kept before, itself
+    /// included, which nobody looks at again.
     fn remove(&self, bbox: &BBox, class: u32, iou_threshold: f32, removed: &mut [bool]) {
         if !bbox.is_finite() {
             return;
         }
         let first = self.groups.partition_point(|group| group.class < class);
-        let reach = Reach::of(bbox, iou_threshold);
+        let reach = Reach::of_partners(bbox, iou_threshold);
         for group in self.groups[first..]
             .iter()
             .take_while(|group| group.class == class)
@@ -189,7 +189,7 @@ impl Field {
                     .iter()
                     .take_while(|entry| f64::from(entry.bbox.x1) <= right)
                 {
-                    // Without a branch, which would often be foretold wrong.
+                    // Without a branch, which would often be mispredicted.
                     removed[entry.rank as usize] |= bbox.iou(&entry.bbox) > iou_threshold;
                 }
             }
@@ -198,9 +198,9 @@ impl Field {
 }
 
 impl Place {
-    /// Of a box that is finite and has a height.
-    fn of(bbox: &BBox, class: u32) -> Self {
-        /// Below it are the bits of the mantissa; above, as a height is positive, nothing but the exponent.
+    /// Returns the place of a box that is finite and has a height.
+    fn from_box(bbox: &BBox, class: u32) -> Self {
+        /// Below it are the bits of the mantissa; above it, as a height is positive, only the exponent.
         const EXPONENT: u32 = f32::MANTISSA_DIGITS - 1;
         let level = bbox.height().to_bits() >> EXPONENT >> 1;
         Self {
@@ -211,7 +211,8 @@ impl Place {
     }
 }
 
-/// What no height of a level reaches: a power of four. A level is half a biased exponent of `f32`.
+/// Returns the exclusive upper bound of heights of a level: a power of four. A level is half a biased exponent of
+/// `f32`.
 fn top(level: u32) -> f64 {
     /// The exponent of 1.
     const BIAS: i32 = 127;
@@ -219,7 +220,7 @@ fn top(level: u32) -> f64 {
 }
 
 fn strip(y: f64, level: u32) -> i64 {
-    // Held to the numbers of an i64, in the same order.
+    // Clamped to the numbers of an i64, in the same order.
     (y / top(level)).floor() as i64
 }
 
@@ -231,21 +232,21 @@ fn height(bbox: &BBox) -> f64 {
     f64::from(bbox.y2) - f64::from(bbox.y1)
 }
 
-/// Where the boxes can be whose IoU with one box is above the threshold; in f64, in which differences of coordinates
-/// are as good as exact.
+/// Bounds of the boxes whose IoU with one box is above the threshold. In f64, where differences of coordinates are
+/// practically exact.
 #[derive(Debug)]
 struct Reach {
     x: (f64, f64),
     y: (f64, f64),
-    /// IoU that a partner has at least.
+    /// Smallest IoU of a partner.
     iou: f64,
 }
 
 impl Reach {
-    fn of(bbox: &BBox, iou_threshold: f32) -> Self {
+    fn of_partners(bbox: &BBox, iou_threshold: f32) -> Self {
         /// Rounding of the IoU in f32, with room to spare.
         const ROUNDING: f64 = 1e-4;
-        /// Below this an area in f32 is no measure any more; only that there is an overlap is certain then.
+        /// Smallest area that f32 measures. Below it only an overlap is certain.
         const LEAST_AREA: f64 = 1e-35;
         let iou = f64::from(iou_threshold).max(0.0) * (1.0 - ROUNDING);
         let measurable = width(bbox) * height(bbox) * iou > LEAST_AREA;
@@ -256,7 +257,7 @@ impl Reach {
         }
     }
 
-    /// Whether the sides of a box of the group are long and short enough.
+    /// Returns whether the sides of boxes in the group are long and short enough.
     fn meets(&self, group: &Group) -> bool {
         let height = self.y.1 - self.y.0;
         group.tallest >= self.iou * height
@@ -264,18 +265,17 @@ impl Reach {
             && group.widest >= self.iou * (self.x.1 - self.x.0)
     }
 
-    /// First and last left edge of a partner in the group.
+    /// Returns the first and last left edge of a partner in the group.
     fn left_edges(&self, group: &Group) -> (f64, f64) {
         self.edges(self.x, group.widest)
     }
 
-    /// First and last upper edge of a partner in the group.
+    /// Returns the first and last upper edge of a partner in the group.
     fn upper_edges(&self, group: &Group) -> (f64, f64) {
         self.edges(self.y, group.tallest)
     }
 
-    /// Where partners begin whose side is no longer than `longest`: more than `iou` of the longer of both sides is
-    /// within both.
+    /// Returns where partners with sides up to `longest` begin: more than `iou` of the longer side is within both.
     fn edges(&self, (begin, end): (f64, f64), longest: f64) -> (f64, f64) {
         let side = end - begin;
         let longest = if self.iou > 0.0 {
@@ -291,7 +291,7 @@ impl Reach {
 mod tests {
     use super::*;
 
-    /// The definition, word by word.
+    /// Implements the definition word by word.
     fn naive(detections: &[Detection], iou_threshold: f32, max: usize) -> Vec<Detection> {
         let mut order: Vec<usize> = (0..detections.len()).collect();
         order.sort_by(|&a, &b| {
@@ -331,7 +331,7 @@ mod tests {
         }
     }
 
-    /// Boxes on a coarse raster, so that equal boxes, equal scores and touching edges are frequent.
+    /// Returns boxes on a coarse raster, so that equal boxes, equal scores and touching edges are frequent.
     fn random_boxes(seed: u64) -> Vec<Detection> {
         let mut random = Random(seed.wrapping_mul(2).wrapping_add(1));
         let count = (random.next() * 120.0) as usize;
@@ -374,7 +374,7 @@ mod tests {
         }
     }
 
-    /// Boxes of one layout: what a model finds, and what an implementation may trip over.
+    /// Returns boxes of one layout: typical results of models, and cases that an implementation may trip over.
     fn layout(kind: usize, random: &mut Random, count: usize) -> Vec<Detection> {
         let mut bboxes: Vec<BBox> = (0..count)
             .map(|index| {
@@ -455,7 +455,7 @@ mod tests {
         }
     }
 
-    /// Comparable also where a coordinate is no number.
+    /// Returns text that can be compared even with NaN coordinates.
     fn in_words(detections: &[Detection]) -> String {
         format!("{detections:?}")
     }

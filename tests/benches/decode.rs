@@ -1,16 +1,23 @@
-//! Outputs of the sizes that real models have, to candidates above the threshold.
+//! Decoding of outputs as large as those of real models, to the candidates above the threshold.
 //!
-//! Once mostly below it, as a model finds twenty objects or fewer, and once with every second candidate above it.
+//! Each is measured with few candidates above the threshold, as for twenty objects, and with every second one above it.
 //! `cargo bench --bench decode`
+
+mod support;
 
 use divan::Bencher;
 use gstdetect::base::detection::Detection;
 use gstdetect::base::geometry::Size;
 use gstdetect::base::tensor::Tensor;
-use gstdetect::decode::{Decoder, Labelling, decoder_for};
-use gstdetect::model::Family;
-use gstdetect::model::family::AnchorPoint;
+use gstdetect::families::Family;
+use gstdetect::families::fastestdet::FastestDet;
+use gstdetect::families::gfl::{AnchorPoint, Gfl};
+use gstdetect::families::yolov8::Yolov8Heads;
+use gstdetect::families::yolox::{YoloxHeads, YoloxRaw};
+use gstdetect::families::yunet::YuNet;
+use gstdetect::families::{Decoder, Labelling, decoder_for};
 use std::fmt;
+use support::noise;
 
 const SCORE_THRESHOLD: f32 = 0.4;
 const CLASSES: usize = 80;
@@ -51,7 +58,7 @@ fn main() {
 #[divan::bench(args = CROWDS)]
 fn yolox_416(bencher: Bencher, crowd: Crowd) {
     let input = Size::new(416, 416);
-    let family = Family::YoloxRaw {
+    let family = YoloxRaw {
         strides: STRIDES.to_vec(),
     };
     let count = cells(input, &STRIDES).iter().map(|(_, n)| n).sum();
@@ -64,11 +71,11 @@ fn yolox_416(bencher: Bencher, crowd: Crowd) {
     measure(bencher, &family, input, CLASSES, &[output], crowd, count);
 }
 
-/// 3549 candidates: box, objectness and classes of three strides, as the graph gives them whose head is cut.
+/// 3549 candidates: box, objectness and classes of three strides, from a graph whose head is cut.
 #[divan::bench(args = CROWDS)]
 fn yolox_heads_416(bencher: Bencher, crowd: Crowd) {
     let input = Size::new(416, 416);
-    let family = Family::YoloxHeads {
+    let family = YoloxHeads {
         strides: STRIDES.to_vec(),
     };
     let mut outputs = Vec::new();
@@ -93,12 +100,12 @@ fn logit(probability: f32) -> f32 {
     (probability / (1.0 - probability)).ln().max(-20.0)
 }
 
-/// 2100 candidates: sides and classes of three strides, as the graph gives them whose head is cut.
+/// 2100 candidates: sides and classes of three strides, from a graph whose head is cut.
 #[divan::bench(args = CROWDS)]
 fn yolov8_heads_320(bencher: Bencher, crowd: Crowd) {
     let input = Size::new(320, 320);
     let bins = 16;
-    let family = Family::Yolov8Heads {
+    let family = Yolov8Heads {
         strides: STRIDES.to_vec(),
         bins,
     };
@@ -122,7 +129,7 @@ fn yolov8_heads_320(bencher: Bencher, crowd: Crowd) {
 fn gfl_320(bencher: Bencher, crowd: Crowd) {
     let input = Size::new(320, 320);
     let bins = 8;
-    let family = Family::Gfl {
+    let family = Gfl {
         strides: STRIDES.to_vec(),
         bins,
         anchor_point: AnchorPoint::MiddlePixel,
@@ -146,7 +153,7 @@ fn gfl_320(bencher: Bencher, crowd: Crowd) {
 #[divan::bench(args = CROWDS)]
 fn yunet_320(bencher: Bencher, crowd: Crowd) {
     let input = Size::new(320, 320);
-    let family = Family::YuNet {
+    let family = YuNet {
         strides: STRIDES.to_vec(),
     };
     let mut kinds = [const { Vec::new() }; 3];
@@ -173,12 +180,12 @@ fn fastestdet_352(bencher: Bencher, crowd: Crowd) {
         _ => class_score(crowd, candidate, field - 5, 0.05 * noise),
     };
     let output = maps("output", &[1, 5 + CLASSES, side, side], 0, number);
-    let (family, input) = (Family::FastestDet, Size::new(352, 352));
+    let (family, input) = (FastestDet, Size::new(352, 352));
     let count = side * side;
     measure(bencher, &family, input, CLASSES, &[output], crowd, count);
 }
 
-/// Strides with the number of their cells.
+/// Returns each stride with the number of its cells.
 fn cells(input: Size, strides: &[u32]) -> Vec<(u32, usize)> {
     let count = |&stride: &u32| ((input.width / stride) * (input.height / stride)) as usize;
     strides.iter().map(|s| (*s, count(s))).collect()
@@ -192,7 +199,7 @@ fn score(crowd: Crowd, candidate: usize, ground: f32) -> f32 {
     }
 }
 
-/// As [`score`], of the one class that the object has.
+/// Returns [`score`] for the one class of the object, `ground` for the others.
 fn class_score(crowd: Crowd, candidate: usize, class: usize, ground: f32) -> f32 {
     if class == candidate * 7 % CLASSES {
         score(crowd, candidate, ground)
@@ -201,7 +208,7 @@ fn class_score(crowd: Crowd, candidate: usize, class: usize, ground: f32) -> f32
     }
 }
 
-/// A tensor `[1, candidates, fields]`; `number` is asked for candidate, field and noise of 0 to 1.
+/// Makes a tensor `[1, candidates, fields]`; `number` gets candidate, field, and noise from 0 to 1.
 fn rows(
     name: &str,
     dims: &[usize],
@@ -213,7 +220,7 @@ fn rows(
     Tensor::f32(name, dims, (0..dims[1] * dims[2]).map(at).collect())
 }
 
-/// A tensor `[1, fields, rows, columns]`, where a place of the map is a candidate; `number` as of [`rows`].
+/// Makes a tensor `[1, fields, rows, columns]`, in which each place of the map is a candidate; `number` as in [`rows`].
 fn maps(
     name: &str,
     dims: &[usize],
@@ -226,19 +233,9 @@ fn maps(
     Tensor::f32(name, dims, (0..dims[1] * cells).map(at).collect())
 }
 
-fn noise() -> impl FnMut() -> f32 {
-    let mut state = 5_u64;
-    move || {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1);
-        (state >> 40) as f32 / (1_u64 << 24) as f32
-    }
-}
-
 fn measure(
     bencher: Bencher,
-    family: &Family,
+    family: &dyn Family,
     input: Size,
     classes: usize,
     outputs: &[Tensor],

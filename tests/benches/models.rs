@@ -1,11 +1,13 @@
-//! Bare model time: an engine of ours alone, on the graph that it gets in `detect`, beside which others can be put.
+//! Bare model time: each engine of ours alone, on the graph that it gets in `detect`.
 //!
 //! `cargo bench --bench models -- [--threads 1] [--runs 20] [--engines tract,onnxruntime,openvino] [--save FOLDER] MODEL.onnx...`
 //!
-//! Prints one JSON row a model: median milliseconds for each engine, null where it cannot run the model (the reason is
-//! on standard error), and in `spread` the 10th and 90th percentile. The engines take turns run by run, so that a drift
-//! of the machine's speed falls on all alike. `--save` writes the graphs that the engines got as FOLDER/MODEL.onnx.
-//! Without a model it says what it needs and ends well, so that plain `cargo bench` goes on.
+//! Prints one row of JSON for each model: median milliseconds of each engine, or null where the engine cannot run the
+//! model (standard error says why), and in `spread` the 10th and 90th percentile. The engines take turns run by run, so
+//! that a change of the machine's speed affects all alike. `--save` writes the graphs that the engines got as
+//! FOLDER/MODEL.onnx. `tests/bench_models.sh` compares these times with those of other programs.
+
+mod support;
 
 use gstdetect::base::tensor::{Tensor, TensorData};
 use gstdetect::engine::{self, Engine, EngineKind, EngineOptions};
@@ -14,6 +16,8 @@ use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
+use support::Spread;
+use support::arguments::Arguments;
 
 const ENGINES: [EngineKind; 3] = [
     EngineKind::Tract,
@@ -22,86 +26,57 @@ const ENGINES: [EngineKind; 3] = [
 ];
 const USAGE: &str = "cargo bench --bench models -- [--threads 1] [--runs 20] \
                      [--engines tract,onnxruntime,openvino] [--save FOLDER] MODEL.onnx...";
+const OPTIONS: [&str; 4] = ["threads", "runs", "engines", "save"];
 const WARM_UP_RUNS: usize = 3;
 
-struct Arguments {
-    models: Vec<PathBuf>,
+/// Engines, threads and runs to measure.
+struct Plan {
     engines: Vec<EngineKind>,
     threads: usize,
     runs: usize,
-    /// Where prepared graphs are written.
+    /// Folder that prepared graphs are written to.
     save: Option<PathBuf>,
 }
 
-/// An engine that has the model, and how long its runs took, in milliseconds.
+/// An engine with the model loaded, and how long its runs took, in milliseconds.
 struct Runner {
     name: String,
     engine: Box<dyn Engine>,
-    /// Their memory is used again from run to run, as in `detect`.
+    /// Reused from run to run, as in `detect`.
     outputs: Vec<Tensor>,
     times: Vec<f64>,
 }
 
 fn main() -> ExitCode {
-    let words: Vec<String> = std::env::args().skip(1).collect();
-    // `cargo bench` gives its filter and options to every bench.
-    if !words.iter().any(|word| word.ends_with(".onnx")) {
-        println!("models: nothing is measured, since no .onnx file is named: {USAGE}");
-        return ExitCode::SUCCESS;
-    }
-    let outcome = Arguments::read(words.into_iter()).and_then(|arguments| {
-        for path in &arguments.models {
-            println!("{}", measure(path, &arguments)?);
-        }
-        Ok(())
-    });
-    match outcome {
+    match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{error}");
+            eprintln!("models: {error}");
             ExitCode::FAILURE
         }
     }
 }
 
-impl Arguments {
-    fn read(mut words: impl Iterator<Item = String>) -> Result<Self, String> {
-        let mut arguments = Self {
-            models: Vec::new(),
-            engines: ENGINES.to_vec(),
-            threads: 1,
-            runs: 20,
-            save: None,
-        };
-        while let Some(word) = words.next() {
-            let mut value = || words.next().ok_or(format!("{word} has no value"));
-            match word.as_str() {
-                "--threads" => arguments.threads = count(&value()?)?,
-                "--runs" => arguments.runs = count(&value()?)?,
-                "--engines" => {
-                    let names = value()?;
-                    arguments.engines = names
-                        .split(',')
-                        .map(engine_kind)
-                        .collect::<Result<_, _>>()?;
-                }
-                "--save" => arguments.save = Some(value()?.into()),
-                // Of `cargo bench` itself.
-                "--bench" => {}
-                option if option.starts_with('-') => {
-                    return Err(format!("{option} is no option: {USAGE}"));
-                }
-                path => arguments.models.push(path.into()),
-            }
-        }
-        Ok(arguments)
+fn run() -> Result<(), String> {
+    let Some(arguments) = Arguments::from_command_line(".onnx", &OPTIONS, USAGE)? else {
+        return Ok(());
+    };
+    let plan = Plan::new(&arguments)?;
+    for path in &arguments.files {
+        println!("{}", measure(path, &plan)?);
     }
+    Ok(())
 }
 
-fn count(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(number) if number > 0 => Ok(number),
-        _ => Err(format!("\"{text}\", expected a number, at least 1")),
+impl Plan {
+    fn new(arguments: &Arguments) -> Result<Self, String> {
+        let engines = arguments.list("engines", "tract,onnxruntime,openvino");
+        Ok(Self {
+            engines: (engines.iter().map(|name| engine_kind(name))).collect::<Result<_, _>>()?,
+            threads: arguments.count("threads", 1)?,
+            runs: arguments.count("runs", 20)?,
+            save: arguments.text("save").map(PathBuf::from),
+        })
     }
 }
 
@@ -109,20 +84,21 @@ fn engine_kind(name: &str) -> Result<EngineKind, String> {
     let found = ENGINES.into_iter().find(|kind| kind.to_string() == name);
     found.ok_or_else(|| {
         let names = ENGINES.map(|kind| kind.to_string()).join(", ");
-        format!("engine \"{name}\", expected one of {names}")
+        format!("unknown engine {name:?}, expected one of {names}")
     })
 }
 
-/// The row of one model.
-fn measure(path: &Path, arguments: &Arguments) -> Result<Value, String> {
+/// Returns the row of one model.
+fn measure(path: &Path, plan: &Plan) -> Result<Value, String> {
     let options = ModelOptions {
         path: Some(path.into()),
         ..ModelOptions::default()
     };
     let model = Model::open(&options).map_err(|error| format!("{}: {error}", path.display()))?;
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    if let Some(folder) = &arguments.save {
-        let copy = folder.join(path.file_name().unwrap_or_default());
+    let file_name = path.file_name().unwrap_or_default();
+    let name = file_name.to_string_lossy();
+    if let Some(folder) = &plan.save {
+        let copy = folder.join(file_name);
         std::fs::write(&copy, &model.bytes)
             .map_err(|error| format!("cannot write {}: {error}", copy.display()))?;
     }
@@ -130,12 +106,12 @@ fn measure(path: &Path, arguments: &Arguments) -> Result<Value, String> {
     let mut row = Map::new();
     row.insert("model".into(), json!(name));
     row.insert("input".into(), json!(dims));
-    row.insert("threads".into(), json!(arguments.threads));
+    row.insert("threads".into(), json!(plan.threads));
 
     let input = input(&model);
     let mut runners = Vec::new();
-    for kind in &arguments.engines {
-        match warm_runner(*kind, &model, &input, arguments.threads) {
+    for kind in &plan.engines {
+        match warm_runner(*kind, &model, &input, plan.threads) {
             Ok(runner) => runners.push(runner),
             Err(error) => {
                 eprintln!("{kind}: {name}: {error}");
@@ -143,25 +119,29 @@ fn measure(path: &Path, arguments: &Arguments) -> Result<Value, String> {
             }
         }
     }
-    for _ in 0..arguments.runs {
+    for _ in 0..plan.runs {
         for runner in &mut runners {
-            runner
-                .run(&input)
-                .map_err(|error| format!("{name}: {error}"))?;
+            (runner.run(&input)).map_err(|error| format!("{name}: {error}"))?;
         }
     }
-    let mut spread = Map::new();
-    for Runner { name, times, .. } in &mut runners {
-        times.sort_by(f64::total_cmp);
-        row.insert(name.clone(), json!(percentile(times, 50)));
-        let ends = [percentile(times, 10), percentile(times, 90)];
-        spread.insert(name.clone(), json!(ends));
-    }
-    row.insert("spread".into(), spread.into());
+    add_times(&mut row, &runners);
     Ok(row.into())
 }
 
-/// The tensor that `model_time.py` of the shared folder makes: any numbers of 0 to 1 do.
+/// Adds median and percentiles of each engine, in hundredths of a millisecond.
+fn add_times(row: &mut Map<String, Value>, runners: &[Runner]) {
+    let rounded = |ms: f64| (ms * 100.0).round() / 100.0;
+    let mut ends = Map::new();
+    for Runner { name, times, .. } in runners {
+        if let Some(Spread { low, median, high }) = Spread::measure(times) {
+            row.insert(name.clone(), json!(rounded(median)));
+            ends.insert(name.clone(), json!([rounded(low), rounded(high)]));
+        }
+    }
+    row.insert("spread".into(), ends.into());
+}
+
+/// Returns the tensor that `model_time.py` of the shared folder uses: any numbers from 0 to 1 serve.
 fn input(model: &Model) -> Tensor {
     let mut tensor = model.input.blank();
     if let TensorData::F32(numbers) = &mut tensor.data {
@@ -202,10 +182,4 @@ impl Runner {
         self.times.push(began.elapsed().as_secs_f64() * 1e3);
         Ok(())
     }
-}
-
-/// Nearest rank of sorted times, rounded to hundredths.
-fn percentile(sorted: &[f64], percent: usize) -> f64 {
-    let rank = (sorted.len() * percent).div_ceil(100).max(1);
-    (sorted[rank - 1] * 100.0).round() / 100.0
 }

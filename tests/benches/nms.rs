@@ -2,6 +2,8 @@
 //!
 //! `cargo bench --bench nms`
 
+mod support;
+
 use divan::Bencher;
 use gstdetect::base::detection::Detection;
 use gstdetect::base::geometry::BBox;
@@ -11,7 +13,7 @@ use std::fmt;
 const COUNT: usize = 8400;
 const IOU_THRESHOLD: f32 = 0.45;
 
-/// How the boxes lie.
+/// Arrangement of the boxes.
 #[derive(Clone, Copy)]
 enum Layout {
     /// Over a picture of 640x640, sides of 10 to 110: about half are kept.
@@ -53,7 +55,7 @@ fn main() {
 }
 
 #[divan::bench(args = LAYOUTS)]
-fn of_8400_boxes(bencher: Bencher, layout: Layout) {
+fn suppress_8400_boxes(bencher: Bencher, layout: Layout) {
     let boxes = boxes(layout);
     let mut kept = boxes.clone();
     nms::suppress(&mut kept, IOU_THRESHOLD, usize::MAX);
@@ -70,13 +72,7 @@ fn of_8400_boxes(bencher: Bencher, layout: Layout) {
 }
 
 fn boxes(layout: Layout) -> Vec<Detection> {
-    let mut state = 5_u64;
-    let mut random = || {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1);
-        (state >> 40) as f32 / (1_u64 << 24) as f32
-    };
+    let mut random = support::noise();
     let mut bbox = |index: usize| {
         let (a, b) = (random(), random());
         let (x, y, width, height) = match layout {

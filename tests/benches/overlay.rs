@@ -1,4 +1,4 @@
-//! Twenty boxes with labels on 1280x720: laid out and painted, and what each part of it costs.
+//! Twenty boxes with labels on 1280x720: time to lay out, to paint, and to pixelate.
 
 use divan::Bencher;
 use gstdetect::base::geometry::{BBox, Size};
@@ -18,7 +18,7 @@ fn main() {
     divan::main();
 }
 
-/// Labels of the usual lengths, scores that stay.
+/// Returns labels of the usual lengths, with scores that stay.
 fn texts() -> Vec<(String, String)> {
     let labels = ["person", "car", "traffic light", "dog", "bicycle"];
     let text = |index: usize| {
@@ -28,7 +28,7 @@ fn texts() -> Vec<(String, String)> {
     (0..BOXES).map(text).collect()
 }
 
-/// Boxes of 60 to 320 pixels; `step` moves them.
+/// Returns boxes of 60 to 320 pixels; `step` moves them.
 fn marks(texts: &[(String, String)], step: usize) -> Vec<Mark<'_>> {
     let place =
         |index: usize, factor: usize, range: usize| ((index * factor + 3 * step) % range) as f32;
@@ -55,7 +55,7 @@ fn cell(format: PixelFormat) -> (u32, u32) {
     }
 }
 
-/// The planes of a grey picture.
+/// Returns the planes of a grey picture.
 fn planes(format: PixelFormat) -> Vec<(usize, Vec<u8>)> {
     let planes = format.planes(SIZE).into_iter();
     planes
@@ -76,7 +76,7 @@ fn check(drawing: &Drawing) {
     assert!(drawing.tags.len() > BOXES * 3 / 4, "and labels have room");
 }
 
-/// What a frame costs when nothing but the positions has changed.
+/// Draws a frame in which only the positions have changed.
 #[divan::bench(args = FORMATS)]
 fn draw_20_boxes(bencher: Bencher, format: PixelFormat) {
     let texts = texts();
@@ -93,7 +93,7 @@ fn draw_20_boxes(bencher: Bencher, format: PixelFormat) {
     });
 }
 
-/// The same when every score is another one.
+/// Draws a frame in which every score has changed too.
 #[divan::bench(args = FORMATS)]
 fn draw_20_boxes_of_new_scores(bencher: Bencher, format: PixelFormat) {
     let mut texts = texts();

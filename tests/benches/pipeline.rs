@@ -1,15 +1,17 @@
-//! What the pipeline costs beside the model: frames a second of the element, times the time that the engine alone needs
-//! for one inference. 1 would be a pipeline that costs nothing.
+//! Cost of the pipeline beside the model: frames a second of the element, times the time that the engine alone needs for
+//! one inference. 1 would be a pipeline that costs nothing.
 //!
 //! ```text
-//! cargo bench --bench pipeline -- MODEL.onnx... [--engines tract,onnxruntime] [--threads 1] [--rounds 12] [--seconds 1]
+//! cargo bench --bench pipeline -- [--engines tract,onnxruntime] [--threads 1] [--rounds 12] [--seconds 1] MODEL.onnx...
 //! ```
 //!
-//! The engine alone runs in a process of its own, on the same prepared graph, with as many threads; it and the pipeline
-//! take turns, so that a drift of the machine's speed falls on both. Each round begins with new ones: where a process
-//! happens to lie in memory makes some hundredths. Frames are one picture of 1280x720 I420, repeated from memory:
-//! without pause in `every`, and 200 a second from a live source, with a sink that keeps time, in `newest`. `auto` is
-//! held against the fastest of the engines named before it.
+//! The engine alone runs in its own process, on the same prepared graph, with as many threads. It and the pipeline take
+//! turns, so that a change of the machine's speed affects both. Each round starts both afresh, because the place of a
+//! process in memory changes its speed by some hundredths. Frames are one picture of 1280x720 I420, repeated from memory:
+//! in `every` without pause, in `newest` 200 a second from a live source into a sink that keeps time. `auto` is compared
+//! with the fastest of the engines named before it.
+
+mod support;
 
 use gst::prelude::*;
 use gstdetect::bridge::message;
@@ -21,57 +23,40 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+use support::Spread;
+use support::arguments::Arguments;
 
 /// The first argument of the process in which an engine runs alone.
 const ALONE: &str = "alone";
-/// Frames of a turn that do not count: caches are cold, and the line is empty.
+/// Frames of a turn that are not counted: caches are cold, and the pipeline is empty.
 const WARM_UP: usize = 3;
 const MODES: [&str; 2] = ["every", "newest"];
 const PATIENCE: gst::ClockTime = gst::ClockTime::from_seconds(60);
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
-/// What to measure, and for how long.
-struct Arguments {
-    models: Vec<PathBuf>,
+const USAGE: &str = "cargo bench --bench pipeline -- [--engines tract,onnxruntime] [--threads 1] [--rounds 12] \
+                     [--seconds 1] MODEL.onnx...";
+const OPTIONS: [&str; 4] = ["engines", "threads", "rounds", "seconds"];
+
+/// Engines to measure, and for how long.
+struct Plan {
     engines: Vec<String>,
     threads: usize,
     rounds: usize,
     turn: Duration,
 }
 
-impl Arguments {
-    fn parse(given: &[String]) -> Outcome<Self> {
-        let mut arguments = Self {
-            models: Vec::new(),
-            engines: vec!["tract".into()],
-            threads: 1,
-            rounds: 12,
-            turn: Duration::from_secs(1),
-        };
-        let mut given = given.iter();
-        while let Some(word) = given.next() {
-            let mut value = || {
-                given.next().ok_or(format!(
-                    "{word} is the last word, expected a value behind it"
-                ))
-            };
-            match word.as_str() {
-                "--engines" => arguments.engines = value()?.split(',').map(String::from).collect(),
-                "--threads" => arguments.threads = value()?.parse()?,
-                "--rounds" => arguments.rounds = value()?.parse()?,
-                "--seconds" => arguments.turn = Duration::from_secs_f64(value()?.parse()?),
-                "--bench" => {} // cargo's own
-                option if option.starts_with('-') => {
-                    return Err(format!(
-                        "{option} is no option, expected --engines, --threads, --rounds or --seconds"
-                    )
-                    .into());
-                }
-                model => arguments.models.push(model.into()),
-            }
-        }
-        Ok(arguments)
+impl Plan {
+    fn new(arguments: &Arguments) -> Outcome<Self> {
+        let seconds = arguments.value("seconds", 1.0)?;
+        Ok(Self {
+            engines: arguments.list("engines", "tract"),
+            threads: arguments.count("threads", 1)?,
+            rounds: arguments.count("rounds", 12)?,
+            turn: Duration::try_from_secs_f64(seconds)
+                .map_err(|error| format!("--seconds {seconds}: {error}"))?,
+        })
     }
 }
 
@@ -82,35 +67,39 @@ fn main() -> Outcome<()> {
     {
         return run_alone(model.into(), engine, threads.parse()?);
     }
-    let arguments = Arguments::parse(&given)?;
-    if arguments.models.is_empty() {
-        println!("nothing is measured: name models behind `cargo bench --bench pipeline --`");
+    let Some(arguments) = Arguments::from_command_line(".onnx", &OPTIONS, USAGE)? else {
         return Ok(());
-    }
+    };
+    let plan = Plan::new(&arguments)?;
     gst::init()?;
     gstdetect::register_static()?;
     println!(
-        "{} thread(s), {} rounds of {:?} each; medians, and the tenth and ninetieth percentile of the rounds",
-        arguments.threads, arguments.rounds, arguments.turn
+        "{} thread(s), {} rounds of {:?} each; medians, and 10th to 90th percentile of the rounds",
+        plan.threads, plan.rounds, plan.turn
     );
     println!(
-        "model                      engine       mode     alone ms  element ms  ratio                 frames/s  of the ideal"
+        "model                      engine       mode     alone ms  element ms  element : alone       frames/s  share of ideal"
     );
-    for model in &arguments.models {
+    for model in &arguments.files {
         for mode in MODES {
-            measure(model, mode, &arguments)?;
+            measure(model, mode, &plan)?;
         }
     }
     Ok(())
 }
 
-/// Runs as many inferences as each line of standard input says, and writes their times in nanoseconds, in one line.
+/// Runs as many inferences as each line of standard input says, and answers with a line of their times in seconds.
 fn run_alone(model: PathBuf, engine: &str, threads: usize) -> Outcome<()> {
     let kind = match engine {
         "tract" => EngineKind::Tract,
         "onnxruntime" => EngineKind::OnnxRuntime,
         "openvino" => EngineKind::OpenVino,
-        other => return Err(format!("{other} is no engine that runs alone").into()),
+        other => {
+            return Err(format!(
+                "cannot run {other} alone, expected tract, onnxruntime or openvino"
+            )
+            .into());
+        }
     };
     let model = Model::open(&ModelOptions {
         path: Some(model),
@@ -122,14 +111,14 @@ fn run_alone(model: PathBuf, engine: &str, threads: usize) -> Outcome<()> {
     };
     let mut engine = engine::open(kind, &model, &options)?.engine;
     let input = model.input.blank();
-    // Their memory is used again from run to run, as in `detect`.
+    // Reused from run to run, as in `detect`.
     let mut outputs = engine.run(&input)?;
     for line in std::io::stdin().lock().lines() {
         let mut times = Vec::new();
         for _ in 0..line?.parse()? {
             let begin = Instant::now();
             engine.run_into(&input, &mut outputs)?;
-            times.push(begin.elapsed().as_nanos().to_string());
+            times.push(begin.elapsed().as_secs_f64().to_string());
         }
         println!("{}", times.join(" "));
     }
@@ -141,8 +130,8 @@ struct Alone {
     child: Child,
     orders: ChildStdin,
     answers: Lines<BufReader<ChildStdout>>,
-    /// Of the last turn.
-    median: Duration,
+    /// Seconds of an inference in the last turn.
+    median: f64,
 }
 
 impl Alone {
@@ -159,7 +148,7 @@ impl Alone {
             orders: orders.ok_or("the process has no input")?,
             answers: BufReader::new(answers.ok_or("the process has no output")?).lines(),
             child,
-            median: Duration::ZERO,
+            median: f64::NAN,
         };
         alone.run(1)?;
         Ok(alone)
@@ -168,13 +157,13 @@ impl Alone {
     fn run(&mut self, count: usize) -> Outcome<()> {
         writeln!(self.orders, "{count}")?;
         let line = self.answers.next().ok_or("the engine alone has failed")??;
-        let times: Result<Vec<u64>, _> = line.split(' ').map(str::parse).collect();
-        self.median = Duration::from_nanos(percentile(&times?, 0.5));
+        let seconds: Result<Vec<f64>, _> = line.split(' ').map(str::parse).collect();
+        self.median = median(&seconds?);
         Ok(())
     }
 
     fn turn(&mut self, lasts: Duration) -> Outcome<()> {
-        let count = lasts.div_duration_f64(self.median).ceil() as usize + WARM_UP;
+        let count = (lasts.as_secs_f64() / self.median).ceil() as usize + WARM_UP;
         self.run(count)
     }
 }
@@ -192,10 +181,11 @@ struct Line {
     left: Arc<Mutex<Vec<Instant>>>,
 }
 
-/// What came of a turn.
+/// Figures of one turn.
 struct Turn {
     frames_a_second: f64,
-    model: Duration,
+    /// Seconds of an inference.
+    model: f64,
 }
 
 impl Line {
@@ -249,7 +239,7 @@ impl Line {
                         .structure()
                         .filter(|s| s.name() == message::DETECTIONS)
                         .and_then(message::stage_times)
-                        .map(|times| times.model.as_nanos() as u64),
+                        .map(|times| times.model.as_secs_f64()),
                 ),
                 _ => {}
             }
@@ -259,14 +249,14 @@ impl Line {
         let counted = left.get(WARM_UP..).unwrap_or_default();
         let [first, .., last] = counted else {
             return Err(format!(
-                "{} frames in {lasts:?} are too few: more --seconds",
+                "{} frames in {lasts:?} are too few to measure; give more --seconds",
                 left.len()
             )
             .into());
         };
         Ok(Turn {
             frames_a_second: (counted.len() - 1) as f64 / (*last - *first).as_secs_f64(),
-            model: Duration::from_nanos(percentile(&model, 0.5)),
+            model: median(&model),
         })
     }
 }
@@ -277,7 +267,7 @@ impl Drop for Line {
     }
 }
 
-/// One engine in the pipeline, and what its rounds gave.
+/// Figures of one engine's rounds: milliseconds alone and in the element, ratios, frames a second.
 #[derive(Default)]
 struct Row {
     engine: String,
@@ -288,20 +278,20 @@ struct Row {
     ideal: Vec<f64>,
 }
 
-fn measure(model: &Path, mode: &str, arguments: &Arguments) -> Outcome<()> {
+fn measure(model: &Path, mode: &str, plan: &Plan) -> Outcome<()> {
     let row = |engine: &String| Row {
         engine: engine.clone(),
         ..Row::default()
     };
-    let mut rows: Vec<Row> = arguments.engines.iter().map(row).collect();
-    for _ in 0..arguments.rounds {
+    let mut rows: Vec<Row> = plan.engines.iter().map(row).collect();
+    for _ in 0..plan.rounds {
         for row in &mut rows {
-            let mut alone = beside(model, &row.engine, arguments)?;
-            let line = Line::start(model, &row.engine, mode, arguments.threads)?;
-            let before = fastest(&mut alone, arguments.turn)?;
-            let turn = line.turn(arguments.turn)?;
-            let after = fastest(&mut alone, arguments.turn)?;
-            let (bare, in_element) = ((before + after) / 2.0, turn.model.as_secs_f64());
+            let mut alone = beside(model, &row.engine, plan)?;
+            let line = Line::start(model, &row.engine, mode, plan.threads)?;
+            let before = fastest(&mut alone, plan.turn)?;
+            let turn = line.turn(plan.turn)?;
+            let after = fastest(&mut alone, plan.turn)?;
+            let (bare, in_element) = ((before + after) / 2.0, turn.model);
             row.alone.push(bare * 1e3);
             row.element.push(in_element * 1e3);
             row.ratio.push(in_element / bare);
@@ -314,54 +304,41 @@ fn measure(model: &Path, mode: &str, arguments: &Arguments) -> Outcome<()> {
         println!(
             "{name:26} {:12} {mode:8} {:8.2} {:11.2}  {}  {:8.2}  {}",
             row.engine,
-            middle(&row.alone),
-            middle(&row.element),
-            spread(&row.ratio),
-            middle(&row.rate),
-            spread(&row.ideal)
+            median(&row.alone),
+            median(&row.element),
+            describe(&row.ratio),
+            median(&row.rate),
+            describe(&row.ideal)
         );
     }
     Ok(())
 }
 
-/// The engine of this name alone; of `auto` all that are measured.
-fn beside(model: &Path, engine: &str, arguments: &Arguments) -> Outcome<Vec<Alone>> {
-    let engines = arguments.engines.iter().filter(|name| *name != "auto");
+/// Starts the engine of this name alone; for `auto` every engine that is measured.
+fn beside(model: &Path, engine: &str, plan: &Plan) -> Outcome<Vec<Alone>> {
+    let engines = plan.engines.iter().filter(|name| *name != "auto");
     engines
         .filter(|name| engine == "auto" || engine == *name)
-        .map(|name| Alone::start(model, name, arguments.threads))
+        .map(|name| Alone::start(model, name, plan.threads))
         .collect()
 }
 
-/// Seconds that the fastest of them needs for one inference.
+/// Returns the seconds that the fastest of them needs for one inference.
 fn fastest(alone: &mut [Alone], turn: Duration) -> Outcome<f64> {
     let mut fastest = f64::INFINITY;
     for engine in alone {
         engine.turn(turn / 2)?;
-        fastest = fastest.min(engine.median.as_secs_f64());
+        fastest = fastest.min(engine.median);
     }
     Ok(fastest)
 }
 
-/// Nearest rank; 0 of nothing.
-fn percentile(values: &[u64], share: f64) -> u64 {
-    let mut values = values.to_vec();
-    values.sort_unstable();
-    let rank = ((values.len() as f64 * share).ceil() as usize).max(1);
-    values.get(rank - 1).copied().unwrap_or_default()
+fn median(values: &[f64]) -> f64 {
+    Spread::measure(values).map_or(f64::NAN, |spread| spread.median)
 }
 
-fn of_share(values: &[f64], share: f64) -> f64 {
-    let mut values = values.to_vec();
-    values.sort_by(f64::total_cmp);
-    values[(values.len() - 1).min((values.len() as f64 * share) as usize)]
-}
-
-fn middle(values: &[f64]) -> f64 {
-    of_share(values, 0.5)
-}
-
-fn spread(values: &[f64]) -> String {
-    let [low, high] = [0.1, 0.9].map(|share| of_share(values, share));
-    format!("{:.3} ({low:.3} to {high:.3})", middle(values))
+fn describe(values: &[f64]) -> String {
+    Spread::measure(values).map_or_else(String::new, |Spread { low, median, high }| {
+        format!("{median:.3} ({low:.3} to {high:.3})")
+    })
 }

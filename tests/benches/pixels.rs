@@ -1,8 +1,11 @@
-//! Pixels to tensor, round by round on demand, so that another program can take turns with it: tests/bench_pixels.sh.
+//! Pixels to tensor, a round at a time on demand, so that `tests/bench_pixels.sh` can let OpenCV and this take turns.
 //!
-//! `cargo bench --bench pixels -- PICTURE.i420 TENSOR.f32` reads a picture of 1920x1080, I420 of BT.601 in limited
-//! range, writes the tensor of 416x416, letterboxed, RGB, -1 to 1, for comparison, and prints for every line on standard
-//! input the median microseconds of as many runs as the line says. Without arguments it says so.
+//! `cargo bench --bench pixels -- PICTURE.i420 TENSOR.f32`
+//!
+//! Reads a picture of 1920x1080, I420, BT.601 in limited range, and writes its tensor of 416x416 (letterboxed, RGB, -1 to
+//! 1) for comparison. Then, for every line on standard input, a number of runs, it prints the median in microseconds.
+
+mod support;
 
 use gstdetect::base::geometry::Size;
 use gstdetect::base::image::{ImageView, PictureInfo, PixelFormat, Plane};
@@ -10,7 +13,10 @@ use gstdetect::base::tensor::{ColourOrder, Element, InputSpec, Interpolation, La
 use gstdetect::vision::preprocess::Preprocessor;
 use std::error::Error;
 use std::io::{Write, stdin, stdout};
+use std::path::Path;
 use std::time::Instant;
+use support::Spread;
+use support::arguments::Arguments;
 
 const PICTURE: Size = Size {
     width: 1920,
@@ -18,21 +24,19 @@ const PICTURE: Size = Size {
 };
 const SIDE: u32 = 416;
 
+const USAGE: &str = "cargo bench --bench pixels -- PICTURE.i420 TENSOR.f32";
+
 fn main() -> Result<(), Box<dyn Error>> {
-    let words: Vec<String> = std::env::args().skip(1).collect();
-    let files: Vec<&String> = words.iter().filter(|word| *word != "--bench").collect();
-    match files[..] {
+    let Some(arguments) = Arguments::from_command_line(".i420", &[], USAGE)? else {
+        return Ok(());
+    };
+    match &arguments.files[..] {
         [picture, tensor] => serve(&std::fs::read(picture)?, tensor),
-        _ => {
-            println!(
-                "pixels: nothing is measured, since no picture is named: cargo bench --bench pixels -- PICTURE.i420 TENSOR.f32"
-            );
-            Ok(())
-        }
+        others => Err(format!("{} files, expected two. Usage: {USAGE}", others.len()).into()),
     }
 }
 
-fn serve(memory: &[u8], tensor_path: &str) -> Result<(), Box<dyn Error>> {
+fn serve(memory: &[u8], tensor_path: &Path) -> Result<(), Box<dyn Error>> {
     let info = PictureInfo::new(PixelFormat::I420, PICTURE);
     let mut rest = memory;
     let mut planes = Vec::new();
@@ -55,11 +59,10 @@ fn serve(memory: &[u8], tensor_path: &str) -> Result<(), Box<dyn Error>> {
         for _ in 0..runs {
             let began = Instant::now();
             preprocessor.run(&image)?;
-            times.push(began.elapsed());
+            times.push(began.elapsed().as_secs_f64() * 1e6);
         }
-        times.sort();
-        let median = times.get(runs / 2).ok_or("no run was asked for")?;
-        println!("{:.1}", median.as_secs_f64() * 1e6);
+        let spread = Spread::measure(&times).ok_or("0 runs were asked for, expected at least 1")?;
+        println!("{:.1}", spread.median);
         stdout().flush()?;
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! Pictures of a camera to input tensors, one thread. Each answer is checked against plain arithmetic before it is timed.
+//! Camera pictures to input tensors, on one thread. Each result is checked with plain arithmetic before it is timed.
 
 use divan::Bencher;
 use gstdetect::base::geometry::Size;
@@ -84,7 +84,7 @@ fn measure(bencher: Bencher, format: PixelFormat, size: Size, spec: &InputSpec) 
     bencher.bench_local(|| preprocessor.run(&image).is_ok());
 }
 
-/// Grey that rises from 0 at the left to 255 at the right, as whole levels, with a stride that is no multiple of anything.
+/// Makes a grey picture that rises from 0 at the left to 255 at the right in whole levels, with an odd stride.
 fn ramp(info: &PictureInfo) -> Vec<(Vec<u8>, usize)> {
     let width = info.size.width as usize;
     let level = |x: usize| (x * 255 / (width - 1)) as u8;
@@ -104,7 +104,7 @@ fn ramp(info: &PictureInfo) -> Vec<(Vec<u8>, usize)> {
         .collect()
 }
 
-/// The ramp is a ramp still, in all three colours, and the padding is padding.
+/// Checks that the ramp is still a ramp in all three colours, and that the padding is padding.
 fn check(preprocessor: &Preprocessor, spec: &InputSpec, size: Size) {
     let numbers = preprocessor
         .tensor()

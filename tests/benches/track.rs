@@ -1,4 +1,4 @@
-//! Objects followed from analysis to analysis, and their boxes between two. Each answer is checked before it is timed.
+//! Objects tracked from analysis to analysis, and their boxes between two analyses. Results are checked before timing.
 
 use divan::Bencher;
 use gstdetect::base::detection::Detection;
@@ -13,7 +13,7 @@ fn main() {
     divan::main();
 }
 
-/// Objects of one class strewn over a picture of 1280x720, so that many overlap; `step` moves them a little.
+/// Scatters objects of one class over a picture of 1280x720, so that many overlap; `step` moves them a little.
 fn objects(count: usize, step: u32) -> Vec<Detection> {
     let place = |index: usize, factor: usize, range: usize| (index * factor % range) as f32;
     let one = |index| Detection {

@@ -3,7 +3,7 @@
     pip install numpy onnx
     python tests/models/make_families_a.py
 
-Writes the models and `families_a.json`, what each must find: for tests/families_a.rs.
+Writes the models and `families_a.json`, what each must find: for tests/families/chosen_by_the_graph.rs.
 """
 
 import numpy as np

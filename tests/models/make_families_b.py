@@ -3,7 +3,7 @@
     pip install numpy onnx
     python tests/models/make_families_b.py
 
-Writes the models and `families_b.json`, what each must find: for tests/families_b.rs.
+Writes the models and `families_b.json`, what each must find: for tests/families/grids.rs.
 
 The heads are convolutions with random weights of a fixed seed over the mean colours of the cells, so that boxes and
 scores look like nothing in particular. Decoding is done twice: by operators in the graph or the library, and by the

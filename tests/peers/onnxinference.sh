@@ -1,13 +1,14 @@
 #!/bin/sh
-# Beside upstream's onnxinference, in turns: a photograph of 1280x720 in I420, repeated from memory, into both, the same model and
-# the same ONNX Runtime on the same processors. `detect` takes the frames as they are and decodes boxes; onnxinference wants
+# `detect` beside upstream's onnxinference, in turns: a photograph of 1280x720 in I420, repeated from memory, goes into both,
+# with the same model and the same processors. `detect` takes the frames as they are and decodes boxes; onnxinference wants
 # videoconvertscale before it and only attaches what the model gives.
 # Needs GStreamer 1.26 with onnxinference (Debian 13: gstreamer1.0-plugins-bad), ONNX Runtime (libonnxruntime1.21) and
-# python3-gst-1.0: of this machine or, with CHROOT=folder and as root, of the Debian in that folder. The plugin is built
-# here: what GStreamer 1.22 is good for runs there too. The model, yolox_nano_416, is of the folder of shared models
-# (DETECT_SHARED, else ../shared); for the copy that onnxinference takes Python needs onnx (target/venv, or PEERS_PYTHON).
-# THREADS="1 2" (onnxinference has no property for that: ONNX Runtime takes a thread for each processor, so both are held to so
-# many) and ROUNDS=7 can be set. Prints a table in Markdown.
+# python3-gst-1.0, of this machine or, with CHROOT=folder and as root, of the Debian in that folder. The plugin is built
+# here: what was built for GStreamer 1.22 runs there too. The model, yolox_nano_416, lies in the folder of shared models
+# (DETECT_SHARED, else ../shared); the copy for onnxinference is made by Python with onnx (target/venv, or PEERS_PYTHON).
+# ENGINES="tract onnxruntime" of ours, THREADS="1 2" (onnxinference has no property for threads: ONNX Runtime takes one for
+# each processor, so both see only so many processors) and ROUNDS=7 can be set. Writes a record,
+# tests/benches/figures/<date>-<machine>/onnxinference.{tsv,md} (FIGURES and MACHINE name others), and prints its page.
 set -e
 root=$(cd "$(dirname "$0")/../.." && pwd)
 . "$root/pipelines/support/setup.sh"
@@ -18,8 +19,9 @@ rounds=${ROUNDS:-7}
 frames=200
 model=$shared/models/yolox_nano_416.onnx
 [ -e "$model" ] || fail "There is no $model; DETECT_SHARED names the folder of shared models."
-work=$target/onnxinference
+engines=${ENGINES:-tract onnxruntime}
 mounts=
+make_work onnxinference
 
 # Where `work` is for what runs inside.
 within=$work
@@ -69,8 +71,6 @@ unmount_system() {
 }
 
 prepare() {
-    rm -rf "$work"
-    mkdir -p "$work"
     "$python" tests/peers/name_outputs.py "$model" "$work/named.onnx"
     cp "$model" "$work/model.onnx"
     cp "$plugin_dir/libgstdetect.so" pipelines/astronaut.jpg pipelines/apps/python/roi_meta.py "$work"
@@ -111,18 +111,21 @@ measure() {
     best="$infer optimization-level=enable-all"
     for threads in ${THREADS:-1 2}; do
         show_processors
-        detect="detect name=detect model=$within/model.onnx engine=onnxruntime mode=every threads=$threads"
-        note detect timed --count "$detect"
-        note onnxinference timed "$scale ! queue max-size-buffers=2 ! $best"
-        for round in $(seq "$rounds"); do
-            say "  threads $threads, round $round of $rounds, load $(cut -d ' ' -f 1 /proc/loadavg)"
-            note detect timed "$detect"
-            if [ "$threads" -gt 1 ]; then
-                note "detect workers=$threads threads=1" timed "${detect%threads=*}workers=$threads threads=1"
-            fi
+        for round in $(seq 0 "$rounds"); do
+            begin_round "threads $threads, round $round of $rounds"
+            count=
+            [ "$round" -gt 0 ] || count=--count
+            for engine in $engines; do
+                detect="detect name=detect model=$within/model.onnx engine=$engine mode=every"
+                # shellcheck disable=SC2086 # an option or none
+                note "detect engine=$engine" timed $count "$detect threads=$threads"
+                # shellcheck disable=SC2086 # an option or none
+                [ "$threads" -eq 1 ] || note "detect engine=$engine workers=$threads threads=1" \
+                    timed $count "$detect workers=$threads threads=1"
+            done
             note onnxinference timed "$scale ! queue max-size-buffers=2 ! $best"
         done
-        # For its own sake: as its defaults are.
+        # With its defaults, as most will run it.
         note "onnxinference, defaults" timed "$scale ! $infer"
         note "onnxinference, defaults" timed "$scale ! $infer"
     done
@@ -131,10 +134,10 @@ measure() {
 find_python
 want_module onnx onnx || fail "Python has no onnx."
 build_plugin
-measured=$(machine)
 [ -z "$CHROOT" ] || mount_system
 step "Preparing" prepare
-step "Measuring" measure
 version=$(inside gst-inspect-1.0 --version | sed -n 's/^GStreamer //p')
-printf '%s; GStreamer %s; yolox_nano_416, %s rounds in turns, %s frames each.\n\n' "$measured" "$version" "$rounds" "$frames"
-"$python" tests/peers/rate_table.py "$work/rows.tsv" 1.5 onnxinference
+begin_record "detect beside upstream's onnxinference" peer=onnxinference "versions=GStreamer $version" \
+    "turns=$rounds rounds, $frames frames of yolox_nano_416 each"
+step "Measuring" measure
+"$python" tests/peers/rate_table.py "$work" onnxinference

@@ -1,14 +1,17 @@
 """Pixels to tensor beside OpenCV, in turns: pixels.py PROGRAM FOLDER ROUNDS RUNS
 
-PROGRAM is tests/benches/pixels.rs, built. Both make of a picture of 1920x1080, I420, a tensor of 1x3x416x416, RGB from
--1 to 1, the picture letterboxed in its middle; that it is the same tensor is looked at first. OpenCV does it as its
-users do: cvtColor, resize, copyMakeBorder, blobFromImage, on one thread. Prints a sentence of medians, spread and ratio.
+PROGRAM is tests/benches/pixels.rs, built. Both turn a picture of 1920x1080, I420, into a tensor of 1x3x416x416, RGB from
+-1 to 1, the picture letterboxed in its middle; that both tensors are the same is checked first. OpenCV does it as its
+users do: cvtColor, resize, copyMakeBorder, blobFromImage, on one thread. Writes the record that `record.py begin` began
+in FOLDER, and prints its page.
 """
 import os, statistics, subprocess, sys, time
 import cv2, numpy as np
 
+import record
+
 WIDTH, HEIGHT, SIDE, GREY = 1920, 1080, 416, 114
-BAR = 0.5
+COLUMNS = ['round', 'ours_us', 'opencv_us']
 
 
 def picture():
@@ -41,11 +44,6 @@ def median_time(yuv, runs):
     return statistics.median(times) * 1e6
 
 
-def spread(values, digits):
-    low, high = np.percentile(values, [10, 90])
-    return f'{statistics.median(values):.{digits}f} ({low:.{digits}f} to {high:.{digits}f})'
-
-
 def main(program, folder, rounds, runs):
     cv2.setNumThreads(1)
     yuv, paths = picture(), [os.path.join(folder, name) for name in ('picture.i420', 'tensor.f32')]
@@ -56,7 +54,7 @@ def main(program, folder, rounds, runs):
         ours.stdin.write(f'{runs}\n')
         return float(ours.stdout.readline())
 
-    our_time(), median_time(yuv, runs)                  # warm-up
+    our_time(), median_time(yuv, runs)  # warm-up
     difference = np.abs(np.fromfile(paths[1], np.float32) - tensor(yuv).ravel()) * 127.5
     # OpenCV rounds to whole levels twice, and mixes in fixed point.
     if difference.mean() > 0.6 or difference.max() > 4:
@@ -64,12 +62,10 @@ def main(program, folder, rounds, runs):
     pairs = [(our_time(), median_time(yuv, runs)) for _ in range(rounds)]
     ours.stdin.close()
     ours.wait()
-    ratio = statistics.median(a / b for a, b in pairs)
-    print(f'1920x1080 I420 to 1x3x416x416, letterboxed, one thread, {rounds} rounds of {runs} runs in turns, '
-          f'OpenCV {cv2.__version__}, median and 10th to 90th percentile of the rounds: ours {spread([a for a, _ in pairs], 0)} µs, '
-          f'OpenCV {spread([b for _, b in pairs], 0)} µs, ratio {spread([a / b for a, b in pairs], 2)}; '
-          f'at most {BAR} is asked for: {"reached" if ratio <= BAR else "missed"}. '
-          f'The tensors differ by {difference.mean():.2f} levels of 255 in the mean, {difference.max():.1f} at most.')
+    rows = [dict(zip(COLUMNS, [n + 1, f'{a:.1f}', f'{b:.1f}'])) for n, (a, b) in enumerate(pairs)]
+    facts = [('versions', f'OpenCV {cv2.__version__}'),
+             ('difference', f'{difference.mean():.2f} levels of 255 in the mean, {difference.max():.1f} at most')]
+    print(record.Record(record.finish(folder, *facts), COLUMNS, rows).save('pixels'), end='')
 
 
 if __name__ == '__main__':

@@ -1,58 +1,88 @@
-"""Rates of programs beside each other, in Markdown: rate_table.py FILE BAR PEER
+"""Rates of programs beside each other: rate_table.py FOLDER WHAT collects a record, writes it, and prints its page.
 
-A line of FILE is a case, a program and the row of JSON that it printed, with tabs between; the rounds of a case lie
-beside each other. Of the first round of a program only its boxes count: counting them takes time. Figures are medians of
-the others, with the lowest and highest of them; a ratio is the median of the rounds' ratios, a program's rate over that of
-the program PEER, and at least BAR is asked for, but of those whose names begin as PEER's.
+A line of FOLDER/rows.tsv is a case, a program and the row of JSON that it printed, with tabs between. Of the first round
+of a program only its boxes are used: counting them takes time. Figures are medians of the other rounds, with the lowest
+and highest; a ratio is of one round, a program's frames a second over the peer's.
 """
-import json, statistics, sys
+import json, os, statistics, sys
+
+import record
+from record import markdown, numbers, ratios, spread
+
+COLUMNS = 'case program round frames fps cpu_ms boxes pixels_ms model_ms boxes_ms'.split()
+# Frames a second over the peer's that are aimed at, by engine.
+AIMS = {'Python': {'tract': 1.6, 'onnxruntime': 1.3}, 'onnxinference': {'tract': 2.5, 'onnxruntime': 1.5}}
 
 
-def read(path):
-    """Case -> program -> rows."""
-    cases = {}
+def collect(path):
+    seen, rows = {}, []
     for line in open(path):
-        case, program, row = line.rstrip('\n').split('\t')
-        cases.setdefault(case, {}).setdefault(program, []).append(json.loads(row))
-    return cases
+        case, program, text = line.rstrip('\n').split('\t')
+        row, number = json.loads(text), seen.get((case, program), 0)
+        seen[case, program] = number + 1
+        stages = row.get('stages', {})
+        values = [case, program, number, row['frames'], f'{row["fps"]:.3f}', f'{row["cpu"]:.3f}', row.get('boxes', ''),
+                  *(f'{stages[name]:.3f}' if name in stages else '' for name in ('pixels', 'model', 'boxes'))]
+        rows.append(dict(zip(COLUMNS, values)))
+    return rows
 
 
-def values(rows, field):
-    return [row[field] for row in rows[1:]]
+class Rates:
+    """Rows by case and program."""
+
+    def __init__(self, record_):
+        self.rows, self.peer = record_.rows, record_.get('peer')
+        self.cases = list(dict.fromkeys(row['case'] for row in self.rows))
+
+    def programs(self, case):
+        return list(dict.fromkeys(row['program'] for row in self.rows if row['case'] == case))
+
+    def values(self, case, program, column):
+        """Of the rounds that are measured: without the first, in which boxes are counted."""
+        rows = [row for row in self.rows if (row['case'], row['program']) == (case, program)]
+        return numbers(rows[1:], column)
+
+    def boxes_a_frame(self, case, program):
+        first = next(row for row in self.rows if (row['case'], row['program']) == (case, program))
+        return f'{int(first["boxes"]) / int(first["frames"]):.2f}' if first['boxes'] else '-'
+
+    def stages(self, case, program):
+        named = [(name, self.values(case, program, f'{name}_ms')) for name in ('model', 'pixels', 'boxes')]
+        told = [f'{name} {statistics.median(values):.2f}' for name, values in named if record.usable(values)]
+        return ', '.join(told) or '-'
+
+    def over_peer(self, case, program):
+        return ratios(self.values(case, program, 'fps'), self.values(case, self.peer, 'fps'))
 
 
-def spread(numbers, digits=1):
-    return f'{statistics.median(numbers):.{digits}f} ({min(numbers):.{digits}f} to {max(numbers):.{digits}f})'
+def verdict(peer, case, program, values):
+    """Whether an aim is reached; None for a program without one."""
+    aim = next((aim for engine, aim in AIMS[peer].items() if f'engine={engine}' in program.split()), None)
+    if aim is None or not values:
+        return None
+    median = statistics.median(values)
+    return f'- {case}, {program}: {median:.2f}, aim {aim}: {"reached" if median >= aim else "missed"}\n'
 
 
-def boxes(rows):
-    return f'{rows[0]["boxes"] / rows[0]["frames"]:.2f}' if 'boxes' in rows[0] else '-'
+def page(record_):
+    rates = Rates(record_)
+    lines, verdicts = [], []
+    for case in rates.cases:
+        for program in rates.programs(case):
+            over = rates.over_peer(case, program)
+            lines.append([case, program, spread(rates.values(case, program, 'fps')),
+                          '-' if program == rates.peer else spread(over, 2), spread(rates.values(case, program, 'cpu_ms')),
+                          rates.boxes_a_frame(case, program), rates.stages(case, program)])
+            verdicts.append(verdict(rates.peer, case, program, over))
+    header = ['case', 'program', 'frames a second', f'over {rates.peer}', 'processor ms a frame', 'boxes a frame', 'stages, ms']
+    return (record.head(record_) + '\nMedians of the rounds, with the lowest and highest.\n\n' + markdown(header, lines) +
+            f'\nTimes as fast as {rates.peer}:\n\n' + ''.join(filter(None, verdicts)))
 
 
-def stages(rows):
-    """What the element itself says of where its time goes."""
-    found = [row['stages'] for row in rows[1:] if row.get('stages')]
-    names = found[0] if found else []
-    return ', '.join(f'{name} {statistics.median(row[name] for row in found):.2f}' for name in names) or '-'
-
-
-def main(path, bar, peer):
-    print(f'| case | program | frames a second | over {peer}\'s | processor ms a frame | boxes a frame | stages, ms |')
-    print('| --- | --- | --- | --- | --- | --- | --- |')
-    verdicts = []
-    for case, programs in read(path).items():
-        for program, rows in programs.items():
-            ratio = '-'
-            if program != peer:
-                ratios = [a / b for a, b in zip(values(rows, 'fps'), values(programs[peer], 'fps'))]
-                ratio = spread(ratios, 2)
-                if not program.startswith(peer):
-                    verdicts.append(f'{case}, {program}: {statistics.median(ratios):.2f}, '
-                                    f'{"reached" if statistics.median(ratios) >= bar else "missed"}')
-            cells = [case, program, spread(values(rows, 'fps')), ratio, spread(values(rows, 'cpu')), boxes(rows), stages(rows)]
-            print('| ' + ' | '.join(cells) + ' |')
-    print(f'\nAt least {bar} times as fast as {peer}: ' + '; '.join(verdicts) + '.')
+def main(folder, what):
+    rows = collect(os.path.join(folder, 'rows.tsv'))
+    print(record.Record(record.finish(folder), COLUMNS, rows).save(what), end='')
 
 
 if __name__ == '__main__':
-    main(sys.argv[1], float(sys.argv[2]), sys.argv[3])
+    main(*sys.argv[1:])

@@ -6,8 +6,10 @@
 target=${CARGO_TARGET_DIR:-$root/target}
 shared=${DETECT_SHARED:-$root/../shared}
 
+# skip SENTENCE: says what is not measured, and notes it for the record.
 skip() {
     say "skipped: $*"
+    [ -z "$work" ] || printf '%s\n' "$*" >>"$work/skipped.txt"
 }
 
 # has_module MODULE: whether `python` finds it. It is not imported: some take seconds.
@@ -51,11 +53,30 @@ build_bench() {
     program=$(cargo bench --locked --bench "$1" --no-run 2>&1 | sed -n 's/^ *Executable .*(\(.*\))$/\1/p')
 }
 
-# machine: one line that says what was measured where and when.
-machine() {
-    commit=$(git -C "$root" rev-parse --short HEAD 2>/dev/null) || commit=unknown
-    [ -z "$(git -C "$root" status --porcelain -- src Cargo.lock 2>/dev/null)" ] || commit="$commit with changes"
-    processor=$(sed -n 's/^model name[^:]*: *//p' /proc/cpuinfo | head -n 1)
-    printf '%s, %s processors, load %s, %s, commit %s' "${processor:-$(uname -m)}" "$(nproc)" \
-        "$(cut -d ' ' -f 1 /proc/loadavg)" "$(date -u +%F)" "$commit"
+# make_work NAME: makes an empty folder in the target folder, and sets `work` to it.
+make_work() {
+    work=$target/$1
+    rm -rf "$work"
+    mkdir -p "$work"
+}
+
+# begin_record TITLE KEY=VALUE...: notes commit, machine and load in `work`, before anything is measured.
+begin_record() {
+    "$python" "$root/tests/peers/record.py" begin "$work" "$@"
+}
+
+# begin_round SENTENCE: says which round begins, and notes the load.
+begin_round() {
+    load=$(cut -d ' ' -f 1 /proc/loadavg)
+    say "  $1, load $load"
+    echo "$load" >>"$work/loads.txt"
+}
+
+# versions PACKAGE...: names and versions of those that Python has, with commas.
+versions() {
+    "$python" - "$@" <<'END'
+import importlib.metadata as metadata, sys
+known = {d.metadata['Name'].lower(): d.version for d in metadata.distributions()}
+print(', '.join(f'{name} {known[name]}' for name in sys.argv[1:] if name in known))
+END
 }

@@ -3,8 +3,10 @@
 //! It has four buffers, of one memory for each plane, whose rows are longer than the picture is wide. One task does both
 //! of its jobs: in each turn it asks the sensor to fill a buffer, if one is free just now, and pushes one that is filled;
 //! it never waits for a buffer, and while a push lasts it asks for none. The sensor makes a picture at a steady rate, into
-//! the oldest buffer that it was asked to fill; if it was asked for none the picture is lost.
+//! the oldest buffer that it was asked to fill; if it was asked for none the picture is lost. A test may decide itself when a
+//! picture is made.
 
+use super::PATIENCE;
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
@@ -16,18 +18,20 @@ pub const BUFFERS: u32 = 4;
 /// Bytes at the end of each row of a plane that show nothing.
 const PADDING: usize = 64;
 
-/// What it shall deliver.
+/// Pictures that a camera shall deliver.
 #[derive(Debug, Clone, Copy)]
 pub struct Plan {
     pub size: (u32, u32),
     pub fps: u32,
     /// Pictures before EOS.
     pub pictures: u64,
+    /// Each picture is made when the test asks for it ([`Camera::take_picture`]), and not by the clock.
+    pub on_demand: bool,
 }
 
-/// What became of its pictures.
+/// The pictures of a camera and what became of them.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Told {
+pub struct Counts {
     pub pushed: u64,
     /// Pictures for which there was no buffer.
     pub lost: u64,
@@ -37,7 +41,7 @@ pub struct Told {
     pub buffers: Option<u32>,
 }
 
-/// What task, sensor and pool share.
+/// State that task, sensor and pool share.
 #[derive(Default)]
 pub struct Shared {
     sensor: Mutex<Sensor>,
@@ -52,7 +56,18 @@ struct Sensor {
     released: bool,
     ended: bool,
     stopped: bool,
-    told: Told,
+    /// Pictures that the test has asked for, and those that were made or lost.
+    wanted: u64,
+    made: u64,
+    /// The task waits for something to do.
+    idle: bool,
+    counts: Counts,
+}
+
+impl Sensor {
+    fn has_nothing_for_the_task(&self) -> bool {
+        self.filled.is_empty() && !self.ended && !self.released && !self.stopped
+    }
 }
 
 glib::wrapper! {
@@ -70,8 +85,32 @@ impl Camera {
         camera
     }
 
-    pub fn told(&self) -> Told {
-        self.imp().shared.sensor.lock().unwrap().told
+    /// Has the sensor make one more picture, and waits until it has gone downstream, or is lost, and the task has asked for
+    /// every buffer that is free. For a plan that is `on_demand`.
+    pub fn take_picture(&self) {
+        let shared = &self.imp().shared;
+        let done = |s: &Sensor| {
+            s.ended || (s.idle && s.made == s.wanted && s.filled.is_empty() && !s.released)
+        };
+        let wait = |sensor| {
+            let (sensor, timeout) = shared
+                .wake
+                .wait_timeout_while(sensor, PATIENCE, |s| !done(s))
+                .unwrap();
+            assert!(
+                !timeout.timed_out(),
+                "the camera's task does not come to rest"
+            );
+            sensor
+        };
+        let mut sensor = wait(shared.sensor.lock().unwrap());
+        sensor.wanted += 1;
+        shared.wake.notify_all();
+        drop(wait(sensor));
+    }
+
+    pub fn counts(&self) -> Counts {
+        self.imp().shared.sensor.lock().unwrap().counts
     }
 }
 
@@ -178,7 +217,7 @@ mod imp {
                 }
                 gst::StateChange::PausedToReady => {
                     let sensor = std::mem::take(&mut *self.shared.sensor.lock().unwrap());
-                    self.shared.sensor.lock().unwrap().told = sensor.told;
+                    self.shared.sensor.lock().unwrap().counts = sensor.counts;
                     drop(sensor);
                     if let Some(pool) = self.pool.lock().unwrap().take() {
                         pool.set_active(false).expect("it was active");
@@ -197,7 +236,7 @@ mod imp {
 
         /// Unknown before the first picture; then, as a camera's, as long as a picture takes.
         fn answer_latency(&self, latency: &mut gst::query::Latency) -> bool {
-            let known = self.shared.sensor.lock().unwrap().told.pushed > 0;
+            let known = self.shared.sensor.lock().unwrap().counts.pushed > 0;
             let frame = gst::ClockTime::try_from(self.plan().frame()).expect("a short time");
             latency.set(true, frame, frame);
             known
@@ -229,8 +268,8 @@ mod imp {
                 .is_some();
             {
                 let mut sensor = self.shared.sensor.lock().unwrap();
-                sensor.told.must_copy = !answered || !follows;
-                sensor.told.buffers = query.allocation_pools().map(|pool| pool.2).next();
+                sensor.counts.must_copy = !answered || !follows;
+                sensor.counts.buffers = query.allocation_pools().map(|pool| pool.2).next();
             }
             let segment = gst::FormattedSegment::<gst::ClockTime>::new();
             self.srcpad.push_event(gst::event::Segment::new(&segment));
@@ -254,10 +293,11 @@ mod imp {
                 let nothing = free.is_none();
                 sensor.asked.extend(free);
                 if nothing {
-                    let idle = |s: &mut Sensor| {
-                        s.filled.is_empty() && !s.ended && !s.released && !s.stopped
-                    };
-                    sensor = self.shared.wake.wait_while(sensor, idle).unwrap();
+                    sensor.idle = sensor.has_nothing_for_the_task();
+                    self.shared.wake.notify_all();
+                    let waits = |s: &mut Sensor| s.has_nothing_for_the_task();
+                    sensor = self.shared.wake.wait_while(sensor, waits).unwrap();
+                    sensor.idle = false;
                 }
                 let filled = sensor.filled.pop_front();
                 let ended = sensor.stopped || (sensor.ended && filled.is_none());
@@ -268,8 +308,8 @@ mod imp {
                 let first = {
                     let mut sensor = self.shared.sensor.lock().unwrap();
                     sensor.stopped |= pushed.is_err();
-                    sensor.told.pushed += 1;
-                    sensor.told.pushed == 1
+                    sensor.counts.pushed += 1;
+                    sensor.counts.pushed == 1
                 };
                 if first {
                     let obj = self.obj();
@@ -286,9 +326,13 @@ mod imp {
     fn make_pictures(shared: &Shared, plan: Plan, now: impl Fn() -> Option<gst::ClockTime>) {
         let begin = Instant::now() + plan.frame();
         for number in 0..plan.pictures {
-            let due = begin + plan.frame() * number as u32;
-            std::thread::sleep(due.saturating_duration_since(Instant::now()));
-            let mut sensor = shared.sensor.lock().unwrap();
+            if !plan.on_demand {
+                let due = begin + plan.frame() * number as u32;
+                std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            }
+            let sensor = shared.sensor.lock().unwrap();
+            let waits = |s: &mut Sensor| plan.on_demand && s.wanted <= number && !s.stopped;
+            let mut sensor = shared.wake.wait_while(sensor, waits).unwrap();
             if sensor.stopped {
                 return;
             }
@@ -300,8 +344,9 @@ mod imp {
                     describe(filled, plan);
                     sensor.filled.push_back(buffer);
                 }
-                None => sensor.told.lost += 1,
+                None => sensor.counts.lost += 1,
             }
+            sensor.made += 1;
             drop(sensor);
             shared.wake.notify_all();
         }

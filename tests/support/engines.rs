@@ -1,7 +1,7 @@
 //! Which of the engines are on this machine whose libraries are loaded at run time.
 
 use super::{micro_model, skipped};
-use gstdetect::engine::{self, EngineError, EngineKind, EngineOptions, Precision};
+use gstdetect::engine::{self, Engine, EngineError, EngineKind, EngineOptions, Precision};
 use gstdetect::model::{Model, ModelOptions};
 
 pub const LOADED: [EngineKind; 2] = [EngineKind::OnnxRuntime, EngineKind::OpenVino];
@@ -13,7 +13,7 @@ pub const OPTIONS: EngineOptions = EngineOptions {
     at_once: 1,
 };
 
-/// Those of the engines whose library is on this machine; says which is not.
+/// Returns the engines whose library is on this machine; says which are not.
 pub fn installed() -> Vec<EngineKind> {
     let model = Model::open(&ModelOptions {
         path: Some(micro_model("yolov8_micro.onnx")),
@@ -31,4 +31,17 @@ pub fn installed() -> Vec<EngineKind> {
         Err(error) => panic!("{kind}: {error}"),
     };
     LOADED.into_iter().filter(is_here).collect()
+}
+
+/// An engine and another one for concurrent inference, as two workers have them.
+pub fn two_engines(kind: EngineKind, model: &Model) -> [Box<dyn Engine>; 2] {
+    let options = EngineOptions {
+        at_once: 2,
+        ..OPTIONS
+    };
+    let first =
+        engine::open(kind, model, &options).unwrap_or_else(|error| panic!("{kind}: {error}"));
+    let second = first.engine.another(options.threads, &model.bytes);
+    let second = second.unwrap_or_else(|error| panic!("{kind}: {error}"));
+    [first.engine, second]
 }

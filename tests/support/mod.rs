@@ -1,16 +1,21 @@
-//! What the tests share: the elements made known, folders and models of a test, and what is in the files beside.
+//! Shared by the tests: registration of the elements, folders and models of a test, and the modules beside.
 
 #![allow(dead_code, unused_imports)] // each test file uses its part
 
 pub mod ages;
 pub mod camera;
+pub mod copies;
+pub mod delays;
 pub mod engines;
 pub mod families;
 pub mod onnx;
 pub mod pictures;
+pub mod plugin;
 pub mod portrait;
 #[cfg(feature = "stub-engine")]
 pub mod rig;
+#[cfg(feature = "bench")]
+pub mod traced;
 
 pub use ages::*;
 pub use pictures::*;
@@ -22,8 +27,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-/// What a wait takes at the most before the test fails.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+/// Longest time for which a test waits for something before it fails: it hangs then, however busy the machine is.
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Starts GStreamer and makes the elements known to it.
 pub fn init() {

@@ -4,7 +4,7 @@
 use super::{Folder, PATIENCE, init, micro_model};
 use gst::prelude::*;
 use gstdetect::base::tensor::Tensor;
-use gstdetect::bridge::message::{DetectStats, STATS_PROPERTY};
+use gstdetect::bridge::message::{DetectModel, DetectStats, MODEL, STATS_PROPERTY};
 use gstdetect::engine::stub::Control;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,10 +13,13 @@ use std::time::{Duration, Instant};
 
 /// Between the frames of a rig.
 pub const FRAME: gst::ClockTime = gst::ClockTime::from_mseconds(40);
-/// Of the rig's frames.
+/// How long a worker may take from the end of an analysis until it is ready for another frame; longer costs an analysis, and
+/// no test.
+const MOMENT: Duration = Duration::from_millis(20);
+/// Size of the rig's frames.
 pub const SIZE: (u32, u32) = (64, 48);
 
-/// What the source before the element answers to a LATENCY query.
+/// Answer of the source before the element to a LATENCY query.
 #[derive(Debug, Clone, Copy)]
 pub enum Source {
     Live {
@@ -34,7 +37,7 @@ impl Source {
     };
 }
 
-/// What has come out of the element, in order.
+/// Something that has come out of the element.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Seen {
     Frame(u64),
@@ -85,18 +88,18 @@ impl Rig {
         rig
     }
 
-    /// As `new`, but in NULL.
+    /// Like `new`, but in NULL.
     pub fn stopped(properties: &str, source: Source) -> Self {
         Self::of_model("yolov8_micro.onnx", properties, source)
     }
 
-    /// As `stopped`, with one of the micro models.
+    /// Like `stopped`, with one of the micro models.
     pub fn of_model(name: &str, properties: &str, source: Source) -> Self {
         init();
         let folder = Folder::new();
         let model = folder.path().join("micro.onnx");
         std::fs::copy(micro_model(name), &model).expect("the micro model is there");
-        let control = Control::of(Some(&model));
+        let control = Control::for_model(Some(&model));
         let launch = format!("detect engine=stub model={} {properties}", model.display());
         let element = gst::parse::launch(&launch).expect("the properties are right");
         let (bus, source) = (gst::Bus::new(), Arc::new(Mutex::new(source)));
@@ -223,7 +226,7 @@ impl Rig {
         self.sinkpad.push_event(event)
     }
 
-    /// What has come to the source from downstream.
+    /// Events that have come to the source from downstream.
     pub fn upstream_events(&self) -> Vec<gst::EventType> {
         self.upstream_events.lock().unwrap().clone()
     }
@@ -240,7 +243,7 @@ impl Rig {
         self.sink.1.notify_all();
     }
 
-    /// What the sink answers to frames from now on.
+    /// Sets what the sink answers to frames from now on.
     pub fn sink_answers(&self, answer: Option<gst::FlowError>) {
         self.sink.0.lock().unwrap().answer = answer;
     }
@@ -297,6 +300,42 @@ impl Rig {
         }
     }
 
+    /// Whether a worker looks at the frame that was pushed last in `mode=passthrough`: waits until its inference has begun,
+    /// for as long as a worker has it. `begun` is how many inferences had begun before the frame was pushed. A worker
+    /// that has just ended an analysis needs a moment until it takes another frame, so this waits a moment too where the
+    /// answer is no.
+    pub fn is_looked_at(&self, begun: usize) -> bool {
+        let (moment, end) = (Instant::now() + MOMENT, Instant::now() + PATIENCE);
+        loop {
+            // In this order: a worker lets go of a frame before its inference begins.
+            let lent = self.last_is_lent();
+            if self.control.started() > begun {
+                return true;
+            }
+            let now = Instant::now();
+            assert!(now < end, "a worker keeps the frame");
+            if now > moment && !lent {
+                return false;
+            }
+            std::thread::yield_now();
+        }
+    }
+
+    /// Whether somebody besides the sink has the last frame, or its pixels.
+    fn last_is_lent(&self) -> bool {
+        let sink = self.sink.0.lock().unwrap();
+        let last = sink.buffers.last().expect("a frame has come out");
+        // SAFETY: buffer and memory are alive while the sink has them; the counts are only read.
+        let owners = unsafe {
+            let memory = last.peek_memory(0).as_ptr();
+            [
+                (*last.as_ptr()).mini_object.refcount,
+                (*memory).mini_object.refcount,
+            ]
+        };
+        owners.iter().any(|owners| *owners > 1)
+    }
+
     /// The structures of all element messages of this name that are on the bus; other messages are thrown away.
     pub fn messages(&self, name: &str) -> Vec<gst::Structure> {
         let taken = std::iter::from_fn(|| self.bus.pop());
@@ -315,6 +354,21 @@ impl Rig {
         self.bus
             .timed_pop_filtered(patience, types)
             .unwrap_or_else(|| panic!("no message of {types:?} came"))
+    }
+
+    /// Waits until a model is announced; returns its path.
+    pub fn wait_for_model(&self) -> String {
+        loop {
+            let types = [gst::MessageType::Element, gst::MessageType::Error];
+            let message = self.wait_for_message(&types);
+            if let gst::MessageView::Error(err) = message.view() {
+                panic!("{err:?}");
+            }
+            let model = message.structure().filter(|s| s.name() == MODEL);
+            if let Some(model) = model.and_then(DetectModel::from_structure) {
+                return model.path;
+            }
+        }
     }
 
     /// Fails if an error is on the bus.
@@ -336,7 +390,7 @@ impl Drop for Rig {
     }
 }
 
-/// As [`one_dog`], and no dog.
+/// Like [`one_dog`], without the dog.
 pub fn nothing() -> Vec<Tensor> {
     vec![Tensor::f32("output0", [1, 6, 21], vec![0.0; 6 * 21])]
 }
@@ -385,6 +439,15 @@ fn pad(direction: gst::PadDirection) -> gst::PadBuilder<gst::Pad> {
     let any = gst::Caps::new_any();
     let template = gst::PadTemplate::new("rig", direction, gst::PadPresence::Always, &any);
     gst::Pad::builder_from_template(&template.expect("a name and caps make a template"))
+}
+
+/// A source pad that answers LATENCY queries as `source` does.
+pub fn source_pad_for(source: Source) -> gst::Pad {
+    source_pad(
+        &Arc::new(Mutex::new(source)),
+        &Arc::default(),
+        &Arc::default(),
+    )
 }
 
 fn source_pad(

@@ -22,7 +22,7 @@ pub enum What {
 #[derive(Debug, Clone)]
 struct Sent {
     what: What,
-    /// Of an event.
+    /// Number of an event.
     seqnum: Option<gst::Seqnum>,
     epoch: u32,
     /// Whether the element took it; `None` while it has not answered.
@@ -36,7 +36,7 @@ pub struct Ledger {
     next: u64,
     /// The query that the streaming thread waits for.
     asked: Option<u64>,
-    /// Of what goes in now; nothing of the epochs before may come out any more.
+    /// Number of the epoch that goes in now; nothing of the epochs before may come out any more.
     epoch: u32,
     /// It is being ended: what goes in may be refused.
     ending: bool,
@@ -163,8 +163,8 @@ impl Ledger {
         self.last_seen = last.max(number);
     }
 
-    /// What was sent since the last flush and has not come though it must have: all of it, or what is `before` the last
-    /// that came.
+    /// Notes as a fault whatever was sent since the last flush and has not come out though it must have: `all` of it, or only
+    /// what was sent before the last that came.
     pub fn check(&mut self, all: bool, lossless: bool) {
         let (epoch, last) = (self.epoch, self.last_seen);
         let awaited = |sent: &Sent| match sent.what {

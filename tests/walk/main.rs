@@ -19,10 +19,10 @@ use world::{MODELS, Op, SIZES, World};
 /// Modes that are walked through. In `newest` frames may be dropped, in all others none.
 const MODES: [&str; 3] = ["newest", "every", "passthrough"];
 /// Without a step for so long the walk hangs.
-const WATCHDOG: Duration = Duration::from_secs(20);
+const WATCHDOG: Duration = Duration::from_secs(60);
 /// Steps that are told of a walk that fails.
 const TOLD: usize = 60;
-/// What the streaming thread may have to do before a step waits for it.
+/// Most operations that the streaming thread may have before it before a step waits for it.
 const MOST_PENDING: usize = 6;
 
 /// Values of properties that hold at once.
@@ -88,16 +88,16 @@ impl Random {
         self.next() % end
     }
 
-    fn of<'a, T>(&mut self, values: &'a [T]) -> &'a T {
+    fn pick<'a, T>(&mut self, values: &'a [T]) -> &'a T {
         &values[self.below(values.len() as u64) as usize]
     }
 
     fn step(&mut self, mode: &str) -> Step {
         match self.below(100) {
             0..30 => Step::Push(1 + self.below(4)),
-            30..42 => Step::Event(self.of(&[Op::Gap, Op::Custom, Op::Tag]).clone()),
+            30..42 => Step::Event(self.pick(&[Op::Gap, Op::Custom, Op::Tag]).clone()),
             42..47 => Step::Query,
-            47..53 => Step::Caps(*self.of(&SIZES)),
+            47..53 => Step::Caps(*self.pick(&SIZES)),
             53..57 => Step::Eos,
             57..61 => Step::Flush,
             61..65 => Step::Seek {
@@ -106,16 +106,16 @@ impl Random {
             65..68 => Step::Pause,
             68..72 => Step::Play,
             72..74 => Step::Stop {
-                state: *self.of(&[gst::State::Ready, gst::State::Null]),
-                workers: *self.of(&[1, 1, 2, 3]),
+                state: *self.pick(&[gst::State::Ready, gst::State::Null]),
+                workers: *self.pick(&[1, 1, 2, 3]),
                 live: mode != "every" && self.below(4) > 0,
             },
             74..82 => {
-                let (name, values) = *self.of(&PROPERTIES);
-                Step::Set(name, self.of::<&str>(values))
+                let (name, values) = *self.pick(&PROPERTIES);
+                Step::Set(name, self.pick::<&str>(values))
             }
             82..84 => Step::Swap(self.below(MODELS as u64 + 1) as usize),
-            84..89 => Step::Speed(Duration::from_micros(*self.of(&[0, 0, 100, 500, 2000]))),
+            84..89 => Step::Speed(Duration::from_micros(*self.pick(&[0, 0, 100, 500, 2000]))),
             89..91 => Step::BlockSink,
             91..94 => Step::Latency,
             94..97 => Step::Upstream,
@@ -208,12 +208,12 @@ fn set_state(world: &World, state: gst::State) {
     world.element.set_state(state).expect("no state is refused");
 }
 
-/// What is wrong so far: with what came out, or told by the element.
+/// Takes the faults so far: of what came out, or posted by the element.
 fn faults(world: &World) -> Vec<String> {
     std::mem::take(&mut world.shared.ledger.lock().faults)
 }
 
-/// What the walker tells its watchdog.
+/// News from the walker for its watchdog.
 enum Told {
     Step(Step),
     Faults(Vec<String>),

@@ -15,7 +15,7 @@ pub const SIZES: [(u32, u32); 3] = [(64, 48), (48, 64), (32, 32)];
 /// Models that can be used; one more, that cannot, follows them.
 pub const MODELS: usize = 3;
 
-/// What the streaming thread does.
+/// Operation of the streaming thread.
 #[derive(Debug, Clone)]
 pub enum Op {
     Frame,
@@ -49,7 +49,7 @@ impl Drop for Pixels {
     }
 }
 
-/// What threads share.
+/// State that the threads share.
 pub struct Shared {
     pub src: gst::Pad,
     pub ledger: Mutex<Ledger>,
@@ -92,7 +92,7 @@ impl World {
             std::fs::copy(micro_model("yolov8_micro.onnx"), model)
                 .expect("the micro model is there");
         }
-        let controls = models.iter().map(|m| Control::of(Some(m))).collect();
+        let controls = models.iter().map(|m| Control::for_model(Some(m))).collect();
         models.push(folder.file("broken.onnx", b"no model"));
         let launch = format!(
             "detect engine=stub mode={mode} model={}",
@@ -237,7 +237,7 @@ impl Shared {
         self.sink_changed.notify_all();
     }
 
-    /// As a source flushes that is told to seek: in the thread that tells it.
+    /// Flushes like a source that is told to seek: in the thread that tells it.
     pub fn flush(&self) {
         self.ledger.lock().end_epoch();
         self.src.push_event(gst::event::FlushStart::new());

@@ -1,12 +1,12 @@
-//! Boxes of two who have looked at the same picture: which are pairs, and which stand alone.
+//! Compares the boxes that two models or engines found in the same picture.
 //!
-//! Boxes are paired in order of falling score of the expected one, each with the box of its label, not taken yet, of
-//! the largest IoU, if that is large enough.
+//! Expected boxes are paired in order of falling score. Each takes the box of its label with the largest IoU that is not
+//! paired yet, if this IoU is large enough.
 
 use crate::report::Agreement;
 use gstdetect::base::geometry::BBox;
 
-/// A box as told to others, in pixels of the picture.
+/// A found box, in pixels of the picture.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Found {
     pub bbox: BBox,
@@ -14,10 +14,10 @@ pub struct Found {
     pub label: String,
 }
 
-/// A pair: places in both lists, and the IoU.
+/// Index in the expected list, index in the found list, IoU.
 pub type Pair = (usize, usize, f32);
 
-/// Pairs of `expected` and `found`.
+/// Pairs expected with found boxes whose IoU is at least `least_iou`.
 pub fn pairs(expected: &[Found], found: &[Found], least_iou: f32) -> Vec<Pair> {
     let mut order: Vec<usize> = (0..expected.len()).collect();
     order.sort_by(|a, b| expected[*b].score.total_cmp(&expected[*a].score));
@@ -42,7 +42,7 @@ pub fn pairs(expected: &[Found], found: &[Found], least_iou: f32) -> Vec<Pair> {
     pairs
 }
 
-/// Sums over pictures.
+/// Adds up the agreement of several pictures.
 #[derive(Debug, Default)]
 pub struct Tally {
     agreement: Agreement,
@@ -51,7 +51,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// One more picture.
+    /// Adds a picture.
     pub fn add(&mut self, expected: &[Found], found: &[Found]) {
         let pairs_50 = pairs(expected, found, 0.5);
         let sums = &mut self.agreement;
@@ -104,15 +104,15 @@ mod tests {
         let got = [found(0.0, 14.0, 0.8, "cat"), found(90.0, 10.0, 0.4, "cat")];
         tally.add(&expected, &got);
         tally.add(&[], &got[..1]);
-        let told = tally.agreement();
-        assert_eq!((told.expected, told.found), (2, 3));
+        let sums = tally.agreement();
+        assert_eq!((sums.expected, sums.found), (2, 3));
         assert_eq!(
-            (told.matched_50, told.matched_80),
+            (sums.matched_50, sums.matched_80),
             (1, 0),
             "the IoU is 10/14"
         );
-        assert_eq!((told.missing, told.extra), (1, 2));
-        assert!((told.mean_score_difference + 0.1).abs() < 1e-9);
+        assert_eq!((sums.missing, sums.extra), (1, 2));
+        assert!((sums.mean_score_difference + 0.1).abs() < 1e-9);
     }
 
     #[test]
@@ -120,8 +120,8 @@ mod tests {
         let boxes = [found(0.0, 10.0, 0.9, "cat"), found(50.0, 10.0, 0.5, "cat")];
         let mut tally = Tally::default();
         tally.add(&boxes, &boxes);
-        let told = tally.agreement();
-        assert_eq!((told.matched_80, told.missing, told.extra), (2, 0, 0));
-        assert_eq!((told.mean_iou, told.mean_score_difference), (1.0, 0.0));
+        let sums = tally.agreement();
+        assert_eq!((sums.matched_80, sums.missing, sums.extra), (2, 0, 0));
+        assert_eq!((sums.mean_iou, sums.mean_score_difference), (1.0, 0.0));
     }
 }

@@ -1,4 +1,4 @@
-//! [`Analyser`]: boxes of single frames, through `detect`; and where single frames come from.
+//! [`Analyser`]: finds the boxes of single frames with `detect`. Also reads frames from pictures and sources.
 
 use crate::agreement::Found;
 use crate::failure::Failure;
@@ -11,23 +11,23 @@ use gstdetect::bridge::message::DetectModel;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// One frame takes no longer, on any machine that is of use.
+/// Longest time for one frame; a machine that needs longer is of no use.
 const PATIENCE: Duration = Duration::from_secs(120);
 const TICK: gst::ClockTime = gst::ClockTime::from_mseconds(50);
-/// Timestamps of frames that have none of their own.
+/// Distance of the timestamps that frames are given.
 const FRAME: gst::ClockTime = gst::ClockTime::from_mseconds(40);
-/// Memory that frames kept for a comparison may take.
+/// Largest memory of the frames that are kept for a comparison.
 const MOST_BYTES: usize = 256 << 20;
 
-/// A frame that was looked at.
+/// An analysed frame.
 #[derive(Debug)]
 pub struct Looked {
-    /// With the boxes on it.
+    /// Carries the boxes as metadata.
     pub sample: gst::Sample,
     pub found: Vec<Found>,
 }
 
-/// A pipeline that takes single frames of any size.
+/// A pipeline that takes single frames of any size, with the model loaded.
 pub struct Analyser {
     pipeline: Pipeline,
     input: gst::Element,
@@ -58,7 +58,7 @@ impl Analyser {
         if analyser.pipeline.set_state(gst::State::Playing).is_err() {
             let failure = analyser.pipeline.failure(true);
             return Err(failure.unwrap_or_else(|| {
-                Failure::model("the model cannot be loaded, and nothing says why")
+                Failure::model("the model cannot be loaded, and no element says why")
             }));
         }
         let info = detect.property::<Option<gst::Structure>>("model-info");
@@ -68,10 +68,10 @@ impl Analyser {
         Ok(analyser)
     }
 
-    /// Finds what is in a frame.
+    /// Finds the objects in a frame.
     pub fn look(&mut self, sample: &gst::Sample) -> Result<Looked, Failure> {
         let buffer = sample.buffer_owned();
-        let mut buffer = buffer.ok_or_else(|| Failure::pipeline("a frame without pixels"))?;
+        let mut buffer = buffer.ok_or_else(|| Failure::pipeline("a frame has no pixels"))?;
         let owned = buffer.make_mut();
         owned.set_pts(FRAME * self.next);
         owned.set_duration(FRAME);
@@ -86,8 +86,9 @@ impl Analyser {
             .emit_by_name::<gst::FlowReturn>("push-sample", &[&stamped.build()]);
         if pushed != gst::FlowReturn::Ok {
             let failure = self.pipeline.failure(false);
-            return Err(failure
-                .unwrap_or_else(|| Failure::pipeline(format!("a frame was refused: {pushed:?}"))));
+            return Err(failure.unwrap_or_else(|| {
+                Failure::pipeline(format!("the pipeline refused a frame: {pushed:?}"))
+            }));
         }
         let end = Instant::now() + PATIENCE;
         while Instant::now() < end {
@@ -102,12 +103,12 @@ impl Analyser {
         )))
     }
 
-    /// An error of the pipeline, if there is one; whatever else there is to hear is thrown away.
+    /// Fails if the pipeline posted an error; other messages are discarded.
     fn check(&self) -> Result<(), Failure> {
         let bus = self.pipeline.bus();
         while let Some(message) = bus.as_ref().and_then(gst::Bus::pop) {
             if let gst::MessageView::Error(error) = message.view() {
-                return Err(Failure::of_message(error, false));
+                return Err(Failure::from_message(error, false));
             }
         }
         Ok(())
@@ -118,7 +119,7 @@ fn pull(appsink: &gst::Element) -> Option<gst::Sample> {
     appsink.emit_by_name::<Option<gst::Sample>>("try-pull-sample", &[&TICK])
 }
 
-/// Size of a frame.
+/// Returns the size of a frame.
 pub fn size(sample: &gst::Sample) -> Size {
     let info = sample
         .caps()
@@ -128,7 +129,7 @@ pub fn size(sample: &gst::Sample) -> Size {
     })
 }
 
-/// The boxes on a frame, as exact as `detect` tells them, best first.
+/// Returns the boxes of a frame, highest score first, from the exact coordinates that `detect` attaches.
 pub fn found(sample: &gst::Sample) -> Vec<Found> {
     let Size { width, height } = size(sample);
     let Some(buffer) = sample.buffer() else {
@@ -157,15 +158,15 @@ pub fn found(sample: &gst::Sample) -> Vec<Found> {
         .collect()
 }
 
-/// A pipeline that ends in a sink of ours.
+/// A pipeline whose frames are taken one by one.
 struct Frames {
     pipeline: Pipeline,
     sink: gst::Element,
 }
 
 impl Frames {
-    /// `format` = any that `detect` takes where `None`.
-    fn of(source: &str, format: Option<&str>) -> Result<Self, Failure> {
+    /// Starts elements; `format` is a raw format, or `None` for any that `detect` takes.
+    fn start(source: &str, format: Option<&str>) -> Result<Self, Failure> {
         let caps = match format {
             Some(format) => format!("video/x-raw,format={format}"),
             None => gstdetect::bridge::video_frame::caps().to_string(),
@@ -179,13 +180,13 @@ impl Frames {
         if pipeline.set_state(gst::State::Playing).is_err() {
             let failure = pipeline.failure(false);
             return Err(failure.unwrap_or_else(|| {
-                Failure::pipeline("there are no frames, and nothing says why")
+                Failure::pipeline("the source gives no frames, and no element says why")
             }));
         }
         Ok(Self { pipeline, sink })
     }
 
-    /// `None` at the end of the stream.
+    /// Returns the next frame, or `None` at the end of the stream.
     fn next(&self) -> Result<Option<gst::Sample>, Failure> {
         let end = Instant::now() + PATIENCE;
         while Instant::now() < end {
@@ -203,7 +204,7 @@ impl Frames {
     }
 }
 
-/// The frame in a file of a picture; `format` = as decoded where `None`.
+/// Decodes a picture; `format` is a raw format, or `None` for the one that the decoder gives.
 pub fn picture(path: &Path, format: Option<&str>) -> Result<gst::Sample, Failure> {
     let in_words =
         |err: &dyn std::fmt::Display| Failure::pipeline(format!("{}: {err}", path.display()));
@@ -214,21 +215,22 @@ pub fn picture(path: &Path, format: Option<&str>) -> Result<gst::Sample, Failure
         .replace('\\', "\\\\")
         .replace('"', "\\\"");
     let source = format!("filesrc location=\"{path_text}\" ! decodebin ! videoconvert");
-    let frames = Frames::of(&source, format);
+    let frames = Frames::start(&source, format);
     let frame = frames
         .and_then(|frames| frames.next())
         .map_err(|failure| in_words(&failure))?;
-    frame.ok_or_else(|| in_words(&"there is no picture in it"))
+    frame.ok_or_else(|| in_words(&"the file holds no picture"))
 }
 
-/// Frames of a source, `interval` apart in the stream, copied out of the source's memory; as many as there are, up to
-/// `count` and to a budget of memory.
+/// Takes up to `count` frames of a source, at least `interval` apart in the stream, within a budget of memory.
+///
+/// Frames are copied: a source may want its own memory back.
 pub fn capture(
     source: &str,
     count: usize,
     interval: gst::ClockTime,
 ) -> Result<Vec<gst::Sample>, Failure> {
-    let frames = Frames::of(source, None)?;
+    let frames = Frames::start(source, None)?;
     let mut kept = Vec::new();
     let (mut next, mut bytes) = (gst::ClockTime::ZERO, 0);
     while kept.len() < count && bytes < MOST_BYTES {
@@ -247,7 +249,7 @@ pub fn capture(
     Ok(kept)
 }
 
-/// Writes a frame with its boxes drawn, as PNG.
+/// Draws the boxes of a frame, and writes it as PNG.
 pub fn draw(sample: &gst::Sample, path: &Path) -> Result<(), Failure> {
     let text =
         "appsrc name=in format=time ! detectoverlay ! videoconvert ! pngenc ! filesink name=out";
@@ -255,13 +257,13 @@ pub fn draw(sample: &gst::Sample, path: &Path) -> Result<(), Failure> {
     let (input, output) = (pipeline.element("in")?, pipeline.element("out")?);
     output.set_property("location", path.display().to_string());
     let outcome = push_one(&pipeline, &input, sample);
-    outcome.map_err(|why| Failure::Output(format!("{} cannot be written: {why}", path.display())))
+    outcome.map_err(|why| Failure::Output(format!("cannot write {}: {why}", path.display())))
 }
 
-/// One frame through a pipeline, to its end.
+/// Pushes one frame through a pipeline, and waits for its end.
 fn push_one(pipeline: &Pipeline, input: &gst::Element, sample: &gst::Sample) -> Result<(), String> {
     let started = pipeline.set_state(gst::State::Playing);
-    // What is wrong with either comes by the bus.
+    // If either fails, an error is posted on the bus.
     let _ = input.emit_by_name::<gst::FlowReturn>("push-sample", &[sample]);
     let _ = input.emit_by_name::<gst::FlowReturn>("end-of-stream", &[]);
     let bus = pipeline.bus().ok_or("no bus")?;
@@ -271,6 +273,6 @@ fn push_one(pipeline: &Pipeline, input: &gst::Element, sample: &gst::Sample) -> 
     match message.as_ref().map(|message| message.view()) {
         Some(gst::MessageView::Eos(_)) if started.is_ok() => Ok(()),
         Some(gst::MessageView::Error(error)) => Err(error.error().to_string()),
-        _ => Err("the pipeline does not end".into()),
+        _ => Err("the pipeline did not end within two minutes".into()),
     }
 }

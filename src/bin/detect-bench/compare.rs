@@ -1,8 +1,8 @@
-//! `compare`: rows of a model and settings, measured in turns, against the first.
+//! `compare`: measures rows of a model and settings in turns, and compares them with the first.
 //!
-//! Every round gives each row one turn, every second round in reverse order, so that a machine that warms up or is
-//! disturbed treats all alike; a speed-up is the median over the rounds of the ratio within a round. Boxes are compared
-//! on frames taken from the source once, which every row is shown.
+//! Every round gives each row one turn, every second round in reverse order, so that warming up and other programs affect
+//! all rows alike. A speed-up is the median over the rounds of the ratio within a round. Boxes are compared on the same
+//! frames for all rows, taken from the source once.
 
 use crate::agreement::{Found, Tally};
 use crate::analyse::{self, Analyser};
@@ -18,7 +18,7 @@ use indicatif::ProgressBar;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// What is measured in a row.
+/// A model and settings, measured in one row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Entry {
     name: String,
@@ -26,7 +26,7 @@ struct Entry {
     settings: Settings,
 }
 
-/// What the turns of a row gave.
+/// Results of a row's turns.
 #[derive(Debug, Default)]
 struct Outcome {
     runs: Vec<Run>,
@@ -50,7 +50,7 @@ pub fn run(arguments: &CompareArgs) -> Result<(), Failure> {
     deliver(&report, &arguments.output)
 }
 
-/// The matrix, then the rows given one by one.
+/// Returns the rows of the matrix, then those of `--row`.
 fn entries(arguments: &CompareArgs) -> Result<Vec<Entry>, Failure> {
     let mut common = Settings::default();
     arguments
@@ -105,7 +105,7 @@ fn entry(model: Option<PathBuf>, own: &Settings, common: &Settings) -> Entry {
     }
 }
 
-/// Places of the rows in one round.
+/// Returns the order of the rows in a round.
 fn order(round: u32, rows: usize) -> Vec<usize> {
     match round % 2 {
         0 => (0..rows).collect(),
@@ -167,7 +167,7 @@ fn plan(arguments: &CompareArgs, entry: &Entry) -> Result<Plan, Failure> {
     })
 }
 
-/// The machine cools down, so that a row does not pay for the one before.
+/// Lets the machine cool down, so that a row is not slower because of the row before.
 fn rest(time: Duration, interrupt: Interrupt, bar: &ProgressBar) {
     bar.set_message("cooling down");
     let end = Instant::now() + time;
@@ -179,17 +179,17 @@ fn rest(time: Duration, interrupt: Interrupt, bar: &ProgressBar) {
     }
 }
 
-/// What comparing boxes gave.
+/// Results of comparing boxes.
 #[derive(Debug, Default)]
 struct Boxes {
     frames: usize,
-    /// One for each row.
+    /// Agreement of each row with the first.
     rows: Vec<Result<Agreement, Failure>>,
 }
 
 fn boxes(arguments: &CompareArgs, entries: &[Entry], bar: &ProgressBar) -> Result<Boxes, Failure> {
     let stream = &arguments.stream;
-    // A file has other pictures half a second later; of a camera a few seconds are taken.
+    // A file shows something else half a second later; a camera would need too long for that.
     let interval = match stream.source {
         Source::Camera => gst::ClockTime::from_mseconds(100),
         _ => gst::ClockTime::from_mseconds(500),
@@ -285,7 +285,7 @@ fn report(
     report
 }
 
-/// `None` of nothing.
+/// Returns `None` if there are no values.
 fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);

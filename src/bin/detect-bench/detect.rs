@@ -1,4 +1,4 @@
-//! `detect`: boxes of pictures, as JSON in the form of a model's card, or drawn into copies.
+//! `detect`: finds boxes in pictures, prints them as a model's card has them, or draws them into copies.
 
 use crate::agreement::Found;
 use crate::analyse::{self, Analyser};
@@ -8,7 +8,7 @@ use crate::report::print;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
-/// A picture, and what is in it.
+/// A picture and its boxes.
 struct Picture {
     image: String,
     boxes: Vec<Row>,
@@ -31,14 +31,14 @@ pub fn run(arguments: &DetectArgs) -> Result<(), Failure> {
         }
         pictures.push(Picture {
             image: path.display().to_string(),
-            boxes: looked.found.iter().map(told).collect(),
+            boxes: looked.found.iter().map(row).collect(),
         });
     }
     let name = crate::run::name(arguments.model.as_deref());
     print(&card(&name, &analyser.model.engine, &pictures))
 }
 
-/// The keys of a card that `verify` reads, a box a line, best first.
+/// Writes the keys of a card that `verify` reads, with one box on each line, highest score first.
 fn card(name: &str, engine: &str, pictures: &[Picture]) -> String {
     let text = |text: &str| Value::from(text).to_string();
     let all = pictures.iter().map(|picture| {
@@ -62,8 +62,8 @@ fn card(name: &str, engine: &str, pictures: &[Picture]) -> String {
     )
 }
 
-/// A tenth of a pixel and four places of a score, as in cards.
-fn told(found: &Found) -> Row {
+/// Rounds a box to tenths of a pixel, and its score to four places, as cards have them.
+fn row(found: &Found) -> Row {
     let pixels = |v: f32| (f64::from(v) * 10.0).round() / 10.0;
     let score = (found.score * 1e4).round() / 1e4;
     let b = &found.bbox;
@@ -77,7 +77,7 @@ fn told(found: &Found) -> Row {
     )
 }
 
-/// The name of a picture, as PNG, in `folder`.
+/// Returns where the copy of a picture is written: under the same name, as PNG, in `folder`.
 fn copy_of(picture: &Path, folder: &Path) -> PathBuf {
     let name = picture.file_name().unwrap_or(picture.as_os_str());
     folder.join(name).with_extension("png")
@@ -89,7 +89,7 @@ mod tests {
     use gstdetect::base::geometry::BBox;
 
     #[test]
-    fn a_box_is_told_as_in_a_card() {
+    fn a_box_is_written_as_in_a_card() {
         let found = Found {
             bbox: BBox::new(1.26, 2.0, 30.04, 40.0),
             score: 0.923_456,
@@ -97,7 +97,7 @@ mod tests {
         };
         let picture = Picture {
             image: "a \"b\".jpg".into(),
-            boxes: vec![told(&found), told(&found)],
+            boxes: vec![row(&found), row(&found)],
         };
         let none = Picture {
             image: "c.jpg".into(),

@@ -1,4 +1,4 @@
-//! [`Failure`]: why a command did not do what was asked, and the exit code that tells scripts.
+//! [`Failure`]: why a command failed, and the exit code for scripts.
 
 use gst::glib;
 use gst::prelude::*;
@@ -6,12 +6,12 @@ use std::fmt;
 use std::path::Path;
 use std::process::ExitCode;
 
-/// What of the command went wrong. The exit codes are those in `--help`; 2 is also what wrong arguments give.
+/// Reason why a command failed. `--help` lists the exit codes; clap also ends with 2 on wrong arguments.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure {
-    /// What was verified is not so.
+    /// Verified outputs differ from the known ones.
     Differs(String),
-    /// The arguments do not make sense.
+    /// The arguments are wrong.
     Usage(String),
     /// The model, its engine or its settings cannot be used.
     Model(String),
@@ -19,7 +19,7 @@ pub enum Failure {
     Pipeline(String),
     /// A result could not be written.
     Output(String),
-    /// Ctrl-C, before there was anything to tell.
+    /// Ctrl-C was pressed before anything was measured.
     Interrupted,
 }
 
@@ -48,23 +48,23 @@ impl Failure {
     }
 
     pub fn output(path: &Path, err: &std::io::Error) -> Self {
-        Self::Output(format!("{} cannot be written: {err}", path.display()))
+        Self::Output(format!("cannot write {}: {err}", path.display()))
     }
 
-    /// From an error message; what `detect` posts while it loads is about the model, everything else about the
-    /// pipeline.
-    pub fn of_message(error: &gst::message::Error, loading: bool) -> Self {
-        let of_detect = (error.src())
+    /// Makes a failure of an error message. Errors that `detect` posts while it loads are about the model, all others
+    /// about the pipeline.
+    pub fn from_message(error: &gst::message::Error, loading: bool) -> Self {
+        let from_detect = (error.src())
             .and_then(|src| src.downcast_ref::<gst::Element>())
             .and_then(gst::Element::factory)
             .is_some_and(|factory| factory.name() == gstdetect::elements::detect::FACTORY);
         let err: glib::Error = error.error();
-        // What `detect` says is a sentence for people; others say what is wrong in the detail.
-        let text = match error.debug().filter(|_| !of_detect) {
+        // The error of `detect` is a sentence for people; other elements say what is wrong in the detail.
+        let text = match error.debug().filter(|_| !from_detect) {
             Some(debug) => format!("{err}\n  {}", last_part(&debug)),
             None => err.to_string(),
         };
-        if of_detect && (loading || err.is::<gst::LibraryError>()) {
+        if from_detect && (loading || err.is::<gst::LibraryError>()) {
             Self::Model(text)
         } else {
             Self::Pipeline(text)
@@ -72,7 +72,7 @@ impl Failure {
     }
 }
 
-/// GStreamer puts file, function and object in front of the detail.
+/// Returns the detail without the file, function and object that GStreamer puts before it.
 fn last_part(debug: &str) -> &str {
     debug.split_once("\n").map_or(debug, |(_, detail)| detail)
 }

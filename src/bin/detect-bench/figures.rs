@@ -1,6 +1,6 @@
-//! [`Recording`]: what happened to every frame, and the figures that follow from it. Times are since one origin.
+//! [`Recording`]: what happened to every frame, and the figures that follow from it. Times count from one origin.
 
-use crate::report::{Histogram, Second, Stages, Times};
+use crate::report::{Histogram, Second, Stages, Times, ms};
 use gstdetect::bridge::message::DetectStats;
 use gstdetect::flow::stats::{StageTimes, percentile};
 use std::collections::BTreeMap;
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 /// Bars of a histogram.
 const BARS: usize = 30;
-/// Of less time nothing is told: a frame more or less would be a rate twice as high.
+/// Shorter parts of a run are merged with the next: in them one frame more would double the rate.
 const SHORTEST_PART: Duration = Duration::from_millis(500);
 /// Beyond this percentile a histogram has one bar more, so that one late frame does not flatten all others.
 const SHOWN: f64 = 0.99;
@@ -20,14 +20,14 @@ pub struct Left {
     pub at: Duration,
     /// Since it came in at the sink pad.
     pub inside: Option<Duration>,
-    /// How old its picture was; of live sources.
+    /// Clock time minus the frame's running time: the age of its picture if the source is live, else without meaning.
     pub age: Option<Duration>,
 }
 
 /// Everything seen of one run.
 #[derive(Debug, Default)]
 pub struct Recording {
-    /// When frames that are still inside came in, by timestamp.
+    /// Arrival of each frame that is still inside, by timestamp.
     arrived: BTreeMap<u64, Duration>,
     first_arrival: Option<Duration>,
     left: Vec<Left>,
@@ -47,7 +47,7 @@ impl Recording {
 
     pub fn left(&mut self, at: Duration, timestamp: Option<u64>, age: Option<Duration>) {
         let inside = timestamp.and_then(|timestamp| {
-            // Those before it were dropped, or it has come back from a seek.
+            // Frames before this one were dropped, or the stream has jumped back in a seek.
             let later = self.arrived.split_off(&timestamp);
             let before = std::mem::replace(&mut self.arrived, later);
             drop(before);
@@ -61,7 +61,7 @@ impl Recording {
         self.analysed.push((at, times));
     }
 
-    pub fn told(&mut self, at: Duration, stats: DetectStats) {
+    pub fn stats_posted(&mut self, at: Duration, stats: DetectStats) {
         self.stats.push((at, stats));
     }
 
@@ -69,13 +69,14 @@ impl Recording {
         self.analysed.len()
     }
 
-    /// Figures of what happened within `span`.
-    pub fn figures(&self, span: Range<Duration>) -> Figures {
+    /// Returns the figures of what happened within `span`. A source that is not live has no ages: its frames are as old
+    /// as the latency that was declared.
+    pub fn figures(&self, span: Range<Duration>, live: bool) -> Figures {
         let left: Vec<_> = self.left.iter().filter(|l| span.contains(&l.at)).collect();
         let analysed: Vec<_> = (self.analysed.iter())
             .filter(|(at, _)| span.contains(at))
             .collect();
-        let of = |stage: fn(&StageTimes) -> Duration| -> Vec<Duration> {
+        let times = |stage: fn(&StageTimes) -> Duration| -> Vec<Duration> {
             analysed.iter().map(|(_, times)| stage(times)).collect()
         };
         let instants: Vec<_> = analysed.iter().map(|(at, _)| *at).collect();
@@ -83,36 +84,36 @@ impl Recording {
         Figures {
             fps: rate(&instants),
             output_fps: rate(&leaving),
-            model: of(|t| t.model),
+            model: times(|t| t.model),
             inside: left.iter().filter_map(|l| l.inside).collect(),
-            age: left.iter().filter_map(|l| l.age).collect(),
+            age: left.iter().filter_map(|l| l.age.filter(|_| live)).collect(),
             stages: Stages {
-                wait_ms: mean_ms(&of(|t| t.wait)),
-                preprocess_ms: mean_ms(&of(|t| t.preprocess)),
-                model_ms: mean_ms(&of(|t| t.model)),
-                postprocess_ms: mean_ms(&of(|t| t.postprocess)),
+                wait_ms: mean_ms(&times(|t| t.wait)),
+                preprocess_ms: mean_ms(&times(|t| t.preprocess)),
+                model_ms: mean_ms(&times(|t| t.model)),
+                postprocess_ms: mean_ms(&times(|t| t.postprocess)),
             },
-            seconds: self.seconds(&span),
+            seconds: self.seconds(&span, live),
         }
     }
 
-    /// One row for each `detect-stats` in `span`: what happened since the one before.
-    fn seconds(&self, span: &Range<Duration>) -> Vec<Second> {
+    /// Returns one row for each `detect-stats` message in `span`, with what happened since the message before.
+    fn seconds(&self, span: &Range<Duration>, live: bool) -> Vec<Second> {
         let mut from = span.start;
-        let told = self.stats.iter().filter(|(at, _)| span.contains(at));
+        let posted = self.stats.iter().filter(|(at, _)| span.contains(at));
         let mut rows = Vec::new();
-        for (at, stats) in told {
+        for (at, stats) in posted {
             if at.saturating_sub(from) < SHORTEST_PART {
-                continue; // it is told with the next
+                continue; // counted with the next
             }
             let part = from..*at;
             let mut model: Vec<_> = (self.analysed.iter())
                 .filter(|(at, _)| part.contains(at))
                 .map(|(_, times)| times.model)
                 .collect();
-            let mut ages: Vec<_> = (self.left.iter())
+            let mut latencies: Vec<_> = (self.left.iter())
                 .filter(|l| part.contains(&l.at))
-                .filter_map(|l| l.age.or(l.inside))
+                .filter_map(|l| if live { l.age } else { l.inside })
                 .collect();
             let passed = at.saturating_sub(from).as_secs_f64();
             let machine = &stats.machine;
@@ -120,7 +121,7 @@ impl Recording {
                 at_s: at.saturating_sub(span.start).as_secs_f64(),
                 fps: model.len() as f64 / passed,
                 model_ms: median_ms(&mut model),
-                latency_ms: median_ms(&mut ages),
+                latency_ms: median_ms(&mut latencies),
                 dropped: stats.snapshot.counters.dropped(),
                 process_cpu: machine.process_cpu,
                 system_cpu: machine.system_cpu,
@@ -135,7 +136,7 @@ impl Recording {
     }
 }
 
-/// What a recording says of a span.
+/// Figures of a part of a recording.
 #[derive(Debug, Default)]
 pub struct Figures {
     /// Frames analysed a second.
@@ -148,7 +149,7 @@ pub struct Figures {
     pub seconds: Vec<Second>,
 }
 
-/// Events a second: between the first and the last, so that no part of a cycle counts as a whole one.
+/// Returns events a second between the first and the last event, so that no incomplete cycle counts.
 fn rate(instants: &[Duration]) -> f64 {
     let span = match (instants.first(), instants.last()) {
         (Some(first), Some(last)) => last.saturating_sub(*first).as_secs_f64(),
@@ -159,10 +160,6 @@ fn rate(instants: &[Duration]) -> f64 {
     } else {
         0.0
     }
-}
-
-pub fn ms(time: Duration) -> f64 {
-    time.as_secs_f64() * 1000.0
 }
 
 fn mean_ms(values: &[Duration]) -> f64 {
@@ -176,8 +173,8 @@ fn median_ms(values: &mut [Duration]) -> Option<f64> {
 }
 
 impl Times {
-    /// `None` of nothing.
-    pub fn of(values: &[Duration]) -> Option<Self> {
+    /// Returns `None` if there are no values.
+    pub fn from_values(values: &[Duration]) -> Option<Self> {
         let mut sorted = values.to_vec();
         sorted.sort_unstable();
         let at = |share| percentile(&sorted, share).map(ms);
@@ -190,14 +187,14 @@ impl Times {
             p95_ms: at(0.95)?,
             p99_ms: at(0.99)?,
             max_ms: sorted.last().copied().map(ms)?,
-            histogram: Histogram::of(&sorted)?,
+            histogram: Histogram::from_sorted(&sorted)?,
         })
     }
 }
 
 impl Histogram {
-    /// Of sorted times.
-    fn of(sorted: &[Duration]) -> Option<Self> {
+    /// Counts sorted times; `None` if there are none.
+    fn from_sorted(sorted: &[Duration]) -> Option<Self> {
         let from_ms = ms(*sorted.first()?);
         let end = ms(percentile(sorted, SHOWN)?);
         let step_ms = ((end - from_ms) / BARS as f64).max(0.01);
@@ -247,7 +244,7 @@ mod tests {
         recording.left(at(60), Some(3), None);
         recording.left(at(70), Some(3), None);
         recording.left(at(80), None, None);
-        let figures = recording.figures(at(0)..at(100));
+        let figures = recording.figures(at(0)..at(100), true);
         assert_eq!(figures.inside, [at(15), at(30)]);
         assert_eq!(figures.age, [at(30)]);
         assert!(recording.arrived.is_empty(), "a dropped frame is forgotten");
@@ -259,7 +256,7 @@ mod tests {
         for n in 0..10 {
             recording.analysed(at(n * 100), times(n));
         }
-        let figures = recording.figures(at(300)..at(800));
+        let figures = recording.figures(at(300)..at(800), false);
         assert_eq!(figures.fps, 10.0);
         assert_eq!(figures.model, [3, 4, 5, 6, 7].map(at));
         assert_eq!(
@@ -274,9 +271,9 @@ mod tests {
         for n in 0..20 {
             recording.analysed(at(n * 100), times(if n < 10 { 5 } else { 9 }));
         }
-        recording.told(at(1000), DetectStats::default());
-        recording.told(at(2000), DetectStats::default());
-        let seconds = recording.figures(at(0)..at(2500)).seconds;
+        recording.stats_posted(at(1000), DetectStats::default());
+        recording.stats_posted(at(2000), DetectStats::default());
+        let seconds = recording.figures(at(0)..at(2500), false).seconds;
         assert_eq!(
             seconds.iter().map(|s| s.fps).collect::<Vec<_>>(),
             [10.0, 10.0]
@@ -286,15 +283,29 @@ mod tests {
     }
 
     #[test]
+    fn latency_is_age_of_a_live_source_and_time_inside_of_another() {
+        let mut recording = Recording::default();
+        for n in 0..10 {
+            recording.arrived(at(n * 100), n);
+            recording.left(at(n * 100 + 40), Some(n), Some(at(7)));
+        }
+        recording.stats_posted(at(1000), DetectStats::default());
+        let figures = |live| recording.figures(at(0)..at(1500), live);
+        assert_eq!(figures(true).seconds[0].latency_ms, Some(7.0));
+        assert_eq!(figures(false).seconds[0].latency_ms, Some(40.0));
+        assert_eq!((figures(true).age.len(), figures(false).age.len()), (10, 0));
+    }
+
+    #[test]
     fn percentiles_are_values_that_were_measured() {
         let values: Vec<_> = (1..=100).map(at).collect();
-        let times = Times::of(&values).expect("values");
+        let times = Times::from_values(&values).expect("values");
         assert_eq!(
             (times.p50_ms, times.p95_ms, times.max_ms),
             (50.0, 95.0, 100.0)
         );
         assert_eq!(times.histogram.counts.iter().sum::<u64>(), 100);
-        assert!(Times::of(&[]).is_none());
+        assert!(Times::from_values(&[]).is_none());
     }
 
     #[test]
@@ -302,7 +313,7 @@ mod tests {
         let mut values = vec![at(10); 150];
         values.extend(vec![at(20); 150]);
         values.push(at(5000));
-        let histogram = Times::of(&values).expect("values").histogram;
+        let histogram = Times::from_values(&values).expect("values").histogram;
         assert!(histogram.step_ms < 1.0);
         assert_eq!(histogram.counts[BARS], 151, "and those at the end");
     }

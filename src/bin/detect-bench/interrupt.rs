@@ -1,10 +1,10 @@
-//! [`Interrupt`]: Ctrl-C ends a measurement early, and what was measured so far is told; a second one ends the program.
+//! [`Interrupt`]: Ctrl-C ends a measurement early, and its results so far are printed. A second Ctrl-C ends the program.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 static ASKED: AtomicBool = AtomicBool::new(false);
 
-/// Whether the user has asked for the end.
+/// Knows whether the user has pressed Ctrl-C.
 #[derive(Debug, Clone, Copy)]
 pub struct Interrupt(());
 
@@ -16,7 +16,7 @@ extern "C" fn on_signal(_signal: libc::c_int) {
 }
 
 impl Interrupt {
-    /// From now on Ctrl-C does not end the program at once.
+    /// Takes over Ctrl-C, which from then on does not end the program at once.
     pub fn on_ctrl_c() -> Self {
         let handler: extern "C" fn(libc::c_int) = on_signal;
         // SAFETY: the handler only touches an atomic and calls `_exit`, both of which a handler of signals may do.

@@ -1,15 +1,18 @@
-//! [`MachineInfo`]: what was measured on, and how busy each processor was.
+//! [`MachineInfo`]: the machine that was measured on. [`Cores`]: how busy each processor was.
 
 use serde::Serialize;
 use std::fs;
 
-/// What a reader must know of a machine to believe its figures.
+/// Facts that a reader needs to judge the figures of a machine.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct MachineInfo {
-    /// As a board or a maker calls it; empty where nothing tells.
+    /// Name of the board or of its maker's product; empty where the system does not know it.
     pub model: String,
     pub processor: String,
+    /// Processors that this program may use: `taskset` and containers can leave it fewer than there are.
     pub processors: usize,
+    /// Processors that the machine has online.
+    pub processors_online: usize,
     pub memory_bytes: u64,
     pub system: String,
     pub kernel: String,
@@ -18,7 +21,7 @@ pub struct MachineInfo {
     /// Governor of the first processor's clock.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub governor: Option<String>,
-    /// Whether the program was built with optimisation; figures of a debug build say little.
+    /// "release" or "debug". A debug build runs without optimisation, and its figures say little.
     pub build: &'static str,
 }
 
@@ -37,12 +40,14 @@ impl MachineInfo {
                 .find_map(|line| line.strip_prefix("PRETTY_NAME="))?;
             Some(name.trim_matches('"').to_owned())
         });
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
             model: board.unwrap_or_default(),
             processor: field("model name")
                 .or_else(|| field("Hardware"))
                 .unwrap_or_else(|| std::env::consts::ARCH.to_owned()),
-            processors: std::thread::available_parallelism().map_or(1, usize::from),
+            processors,
+            processors_online: Cores::now().count().max(processors),
             memory_bytes: kilobytes.unwrap_or_default() * 1024,
             system: system.unwrap_or_default(),
             kernel: read("/proc/sys/kernel/osrelease").unwrap_or_default(),
@@ -56,15 +61,28 @@ impl MachineInfo {
             },
         }
     }
+
+    /// Describes the processors that this program may use: "2 processors", or "1 processor of 2".
+    pub fn usable_processors(&self) -> String {
+        let noun = if self.processors == 1 {
+            "processor"
+        } else {
+            "processors"
+        };
+        match self.processors_online {
+            online if online > self.processors => format!("{} {noun} of {online}", self.processors),
+            _ => format!("{} {noun}", self.processors),
+        }
+    }
 }
 
-/// Device trees end their texts with NUL.
+/// Reads a file as text, without the NUL that ends the texts of a device tree.
 fn read(path: &str) -> Option<String> {
     let text = fs::read_to_string(path).ok()?;
     Some(text.trim_end_matches(['\0', '\n']).to_owned())
 }
 
-/// `name : value`, of the first line that has it.
+/// Returns the value of the first line `name : value`.
 fn field(text: &str, name: &str) -> Option<String> {
     text.lines().find_map(|line| {
         let (key, value) = line.split_once(':')?;
@@ -72,7 +90,7 @@ fn field(text: &str, name: &str) -> Option<String> {
     })
 }
 
-/// Busy and all ticks of every processor so far.
+/// Busy ticks and all ticks of every processor since the machine was started.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Cores(Vec<(u64, u64)>);
 
@@ -81,7 +99,7 @@ impl Cores {
         Self::parse(&fs::read_to_string("/proc/stat").unwrap_or_default())
     }
 
-    /// Lines `cpu0 user nice system idle iowait irq softirq steal ...`.
+    /// Reads lines `cpu0 user nice system idle iowait irq softirq steal ...`.
     fn parse(stat: &str) -> Self {
         let cores = stat.lines().filter_map(|line| {
             let numbered = line
@@ -96,7 +114,12 @@ impl Cores {
         Self(cores.collect())
     }
 
-    /// Share of the time since `before` that each was busy.
+    /// Returns how many processors there are.
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Returns the share of the time since `before` that each processor was busy.
     pub fn busy_since(&self, before: &Self) -> Vec<f64> {
         let pairs = self.0.iter().zip(&before.0);
         pairs
@@ -128,6 +151,21 @@ mod tests {
         gst::init().expect("GStreamer starts");
         let info = MachineInfo::read();
         assert!(info.processors > 0 && info.memory_bytes > 1 << 20);
+        assert!(info.processors_online >= info.processors);
         assert!(info.gstreamer.contains("GStreamer"));
+    }
+
+    #[test]
+    fn processors_are_those_that_the_program_may_use() {
+        let words = |processors, processors_online| {
+            let info = MachineInfo {
+                processors,
+                processors_online,
+                ..MachineInfo::default()
+            };
+            info.usable_processors()
+        };
+        assert_eq!(words(2, 2), "2 processors");
+        assert_eq!(words(1, 2), "1 processor of 2");
     }
 }

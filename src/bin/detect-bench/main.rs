@@ -2,11 +2,11 @@
 //!
 //! It uses the library as a stranger would: the element by its name, its messages, and public types.
 //!
-//! - `args.rs` is the command line, `settings.rs` and `source.rs` are what of it goes into a pipeline.
-//! - `measure.rs` runs one pipeline, `figures.rs` makes figures of what happened, `machine.rs` describes the machine.
+//! - `args.rs` is the command line; `settings.rs` and `source.rs` are the parts of it that go into a pipeline.
+//! - `measure/` runs one pipeline, `figures.rs` turns what happened into figures, `machine.rs` describes the machine.
 //! - `run.rs`, `compare.rs`, `inspect.rs`, `detect.rs` and `verify/` are the commands.
-//! - `analyse.rs` looks at single frames, `agreement.rs` compares the boxes of two who have.
-//! - `report.rs` is what is told, as JSON; `text.rs` the same for a terminal, `html/` as a page.
+//! - `analyse.rs` analyses single frames, `agreement.rs` compares the boxes found in the same pictures.
+//! - `report.rs` is the result as JSON. `tables/` makes tables of it, `text.rs` renders them for a terminal, `html/` as a page.
 
 mod agreement;
 mod analyse;
@@ -25,6 +25,8 @@ mod report;
 mod run;
 mod settings;
 mod source;
+mod table;
+mod tables;
 mod text;
 mod verify;
 
@@ -32,9 +34,6 @@ use args::{Arguments, Command};
 use clap::{CommandFactory, Parser};
 use failure::Failure;
 use std::process::ExitCode;
-
-/// Of the program: the crate's version and commit.
-pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "-", env!("COMMIT_ID"));
 
 fn main() -> ExitCode {
     // Before the arguments are read: a source is recognised by asking GStreamer.

@@ -1,20 +1,21 @@
-//! [`Report`]: what was measured, as JSON of a stated schema; `text.rs` and `html/` show the same.
+//! [`Report`]: what was measured, as JSON of schema `detect-bench/1`; `text.rs` and `html/` show the same.
 //!
-//! The names of the fields are the schema `detect-bench/1`: within one number a field may be added, and none changes
-//! its name or meaning. A unit stands at the end of a name. What was not measured is absent.
+//! The names of the fields are the schema. Within one version fields may be added, but no field changes its name or
+//! meaning. A name ends in its unit. A field that was not measured is absent.
 
 use crate::failure::Failure;
 use crate::machine::MachineInfo;
 use gst::glib;
-use gstdetect::bridge::message::DetectModel;
-use serde::Serialize;
+use gstdetect::bridge::message::{Decision, DetectModel};
+use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
+use std::time::Duration;
 
 pub const SCHEMA: &str = "detect-bench/1";
-/// The second of the two figures that come first, for people.
-pub const MODEL_FIRST: &str = "Model time";
+/// Version and commit of the crate.
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "-", env!("COMMIT_ID"));
 
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
@@ -25,7 +26,7 @@ pub struct Report {
     /// ISO 8601.
     pub date: String,
     pub machine: MachineInfo,
-    /// One of `run`; of `compare` one for each row, of its last turn.
+    /// The run of `run`; for `compare` the last turn of each row.
     pub runs: Vec<Run>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub comparison: Option<Comparison>,
@@ -37,7 +38,7 @@ impl Report {
         Self {
             schema: SCHEMA,
             command,
-            version: crate::VERSION,
+            version: VERSION,
             date: now.map(|text| text.to_string()).unwrap_or_default(),
             machine: MachineInfo::read(),
             runs,
@@ -54,14 +55,19 @@ impl Report {
     }
 }
 
-/// With a line end, as text files have.
+pub fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
+}
+
+/// Writes a value as JSON that ends with a new line.
 pub fn to_json(value: &impl Serialize) -> Result<String, Failure> {
     let json = serde_json::to_string_pretty(value);
-    let json = json.map_err(|err| Failure::Output(format!("no JSON can be made: {err}")))?;
+    let json = json
+        .map_err(|err| Failure::Output(format!("the result cannot be written as JSON: {err}")))?;
     Ok(json + "\n")
 }
 
-/// To standard output; that nobody reads it any more (`| head`) is no failure.
+/// Prints to standard output. It is not a failure if nobody reads it any more (`| head`).
 pub fn print(text: &str) -> Result<(), Failure> {
     match std::io::stdout().write_all(text.as_bytes()) {
         Err(err) if err.kind() != std::io::ErrorKind::BrokenPipe => {
@@ -71,16 +77,16 @@ pub fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
-/// One pipeline, measured.
+/// Figures of one measured pipeline.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Run {
     pub name: String,
     pub source: String,
     pub live: bool,
-    /// The one in force.
+    /// The mode in force.
     pub mode: String,
     pub model: ModelFacts,
-    /// Properties of `detect` as set.
+    /// Properties of `detect` that were set.
     pub settings: BTreeMap<String, String>,
     pub warm_up_s: f64,
     pub measured_s: f64,
@@ -88,13 +94,13 @@ pub struct Run {
     pub fps: f64,
     pub input_fps: f64,
     pub output_fps: f64,
-    /// The engine alone.
+    /// Time of the engine alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model_time: Option<Times>,
     /// From the sink pad of `detect` to its source pad.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub inside: Option<Times>,
-    /// How old a frame's picture is when it leaves; of live sources.
+    /// Age of a frame's picture when it leaves; live sources only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub age: Option<Times>,
     pub stages: Stages,
@@ -108,15 +114,15 @@ pub struct Run {
     pub temperature_c: Option<Span>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpu_frequency_hz: Option<Span>,
-    /// All bits of a Raspberry Pi's firmware that were set at any time of the run.
+    /// Throttling bits of a Raspberry Pi's firmware that were set at any time during the run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub throttled: Option<u32>,
-    /// About one a second.
+    /// Figures of each second, roughly.
     pub seconds: Vec<Second>,
     pub warnings: Vec<String>,
 }
 
-/// What `detect` says of the model.
+/// Facts that `detect` reports about the model.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct ModelFacts {
     pub path: String,
@@ -129,27 +135,31 @@ pub struct ModelFacts {
     pub labels_source: String,
     pub load_ms: f64,
     pub warm_up_ms: f64,
+    #[serde(serialize_with = "decisions")]
     pub decisions: Vec<Decision>,
     pub rewritten: Vec<String>,
     pub warnings: Vec<String>,
 }
 
-#[derive(Debug, Clone, Default, Serialize)]
-pub struct Decision {
-    pub topic: String,
-    pub value: String,
-    pub reason: String,
-    pub guessed: bool,
+/// Writes the fields of the library's decisions.
+fn decisions<S: Serializer>(decisions: &[Decision], serializer: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Row<'a> {
+        topic: &'a str,
+        value: &'a str,
+        reason: &'a str,
+        guessed: bool,
+    }
+    serializer.collect_seq(decisions.iter().map(|decision| Row {
+        topic: &decision.topic,
+        value: &decision.value,
+        reason: &decision.reason,
+        guessed: decision.guessed,
+    }))
 }
 
 impl From<DetectModel> for ModelFacts {
     fn from(model: DetectModel) -> Self {
-        let decision = |d: gstdetect::bridge::message::Decision| Decision {
-            topic: d.topic,
-            value: d.value,
-            reason: d.reason,
-            guessed: d.guessed,
-        };
         Self {
             path: model.path,
             family: model.family,
@@ -159,16 +169,16 @@ impl From<DetectModel> for ModelFacts {
             input_height: model.input.1,
             classes: model.classes,
             labels_source: model.labels_source,
-            load_ms: crate::figures::ms(model.load_time),
-            warm_up_ms: crate::figures::ms(model.warm_up_time),
-            decisions: model.decisions.into_iter().map(decision).collect(),
+            load_ms: ms(model.load_time),
+            warm_up_ms: ms(model.warm_up_time),
+            decisions: model.decisions,
             rewritten: model.rewritten,
             warnings: model.warnings,
         }
     }
 }
 
-/// Nearest-rank percentiles: each is a time that was measured.
+/// Nearest-rank percentiles: each is one of the measured times.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Times {
     pub count: usize,
@@ -182,7 +192,7 @@ pub struct Times {
     pub histogram: Histogram,
 }
 
-/// Bars of equal width; the last one counts all that is longer.
+/// Bars of equal width; the last one counts all longer times.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Histogram {
     pub from_ms: f64,
@@ -190,7 +200,7 @@ pub struct Histogram {
     pub counts: Vec<u64>,
 }
 
-/// Means of an analysed frame.
+/// Mean times of an analysed frame.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
 pub struct Stages {
     pub wait_ms: f64,
@@ -200,7 +210,7 @@ pub struct Stages {
 }
 
 impl Stages {
-    /// In order, with names for people.
+    /// Returns the stages in order, with the names that people read.
     pub fn named(&self) -> [(&'static str, f64); 4] {
         [
             ("waiting", self.wait_ms),
@@ -211,7 +221,7 @@ impl Stages {
     }
 }
 
-/// Counted while it was measured.
+/// Frames counted during the measurement.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
 pub struct Frames {
     pub received: u64,
@@ -222,25 +232,25 @@ pub struct Frames {
     pub dropped_late: u64,
 }
 
-/// What the sink did.
+/// Frames that the sink showed, and frames that came too late for it.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
 pub struct SinkCounts {
     pub rendered: u64,
     pub dropped: u64,
 }
 
-/// 1.0 = one processor.
+/// Processors kept busy; 1.0 = one.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Cpu {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub process: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub system: Option<f64>,
-    /// Share of the time that each was busy, with whatever.
+    /// Share of the time that each processor was busy with any program.
     pub cores: Vec<f64>,
 }
 
-/// Over the run.
+/// First, lowest, highest and last value of a run.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
 pub struct Span {
     pub first: f64,
@@ -250,7 +260,8 @@ pub struct Span {
 }
 
 impl Span {
-    pub fn of(values: impl Iterator<Item = f64>) -> Option<Self> {
+    /// Returns `None` if there are no values.
+    pub fn from_values(values: impl Iterator<Item = f64>) -> Option<Self> {
         let values: Vec<f64> = values.collect();
         Some(Self {
             first: *values.first()?,
@@ -261,19 +272,19 @@ impl Span {
     }
 }
 
-/// A part of a run, from one `detect-stats` to the next.
+/// Figures of a part of a run, from one `detect-stats` message to the next.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Second {
-    /// Its end, since the begin of the measurement.
+    /// End of this part, in seconds since the measurement began.
     pub at_s: f64,
     pub fps: f64,
-    /// Medians.
+    /// Median.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model_ms: Option<f64>,
-    /// Age of a live source's pictures, else time inside `detect`.
+    /// Median age of the pictures of a live source, otherwise median time inside `detect`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub latency_ms: Option<f64>,
-    /// Of the whole stream so far.
+    /// Frames dropped since the stream began.
     pub dropped: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub process_cpu: Option<f64>,
@@ -289,11 +300,11 @@ pub struct Second {
     pub throttled: Option<u32>,
 }
 
-/// Rows against the first.
+/// Rows compared with the first row.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Comparison {
     pub rounds: u32,
-    /// Frames on which boxes were compared.
+    /// Frames on which boxes were compared; 0 = boxes were not compared.
     pub frames: usize,
     pub rows: Vec<Row>,
 }
@@ -317,25 +328,25 @@ pub struct Row {
     /// fast.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub speed_up: Option<f64>,
-    /// Model time, median of each turn.
+    /// Median model time of each turn.
     pub turns_ms: Vec<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub boxes: Option<Agreement>,
 }
 
-/// How far the boxes of a row are those of the first.
+/// How far the boxes of a row agree with those of the first row.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Agreement {
-    /// Boxes of the first row.
+    /// Number of boxes of the first row.
     pub expected: usize,
     pub found: usize,
-    /// Pairs of one label with an IoU of at least 0.5, and of at least 0.8.
+    /// Pairs of the same label with an IoU of at least 0.5, and of at least 0.8.
     pub matched_50: usize,
     pub matched_80: usize,
-    /// At an IoU of 0.5: boxes of the first row that are not here, and the other way round.
+    /// At an IoU of 0.5: boxes of the first row without a partner in this row, and the other way round.
     pub missing: usize,
     pub extra: usize,
-    /// Mean of this row's score less the first's, over pairs.
+    /// Mean difference of the scores of a pair: this row's minus the first row's.
     pub mean_score_difference: f64,
     pub mean_iou: f64,
 }

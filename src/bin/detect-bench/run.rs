@@ -1,4 +1,4 @@
-//! `run`: one pipeline, measured.
+//! `run`: measures one pipeline. Also progress and output, which `compare` shares.
 
 use crate::args::{Output, RunArgs};
 use crate::failure::Failure;
@@ -10,7 +10,7 @@ use gstdetect::bridge::message::DetectStats;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::path::Path;
 
-/// Steps of the bar.
+/// Steps of the progress bar.
 const WHOLE: u64 = 1000;
 
 pub fn run(arguments: &RunArgs) -> Result<(), Failure> {
@@ -32,7 +32,7 @@ pub fn run(arguments: &RunArgs) -> Result<(), Failure> {
     deliver(&Report::new("run", vec![run?]), &arguments.output)
 }
 
-/// A model for people.
+/// Returns a model's name for people: its file without the ending.
 pub fn name(model: Option<&Path>) -> String {
     let name = model.and_then(Path::file_stem);
     name.map_or_else(
@@ -41,7 +41,7 @@ pub fn name(model: Option<&Path>) -> String {
     )
 }
 
-/// Writes a report where it is wanted.
+/// Prints a report, and writes it as JSON and HTML where that is asked for.
 pub fn deliver(report: &Report, output: &Output) -> Result<(), Failure> {
     if let Some(path) = &output.html {
         let page = html::page(report);
@@ -56,7 +56,7 @@ pub fn deliver(report: &Report, output: &Output) -> Result<(), Failure> {
     }
 }
 
-/// A line and a bar on standard error, where that is a terminal.
+/// Makes a line of text and a progress bar on standard error, if that is a terminal.
 pub fn bar(quiet: bool) -> ProgressBar {
     let target = match quiet {
         true => ProgressDrawTarget::hidden(),
@@ -70,7 +70,7 @@ pub fn bar(quiet: bool) -> ProgressBar {
     bar
 }
 
-/// What is under way.
+/// Shows what is being done.
 pub fn show(bar: &ProgressBar, what: &str, progress: &Progress) {
     match progress {
         Progress::Model(model) => {
@@ -94,7 +94,7 @@ pub fn show(bar: &ProgressBar, what: &str, progress: &Progress) {
     }
 }
 
-/// The figures of now, most wanted first.
+/// Returns the current figures, the most important first.
 fn live_line(stats: &DetectStats) -> String {
     let snapshot = &stats.snapshot;
     let mut parts = vec![format!("{:.1} FPS", snapshot.fps)];
@@ -121,7 +121,7 @@ mod tests {
     use gstdetect::host::machine::MachineSample;
 
     #[test]
-    fn the_live_line_leaves_out_what_is_not_told() {
+    fn the_live_line_leaves_out_what_is_not_known() {
         let mut stats = DetectStats::default();
         stats.snapshot.fps = 12.34;
         assert_eq!(live_line(&stats), "12.3 FPS  dropped 0");

@@ -1,11 +1,11 @@
-//! [`Settings`]: properties of `detect` as the user wrote them, and how they get into the element.
+//! [`Settings`]: properties of `detect` as the user wrote them, and how they are set on the element.
 
 use crate::failure::Failure;
 use gst::glib;
 use gst::prelude::*;
 use std::collections::BTreeMap;
 
-/// Names and values, each name once.
+/// Names and values of properties, each name once.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Settings(BTreeMap<String, String>);
 
@@ -14,7 +14,7 @@ impl Settings {
         self.0.insert(name.to_owned(), value.to_owned());
     }
 
-    /// `name=value`.
+    /// Sets what `pair`, written as `name=value`, says.
     pub fn set_pair(&mut self, pair: &str) -> Result<(), Failure> {
         match pair.split_once('=') {
             Some((name, value)) if !name.trim().is_empty() => {
@@ -22,12 +22,12 @@ impl Settings {
                 Ok(())
             }
             _ => Err(Failure::Usage(format!(
-                "{pair:?} is no setting, expected PROPERTY=VALUE"
+                "cannot set {pair:?}, expected PROPERTY=VALUE"
             ))),
         }
     }
 
-    /// These, and those of `other` where they are set there.
+    /// Returns these settings with those of `other`, which win.
     pub fn with(&self, other: &Self) -> Self {
         let mut all = self.clone();
         all.0.extend(other.0.clone());
@@ -48,7 +48,10 @@ impl Settings {
         self.0.clone()
     }
 
-    /// Sets them on an element of `detect`.
+    /// Sets all properties on a `detect` element.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`] if there is no such property, or if it does not take the value.
     pub fn apply(&self, detect: &gst::Element) -> Result<(), Failure> {
         for (name, text) in self.iter() {
             let property = detect.find_property(name).filter(is_writable);
@@ -62,7 +65,7 @@ impl Settings {
             let value = value.map_err(|_| {
                 Failure::Usage(format!(
                     "{name} cannot be {text:?}: {}",
-                    property.blurb().unwrap_or("it is of another type")
+                    property.blurb().unwrap_or("it has another type")
                 ))
             })?;
             detect.set_property_from_value(name, &value);
@@ -83,7 +86,7 @@ fn writable(detect: &gst::Element) -> String {
     own.map(|p| p.name()).collect::<Vec<_>>().join(", ")
 }
 
-/// As it is written behind the model in a row.
+/// Writes the settings as `--row` takes them after the model.
 impl std::fmt::Display for Settings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let pairs = self.iter().map(|(name, value)| format!("{name}={value}"));
@@ -117,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_told() {
+    fn what_does_not_fit_is_named() {
         for (pair, part) in [
             ("workres=2", "workers"),
             ("stats=x", "no property"),

@@ -1,4 +1,4 @@
-//! [`Source`]: where frames come from, and how that is written for a pipeline.
+//! [`Source`]: where frames come from, and the elements for it.
 
 use crate::args::Stream;
 use crate::failure::Failure;
@@ -10,7 +10,7 @@ pub enum Source {
     Camera,
     Test,
     File(PathBuf),
-    /// As for gst-launch-1.0.
+    /// Elements as gst-launch-1.0 takes them.
     Elements(String),
 }
 
@@ -23,13 +23,13 @@ impl FromStr for Source {
             "camera" => Self::Camera,
             "test" => Self::Test,
             _ if path.is_file() => Self::File(path),
-            // Elements are words; a path has an end like .avi, or a folder.
+            // Elements are words; a path contains a folder or an ending such as .avi.
             _ if text.contains(['!', ' ', '=']) || is_element(text) => {
                 Self::Elements(text.to_owned())
             }
             _ => {
                 return Err(
-                    "no such file, and no element of GStreamer; expected camera, test, a file, or a part of a pipeline"
+                    "no such file and no such element; expected camera, test, a file, or elements as gst-launch-1.0 takes them"
                         .into(),
                 );
             }
@@ -41,9 +41,9 @@ fn is_element(name: &str) -> bool {
     gst::ElementFactory::find(name).is_some()
 }
 
-/// `1280x720`.
+/// Parses a size such as `1280x720`.
 pub fn parse_size(text: &str) -> Result<(u32, u32), String> {
-    let wrong = || "expected width x height, as 1280x720".to_owned();
+    let wrong = || "expected width x height, such as 1280x720".to_owned();
     let (width, height) = text.split_once('x').ok_or_else(wrong)?;
     let side = |text: &str| text.parse().ok().filter(|side| (1..=16384).contains(side));
     match (side(width), side(height)) {
@@ -52,14 +52,14 @@ pub fn parse_size(text: &str) -> Result<(u32, u32), String> {
     }
 }
 
-/// A path within a description of a pipeline.
+/// Returns a path as one word of a pipeline description.
 fn quoted(path: &std::path::Path) -> String {
     let path = path.display().to_string();
     format!("\"{}\"", path.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
 impl Source {
-    /// The elements that give raw frames, as for gst-launch-1.0; `live` = a test source keeps time.
+    /// Returns the elements that give raw frames, as gst-launch-1.0 takes them; `live` makes the test source keep time.
     pub fn elements(&self, stream: &Stream, live: bool) -> Result<String, Failure> {
         let (width, height) = stream.size;
         let rate = stream.rate;
@@ -77,7 +77,7 @@ impl Source {
         })
     }
 
-    /// For the head of a report.
+    /// Describes the source at the head of a report.
     pub fn describe(&self, stream: &Stream) -> String {
         let (width, height) = stream.size;
         match self {
@@ -89,7 +89,7 @@ impl Source {
     }
 }
 
-/// The first camera: libcamera's, as on a Raspberry Pi, then Video4Linux's, raw before JPEG.
+/// Returns the elements of the first camera: libcamera's, as on a Raspberry Pi, else Video4Linux's, raw before JPEG.
 fn camera(caps: &str) -> Result<String, Failure> {
     if is_element("libcamerasrc") && has_media_device() {
         return Ok(format!("libcamerasrc ! video/x-raw,{caps}"));
@@ -99,7 +99,7 @@ fn camera(caps: &str) -> Result<String, Failure> {
         .flatten()
         .flatten();
     let capturing = devices.find_map(|device| {
-        // The first node of a device captures; others carry its metadata.
+        // The first node of a device captures; the others carry metadata.
         let first = std::fs::read_to_string(device.path().join("index"))
             .ok()?
             .trim()
@@ -108,7 +108,7 @@ fn camera(caps: &str) -> Result<String, Failure> {
     });
     let device = capturing.ok_or_else(|| {
         Failure::Pipeline(
-            "no camera was found: /dev has no video device; give elements with --source, as \"v4l2src device=/dev/video2\""
+            "no camera was found: /dev has no video device; name elements, as --source \"v4l2src device=/dev/video2\""
                 .into(),
         )
     })?;

@@ -1,34 +1,34 @@
-//! [`Figures`]: what an element downstream may ask of `detect`, as a custom query with one structure.
+//! [`Figures`]: answers of `detect` to an element downstream, in a custom query with one structure.
 //!
-//! Asked, not told: nothing is sent where nobody shows it, and the answer comes through whatever lies between that
-//! passes queries on. Fields of `detect-figures`, all set by the one who answers: `fps` (double), `model-time` and
-//! `age` (uint64, nanoseconds; absent where nothing was measured), `mode` (string), `active` (boolean) and `labels`
-//! (array of strings).
+//! A query costs nothing where nobody shows the figures, and it passes the elements between that forward queries.
+//! Fields of `detect-figures`, all set by the one who answers: `fps` (double), `model-time` and `age` (uint64,
+//! nanoseconds; absent where nothing was measured), `mode` (string), `active` (boolean), `labels` (array of strings).
 
 use gst::prelude::*;
 
 const NAME: &str = "detect-figures";
 
-/// Of now.
+/// Current figures of a detector.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Figures {
     /// Frames analysed a second.
     pub fps: f64,
-    /// Mean of the engine alone.
+    /// Mean time of the engine alone.
     pub model_time: Option<gst::ClockTime>,
-    /// How old the picture is when it leaves the detector, median; none where the source is not live.
+    /// Median age of the picture when it leaves the detector; absent where the source is not live.
     pub age: Option<gst::ClockTime>,
     /// Nick of the mode in force.
     pub mode: String,
     /// Whether frames are analysed at all.
     pub active: bool,
-    /// Everything that a box may be called; empty where that is not known.
+    /// All labels that boxes may have; empty if unknown.
     pub labels: Vec<String>,
 }
 
 impl Figures {
-    /// Asks the elements upstream of `pad`, the nearest first; `None` where none of them detects. Blocks for as long
-    /// as they do, so that no lock may be held.
+    /// Asks the elements upstream of `pad`, nearest first. Returns `None` if none of them detects.
+    ///
+    /// Blocks while they answer, so the caller must hold no lock.
     pub fn ask(pad: &gst::Pad) -> Option<Self> {
         let mut query = gst::query::Custom::new(gst::Structure::new_empty(NAME));
         let answered = pad.peer_query(&mut query);
@@ -37,12 +37,12 @@ impl Figures {
             .flatten()
     }
 
-    /// Whether `query` asks for figures.
+    /// Returns whether `query` asks for figures.
     pub fn are_asked_by(query: &gst::QueryRef) -> bool {
         query.structure().is_some_and(|s| s.has_name(NAME))
     }
 
-    /// Answers a query that asks for them.
+    /// Answers a query for figures.
     pub fn answer(&self, query: &mut gst::query::Custom) {
         let s = query.structure_mut();
         s.set("fps", self.fps);
@@ -59,7 +59,7 @@ impl Figures {
         );
     }
 
-    /// `None` where nobody has filled it in.
+    /// Reads the answer; `None` if nobody filled it in.
     fn read_from(s: &gst::StructureRef) -> Option<Self> {
         let time = |field| s.get::<u64>(field).ok().map(gst::ClockTime::from_nseconds);
         let labels = s.get::<gst::Array>("labels").ok();

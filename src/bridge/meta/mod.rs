@@ -1,7 +1,6 @@
-//! What `detect` leaves on a buffer and everybody may read, [`attach`] and [`read`], and what it answers when it is
-//! asked: [`Figures`].
+//! Boxes on buffers, written with [`attach`] and read with [`read`], and [`Figures`], the answer to a query.
 //!
-//! One region of interest ([`roi`]) for every detection, in the order given, best first.
+//! Each detection is one region of interest ([`roi`]), in the order given, best first.
 
 mod figures;
 pub mod roi;
@@ -11,39 +10,44 @@ pub use figures::Figures;
 use crate::base::detection::Detection;
 use crate::base::geometry::Size;
 
-/// A detection in pixels of the frame, as it is to be told to others.
+/// A detection in pixels of the frame, with label and numbers, ready to be attached.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Labelled<'a> {
+    /// Box, class and score.
     pub detection: Detection,
+    /// Label of the class.
     pub label: &'a str,
-    /// Unique in the stream, from 1.
+    /// Number of the detection, unique in the stream, from 1.
     pub number: u64,
-    /// Number of the object that is followed from frame to frame, from 1, where that is known.
+    /// Number of the tracked object, from 1, if it is known.
     pub track: Option<u64>,
 }
 
-/// A region of interest as read from a buffer, whoever attached it. Numbers are as found, checked by nobody.
+/// A region of interest as read from a buffer, whoever attached it. Values are not checked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Roi {
-    /// Pixels of the buffer; may reach outside, also to the left of and above it.
+    /// Left edge in pixels of the buffer; may lie outside of it.
     pub x: i64,
+    /// Top edge in pixels of the buffer; may lie outside of it.
     pub y: i64,
+    /// Width in pixels.
     pub width: u32,
+    /// Height in pixels.
     pub height: u32,
-    /// Empty where the producer gave none.
+    /// Label; empty if the producer gave none.
     pub label: String,
-    /// 0..=1 where the producer keeps to that; always finite.
+    /// Score, always finite, and 0 to 1 if the producer keeps to that.
     pub score: Option<f64>,
-    /// 0 = not set.
+    /// Number of the region; 0 = not set.
     pub id: i32,
-    /// Number of the object that is followed from frame to frame, where somebody follows objects.
+    /// Number of the tracked object, if an element tracks objects.
     pub track: Option<i64>,
-    /// How much older than the frame the box is; none where it is the frame's own.
+    /// Time by which the box is older than the frame; `None` if it belongs to the frame.
     pub age: Option<gst::ClockTime>,
 }
 
-/// Adds `detections` to a buffer whose picture has the size `frame`. `age` tells how much older than the frame they
-/// are, where they are not its own.
+/// Adds `detections` to a buffer whose picture has the size `frame`. `age` is the time by which they are older than the
+/// frame, if they are.
 pub fn attach(
     buffer: &mut gst::BufferRef,
     frame: Size,
@@ -53,7 +57,7 @@ pub fn attach(
     roi::attach(buffer, frame, detections, age);
 }
 
-/// Every region of interest of a buffer, in the order in which they were attached.
+/// Returns every region of interest of a buffer, in the order of attachment.
 pub fn read(buffer: &gst::BufferRef) -> Vec<Roi> {
     roi::read(buffer)
 }

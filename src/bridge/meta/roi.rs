@@ -1,13 +1,13 @@
-//! Detections as `GstVideoRegionOfInterestMeta`, the one metadata for boxes that GStreamer 1.22 has.
+//! Detections as `GstVideoRegionOfInterestMeta`, the only metadata for boxes in GStreamer 1.22.
 //!
-//! `roi_type` is the label, `id` the number of the detection, x y w h are whole pixels inside the frame. A parameter
-//! structure `detection` has the fields of DL Streamer (`x_min y_min x_max y_max`: double, 0..=1 of the frame;
-//! `confidence`: double; `label_id`: int), and `label` (string) and `age` (uint64, nanoseconds) of ours. A second one,
-//! `object_id`, has the number of an object that is followed as `id` (int), as in DL Streamer. Elements that scale the
-//! picture keep the box, label and id, but not the structures.
+//! `roi_type` is the label, `id` the number of the detection; x y w h are whole pixels inside the frame. A parameter
+//! structure `detection` has the fields of DL Streamer (`x_min y_min x_max y_max`: double, 0 to 1 of the frame;
+//! `confidence`: double; `label_id`: int) and our own `label` (string) and `age` (uint64, nanoseconds). A second
+//! structure `object_id` has the number of a tracked object as `id` (int), as in DL Streamer. Elements that scale the
+//! picture keep box, label and id, but not the structures.
 //!
-//! Read are also the structure `object_id` (`id`: a number of any kind) of DL Streamer's and others' trackers, and the
-//! structure `extra-data` (`label`, `score`) of GStreamer 1.22's own detector.
+//! Two more forms are read: the structure `object_id` of other trackers (`id`: a number of any type), and the structure
+//! `extra-data` (`label`, `score`) of GStreamer 1.22's own detector.
 
 use super::{Labelled, Roi};
 use crate::base::geometry::{BBox, Size};
@@ -19,7 +19,7 @@ use std::ffi::CStr;
 const DETECTION: &str = "detection";
 /// Name of the structure with the number of an object, and of that number in a message.
 const OBJECT_ID: &str = "object_id";
-/// That of `onnxobjectdetector` up to GStreamer 1.22.
+/// Name of the structure that `onnxobjectdetector` attaches up to GStreamer 1.22.
 const EXTRA_DATA: &str = "extra-data";
 
 pub(super) fn attach(
@@ -41,8 +41,8 @@ pub(super) fn attach(
     }
 }
 
-/// One detection for a message: the structure `detection` of the metadata, `id x y w h`, which there are the
-/// metadata's own, and `object_id` where the object has a number.
+/// Converts one detection for a message: the structure `detection` with `id x y w h`, which the metadata itself holds
+/// on a buffer, and `object_id` if the object has a number.
 pub fn to_structure(
     labelled: &Labelled<'_>,
     frame: Size,
@@ -79,11 +79,11 @@ fn structure(labelled: &Labelled<'_>, frame: Size, age: Option<gst::ClockTime>) 
         .build()
 }
 
-/// x, y, width, height inside the frame, rounded to whole pixels; one pixel at least, where the frame has one.
+/// Returns x, y, width and height inside the frame in whole pixels; at least one pixel, if the frame has one.
 fn pixels(bbox: BBox, frame: Size) -> (u32, u32, u32, u32) {
     let clipped = bbox.clip(frame);
     let span = |from: f32, to: f32, length: u32| {
-        // `as` saturates, and makes 0 of NaN.
+        // `as` saturates, and turns NaN into 0.
         let start = (from.round() as u32).min(length.saturating_sub(1));
         let end = (to.round() as u32).min(length);
         (start, end.saturating_sub(start).max(length.min(1)))
@@ -93,14 +93,14 @@ fn pixels(bbox: BBox, frame: Size) -> (u32, u32, u32, u32) {
     (x, y, w, h)
 }
 
-/// The metadata has 31 bits for it, and 0 means "not set": after 2,147,483,647 comes 1 again. At a hundred detections
-/// a frame that is a week.
+/// Returns the number in the metadata's 31 bits, where 0 means "not set": 2,147,483,647 is followed by 1. At a hundred
+/// detections a frame that takes a week.
 fn id(number: u64) -> i32 {
     let most = i32::MAX as u64;
     (number.saturating_sub(1) % most + 1) as i32
 }
 
-/// C strings end at a NUL, and a label file may hold anything.
+/// Cuts a label at a NUL, where C strings end. A label file may hold anything.
 fn without_nul(label: &str) -> String {
     label.replace('\0', "\u{fffd}")
 }
@@ -131,12 +131,12 @@ pub(super) fn read(buffer: &gst::BufferRef) -> Vec<Roi> {
         .collect()
 }
 
-/// A producer that wrote a negative number into the unsigned field meant the negative one.
+/// Restores a negative number that a producer wrote into the unsigned field.
 fn signed(coordinate: u32) -> i64 {
     i64::from(coordinate as i32)
 }
 
-/// A finite number of either width.
+/// Returns a finite number of either width.
 fn number(structure: &gst::StructureRef, field: &str) -> Option<f64> {
     let double = structure.get::<f64>(field).ok();
     double
@@ -144,7 +144,7 @@ fn number(structure: &gst::StructureRef, field: &str) -> Option<f64> {
         .filter(|v| v.is_finite())
 }
 
-/// A whole number of any width that fits.
+/// Returns a whole number of any width that fits.
 fn whole(structure: &gst::StructureRef, field: &str) -> Option<i64> {
     let value = structure.value(field).ok()?;
     let i32 = value.get::<i32>().ok().map(i64::from);
@@ -153,8 +153,7 @@ fn whole(structure: &gst::StructureRef, field: &str) -> Option<i64> {
     i32.or_else(u32).or_else(|| value.get().ok()).or_else(u64)
 }
 
-/// The label that the 1.22 detector keeps in its structure, else the type of the region, else what the structure
-/// `detection` says.
+/// Returns the label: from the structure of the 1.22 detector, else the type of the region, else from `detection`.
 fn label(meta: &gst::MetaRef<'_, VideoRegionOfInterestMeta>) -> String {
     let extra = meta.param(EXTRA_DATA);
     if let Some(label) = extra.and_then(|s| s.get::<String>("label").ok()) {
@@ -170,8 +169,8 @@ fn label(meta: &gst::MetaRef<'_, VideoRegionOfInterestMeta>) -> String {
 }
 
 fn roi_type(meta: &gst::MetaRef<'_, VideoRegionOfInterestMeta>) -> String {
-    // The safe getter takes the quark for set and its text for UTF-8; other producers promise neither.
-    // SAFETY: the meta is borrowed from a live buffer; `g_quark_to_string` takes any quark, 0 included, and returns
+    // The safe getter relies on a set quark and on UTF-8; other producers promise neither.
+    // SAFETY: the meta is borrowed from a live buffer. `g_quark_to_string` takes any quark, 0 included, and returns
     // null or a string that is never freed.
     unsafe {
         let text = glib::ffi::g_quark_to_string((*meta.as_ptr()).roi_type);

@@ -123,7 +123,7 @@ impl Kernels {
             })
     }
 
-    /// Returns the table that [`VARIABLE`] names, or the fastest one.
+    /// Returns the table that the environment variable `GST_DETECT_KERNELS` names, or the fastest one.
     pub fn from_environment() -> Result<&'static Kernels> {
         match std::env::var(VARIABLE) {
             Ok(name) if !name.is_empty() => Self::named(&name),

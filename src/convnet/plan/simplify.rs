@@ -195,8 +195,8 @@ fn focus(nodes: &[Node], i: usize) -> Rewrite {
             && crop.top < 2
             && crop.left < 2
             && crop.size == [shape.h / 2, shape.w / 2]
-            && shape.h % 2 == 0
-            && shape.w % 2 == 0;
+            && shape.h.is_multiple_of(2)
+            && shape.w.is_multiple_of(2);
         if !even || *source.get_or_insert(x) != x {
             return None;
         }

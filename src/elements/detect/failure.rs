@@ -1,14 +1,14 @@
-//! Errors as GStreamer posts them: a sentence for people, a detail for developers, the right domain and code.
+//! [`Failure`]: an error or a warning as GStreamer posts it, with a sentence for people, a detail for developers, domain and
+//! code.
 
-use super::imp::{CAT, Detect};
+use crate::base::classes::ClassesError;
 use crate::detector::{DetectError, OpenError};
 use crate::engine::EngineError;
-use crate::model::ModelError;
+use crate::host::affinity::AffinityError;
+use crate::model::{ModelError, OnnxError};
 use gst::glib;
-use gst::prelude::*;
-use gst::subclass::prelude::*;
 use std::any::Any;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 
 /// Domain and code of GStreamer's errors.
 #[derive(Debug, Clone, Copy)]
@@ -36,15 +36,15 @@ impl From<gst::LibraryError> for Code {
     }
 }
 
-/// What is wrong. An error if the element cannot go on, a warning if it can.
+/// A failure: an error if the element cannot go on, a warning if it can.
 #[derive(Debug, Clone)]
-pub(super) struct Trouble {
+pub(super) struct Failure {
     code: Code,
     sentence: String,
     detail: String,
 }
 
-impl Trouble {
+impl Failure {
     pub fn new(code: impl Into<Code>, sentence: &str, detail: String) -> Self {
         Self {
             code: code.into(),
@@ -53,12 +53,35 @@ impl Trouble {
         }
     }
 
-    /// A property that cannot be used as it is set.
+    /// A property has a value that cannot be used.
     pub fn setting(sentence: &str, detail: &dyn std::fmt::Debug) -> Self {
         Self::new(gst::LibraryError::Settings, sentence, format!("{detail:?}"))
     }
 
-    /// Why the model at `path` cannot be used.
+    /// The property `cpu-affinity` has a value that cannot be used.
+    pub fn affinity(err: &AffinityError) -> Self {
+        let sentence = format!("The property cpu-affinity cannot be {err}");
+        Self::setting(&sentence, err)
+    }
+
+    /// The property `classes` has a value that does not fit the model.
+    pub fn classes(err: &ClassesError) -> Self {
+        Self::setting(&format!("The property classes cannot be {err}"), err)
+    }
+
+    /// A thread that is to load a model cannot be started.
+    pub fn no_thread(err: &io::Error) -> Self {
+        let sentence = "Cannot start a thread to load the model";
+        Self::new(gst::ResourceError::Failed, sentence, err.to_string())
+    }
+
+    /// A frame could not be analysed.
+    pub fn detect(err: &DetectError) -> Self {
+        let sentence = format!("A frame could not be analysed: {err}");
+        Self::new(gst::StreamError::Failed, &sentence, format!("{err:?}"))
+    }
+
+    /// The model at `path` cannot be used.
     pub fn open(path: &str, err: &OpenError) -> Self {
         match err {
             OpenError::Model(err) => Self::model(path, err),
@@ -76,28 +99,36 @@ impl Trouble {
         let detail = format!("{path}: {err:?}");
         let sentence = sentence.as_str();
         match err {
-            ModelError::NotFound { .. } => {
+            ModelError::Onnx(OnnxError::NotFound { .. }) => {
                 Self::new(gst::ResourceError::NotFound, sentence, detail)
             }
-            ModelError::Read { source, .. } if source.kind() == ErrorKind::PermissionDenied => {
+            ModelError::Onnx(OnnxError::Read { source, .. })
+                if source.kind() == ErrorKind::PermissionDenied =>
+            {
                 Self::new(gst::ResourceError::OpenRead, sentence, detail)
             }
-            ModelError::NotAFile { .. } => {
+            ModelError::Onnx(OnnxError::NotAFile { .. }) => {
                 Self::new(gst::ResourceError::OpenRead, sentence, detail)
             }
-            ModelError::Read { .. }
-            | ModelError::ExternalData { .. }
-            | ModelError::TooLarge { .. } => Self::new(gst::ResourceError::Read, sentence, detail),
-            ModelError::Empty { .. }
-            | ModelError::NotOnnx { .. }
-            | ModelError::Truncated { .. }
-            | ModelError::Lossy { .. } => Self::new(gst::StreamError::Decode, sentence, detail),
-            ModelError::NotADetector { .. }
+            ModelError::Onnx(OnnxError::Read { .. })
+            | ModelError::Onnx(OnnxError::ExternalData { .. })
+            | ModelError::Onnx(OnnxError::TooLarge { .. }) => {
+                Self::new(gst::ResourceError::Read, sentence, detail)
+            }
+            ModelError::Onnx(OnnxError::Empty { .. })
+            | ModelError::Onnx(OnnxError::NotOnnx { .. })
+            | ModelError::Onnx(OnnxError::Truncated { .. })
+            | ModelError::Onnx(OnnxError::Lossy { .. }) => {
+                Self::new(gst::StreamError::Decode, sentence, detail)
+            }
+            ModelError::Onnx(OnnxError::NotADetector { .. })
             | ModelError::Ambiguous { .. }
-            | ModelError::Unsupported { .. } => {
+            | ModelError::Onnx(OnnxError::Unsupported { .. }) => {
                 Self::new(gst::StreamError::WrongType, sentence, detail)
             }
-            ModelError::Card { .. } | ModelError::Labels { .. } | ModelError::InputSize { .. } => {
+            ModelError::Card { .. }
+            | ModelError::Labels { .. }
+            | ModelError::Onnx(OnnxError::InputSize { .. }) => {
                 Self::new(gst::LibraryError::Settings, sentence, detail)
             }
         }
@@ -128,7 +159,7 @@ impl Trouble {
         Self::new(code, &sentence, detail)
     }
 
-    /// Ours or an engine's code has panicked while `doing` something.
+    /// Our code or an engine has panicked while `doing` something.
     pub fn panic(doing: &str, panic: &(dyn Any + Send)) -> Self {
         let text = panic
             .downcast_ref::<&str>()
@@ -142,7 +173,7 @@ impl Trouble {
         )
     }
 
-    /// The same with a sentence more.
+    /// Adds a sentence.
     pub fn and(self, more: &str) -> Self {
         Self {
             sentence: format!("{}. {more}", self.sentence),
@@ -150,47 +181,20 @@ impl Trouble {
         }
     }
 
-    fn error(&self) -> glib::Error {
+    /// For the log: the sentence and the detail.
+    pub fn to_log(&self) -> String {
+        format!("{} ({})", self.sentence, self.detail)
+    }
+
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    pub fn to_error(&self) -> glib::Error {
         match self.code {
             Code::Resource(code) => glib::Error::new(code, &self.sentence),
             Code::Stream(code) => glib::Error::new(code, &self.sentence),
             Code::Library(code) => glib::Error::new(code, &self.sentence),
         }
-    }
-}
-
-impl Detect {
-    pub(super) fn post_error(&self, trouble: &Trouble) {
-        gst::error!(CAT, imp = self, "{} ({})", trouble.sentence, trouble.detail);
-        let obj = self.obj();
-        let message = gst::message::Error::builder_from_error(trouble.error())
-            .debug(&trouble.detail)
-            .src(&*obj)
-            .build();
-        let _ = obj.post_message(message);
-    }
-
-    pub(super) fn post_warning(&self, trouble: &Trouble) {
-        gst::warning!(CAT, imp = self, "{} ({})", trouble.sentence, trouble.detail);
-        let obj = self.obj();
-        let message = gst::message::Warning::builder_from_error(trouble.error())
-            .debug(&trouble.detail)
-            .src(&*obj)
-            .build();
-        let _ = obj.post_message(message);
-    }
-
-    /// Posts why one frame could not be analysed.
-    pub(super) fn post_detect_error(&self, err: &DetectError) {
-        self.post_error(&Trouble::new(
-            gst::StreamError::Failed,
-            &format!("A frame could not be analysed: {err}"),
-            format!("{err:?}"),
-        ));
-    }
-
-    /// Posts that ours or an engine's code has panicked while `doing` something.
-    pub(super) fn post_panic(&self, doing: &str, panic: &(dyn Any + Send)) {
-        self.post_error(&Trouble::panic(doing, panic));
     }
 }

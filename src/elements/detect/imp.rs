@@ -1,53 +1,41 @@
 //! The element and GObject side of `detect`: class, pads, properties, state changes.
 
-use super::failure::Trouble;
+use super::failure::Failure;
 use super::inputs::Inputs;
-use super::loader::First;
-use super::loading::{Fresh, Loaded, Swaps, no_thread};
-use super::properties;
-use super::settings::{PROP_CLASSES, PROP_MODEL, PROP_MODEL_INFO, PROP_STATS, Settings};
-use super::sizes::Detectors;
+use super::lock::{Lock, Place, Wake};
+use super::model_slot::ModelSlot;
+use super::settings::{
+    PROP_CLASSES, PROP_MODEL, PROP_MODEL_INFO, PROP_STATS, Settings, properties,
+};
 use super::state::State;
-use super::worker::WORKER;
 use crate::base::classes::ClassesError;
 use crate::bridge::message::{MODEL_PROPERTY, STATS_PROPERTY};
 use crate::host::machine::Machine;
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
-use parking_lot::{Condvar, Mutex};
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
-    gst::DebugCategory::new(
-        super::FACTORY,
-        gst::DebugColorFlags::empty(),
-        Some("Object detection"),
-    )
-});
-
-// Lock order: settings, loaded, state; each is released before the next is taken wherever that serves. None is held
-// while pushing, querying, posting, notifying, pausing or stopping the task, loading a model or inferring.
+// Lock order: settings, slot, state. Usually one is cloned or released before the next is taken. `inputs`, `threads` and
+// `machine` are leaves: no other lock is taken while one of them is held; so is the idle thread of `loader.rs`. None is held
+// while pushing, querying, posting, notifying, pausing or stopping the task, loading a model or inferring, nor while a buffer
+// or a detector is dropped. `lock.rs` checks this in builds for tests.
 pub struct Detect {
     pub(super) sinkpad: gst::Pad,
     pub(super) srcpad: gst::Pad,
-    /// Replaced as a whole when a property is set, so that a frame can take them along without copying.
-    pub(super) settings: Mutex<Arc<Settings>>,
-    pub(super) loaded: Mutex<Option<Loaded>>,
-    pub(super) state: Mutex<State>,
-    /// With `state`: signalled on every change a thread may wait for.
-    pub(super) wake: Condvar,
-    /// No other lock is taken while it is held.
-    pub(super) inputs: Mutex<Inputs>,
-    pub(super) workers: Mutex<Vec<JoinHandle<()>>>,
-    /// For each worker a detector of the model that was swapped in last.
-    pub(super) fresh: Mutex<Fresh>,
-    pub(super) swaps: Mutex<Swaps>,
-    /// From READY to PAUSED on; no other lock is taken while it is held.
-    pub(super) machine: Mutex<Option<Machine>>,
+    /// Replaced as a whole when a property is set. The state has the same, see [`State::change_settings`].
+    pub(super) settings: Lock<Arc<Settings>>,
+    pub(super) slot: Lock<ModelSlot>,
+    pub(super) state: Lock<State>,
+    /// With `state`: signalled on every change that a thread may wait for.
+    pub(super) wake: Wake,
+    pub(super) inputs: Lock<Inputs>,
+    pub(super) threads: Lock<Vec<JoinHandle<()>>>,
+    /// From READY to PAUSED on.
+    pub(super) machine: Lock<Option<Machine>>,
     /// Where this element's times are counted from.
     origin: Instant,
 }
@@ -67,15 +55,13 @@ impl ObjectSubclass for Detect {
         Self {
             sinkpad: Self::build_sinkpad(&template("sink")),
             srcpad: Self::build_srcpad(&template("src")),
-            settings: Mutex::default(),
-            loaded: Mutex::default(),
-            state: Mutex::default(),
-            wake: Condvar::new(),
-            inputs: Mutex::default(),
-            workers: Mutex::default(),
-            fresh: Mutex::default(),
-            swaps: Mutex::default(),
-            machine: Mutex::default(),
+            settings: Lock::new(Place::Settings, Arc::default()),
+            slot: Lock::new(Place::Slot, ModelSlot::default()),
+            state: Lock::new(Place::State, State::default()),
+            wake: Wake::default(),
+            inputs: Lock::new(Place::Leaf, Inputs::default()),
+            threads: Lock::new(Place::Leaf, Vec::new()),
+            machine: Lock::new(Place::Leaf, None),
             origin: Instant::now(),
         }
     }
@@ -89,14 +75,9 @@ impl ObjectImpl for Detect {
 
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
         if let Err(err) = self.set(pspec.name(), value) {
-            let sentence = format!("The property classes stays as it was: it cannot be {err}");
-            self.post_warning(&Trouble::setting(&sentence, &err));
-        }
-        let latency = self.settings.lock().latency();
-        {
-            let mut state = self.state.lock();
-            state.settings_changed += 1;
-            state.delay.fix(latency);
+            let sentence =
+                format!("Keeping the old value of the property classes: it cannot be {err}");
+            self.post_warning(&Failure::setting(&sentence, &err));
         }
         self.wake.notify_all(); // the interval of statistics may be another, or a LATENCY message due
         if pspec.name() == PROP_MODEL {
@@ -179,29 +160,51 @@ impl ElementImpl for Detect {
 }
 
 impl Detect {
-    /// Time since this element was made: what every `now` is counted in.
+    /// Time since this element was made; every `now` is counted from there.
     pub(super) fn now(&self) -> Duration {
         self.origin.elapsed()
     }
 
-    /// Takes a new value of a property. Classes that the model in use has not are refused, and the old ones stay, unless
-    /// another model is on its way: they may be for that one.
+    #[cfg(feature = "stub-engine")]
+    pub(super) fn locks_taken(&self) -> super::LocksTaken {
+        let others = [
+            self.settings.taken(),
+            self.slot.taken(),
+            self.inputs.taken(),
+            self.threads.taken(),
+            self.machine.taken(),
+        ];
+        super::LocksTaken {
+            state: self.state.taken(),
+            others: others.iter().sum(),
+        }
+    }
+
+    /// Sets a property. Classes that the model in use does not have are refused, unless another model is on its way, because
+    /// they may be for that one.
     fn set(&self, name: &str, value: &glib::Value) -> Result<(), ClassesError> {
         let mut settings = self.settings.lock();
         let mut changed = Settings::clone(&settings);
         changed.set(name, value);
-        if name == PROP_CLASSES
-            && let Some(loaded) = self.loaded.lock().as_mut()
-            && loaded.in_use
-        {
-            match changed.selection(&loaded.report.labels) {
-                Ok(_) => loaded.classes = changed.wanted_classes().cloned(),
-                Err(_) if self.is_swapping() => {}
-                Err(err) => return Err(err),
+        if name == PROP_CLASSES {
+            let mut slot = self.slot.lock();
+            let is_loading = slot.is_loading();
+            if let Some(loaded) = slot.in_use() {
+                match changed.selection(&loaded.report.labels) {
+                    Ok(_) => loaded.classes = changed.wanted_classes().cloned(),
+                    Err(_) if is_loading => {}
+                    Err(err) => return Err(err),
+                }
             }
         }
-        *settings = Arc::new(changed);
+        self.change_settings(&mut settings, changed);
         Ok(())
+    }
+
+    /// Replaces the settings, whose lock the caller holds, so that the state follows them in the same order.
+    pub(super) fn change_settings(&self, settings: &mut Arc<Settings>, changed: Settings) {
+        *settings = Arc::new(changed);
+        self.state.lock().change_settings(settings.clone());
     }
 
     /// Loads the model and starts the workers.
@@ -212,44 +215,30 @@ impl Detect {
         if started.is_ok() && self.settings.lock().model != settings.model {
             self.request_swap(); // it was set while the other one was loaded
         }
-        started.map_err(|trouble| {
+        started.map_err(|failure| {
             self.stop();
-            self.loaded.lock().take();
-            self.post_error(&trouble);
+            self.slot.lock().forget_model();
+            self.post_error(&failure);
             gst::StateChangeError
         })
     }
 
-    fn load_and_work(&self, settings: &Settings) -> Result<(), Trouble> {
-        let thread = First::start(WORKER).map_err(|err| no_thread(&err))?;
-        let detectors = self.load(settings, None, |open| thread.run(open))?;
-        if let Some(first) = detectors.first().map(Detectors::current) {
-            self.announce(self.describe(settings, first), |_| true)?;
-            let (estimate, workers) = (first.warm_up_time(), detectors.len());
-            self.state.lock().start(settings, estimate, workers);
-        }
-        self.start_workers(detectors, settings, thread)
-    }
-
-    /// Ends the workers; waits for at most the one inference that each may be in. The pads are inactive already.
+    /// Ends the workers, and waits for the one inference that each may be in. The pads are inactive already.
     fn stop(&self) {
-        let remains = {
-            let mut state = self.state.lock();
-            state.epoch += 1;
-            state.running = false;
-            state.begin_flush()
-        };
+        let remains = self.state.lock().stop();
         self.wake.notify_all();
         drop(remains);
-        let workers = std::mem::take(&mut *self.workers.lock());
+        let workers = std::mem::take(&mut *self.threads.lock());
         for worker in workers {
             self.join(worker);
         }
-        self.fresh.lock().detectors.clear();
+        let unused = {
+            let mut slot = self.slot.lock();
+            slot.end_use();
+            slot.take_unused()
+        };
+        drop(unused);
         *self.inputs.lock() = Inputs::default();
-        if let Some(loaded) = self.loaded.lock().as_mut() {
-            loaded.in_use = false;
-        }
     }
 
     fn set_playing(&self, playing: bool) {

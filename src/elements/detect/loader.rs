@@ -1,11 +1,10 @@
-//! Threads in which models are loaded: [`First`], that goes on as a worker, and the one of [`run`], kept for the next
-//! model.
+//! Threads in which models are loaded: [`FirstWorker`] loads the first model and goes on as a worker; the thread of
+//! [`start`] loads any further model or input size, and is kept for the next one.
 //!
-//! The C library gives every thread a heap, a new one or that of a thread which has ended, and much of what a loading
-//! needs for a moment stays with the heap. A worker that has loaded its model finds there what its inferences need: with
-//! yolox_nano_416 the process is 16 to 20 MiB smaller than with two heaps. Were each further model loaded in a new thread,
-//! a process that changes its model now and then would soon have many such heaps; a thread that is kept uses its own
-//! again.
+//! The C library gives every thread a heap, a new one or that of a thread which has ended, and much of the memory that
+//! loading needs for a moment stays with the heap. A worker that has loaded its model uses that memory again for its
+//! inferences. If each further model were loaded in a new thread, a process that changes its model now and then would soon
+//! have many such heaps; a thread that is kept uses its own again.
 
 use parking_lot::Mutex;
 use std::io;
@@ -13,38 +12,41 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 
-/// A thread of one element that loads its first model, and then does something else.
-pub(super) struct First {
+/// Name of the threads that infer.
+const WORKER: &str = "detect-worker";
+
+/// A thread that loads the first model of an element and goes on as a worker.
+pub(super) struct FirstWorker {
     jobs: Sender<Box<dyn FnOnce() + Send>>,
     thread: JoinHandle<()>,
 }
 
-impl First {
+impl FirstWorker {
     /// # Errors
-    /// That of starting a thread.
-    pub fn start(name: &str) -> io::Result<Self> {
+    /// If the thread cannot be started.
+    pub fn start() -> io::Result<Self> {
         let (jobs, given) = channel::<Box<dyn FnOnce() + Send>>();
-        let thread = thread::Builder::new().name(name.into());
+        let thread = thread::Builder::new().name(WORKER.into());
         Ok(Self {
             thread: thread.spawn(move || given.iter().for_each(|job| job()))?,
             jobs,
         })
     }
 
-    /// Does `work` there and waits for it.
+    /// Does `work` in the thread and waits for it.
     ///
     /// # Errors
-    /// Inside, what a panic of `work` carried.
+    /// If the thread has ended. The inner error is the payload of a panic.
     pub fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> io::Result<thread::Result<T>> {
-        let (tell, told) = channel();
-        self.give(move || drop(tell.send(catch_unwind(AssertUnwindSafe(work)))))?;
-        told.recv().map_err(|_| gone())
+        let (sender, result) = channel();
+        self.give(move || drop(sender.send(catch_unwind(AssertUnwindSafe(work)))))?;
+        result.recv().map_err(|_| gone())
     }
 
-    /// Has the thread do this, and end.
+    /// Has the thread do `last`, and end.
     ///
     /// # Errors
     /// If it has ended already.
@@ -62,36 +64,48 @@ fn gone() -> io::Error {
     io::Error::other("the thread that loads models has ended")
 }
 
-/// Does the work, and gives back how its result is told.
-type Job = Box<dyn FnOnce() -> Tell + Send>;
-type Tell = Box<dyn FnOnce() + Send>;
+/// Does the work, and returns how its result is handed over.
+type Job = Box<dyn FnOnce() -> HandOver + Send>;
+type HandOver = Box<dyn FnOnce() + Send>;
 
 /// The thread that has nothing to do.
 static IDLE: Mutex<Option<Sender<Job>>> = Mutex::new(None);
 
-/// Does `work` in another thread and waits for it. Several may be at work at the same time; one of them is kept.
+/// Does `work` in another thread, which then calls `done` with the result. Several may be at work at the same time; one of
+/// them is kept.
 ///
 /// # Errors
-/// That of starting a thread; inside, what a panic of `work` carried.
-pub(super) fn run<T: Send + 'static>(
+/// If a thread cannot be started. The error of a result is the payload of a panic.
+pub(super) fn start<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
-) -> io::Result<thread::Result<T>> {
-    let (tell, told) = channel();
+    done: impl FnOnce(thread::Result<T>) + Send + 'static,
+) -> io::Result<()> {
     let job = Box::new(|| {
         let result = catch_unwind(AssertUnwindSafe(work));
-        // Nobody waits any more if the caller has panicked.
-        Box::new(move || drop(tell.send(result))) as Tell
+        Box::new(move || done(result)) as HandOver
     });
     let idle = IDLE.lock().take();
     let thread = match idle {
         Some(thread) => thread,
-        None => start()?,
+        None => start_thread()?,
     };
-    thread.send(job).map_err(|_| gone())?;
-    told.recv().map_err(|_| gone())
+    thread.send(job).map_err(|_| gone())
 }
 
-fn start() -> io::Result<Sender<Job>> {
+/// Does `work` as [`start`] does, and waits for it.
+///
+/// # Errors
+/// If a thread cannot be started. The inner error is the payload of a panic.
+pub(super) fn run<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<thread::Result<T>> {
+    let (sender, result) = channel();
+    // Nobody waits any more if the caller has panicked.
+    start(work, move |done| drop(sender.send(done)))?;
+    result.recv().map_err(|_| gone())
+}
+
+fn start_thread() -> io::Result<Sender<Job>> {
     let (thread, jobs) = channel();
     let own = thread.clone();
     thread::Builder::new()
@@ -100,10 +114,10 @@ fn start() -> io::Result<Sender<Job>> {
     Ok(thread)
 }
 
-/// The thread: until another one is idle already.
+/// Works until another thread is idle already.
 fn work(own: Sender<Job>, jobs: &Receiver<Job>) {
     while let Ok(job) = jobs.recv() {
-        let tell = job();
+        let hand_over = job();
         // Idle before the caller goes on: what it loads next is loaded here.
         let spare = {
             let mut idle = IDLE.lock();
@@ -111,7 +125,8 @@ fn work(own: Sender<Job>, jobs: &Receiver<Job>) {
             idle.get_or_insert_with(|| own.clone());
             spare
         };
-        tell();
+        // A panic there is not to end the thread that others have been told of.
+        let _ = catch_unwind(AssertUnwindSafe(hand_over));
         if spare {
             return;
         }
@@ -124,16 +139,16 @@ mod tests {
 
     #[test]
     fn the_first_thread_goes_on_after_a_panic_and_ends_with_the_last() {
-        let first = First::start("test").expect("a thread");
+        let first = FirstWorker::start().expect("a thread");
         let panic: thread::Result<()> = first.run(|| panic!("not today")).expect("it runs");
         assert_eq!(panic.unwrap_err().downcast_ref(), Some(&"not today"));
         let id = || thread::current().id();
         let its_own = first.run(id).expect("it runs").expect("no panic");
         assert_ne!(its_own, id());
-        let (tell, told) = channel();
-        let last = first.end_with(move || tell.send(id()).unwrap_or_default());
+        let (sender, last_id) = channel();
+        let last = first.end_with(move || sender.send(id()).unwrap_or_default());
         last.expect("it runs").join().expect("no panic");
-        assert_eq!(told.recv(), Ok(its_own));
+        assert_eq!(last_id.recv(), Ok(its_own));
     }
 
     #[test]

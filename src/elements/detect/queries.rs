@@ -1,7 +1,9 @@
-//! Queries: what comes in by either pad is answered here, or travels in order to be answered.
+//! Queries of both pads. A serialized query travels in the line and is answered by the source pad's task.
 
-use super::imp::{CAT, Detect};
-use super::state::Item;
+use super::CAT;
+use super::imp::Detect;
+use super::lock::assert_none_held;
+use super::state::frame::Item;
 use crate::bridge::allocation;
 use crate::bridge::lent_query::LentQuery;
 use crate::bridge::meta::Figures;
@@ -14,21 +16,14 @@ impl Detect {
         if !query.is_serialized() {
             return gst::Pad::query_default(pad, Some(&*self.obj()), query);
         }
-        let (passes, eos) = {
-            let state = self.state.lock();
-            (state.passes(), state.eos)
-        };
-        if passes {
+        let (go_on, eos) = self.state.lock().queries_go_on();
+        if go_on {
             return !eos && self.answer_serialized(query);
         }
         LentQuery::lend(query, |lent| {
-            let mut state = self.state.lock();
-            // Not taken, it is dropped, and so answered with false.
-            if state.flow.is_ok() && !state.eos {
-                state.mailbox.push_event(Item::Query(lent));
-            }
-            drop(state);
+            let refused = self.state.lock().query_arrived(Item::Query(lent));
             self.wake.notify_all();
+            drop(refused); // which answers it with FALSE
         })
     }
 
@@ -43,12 +38,14 @@ impl Detect {
         }
     }
 
-    /// min = upstream's + the declared delay; max = upstream's + the declared delay + what the output can hold.
+    /// Adds the declared delay to upstream's minimum and maximum, and to the maximum also the time that the output can hold
+    /// frames.
     fn answer_latency(&self, query: &mut gst::query::Latency) -> bool {
         let mut upstream = gst::query::Latency::new();
+        assert_none_held();
         if !self.sinkpad.peer_query(&mut upstream) {
             gst::debug!(CAT, imp = self, "Upstream cannot tell its latency yet");
-            self.state.lock().latency_refused = true;
+            self.state.lock().latency_refused();
             return false;
         }
         let (live, min, max) = upstream.result();
@@ -56,12 +53,7 @@ impl Detect {
             query.set(live, min, max);
             return true;
         }
-        let (delay, held) = {
-            let state = self.state.lock();
-            let delay = state.delay.get();
-            let cycle = state.recorder.mean_processing(self.now()).unwrap_or(delay);
-            (delay, cycle * state.places())
-        };
+        let (delay, held) = self.state.lock().latency(self.now());
         let clock_time =
             |time| gst::ClockTime::try_from(time).expect("measured times are far below the limit");
         let (delay, held) = (clock_time(delay), clock_time(held));
@@ -77,12 +69,12 @@ impl Detect {
         true
     }
 
-    /// ALLOCATION is proxied: of the answer the metadata is kept; pools and allocators that are not plain system
-    /// memory are not, nor is crop metadata, which the reader of pixels does not follow.
+    /// Asks downstream. The answer to ALLOCATION keeps its metadata, but not pools and allocators other than plain system
+    /// memory, nor crop metadata, which the reader of pixels does not follow.
     ///
-    /// Strides and offsets may be any, whatever downstream says: what it cannot follow is copied here, of all frames
-    /// those alone that leave.
+    /// Upstream may use any strides and offsets. Where downstream cannot follow them, the frames that leave are copied here.
     pub(super) fn answer_serialized(&self, query: &mut gst::QueryRef) -> bool {
+        assert_none_held();
         let answered = self.srcpad.peer_query(query);
         gst::log!(
             CAT,
@@ -92,11 +84,8 @@ impl Detect {
         let gst::QueryViewMut::Allocation(allocation) = query.view_mut() else {
             return answered;
         };
-        let settings = self.settings.lock().clone();
-        let mut state = self.state.lock();
-        let held = state.held_at_most(&settings);
-        state.repacks = !allocation::follows_strides(allocation);
-        drop(state);
+        let follows_strides = allocation::follows_strides(allocation);
+        let held = self.state.lock().allocation_answered(follows_strides);
         allocation::filter(allocation, held);
         true
     }

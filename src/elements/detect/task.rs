@@ -1,9 +1,11 @@
 //! The source pad's thread: pushes what has reached the front of the line, and nothing else.
 
-use super::imp::{CAT, Detect};
-use super::state::{Frame, Item};
-use crate::bridge::message;
-use crate::flow::mailbox::Output;
+use super::CAT;
+use super::imp::Detect;
+use super::lock::assert_none_held;
+use super::state::departure::{Departure, Next};
+use super::state::frame::Frame;
+use crate::bridge::{message, video_frame};
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
@@ -22,7 +24,7 @@ impl Detect {
             })
     }
 
-    /// One iteration. Its panics are errors of the element.
+    /// Runs one iteration. A panic in it is an error of the element.
     fn src_loop(&self) {
         let iteration = || self.src_iteration();
         match std::panic::catch_unwind(std::panic::AssertUnwindSafe(iteration)) {
@@ -36,120 +38,103 @@ impl Detect {
     }
 
     fn src_iteration(&self) -> Result<(), gst::FlowError> {
-        match self.next_output()? {
-            Some(Output::Event(Item::Event(event))) => self.forward(event),
-            Some(Output::Event(Item::Query(query))) => {
-                query.answer(|query| self.answer_serialized(query));
+        match self.next_output() {
+            Next::Push(departure) => return self.push(departure),
+            Next::Event { event, post_stats } => {
+                gst::log!(CAT, imp = self, "Forwarding {event:?}");
+                if post_stats {
+                    self.post_stats();
+                }
+                assert_none_held();
+                self.srcpad.push_event(event);
             }
-            Some(Output::Frame(frame)) => {
-                self.push(frame)?;
-                self.post_what_is_due();
+            Next::Answer(query) => query.answer(|query| self.answer_serialized(query)),
+            Next::Post => {
+                let due = self.state.lock().take_due(self.now());
+                self.post_due(&due);
             }
-            None => self.post_what_is_due(),
+            Next::Flushing => return Err(gst::FlowError::Flushing),
+            Next::Wait(_) => {}
         }
         Ok(())
     }
 
-    /// Waits for the next output; `None` if a message is due before one comes. After an error it waits for a new
-    /// beginning; a flush ends the waiting.
-    fn next_output(&self) -> Result<Option<Output<Frame, Item>>, gst::FlowError> {
-        let interval = self.settings.lock().stats_interval();
+    /// Waits for the next output, or for a message that is due before one comes. After an error it waits for a new beginning;
+    /// a flush ends the waiting.
+    fn next_output(&self) -> Next {
         let mut state = self.state.lock();
-        let asked = state.settings_changed;
         loop {
-            if state.settings_changed != asked {
-                return Ok(None);
-            }
-            if state.flow == Err(gst::FlowError::Flushing) {
-                return Err(gst::FlowError::Flushing);
-            }
-            if state.flow.is_ok()
-                && let Some(output) = state.mailbox.pop()
-            {
-                drop(state);
-                self.wake.notify_all(); // the output has a place now
-                return Ok(Some(output));
-            }
-            match state
-                .post_due(interval)
-                .map(|due| due.saturating_sub(self.now()))
-            {
-                Some(Duration::ZERO) => return Ok(None),
-                Some(left) => {
-                    self.wake.wait_until(&mut state, Instant::now() + left);
+            let now = self.now();
+            match state.next_output(now) {
+                Next::Wait(None) => self.wake.wait(&mut state),
+                Next::Wait(Some(due)) => {
+                    let end = Instant::now() + due.saturating_sub(now);
+                    self.wake.wait_until(&mut state, end);
                 }
-                None => self.wake.wait(&mut state),
+                next => {
+                    drop(state);
+                    self.wake.notify_all(); // the output has a place now
+                    return next;
+                }
             }
         }
     }
 
-    /// Puts a copy of the usual strides and offsets in the place of a frame that downstream could not follow.
+    /// Replaces a frame that downstream cannot follow by a copy with the usual strides and offsets.
     pub(super) fn repack(&self, frame: &mut Frame) {
-        let repacks = self.state.lock().repacks;
-        if repacks && !crate::bridge::video_frame::is_packed(&frame.buffer, &frame.stream.video) {
+        if !video_frame::is_packed(&frame.buffer, &frame.stream.video) {
             self.replace_by_copy(frame);
         }
     }
 
-    fn push(&self, mut frame: Frame) -> Result<(), gst::FlowError> {
-        self.repack(&mut frame);
-        self.annotate(&mut frame);
+    fn push(&self, mut departure: Departure) -> Result<(), gst::FlowError> {
+        if departure.repacks {
+            self.repack(&mut departure.frame);
+        }
+        self.annotate(&mut departure);
+        let Departure {
+            mut frame, live, ..
+        } = departure;
         if frame.discont {
             frame.buffer.make_mut().set_flags(gst::BufferFlags::DISCONT);
         }
         let leaving = self.now();
-        let total = leaving.saturating_sub(frame.arrived);
-        let live = self.state.lock().is_live_now();
         let age = live.then(|| self.age(&frame)).flatten();
         gst::log!(
             CAT,
             imp = self,
-            "Pushing {} after {total:?}",
-            frame.buffer.pts().display()
+            "Pushing {} after {:?}",
+            frame.buffer.pts().display(),
+            leaving.saturating_sub(frame.arrived)
         );
-        match self.srcpad.push(frame.buffer) {
+        assert_none_held();
+        let pushed = self.srcpad.push(frame.buffer);
+        let due = match pushed {
             Err(gst::FlowError::Eos) => {
                 self.refuse_frames();
-                return Ok(());
+                self.state.lock().take_due(self.now())
             }
-            pushed => pushed?,
+            pushed => {
+                pushed?;
+                let mut state = self.state.lock();
+                state.frame_left(frame.arrived, leaving, age, self.now())
+            }
         };
-        let mut state = self.state.lock();
-        let total = (!state.playing.met_a_pause(frame.arrived)).then_some(total);
-        state.recorder.pushed(leaving, total, age);
-        state.frame_left = true;
-        drop(state);
-        self.wake.notify_all();
+        self.wake.notify_all(); // once a frame has left, frames of a file may be dropped
+        self.post_due(&due);
         Ok(())
     }
 
-    /// Attaches the frame's own boxes, or the last ones where it was not analysed.
-    fn annotate(&self, frame: &mut Frame) {
-        let settings = self.settings.lock().clone();
-        let marks = {
-            let mut state = self.state.lock();
-            let running_time = frame.running_time();
-            match frame.found.take() {
-                Some(found) => {
-                    let own = state.boxes.own(&found, running_time, settings.tracking);
-                    Some((own, Some(found.times)))
-                }
-                None if frame.bare => {
-                    state.boxes.forget();
-                    None
-                }
-                None => {
-                    let latest = state.boxes.latest(running_time, settings.max_age());
-                    latest.map(|marks| (marks, None))
-                }
-            }
-        };
-        let Some((marks, times)) = marks else {
+    /// Attaches the boxes, and posts them if the frame was analysed.
+    fn annotate(&self, departure: &mut Departure) {
+        let Some(marks) = departure.marks.take() else {
             return;
         };
+        let frame = &mut departure.frame;
         let size = frame.stream.picture.size;
         marks.attach(&mut frame.buffer, size);
-        if let Some(times) = times.filter(|_| settings.post_detections) {
+        let posts = departure.settings.post_detections;
+        if let Some(times) = departure.times.filter(|_| posts) {
             self.post(message::detections(
                 frame.running_time(),
                 frame.buffer.pts(),
@@ -159,76 +144,31 @@ impl Detect {
         }
     }
 
-    /// How old the picture is: clock time minus the frame's running time. Of a live source that plays.
+    /// How old the picture of a live source is: clock time minus the frame's running time.
     pub(super) fn age(&self, frame: &Frame) -> Option<Duration> {
         let running_time = frame.running_time()?;
         let now = self.obj().current_running_time()?;
         Some(now.saturating_sub(running_time).into())
     }
 
-    fn forward(&self, event: gst::Event) {
-        gst::log!(CAT, imp = self, "Forwarding {event:?}");
-        let is_eos = event.type_() == gst::EventType::Eos;
-        if let gst::EventType::StreamStart | gst::EventType::Caps | gst::EventType::Segment =
-            event.type_()
-        {
-            // What follows is another picture than that of the last boxes.
-            self.state.lock().boxes.forget();
-        }
-        if is_eos && self.settings.lock().stats_interval().is_some() {
-            self.post_stats();
-        }
-        self.srcpad.push_event(event);
-    }
-
-    fn post_what_is_due(&self) {
-        self.post_latency_if_due();
-        self.warn_of_overdue();
-        let interval = self.settings.lock().stats_interval();
-        let now = self.now();
-        let due = {
-            let mut state = self.state.lock();
-            match (interval, state.stats_at) {
-                (None, _) => false,
-                // The first interval begins with the first frame.
-                (Some(_), None) => {
-                    state.stats_at = Some(now);
-                    false
-                }
-                (Some(interval), Some(at)) if now >= at + interval => {
-                    state.stats_at = Some(now);
-                    true
-                }
-                _ => false,
-            }
-        };
-        if due {
-            self.post_stats();
-        }
-    }
-
-    /// Ends the flow of frames for `reason`: the next chain call returns it. Upstream that has sent EOS makes no
-    /// further call, so an error is posted then.
+    /// Ends the flow of frames for `reason`: the next chain call returns it. Upstream that has sent EOS makes no further
+    /// call, so an error is posted then.
     fn end_flow(&self, reason: gst::FlowError) {
-        let (remains, reason, eos) = {
-            let mut state = self.state.lock();
-            let remains = state.end_flow(reason);
-            let reason = state.flow.err().unwrap_or(reason);
-            (remains, reason, state.eos && !state.failed)
-        };
+        let ended = self.state.lock().end_flow(reason);
         self.wake.notify_all();
+        let reason = ended.reason;
         let flushing = reason == gst::FlowError::Flushing;
-        self.discard(remains, |event| {
+        assert_none_held();
+        self.discard(ended.remains, |event| {
             !flushing || event != gst::EventType::Segment
         });
-        match reason {
+        if flushing {
             // Whoever flushes starts the task again.
-            gst::FlowError::Flushing => {
-                let _ = self.srcpad.pause_task();
-            }
-            _ => gst::debug!(CAT, imp = self, "Frames stop: {reason}"),
+            let _ = self.srcpad.pause_task();
+            return;
         }
-        if eos && reason != gst::FlowError::Flushing {
+        gst::debug!(CAT, imp = self, "Frames stop: {reason}");
+        if ended.after_eos {
             self.post_flow_error(reason);
             self.srcpad.push_event(gst::event::Eos::new());
         }
@@ -240,18 +180,5 @@ impl Detect {
         let removed = self.state.lock().refuse_frames();
         self.wake.notify_all();
         self.discard(removed, |_| true);
-    }
-
-    /// Posts that frames cannot go on, unless `reason` is no error, or an analysis has failed: that was posted then.
-    pub(super) fn post_flow_error(&self, reason: gst::FlowError) {
-        let posted = self.state.lock().failed;
-        if !posted && !matches!(reason, gst::FlowError::Flushing | gst::FlowError::Eos) {
-            gst::element_imp_error!(
-                self,
-                gst::StreamError::Failed,
-                ("Internal data flow error."),
-                ["streaming stopped, reason {reason} ({reason:?})"]
-            );
-        }
     }
 }

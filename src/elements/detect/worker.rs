@@ -1,43 +1,35 @@
-//! The threads that infer: each takes the waiting frame, analyses it, puts it back in its place.
+//! The threads that infer: each takes the waiting frame, analyses it, and puts it back in its place.
 
-use super::boxes::Found;
-use super::failure::Trouble;
-use super::imp::{CAT, Detect};
-use super::loader::First;
-use super::loading;
-use super::passing::Look;
+use super::CAT;
+use super::detectors::Detectors;
+use super::failure::Failure;
+use super::imp::Detect;
+use super::loader::FirstWorker;
+use super::lock::assert_none_held;
 use super::settings::Settings;
-use super::sizes::{Detectors, Fit, Run};
-use super::state::{Frame, State};
+use super::sizes::Fit;
+use super::state::analysis::{Job, NextJob, Origin, Watch};
+use super::state::boxes::Found;
+use super::state::frame::Frame;
+use super::state::workers::Run;
 use crate::detector::{Analysis, DetectError, Detector, Prepared};
 use crate::engine::EngineError;
 use crate::flow::mailbox::Ticket;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// Name of the threads.
-pub(super) const WORKER: &str = "detect-worker";
-
-/// What a worker does next.
-enum Job {
-    Analyse(Ticket, Frame),
-    /// Of a frame that goes on meanwhile.
-    Look(Look),
-    /// Take a detector of the model of this number.
-    Take(u64),
-}
-
 /// Why an analysis gave nothing.
-pub(super) enum Failure {
+pub(super) enum AnalysisError {
     /// The frame could not be mapped or read.
     Frame(String),
     Detect(DetectError),
 }
 
-impl Failure {
+impl AnalysisError {
     fn is_panic(&self) -> bool {
         matches!(
             self,
@@ -47,34 +39,35 @@ impl Failure {
 }
 
 impl Detect {
-    /// One for each of `detectors`. The first is the thread that has loaded them.
+    /// Starts a worker for each of `detectors`. The first worker is the thread that has loaded them.
     pub(super) fn start_workers(
         &self,
         detectors: Vec<Detectors>,
         settings: &Settings,
-        first: First,
-    ) -> Result<(), Trouble> {
-        let processors = settings.processors()?;
-        let epoch = self.state.lock().epoch;
+        first: FirstWorker,
+    ) -> Result<(), Failure> {
+        let processors = settings.processors();
+        let processors = processors.map_err(|err| Failure::affinity(&err))?;
+        let epoch = self.state.lock().epoch();
         let mut first = Some(first);
         for detectors in detectors {
             let (detect, processors) = (self.ref_counted(), processors.clone());
             let work = move || {
                 // It was possible when the model was loaded.
-                if let Some(Err(trouble)) = processors.as_ref().map(loading::pin) {
-                    detect.post_warning(&trouble);
+                if let Some(Err(err)) = processors.map(|p| p.pin_this_thread()) {
+                    detect.post_warning(&Failure::affinity(&err));
                 }
                 detect.work(detectors, epoch);
             };
-            let thread = first.take().map_or_else(|| First::start(WORKER), Ok);
+            let thread = first.take().map_or_else(FirstWorker::start, Ok);
             let worker = thread.and_then(|thread| thread.end_with(work));
             let worker = worker.map_err(|err| {
-                self.state.lock().epoch += 1;
+                self.state.lock().dismiss_workers();
                 self.wake.notify_all();
                 let sentence = "Cannot start a thread for inference";
-                Trouble::new(gst::ResourceError::Failed, sentence, err.to_string())
+                Failure::new(gst::ResourceError::Failed, sentence, err.to_string())
             })?;
-            self.workers.lock().push(worker);
+            self.threads.lock().push(worker);
         }
         Ok(())
     }
@@ -94,116 +87,121 @@ impl Detect {
         }
     }
 
-    /// The worker's thread, as long as the element is in its `epoch`.
+    /// Runs in the worker's thread, as long as the element is in its `epoch`.
     fn work(&self, mut detectors: Detectors, epoch: u64) {
-        let mut model = 0;
-        detectors.classes = self.classes_in_use();
-        while let Some(job) = self.next_job(epoch, model) {
-            let of = Run { epoch, model };
+        let mut run = Run { epoch, model: 0 };
+        detectors.set_classes(self.classes_in_use());
+        let mut last = None;
+        while let Some(job) = self.next_job(run, last.take()) {
             match job {
-                Job::Analyse(ticket, frame) => {
-                    self.guarded(of, || self.process(&mut detectors, of, ticket, frame));
+                Job::Analyse {
+                    ticket,
+                    frame,
+                    copy,
+                    watch,
+                } => {
+                    last = self.watched(run, watch, || {
+                        self.process(&mut detectors, run, ticket, frame, copy);
+                    });
                 }
-                Job::Look(look) => self.guarded(of, || self.look(&mut detectors, of, look)),
-                Job::Take(other) => {
-                    model = other;
-                    let mut fresh = self.fresh.lock();
-                    // Another swap may have come between; its number is seen then.
-                    let taken = (fresh.model == other).then(|| fresh.detectors.pop());
-                    drop(fresh);
-                    if let Some(taken) = taken.flatten() {
+                Job::Look { look, watch } => {
+                    last = self.watched(run, watch, || self.look(&mut detectors, run, look));
+                }
+                Job::TakeModel(model) => {
+                    run.model = model;
+                    let taken = self.slot.lock().take_model(model);
+                    if let Some(taken) = taken {
                         detectors = taken;
-                        detectors.classes = self.classes_in_use();
+                        detectors.set_classes(self.classes_in_use());
                     }
                 }
             }
         }
     }
 
-    /// Watches over the analysis of a frame: it is told of if it does not end, and a panic in it is an error of the element.
-    fn guarded(&self, of: Run, analyse: impl FnOnce()) {
-        let number = self.state.lock().overdue.begin(self.now());
-        self.wake.notify_all(); // who tells of it may have nothing else to wait for
-        let analysed = catch_unwind(AssertUnwindSafe(analyse));
+    /// The last classes that were set and that the model in use has.
+    fn classes_in_use(&self) -> Option<Arc<str>> {
+        self.slot.lock().loaded()?.classes.clone()
+    }
+
+    /// Waits for the next job, after the analysis that was watched `last`; `None` when the element stops.
+    fn next_job(&self, run: Run, last: Option<Watch>) -> Option<Job> {
+        let mut state = self.state.lock();
+        if let Some(watch) = last {
+            state.analysis_ended(watch);
+        }
+        loop {
+            match state.next_job(run, self.now()) {
+                NextJob::Wait => {
+                    state.enter_idle();
+                    self.wake.wait(&mut state);
+                    state.leave_idle(run.epoch);
+                }
+                NextJob::End => return None,
+                NextJob::Do(job) => {
+                    drop(state);
+                    // The line takes another frame, and an analysis may become overdue.
+                    self.wake.notify_all();
+                    return Some(job);
+                }
+            }
+        }
+    }
+
+    /// Runs an analysis. A panic in it is an error of the element. Returns the watch that is still to be ended.
+    fn watched(&self, run: Run, watch: Watch, analyse: impl FnOnce()) -> Option<Watch> {
+        let Err(panic) = catch_unwind(AssertUnwindSafe(analyse)) else {
+            return Some(watch);
+        };
         let stopped = {
             let mut state = self.state.lock();
-            state.overdue.end(number);
-            state.epoch != of.epoch
+            state.analysis_ended(watch);
+            state.is_over(run.epoch)
         };
-        if let Err(panic) = analysed
-            && !stopped
-        {
+        if !stopped {
             self.post_panic("analysing a frame", panic.as_ref());
             self.fail();
         }
+        None
     }
 
-    /// Waits until a frame waits and the output has a place for it, or until there is another model than `model`;
-    /// `None` when the element stops.
-    fn next_job(&self, epoch: u64, model: u64) -> Option<Job> {
-        let mut state = self.state.lock();
-        loop {
-            if state.epoch != epoch {
-                return None;
-            }
-            if state.model != model {
-                return Some(Job::Take(state.model));
-            }
-            if state.flow.is_ok()
-                && let Some((ticket, frame)) = state.mailbox.start()
-            {
-                drop(state);
-                self.wake.notify_all(); // the line takes another frame
-                return Some(Job::Analyse(ticket, frame));
-            }
-            if state.flow.is_ok()
-                && let Some(look) = state.passing.take()
-            {
-                return Some(Job::Look(look));
-            }
-            state.passing.enter_idle();
-            self.wake.wait(&mut state);
-            if state.epoch == epoch {
-                state.passing.leave_idle(); // those of a new epoch are counted anew
-            }
-        }
-    }
-
-    fn process(&self, detectors: &mut Detectors, of: Run, ticket: Ticket, mut frame: Frame) {
-        let live = self.state.lock().upstream.is_live();
-        if live && frame.is_lent() {
+    fn process(
+        &self,
+        detectors: &mut Detectors,
+        run: Run,
+        ticket: Ticket,
+        mut frame: Frame,
+        copy: bool,
+    ) {
+        if copy {
             // A camera of four buffers cannot miss one for a whole analysis. Its memory, which may be uncached, is read
             // once; the pixels are then taken from the copy.
             self.replace_by_copy(&mut frame);
         }
-        match self.fit(detectors, frame.stream.picture.size, of) {
+        match self.fit(detectors, frame.stream.picture.size, run) {
             Fit::Already => {}
-            // What frames usually meet is no loading.
+            // Loading a model is not typical latency; leave this frame out of the estimate.
             Fit::Changed => frame.measured = true,
             Fit::Stopped => return,
         }
         let begin = self.now();
-        match self.analyse(detectors, &mut frame) {
+        let analysis = self
+            .prepare(detectors, &mut frame)
+            .and_then(|prepared| self.infer(detectors, &prepared));
+        match analysis {
             Ok(analysis) => self.deliver(ticket, frame, detectors.current(), analysis, begin),
-            Err(failure) => self.end_by(&failure, of, |state| state.mailbox.abandon(ticket)),
+            Err(err) => self.analysis_failed(&err, run, Origin::Line(ticket)),
         }
     }
 
-    /// An engine that has panicked is of no use any more; another failure matters if its frame does, which
-    /// `is_expected` tells.
-    pub(super) fn end_by(
-        &self,
-        failure: &Failure,
-        of: Run,
-        is_expected: impl FnOnce(&mut State) -> bool,
-    ) {
+    /// Ends the element's work because of a failed analysis, if the failure matters.
+    pub(super) fn analysis_failed(&self, err: &AnalysisError, run: Run, origin: Origin) {
         let matters = {
             let mut state = self.state.lock();
-            let expected = is_expected(&mut state);
-            state.epoch == of.epoch && (failure.is_panic() || expected)
+            state.analysis_failed(run, origin, err.is_panic())
         };
         if matters {
-            self.post_failure(failure);
+            self.post_analysis_error(err);
             self.fail();
         } else {
             gst::debug!(
@@ -214,40 +212,46 @@ impl Detect {
         }
     }
 
-    fn analyse(&self, detectors: &mut Detectors, frame: &mut Frame) -> Result<Analysis, Failure> {
-        let prepared = self.prepare(detectors, frame)?;
-        self.infer(detectors, &prepared)
-    }
-
-    /// Makes the model's input, unless it was made ahead; the frame is not needed for what follows.
+    /// Makes the model's input, unless it was made ahead. The frame is not needed after that.
     pub(super) fn prepare(
         &self,
         detectors: &mut Detectors,
         frame: &mut Frame,
-    ) -> Result<Prepared, Failure> {
+    ) -> Result<Prepared, AnalysisError> {
         if let Some(prepared) = self.take_ahead(detectors, frame) {
             return Ok(prepared);
         }
         let prepared = frame.read(|image| detectors.prepare(image));
-        prepared.map_err(Failure::Frame)?.map_err(Failure::Detect)
+        prepared
+            .map_err(AnalysisError::Frame)?
+            .map_err(AnalysisError::Detect)
+    }
+
+    /// The input that was made of the frame ahead, if it is what the model in use takes.
+    fn take_ahead(&self, detectors: &mut Detectors, frame: &mut Frame) -> Option<Prepared> {
+        let ahead = frame.ahead.take();
+        let mut inputs = self.inputs.lock();
+        inputs.follow(&detectors.current().model().input);
+        let mut ahead = ahead?;
+        let prepared = detectors.take(&mut ahead);
+        inputs.give_back(ahead);
+        prepared
     }
 
     pub(super) fn infer(
         &self,
         detectors: &mut Detectors,
         prepared: &Prepared,
-    ) -> Result<Analysis, Failure> {
-        let (thresholds, low_score) = {
-            let model = detectors.current().model();
-            let settings = self.settings.lock();
-            let thresholds = settings.thresholds(model.score_threshold, model.iou_threshold);
-            (thresholds, settings.low_score())
-        };
-        let analysis = detectors.infer(prepared, thresholds, low_score);
-        analysis.map_err(Failure::Detect)
+    ) -> Result<Analysis, AnalysisError> {
+        let settings = self.settings.lock().clone();
+        let model = detectors.current().model();
+        let thresholds = settings.thresholds(model.score_threshold, model.iou_threshold);
+        assert_none_held();
+        let analysis = detectors.infer(prepared, thresholds, settings.low_score());
+        analysis.map_err(AnalysisError::Detect)
     }
 
-    /// Attaches what was found and puts the frame back in the line.
+    /// Puts the frame back in the line, with what was found.
     fn deliver(
         &self,
         ticket: Ticket,
@@ -258,62 +262,55 @@ impl Detect {
     ) {
         let mut wait = begin.saturating_sub(frame.arrived);
         if analysis.made_ahead {
-            wait = wait.saturating_sub(analysis.preprocess); // that was no waiting
+            wait = wait.saturating_sub(analysis.preprocess); // the frame did not wait for that
         }
         analysis.preprocess += frame.copying;
-        let found = Found::of(analysis, wait, detector.model());
-        let (times, count) = (found.times, found.detections.len());
-        frame.found = Some(found);
-        let (arrived, now) = (frame.arrived, self.now());
+        let found = Found::new(analysis, wait, detector.model());
+        let times = found.times;
         gst::debug!(
             CAT,
             imp = self,
-            "{}: {count} found; waited {:?}, pixels {:?}, model {:?}, boxes {:?}",
+            "{}: {} found; waited {:?}, pixels {:?}, model {:?}, boxes {:?}",
             frame.buffer.pts().display(),
+            found.detections.len(),
             times.wait,
             times.preprocess,
             times.model,
             times.postprocess
         );
-        let (stale, exceeded) = {
-            let mut state = self.state.lock();
-            let stale = state.mailbox.finish(ticket, frame).err();
-            if stale.is_none() {
-                let met_a_pause = state.playing.met_a_pause(arrived);
-                state.recorder.analysed(now, times, met_a_pause);
-            }
-            (stale, state.measure_ready(now))
-        };
+        frame.found = Some(found);
+        let delivered = self.state.lock().frame_analysed(ticket, frame, self.now());
         self.wake.notify_all();
-        if stale.is_some() {
+        if delivered.stale.is_some() {
             gst::debug!(
                 CAT,
                 imp = self,
                 "Flushed meanwhile: the result is discarded"
             );
-        } else {
-            self.post_latency_if_due();
         }
-        if let Some(delay) = exceeded {
+        if let Some(delay) = delivered.latency {
+            self.post_latency(delay);
+        }
+        if let Some(delay) = delivered.exceeded {
             self.warn_of_delay(delay);
         }
     }
 
-    /// Nothing is analysed any more until READY; the next chain call returns an error. What is wrong has been posted
-    /// before: whoever sees the error later, in its own thread, posts a less telling one.
+    /// Ends all analyses until READY; the next chain call returns an error. The failure has been posted before, because
+    /// whoever sees the error in another thread later posts one that says less.
     pub(super) fn fail(&self) {
         let remains = self.state.lock().fail();
         self.wake.notify_all();
         drop(remains);
     }
 
-    fn post_failure(&self, failure: &Failure) {
-        match failure {
-            Failure::Detect(DetectError::Engine(EngineError::Panic { text, .. })) => {
+    fn post_analysis_error(&self, err: &AnalysisError) {
+        match err {
+            AnalysisError::Detect(DetectError::Engine(EngineError::Panic { text, .. })) => {
                 self.post_panic("the engine ran the model", text);
             }
-            Failure::Detect(err) => self.post_detect_error(err),
-            Failure::Frame(why) => gst::element_imp_error!(
+            AnalysisError::Detect(err) => self.post_error(&Failure::detect(err)),
+            AnalysisError::Frame(why) => gst::element_imp_error!(
                 self,
                 gst::StreamError::Failed,
                 ("A frame could not be read: {why}"),

@@ -1,25 +1,25 @@
-//! [`Blur`]: which regions are made unrecognisable, how far around them, and what could let one through.
+//! [`Blur`]: which regions are made unrecognisable, with how much margin, and what may be seen all the same.
 //!
-//! When in doubt more is covered: labels are compared without regard to case, boxes are taken wider than they are, and
-//! wider still where they are not the frame's own, since what is in them has moved.
+//! When in doubt it covers more: labels are compared without regard to case, boxes are widened, and widened further if they
+//! are older than the frame, since their objects have moved.
 
 use crate::base::geometry::Size;
 use crate::bridge::meta::{Figures, Roi};
 use crate::vision::draw::Rect;
 
-/// Added on each side, as a share of the width and height: boxes of faces end at chin and brow.
+/// Margin on each side, as a share of the width and height: boxes of faces end at chin and brow.
 const MARGIN: f64 = 0.125;
-/// Added to that for every second that the box is older than the frame, and how much at the most.
+/// Further margin for every second that the box is older than the frame, and its limit.
 const MARGIN_PER_SECOND: f64 = 1.0;
 const MAX_AGE_MARGIN: f64 = 0.5;
-/// Good values named in a warning.
+/// Most labels named in a warning.
 const MAX_NAMED: usize = 12;
 
-/// The property `blur`, as read.
+/// Value of the property `blur`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Blur {
     text: Option<String>,
-    /// Each entry between commas, and nothing else: ",face,license plate,".
+    /// The entries, each between two commas: ",face,license plate,".
     list: String,
 }
 
@@ -33,7 +33,7 @@ impl Blur {
         Self { text, list }
     }
 
-    /// As the user wrote it.
+    /// Returns the value as the user wrote it.
     pub fn text(&self) -> Option<&str> {
         self.text.as_deref()
     }
@@ -42,13 +42,13 @@ impl Blur {
         self.list.is_empty()
     }
 
-    /// A label with a comma in it is found where all its parts stand side by side.
+    /// Whether the list has this label. A label that contains a comma is found where all its parts stand side by side.
     fn covers(&self, label: &str) -> bool {
         let label = normalised(label);
         !label.is_empty() && self.list.contains(&format!(",{label},"))
     }
 
-    /// What is to be made unrecognisable in a picture of `size`.
+    /// Returns the areas to make unrecognisable in a picture of `size`.
     pub fn areas(&self, rois: &[Roi], size: Size) -> Vec<Rect> {
         let mut areas = Vec::new();
         if !self.is_empty() {
@@ -59,7 +59,7 @@ impl Blur {
         areas
     }
 
-    /// Sentences about what may be seen although it is to be covered.
+    /// Returns a warning for each thing that may be seen although it should be covered.
     pub fn doubts(&self, figures: &Figures) -> Vec<String> {
         let mut doubts = Vec::new();
         if self.is_empty() {
@@ -88,14 +88,14 @@ impl Blur {
         }
         if !figures.active {
             doubts.push(
-                "blur: upstream has active=false, so that nothing is found and nothing pixelated"
+                "blur: upstream has active=false, so nothing is found and nothing is pixelated"
                     .into(),
             );
         }
         if figures.mode == "passthrough" {
             doubts.push(
-                "blur: with mode=passthrough frames leave before what is in them has been found; \
-                 mode=newest or mode=every shows analysed frames only"
+                "blur: with mode=passthrough frames leave before they are analysed; \
+                 use mode=newest or mode=every to show analysed frames only"
                     .into(),
             );
         }
@@ -103,7 +103,7 @@ impl Blur {
     }
 }
 
-/// Entries of a comma list in small letters, without spaces and quotes around them.
+/// Returns the entries of a comma list in small letters, without surrounding spaces and quotes.
 fn normalised(text: &str) -> String {
     let trim = |entry: &str| {
         let entry = entry.trim().trim_matches(['"', '\'']).trim();
@@ -114,7 +114,7 @@ fn normalised(text: &str) -> String {
     entries.join(",")
 }
 
-/// The box and its margin, in whole pixels, as far as that is in the picture.
+/// The box with its margin, in whole pixels, clipped to the picture.
 fn area(roi: &Roi, size: Size) -> Rect {
     let age = roi.age.map_or(0.0, gst::ClockTime::seconds_f64);
     let share = MARGIN + (age * MARGIN_PER_SECOND).min(MAX_AGE_MARGIN);
@@ -123,12 +123,12 @@ fn area(roi: &Roi, size: Size) -> Rect {
             return (0, 0);
         }
         let by = (f64::from(length) * share).ceil() as i64;
-        // Saturated far outside any picture.
+        // Far outside any picture.
         let limit = |v: i64| v.clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32;
         (limit(from - by), limit(from + i64::from(length) + by))
     };
     let ((x1, x2), (y1, y2)) = (span(roi.x, roi.width), span(roi.y, roi.height));
-    Rect::new(x1, y1, x2, y2).intersect(&Rect::of(size))
+    Rect::new(x1, y1, x2, y2).intersect(&Rect::of_size(size))
 }
 
 #[cfg(test)]
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_be_seen_all_the_same_is_told() {
+    fn what_may_be_seen_all_the_same_is_warned_of() {
         let figures = |mode: &str, active, labels: &[&str]| Figures {
             mode: mode.into(),
             active,

@@ -1,8 +1,8 @@
-//! Caps on both sides of `detectoverlay`: overlay composition is a feature that only the source pad may add.
+//! Caps on both sides of `detectoverlay`: only the source pad may add the overlay composition feature.
 
 use gst_video::CAPS_FEATURE_META_GST_VIDEO_OVERLAY_COMPOSITION as COMPOSITION;
 
-/// `caps` with the feature added to every structure that lacks it.
+/// Adds the feature to every structure that lacks it.
 pub(super) fn with_composition(caps: &gst::CapsRef) -> gst::Caps {
     let mut caps = caps.to_owned();
     for (_, features) in caps.make_mut().iter_with_features_mut() {
@@ -13,14 +13,14 @@ pub(super) fn with_composition(caps: &gst::CapsRef) -> gst::Caps {
     caps
 }
 
-/// What leaves where `caps` come in: the same with the feature, or as they are.
+/// Caps that may leave where `caps` come in: with the feature, or unchanged.
 pub(super) fn source_caps(caps: &gst::CapsRef) -> gst::Caps {
     let mut all = with_composition(caps);
     all.merge(caps.to_owned());
     all
 }
 
-/// What may come in where `caps` leave: as they are, or without the feature.
+/// Caps that may come in where `caps` leave: unchanged, or without the feature.
 pub(super) fn sink_caps(caps: &gst::CapsRef) -> gst::Caps {
     let mut plain = caps.to_owned();
     for (_, features) in plain.make_mut().iter_with_features_mut() {

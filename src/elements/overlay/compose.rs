@@ -1,4 +1,4 @@
-//! A [`Drawing`] as `GstVideoOverlayComposition`, for a sink that composes by itself.
+//! Converts a [`Drawing`] to a `GstVideoOverlayComposition`, for a sink that composes by itself.
 
 use crate::vision::draw::{Canvas, Drawing};
 use gst::glib;
@@ -13,7 +13,7 @@ const FORMAT: VideoFormat = if cfg!(target_endian = "little") {
     VideoFormat::Argb
 };
 
-/// The pieces of `drawing` over what is composed already.
+/// Puts the pieces of `drawing` over an existing composition.
 pub fn composition(
     drawing: &Drawing,
     below: Option<&VideoOverlayComposition>,

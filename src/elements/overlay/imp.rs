@@ -1,8 +1,8 @@
 //! Pads, negotiation and painting of `detectoverlay`.
 //!
-//! The sink pad takes `C`; the source pad hands on `C`, or `C` with `meta:GstVideoOverlayComposition` where downstream
-//! accepts that in caps and in the ALLOCATION query. What is asked on one pad is asked on the other, the feature being
-//! optional on the source pad.
+//! For caps `C` on the sink pad the source pad has `C`, or `C` with `meta:GstVideoOverlayComposition` if downstream accepts
+//! that in caps and in the ALLOCATION query. Queries of one pad are asked on the other, with the feature optional on the
+//! source pad.
 
 use super::caps::{sink_caps, source_caps, with_composition};
 use super::inquiry::Inquiry;
@@ -30,15 +30,14 @@ static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
 
 #[derive(Default)]
 struct State {
-    /// Of the last CAPS event.
+    /// Caps of the last CAPS event.
     caps: Option<gst::Caps>,
     stream: Option<Stream>,
     artist: Artist,
     inquiry: Inquiry,
 }
 
-// Lock order: settings, state; settings are cloned and released first. Neither is held while pushing, querying or
-// posting.
+// Lock order: settings, state; `settings` is cloned and released first. Neither is held while pushing, querying or posting.
 pub struct DetectOverlay {
     sinkpad: gst::Pad,
     srcpad: gst::Pad,
@@ -61,13 +60,13 @@ impl DetectOverlay {
         self.srcpad.push(buffer)
     }
 
-    /// Asks upstream for its figures, if they are of use and it is time to.
+    /// Asks upstream for its figures, if they are needed and it is time to.
     fn inquire(&self, settings: &Settings, rois: &[Roi]) {
         if !self.state.lock().inquiry.is_due(settings, Instant::now()) {
             return;
         }
         let figures = Figures::ask(&self.sinkpad);
-        gst::debug!(CAT, imp = self, "Upstream tells {figures:?}");
+        gst::debug!(CAT, imp = self, "Upstream answers {figures:?}");
         let warnings = {
             let mut state = self.state.lock();
             state.inquiry.answered(figures.as_ref(), settings, rois)
@@ -110,7 +109,7 @@ impl DetectOverlay {
         })
     }
 
-    /// Before the next frame, on behalf of downstream.
+    /// Negotiates again before the next frame, because downstream asked for it.
     fn renegotiate(&self) -> Result<(), gst::FlowError> {
         let Some(caps) = self.state.lock().caps.clone() else {
             return Ok(());
@@ -126,18 +125,18 @@ impl DetectOverlay {
         }
     }
 
-    /// Decides whether to attach or to paint, and tells downstream.
+    /// Decides whether to attach or to paint, and pushes the caps that follow.
     fn negotiate(&self, caps: gst::Caps) -> bool {
         let info = VideoInfo::from_caps(&caps)
             .map_err(|error| error.to_string())
-            .and_then(|video| match frame::picture_info(&video) {
+            .and_then(|video| match video_frame::picture_info(&video) {
                 Ok(picture) => Ok((video, picture)),
                 Err(error) => Err(error.to_string()),
             });
         let (video, picture) = match info {
             Ok(info) => info,
             Err(error) => {
-                gst::error!(CAT, imp = self, "caps {caps} are refused: {error}");
+                gst::error!(CAT, imp = self, "Refusing caps {caps}: {error}");
                 return false;
             }
         };
@@ -172,7 +171,7 @@ impl DetectOverlay {
         gst::log!(CAT, obj = pad, "{event:?}");
         match event.view() {
             gst::EventView::Caps(caps) => {
-                // What downstream wants anew is answered by this negotiation.
+                // This negotiation answers a request of downstream, too.
                 self.srcpad.check_reconfigure();
                 self.negotiate(caps.caps_owned())
             }
@@ -180,7 +179,7 @@ impl DetectOverlay {
         }
     }
 
-    /// CAPS and ACCEPT_CAPS depend on the other pad; the rest is passed on.
+    /// Answers CAPS and ACCEPT_CAPS by asking the other pad; other queries take the default way.
     fn query(&self, pad: &gst::Pad, other: &gst::Pad, query: &mut gst::QueryRef) -> bool {
         match query.view_mut() {
             gst::QueryViewMut::Caps(query) => {
@@ -198,7 +197,7 @@ impl DetectOverlay {
         }
     }
 
-    /// What `pad` takes or gives, as far as the peer of `other` agrees, in the peer's order.
+    /// Returns the caps that `pad` can have and the peer of `other` agrees to, in the peer's order.
     fn caps_of(
         &self,
         pad: &gst::Pad,
@@ -317,7 +316,7 @@ impl ElementImpl for DetectOverlay {
 
     fn pad_templates() -> &'static [gst::PadTemplate] {
         static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
-            let source = source_caps(&frame::caps());
+            let source = source_caps(&video_frame::caps());
             let sink = sink_caps(&source);
             [
                 ("src", gst::PadDirection::Src, source),

@@ -1,23 +1,23 @@
-//! [`Inquiry`]: what was asked of upstream, when, and what is made of it: a line of text, and warnings.
+//! [`Inquiry`]: when to ask upstream for its figures, and the line of text and the warnings that follow from the answer.
 
 use super::settings::Settings;
 use crate::bridge::meta::{Figures, Roi};
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-/// Between two questions: figures that change faster cannot be read.
+/// Time between two questions: figures that change faster cannot be read.
 const INTERVAL: Duration = Duration::from_millis(500);
 
 #[derive(Debug, Default)]
 pub(super) struct Inquiry {
     asked: Option<Instant>,
     caption: Option<String>,
-    /// Warnings given already.
-    told: HashSet<String>,
+    /// Warnings that were given already.
+    given: HashSet<String>,
 }
 
 impl Inquiry {
-    /// Whether it is time to ask; that is then taken for done.
+    /// Whether it is time to ask. The question counts as asked then.
     pub fn is_due(&mut self, settings: &Settings, now: Instant) -> bool {
         if !settings.show_stats && settings.blur.is_empty() {
             *self = Self::default();
@@ -32,7 +32,7 @@ impl Inquiry {
         due
     }
 
-    /// What upstream has answered while `rois` were on the frame. Returns what the user has to be warned of.
+    /// Takes in what upstream has answered while `rois` were on the frame. Returns warnings for the user.
     pub fn answered(
         &mut self,
         figures: Option<&Figures>,
@@ -43,14 +43,15 @@ impl Inquiry {
         let mut warnings = figures.map_or_else(Vec::new, |figures| settings.blur.doubts(figures));
         if settings.show_stats && figures.is_none() {
             warnings.push(
-                "show-stats: nothing upstream tells its figures, there is no line to show".into(),
+                "show-stats: no element upstream answers with figures, so there is no line to show"
+                    .into(),
             );
         }
-        warnings.retain(|warning| self.told.insert(warning.clone()));
+        warnings.retain(|warning| self.given.insert(warning.clone()));
         warnings
     }
 
-    /// The line of `show-stats`.
+    /// Returns the line of `show-stats`.
     pub fn caption(&self, settings: &Settings) -> Option<&str> {
         self.caption.as_deref().filter(|_| settings.show_stats)
     }
@@ -70,7 +71,7 @@ fn caption(figures: &Figures, rois: &[Roi]) -> String {
     parts.into_iter().flatten().collect::<Vec<_>>().join(" · ")
 }
 
-/// Two digits at least.
+/// Formats a time with at least two digits.
 fn in_words(time: gst::ClockTime) -> String {
     let ms = time.nseconds() as f64 / 1e6;
     match ms {

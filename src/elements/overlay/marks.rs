@@ -1,4 +1,4 @@
-//! Regions of interest to what is drawn of them: a box, and a tag with label, number of the track and score.
+//! Converts regions of interest to drawings: a box, and a tag with label, number of the track and score.
 
 use super::settings::Settings;
 use crate::base::geometry::BBox;
@@ -6,7 +6,7 @@ use crate::base::image::{PictureInfo, PixelFormat};
 use crate::bridge::meta::Roi;
 use crate::vision::draw::{Artist, Drawing, Mark, Style};
 
-/// What is drawn of `rois` into `picture`, and `caption` in its corner.
+/// Lays out `rois` for `picture`, with `caption` in its corner.
 pub(super) fn layout(
     artist: &mut Artist,
     settings: &Settings,
@@ -31,12 +31,12 @@ pub(super) fn layout(
             text,
         })
         .collect();
-    // Also where a sink composes, so that it shows what would be painted.
+    // The same where a sink composes, so that it shows what would be painted.
     let cell = chroma_cell(picture.format);
     artist.draw(&marks, caption, style, size, cell)
 }
 
-/// `dog #7 0.87`
+/// Text of the tag: `dog #7 0.87`.
 fn text(roi: &Roi, settings: &Settings) -> String {
     let label = settings.show_labels.then(|| roi.label.clone());
     let track = roi.track.filter(|_| settings.show_labels);
@@ -53,7 +53,7 @@ fn text(roi: &Roi, settings: &Settings) -> String {
         .join(" ")
 }
 
-/// Pixels across and down that share one chroma sample.
+/// Number of pixels across and down that share one chroma sample.
 fn chroma_cell(format: PixelFormat) -> (u32, u32) {
     use PixelFormat as F;
     match format {

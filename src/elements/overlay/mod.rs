@@ -1,16 +1,16 @@
-//! `detectoverlay`: draws the boxes that a buffer carries.
+//! The element `detectoverlay`: draws the boxes that a buffer carries.
 //!
 //! ```text
 //! gst-launch-1.0 libcamerasrc ! detect ! detectoverlay ! videoconvert ! autovideosink
 //! ```
 //!
-//! Every `GstVideoRegionOfInterestMeta` becomes a box of its class's colour with label, number of the track and score,
-//! whichever element attached it. Where downstream can compose (`glimagesink`, for one), the pieces are handed on as
-//! `GstVideoOverlayCompositionMeta` and the picture stays as it is; else they are painted into the picture, whose
-//! format is kept. What `blur` names is pixelated in the picture itself, whoever composes. A frame of which nothing is
-//! to change is passed on untouched and is not copied.
+//! Every `GstVideoRegionOfInterestMeta`, whichever element attached it, becomes a box in the colour of its class, with label,
+//! number of the track and score. If downstream can compose (`glimagesink` can), the pieces are attached as
+//! `GstVideoOverlayCompositionMeta` and the picture stays unchanged; otherwise they are painted into the picture, whose
+//! format is kept. Boxes that `blur` names are always pixelated in the picture itself. A frame that needs no change leaves
+//! untouched and is not copied.
 //!
-//! The figures of `show-stats` are asked of upstream, see [`Figures`](crate::bridge::meta::Figures).
+//! For `show-stats` the element asks upstream, see [`Figures`](crate::bridge::meta::Figures).
 
 mod blur;
 mod caps;
@@ -32,10 +32,10 @@ glib::wrapper! {
 /// Name of the factory.
 pub const NAME: &str = "detectoverlay";
 
-/// Registers the element, for `plugin` or, without one, for this process.
+/// Registers the element with `plugin`, or with the process where that is `None`.
 ///
 /// # Errors
-/// When GStreamer refuses the registration.
+/// If GStreamer refuses the registration.
 pub fn register(plugin: Option<&gst::Plugin>) -> Result<(), glib::BoolError> {
     gst::Element::register(plugin, NAME, gst::Rank::NONE, DetectOverlay::static_type())
 }

@@ -1,4 +1,4 @@
-//! [`Settings`] of `detectoverlay`: every property, its default and its specification.
+//! [`Settings`]: the properties of `detectoverlay`, their defaults and declarations.
 
 use super::blur::Blur;
 use gst::glib;
@@ -14,9 +14,9 @@ const PROP_BLUR: &str = "blur";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// 0 = by picture size.
+    /// In pixels; 0 = scaled with the picture.
     pub line_width: u32,
-    /// 0 = by picture size.
+    /// In pixels; 0 = scaled with the picture.
     pub font_size: u32,
     pub show_labels: bool,
     pub show_scores: bool,
@@ -43,33 +43,33 @@ impl Settings {
         vec![
             glib::ParamSpecUInt::builder(PROP_LINE_WIDTH)
                 .nick("Line Width")
-                .blurb("Width of the lines of a box in pixels of the picture; 0 = by the size of the picture")
+                .blurb("Width of the lines of a box in pixels of the picture; 0 = scaled with the picture")
                 .maximum(64)
                 .default_value(default.line_width)
                 .mutable_playing()
                 .build(),
             glib::ParamSpecUInt::builder(PROP_FONT_SIZE)
                 .nick("Font Size")
-                .blurb("Size of the letters in pixels of the picture; 0 = by the size of the picture")
+                .blurb("Size of the letters in pixels of the picture; 0 = scaled with the picture")
                 .maximum(512)
                 .default_value(default.font_size)
                 .mutable_playing()
                 .build(),
             glib::ParamSpecBoolean::builder(PROP_SHOW_LABELS)
                 .nick("Show Labels")
-                .blurb("Whether a box is marked with its label")
+                .blurb("Whether boxes show their label")
                 .default_value(default.show_labels)
                 .mutable_playing()
                 .build(),
             glib::ParamSpecBoolean::builder(PROP_SHOW_SCORES)
                 .nick("Show Scores")
-                .blurb("Whether a box is marked with its score (0 to 1), where it has one")
+                .blurb("Whether boxes show their score (0 to 1), if they have one")
                 .default_value(default.show_scores)
                 .mutable_playing()
                 .build(),
             glib::ParamSpecBoolean::builder(PROP_SHOW_STATS)
                 .nick("Show Stats")
-                .blurb("Whether a line tells FPS, model time and age, as the detector upstream measures them")
+                .blurb("Whether a line shows FPS, model time and age, as the detector upstream measures them")
                 .default_value(default.show_stats)
                 .mutable_playing()
                 .build(),
@@ -82,7 +82,7 @@ impl Settings {
         ]
     }
 
-    /// GObject has checked name, type and bounds before.
+    /// Sets a property. GObject has checked name, type and bounds before.
     pub fn set(&mut self, name: &str, value: &glib::Value) {
         match name {
             PROP_LINE_WIDTH => update(&mut self.line_width, value),
@@ -95,7 +95,7 @@ impl Settings {
         }
     }
 
-    /// `None` for a name that [`Settings::properties`] does not list.
+    /// Returns a property; `None` for a name that [`Settings::properties`] does not list.
     pub fn get(&self, name: &str) -> Option<glib::Value> {
         match name {
             PROP_LINE_WIDTH => Some(self.line_width.to_value()),

@@ -1,4 +1,4 @@
-//! [`Stream`]: frames as negotiated, and what is done to them.
+//! [`Stream`]: the negotiated format of frames, and how frames of it are drawn on.
 
 use super::compose;
 use crate::base::image::PictureInfo;
@@ -11,7 +11,7 @@ use std::fmt;
 pub(super) struct Stream {
     pub video: VideoInfo,
     pub picture: PictureInfo,
-    /// Downstream composes: hand on, do not paint.
+    /// Downstream composes: drawings are attached, not painted.
     pub attach: bool,
 }
 
@@ -33,8 +33,8 @@ impl fmt::Display for DrawError {
 }
 
 impl Stream {
-    /// Pixelates `blurred`, in the picture itself, and adds `drawing` as downstream wants it. A frame of which nothing
-    /// is to change stays as it is, shared or not.
+    /// Pixelates `blurred` in the picture itself, and adds `drawing` as downstream wants it. A frame that needs no change is
+    /// not made writable.
     pub fn draw(
         &self,
         buffer: &mut gst::Buffer,
@@ -47,7 +47,7 @@ impl Stream {
             let mut frame = VideoFrameRef::from_buffer_ref_writable(buffer.make_mut(), &self.video)
                 .map_err(DrawError::Map)?;
             let mut picture =
-                frame::view_mut(&mut frame, &self.picture).map_err(DrawError::Frame)?;
+                video_frame::view_mut(&mut frame, &self.picture).map_err(DrawError::Frame)?;
             blurred.iter().for_each(|area| picture.pixelate(*area));
             if paint {
                 drawing.paint(&mut picture);
@@ -60,7 +60,7 @@ impl Stream {
     }
 }
 
-/// Sinks look at one composition only: what is there already goes below ours.
+/// Attaches the drawing. Sinks look at one composition only, so an existing one goes below ours.
 fn attach(buffer: &mut gst::BufferRef, drawing: &Drawing) -> Result<(), glib::BoolError> {
     let below = buffer
         .meta::<VideoOverlayCompositionMeta>()

@@ -1,19 +1,19 @@
-//! [`measure`]: how long each of several engines takes, in a bounded time.
+//! [`measure`]: compares the time of several engines within a bounded time.
 
 use std::time::Duration;
 
-/// More rounds would not move a median.
+/// Most rounds; more would not move a median.
 const MAX_ROUNDS: usize = 50;
-/// One that takes so many times the least is not run again: the time is better spent on the others.
+/// A runner that takes this many times the shortest time is not run again, to leave time to the others.
 const OUT_OF_SIGHT: u32 = 3;
-/// A first run is slow for reasons of its own, and puts one out of sight only if it took this part of the budget.
+/// A first run, which is often slow, excludes a runner only if it took this part of the budget.
 const LONG_WARM_UP: u32 = 4;
 
-/// The median time of each of `count` runners, or its error.
+/// Returns the median time of each of `count` runners, or its error.
 ///
-/// Each runs once to warm up; then they run in turns, so that a drift of the machine's speed falls on all alike, until
-/// a further run would end after `budget`. Each that is in sight runs at least once more, whatever it takes. `now` is a
-/// clock that begins at zero.
+/// Each runs once to warm up. Then they take turns, so that a drift of the machine's speed affects all alike, until
+/// another run would exceed `budget`. Each runner that is not excluded runs at least once more. `now` is a clock that
+/// begins at zero.
 pub(super) fn measure<E>(
     count: usize,
     budget: Duration,
@@ -55,13 +55,13 @@ pub(super) fn measure<E>(
     runners.into_iter().map(time).collect()
 }
 
-/// What is known of one that has not failed.
+/// Measurements of a runner that has not failed.
 struct Runner {
-    /// Of all its runs, the first included.
+    /// Shortest run, the first included.
     least: Duration,
-    /// When its last run ended.
+    /// End of its last run.
     end: Duration,
-    /// Of the runs that count.
+    /// Times of the runs that count.
     times: Vec<Duration>,
 }
 
@@ -80,7 +80,7 @@ impl Runner {
         self.times.push(time);
     }
 
-    /// The median; of one that was put out of sight by its first run, that run's time.
+    /// Returns the median, or the time of the first run if that excluded the runner.
     fn time(mut self) -> Duration {
         self.times.sort_unstable();
         let median = self.times.get(self.times.len() / 2);
@@ -99,7 +99,8 @@ mod tests {
         Duration::from_millis(ms)
     }
 
-    /// Measures runners whose run takes what `time` says of its index and of the runs so far; the order of the runs.
+    /// Measures runners whose runs take what `time` returns for their index and the number of runs so far. Returns the
+    /// order of the runs.
     fn measured(
         count: usize,
         time: impl Fn(usize, &[usize]) -> Result<Duration, &'static str>,

@@ -1,7 +1,7 @@
-//! [`Memory`]: what was measured before, in the user's cache folder.
+//! [`Memory`]: earlier measurements, in the user's cache folder.
 //!
-//! One small JSON file for each [`key`], which it repeats, so that a file of another key or of no sense is as good as
-//! none. A folder that cannot be written is no error: it will be measured again.
+//! Each [`key`] has one small JSON file, which repeats the key; a file with another key or without sense is ignored. A
+//! folder that cannot be written is not an error: the next load measures again.
 
 use super::{CANDIDATES, EngineKind, EngineOptions, Model};
 use crate::engine::library::{Library, Machine};
@@ -11,15 +11,16 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 use std::time::{Duration, UNIX_EPOCH};
 
-/// What a measurement came to.
+/// The result of a measurement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Remembered {
     pub engine: EngineKind,
-    /// Fastest first.
+    /// Times of the engines, fastest first.
     pub times: Vec<(EngineKind, Duration)>,
 }
 
-/// Everything that the outcome depends on, as text: model, input size, options, processor, libraries, this build.
+/// Returns everything that the result depends on, as text: model, input size, options, processor, libraries, this
+/// build.
 pub(super) fn key(model: &Model, options: &EngineOptions, libraries: &[&Library]) -> String {
     let mut hash = DefaultHasher::new();
     model.bytes.hash(&mut hash);
@@ -41,7 +42,7 @@ pub(super) fn key(model: &Model, options: &EngineOptions, libraries: &[&Library]
     )
 }
 
-/// Path, length and date of a library, which an update changes; to ask it for its version it had to be loaded.
+/// Describes a library by path, length and date, which an update changes. Its version is known only once it is loaded.
 fn library(library: &Library, machine: &Machine) -> String {
     let engine = library.engine;
     let Ok(found) = library.find(machine) else {
@@ -59,7 +60,7 @@ fn library(library: &Library, machine: &Machine) -> String {
     format!("{engine} {path} of {length} bytes, {seconds}")
 }
 
-/// The processor's name and how many of it inference may use.
+/// Returns the processor's name, and how many processors inference may use.
 fn processor() -> String {
     let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let told = |line: &&str| {
@@ -80,7 +81,7 @@ fn processor() -> String {
 pub(super) struct Memory(Option<PathBuf>);
 
 impl Memory {
-    /// In `$XDG_CACHE_HOME`, else `~/.cache`.
+    /// Uses `$XDG_CACHE_HOME`, or else `~/.cache`.
     pub fn of_user() -> Self {
         let folder = |name| {
             let path = PathBuf::from(std::env::var_os(name)?);
@@ -129,7 +130,7 @@ impl Memory {
         let times: Vec<_> = remembered.times.iter().map(time).collect();
         let engine = remembered.engine.to_string();
         let text = json!({ "key": key, "engine": engine, "times": times }).to_string();
-        // Whole or not at all, for whoever reads meanwhile.
+        // A reader sees the whole file or none.
         let part = file.with_extension(format!("{}.part", std::process::id()));
         let written = file
             .parent()
@@ -156,7 +157,7 @@ mod tests {
         }
     }
 
-    /// In a folder of this test alone that is not there yet.
+    /// Creates a memory in a folder for one test that does not exist yet.
     fn memory(name: &str) -> Memory {
         let name = format!("gstdetect-memory-{}-{name}", std::process::id());
         Memory(Some(std::env::temp_dir().join(name).join("engines")))

@@ -1,19 +1,19 @@
-//! `auto`: the fastest engine that can run a model on this machine.
+//! `auto`: chooses the fastest engine that can run a model on this machine.
 //!
-//! Every engine that is here loads the model; those that can are timed on an empty picture, in turns, for at most a
-//! second ([`measure`]), and the fastest stays. What came out is remembered ([`memory`]), so that the next load opens the
-//! one engine alone.
+//! Every installed engine loads the model. Those that can are timed in turns on an empty picture, for at most a second
+//! ([`measure`]), and the fastest stays. The result is remembered ([`memory`]), so that the next load opens one engine
+//! only.
 
 mod measure;
 mod memory;
 
-use super::form::Chosen;
+use super::quantised_form::Chosen;
 use super::{EngineError, EngineKind, EngineOptions, Opened, onnxruntime, openvino};
 use crate::model::Model;
 use memory::{Memory, Remembered};
 use std::time::{Duration, Instant};
 
-/// What there is to choose from.
+/// Engines to choose from.
 const CANDIDATES: [EngineKind; 3] = [
     EngineKind::OnnxRuntime,
     EngineKind::OpenVino,
@@ -23,14 +23,16 @@ const CANDIDATES: [EngineKind; 3] = [
 /// Longest time for measuring.
 const BUDGET: Duration = Duration::from_secs(1);
 
-/// One that has loaded the model.
+/// An engine that has loaded the model.
 struct Candidate {
     kind: EngineKind,
     chosen: Chosen,
 }
 
+/// Opens the fastest engine.
+///
 /// # Errors
-/// Of the engine that came nearest, if none can run the model.
+/// The error of the engine that came nearest, if none can run the model.
 pub(super) fn open(model: &Model, options: &EngineOptions) -> Result<Opened, EngineError> {
     let memory = Memory::of_user();
     let libraries = [&onnxruntime::LIBRARY, &openvino::LIBRARY];
@@ -52,7 +54,7 @@ pub(super) fn open(model: &Model, options: &EngineOptions) -> Result<Opened, Eng
     })
 }
 
-/// Of the candidates the one that is fastest by the clock `now`, which begins at zero; it alone stays.
+/// Keeps the candidate that is fastest by the clock `now`, which begins at zero, and drops the others.
 fn choose(
     mut candidates: Vec<Candidate>,
     failures: Vec<(EngineKind, EngineError)>,
@@ -105,7 +107,7 @@ fn load(
     Ok(Candidate { kind, chosen })
 }
 
-/// Those that can load the model, and why the others cannot.
+/// Returns the engines that can load the model, and the errors of the others.
 fn load_all(
     model: &Model,
     options: &EngineOptions,
@@ -120,7 +122,8 @@ fn load_all(
     (candidates, failures)
 }
 
-/// The error to tell where every engine has one: of those that are here. If all lack operators, no engine has them.
+/// Selects the error to report if every engine failed: one of an installed engine. If all lack operators, none has
+/// them.
 fn nearest(failures: Vec<(EngineKind, EngineError)>) -> EngineError {
     let (absent, mut here): (Vec<_>, Vec<_>) = failures
         .into_iter()
@@ -143,7 +146,7 @@ fn nearest(failures: Vec<(EngineKind, EngineError)>) -> EngineError {
     }
 }
 
-/// `fastest here: openvino 15.0 ms, tract 61.0 ms`
+/// Writes `fastest here: openvino 15.0 ms, tract 61.0 ms`.
 fn in_words(times: &[(EngineKind, Duration)]) -> String {
     let in_ms = |(kind, time): &(EngineKind, Duration)| {
         format!("{kind} {:.1} ms", time.as_secs_f64() * 1e3)

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Milliseconds; only inferences let time pass.
 type Clock = Arc<AtomicU64>;
 
-/// Takes its milliseconds, or fails, and answers nothing.
+/// An engine that takes its milliseconds or fails, and has no outputs.
 struct Fake(Clock, Result<u64, &'static str>);
 
 impl Engine for Fake {
@@ -42,7 +42,7 @@ fn failed(engine: EngineKind, text: &str) -> EngineError {
 
 type Run = (EngineKind, Result<u64, &'static str>);
 
-/// Chooses among engines that run like this.
+/// Chooses among engines that behave like this.
 fn chosen(
     runs: &[Run],
     failures: Vec<(EngineKind, EngineError)>,
@@ -142,7 +142,10 @@ fn one_that_loads_and_does_not_run_is_passed_over() {
 fn the_error_is_that_of_the_engines_that_are_here() {
     let absent = || not_installed(EngineKind::OnnxRuntime);
     let text = nearest(vec![absent(), lacks(EngineKind::Tract, "Foo")]).to_string();
-    assert!(text.contains("Foo") && text.contains("might do"), "{text}");
+    assert!(
+        text.contains("Foo") && text.contains("may run it"),
+        "{text}"
+    );
     let all = vec![
         lacks(EngineKind::OpenVino, "Foo"),
         lacks(EngineKind::Tract, "Foo"),

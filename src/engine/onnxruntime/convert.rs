@@ -1,6 +1,6 @@
-//! Tensors of ours to values of ONNX Runtime's and back.
+//! Converts our tensors to values of ONNX Runtime and back.
 //!
-//! Outputs of types that [`Element`] has not are widened as the other engines do: see [`element`].
+//! Output types that [`Element`] lacks are widened in the same way by all engines, see [`element`].
 
 use crate::base::tensor::{Element, Foreign, Number, Tensor, TensorData, TensorSpec};
 use half::{bf16, f16};
@@ -10,7 +10,7 @@ use ort::value::{
     Value,
 };
 
-/// The type of ours that an output of this type is given out as; none for text, complex numbers and odd bits.
+/// Returns the type of ours for an output type; `None` for text, complex numbers and odd bits.
 pub(super) fn element(ty: TensorElementType) -> Option<Element> {
     use TensorElementType as T;
     match ty {
@@ -25,14 +25,14 @@ pub(super) fn element(ty: TensorElementType) -> Option<Element> {
 /// How a tensor of ours becomes the input of the graph.
 #[derive(Clone)]
 pub(super) enum Input {
-    /// Of one type: read where it lies.
+    /// The types are equal: the graph reads our memory.
     AsItIs,
-    /// The graph computes in f16: rounded into this, run by run.
+    /// The graph computes in f16: each run rounds into this memory.
     Rounded(Vec<f16>),
 }
 
 impl Input {
-    /// For a graph that wants `wanted`; none if it cannot be made of `ours`.
+    /// Chooses the conversion for a graph that takes `wanted`; `None` if there is none from `ours`.
     pub fn new(wanted: TensorElementType, ours: Element) -> Option<Self> {
         match (wanted, ours) {
             (TensorElementType::Float16, Element::F32) => Some(Self::Rounded(Vec::new())),
@@ -58,7 +58,7 @@ impl Input {
     }
 }
 
-/// ONNX Runtime's name of a type of ours.
+/// Returns ONNX Runtime's name of a type.
 fn plain(element: Element) -> TensorElementType {
     match element {
         Element::F32 => TensorElementType::Float32,
@@ -75,8 +75,8 @@ fn view<'a, T: PrimitiveTensorElementType + Clone + std::fmt::Debug + 'static>(
     Ok(TensorRef::from_array_view((dims, numbers))?.into())
 }
 
-/// Makes `output` one output of a run, of the type that `spec` promises, with the dims that the run gave it. Numbers of
-/// f32 stay where they are.
+/// Fills `output` from an output of a run, with the type that `spec` promises and the dims of the run. Numbers of f32
+/// are not copied.
 pub(super) fn output(value: DynValue, spec: &TensorSpec, output: &mut Tensor) -> ort::Result<()> {
     use TensorElementType as T;
     match value.dtype().tensor_type() {
@@ -100,7 +100,7 @@ pub(super) fn output(value: DynValue, spec: &TensorSpec, output: &mut Tensor) ->
     }
 }
 
-/// Numbers in memory of ONNX Runtime's, which must not end before them; `Value` sees to it.
+/// Numbers in memory of ONNX Runtime; `Value` keeps the memory alive.
 struct Numbers(Value<TensorValueType<f32>>);
 
 impl AsRef<[f32]> for Numbers {

@@ -1,39 +1,20 @@
 //! [`OnnxRuntime`]: ONNX Runtime on the processor, through a library that is loaded when the first model asks for it.
 //!
-//! The input is read where it lies, and outputs of f32 are given out where they are, in memory that ONNX Runtime's arena
-//! gets back before the next run; others are copied.
+//! The graph reads the input from our memory. Outputs of f32 are lent from ONNX Runtime's arena, which gets them back
+//! before the next run; others are copied.
 //!
-//! A session runs once at a time (`Session::run` takes it mutable), so each engine has its own: a second one costs its
-//! weights and what it computes in once more, but two workers analyse twice the frames. AMD EPYC, 2 processors, release,
-//! 2026-11-23, one thread each, yolox_nano_416 from a film: one worker 65 frames/s, two on one session 61, two with a
-//! session each 109.
+//! Four choices differ from ONNX Runtime's defaults. The figures behind them are in
+//! `tests/benches/figures/2026-11-24-xeon-2/README.md`.
 //!
-//! Of several threads one that has nothing left to do in an operator looks for more for 10 µs, then sleeps; behind the last
-//! operator it sleeps at once. ONNX Runtime's default is to spin for about a millisecond, and on between inferences: that
-//! heats a small machine, and takes its processors from the video and from the very thread that is waited for. Two threads
-//! on two processors (Intel Xeon, ONNX Runtime 1.32, 2026-11-24, yolox_nano_416, milliseconds an inference, medians of 6
-//! rounds in turns; in brackets of processor time; "loops" are other programs that never rest):
-//!
-//! | | each 20 ms after the last | 1 loop | 2 loops |
-//! |---|---|---|---|
-//! | one thread | 17.3 (16.9) | 16.6 | 16.5 |
-//! | asleep at once | 16.6 (22.2) | 16.8 | 16.7 |
-//! | 10 µs | 13.1 (22.1) | 16.1 | 18.9 |
-//! | 50 µs | 11.9 (22.6) | 22.2 | 23.4 |
-//! | its default | 12.0 (44.0) | 23.7 | 33.1 |
-//!
-//! Libraries before 1.26 do not know how to be told how long; they spin as they like until an inference ends: 1.21 takes
-//! 17.8 instead of 24.5 ms, beside one loop 21.5 instead of 19.6, beside two 43 instead of 23.
-//!
-//! Its kernel for products of u8 and i8 on x86 without VNNI adds pairs of them in 16 bits, which saturate, and boxes move:
-//! of the 183 of the int8 models in `tests/shared_models.rs` 144 were right on an emulated Haswell. There, and only
-//! there, it is told to compute with u8 and u8, which is slower and exact: then 182 were.
-//!
-//! Before 1.25 it makes one operator of x * Sigmoid(x), the SiLU of YOLO, for which tensors leave the blocked layout of its
-//! convolutions on x86 and come back behind it. There it is told to leave the two apart: the time of an inference of
-//! yolox_nano_416 was 0.80 of what it is otherwise with 1.21.1, 0.72 with 1.22.1, 0.57 with 1.23.2 and 0.86 with 1.24.4, and
-//! 1.15 to 1.24 with 1.25.1 to 1.30 and 1.17 with 1.32 (Intel Xeon, 2026-11-23, one thread, medians of 3 to 6 rounds in turns,
-//! beside other work; with 1.21 to 1.24 the outputs are the same to the bit).
+//! - **One session for each worker.** `Session::run` takes the session mutably, so workers with one session would wait
+//!   for each other. A second session costs its weights and buffers once more.
+//! - **Threads spin for 10 µs within an inference, and not between inferences.** The default spins for about a
+//!   millisecond, and on between inferences. That heats a small machine and takes processors from the video. Libraries
+//!   before 1.26 cannot be told how long, and spin until the inference ends.
+//! - **Exact products of bytes on x86 without VNNI.** There the kernel for u8 x i8 adds pairs in 16 bits, which
+//!   saturate and move boxes. So it is told to compute with u8 x u8, which is slower and exact.
+//! - **SiLU in two operators before 1.25.** Those versions fuse x * Sigmoid(x) into an operator that leaves the blocked
+//!   layout of convolutions on x86, and converts tensors back and forth. Kept apart, the two operators are faster.
 
 mod convert;
 
@@ -54,16 +35,16 @@ use std::path::Path;
 
 const KIND: EngineKind = EngineKind::OnnxRuntime;
 
-/// A key of onnxruntime_session_options_config_keys.h, `kOrtSessionOptionsDisableSpecifiedOptimizers`.
+/// Key of onnxruntime_session_options_config_keys.h, `kOrtSessionOptionsDisableSpecifiedOptimizers`.
 const DISABLED_OPTIMIZERS: &str = "optimization.disable_specified_optimizers";
 
-/// More keys of it: how threads wait, see the module. A library that does not know one of them ignores it.
+/// Keys for how threads wait, see the module. A library that does not know a key ignores it.
 const WAITING: [(&str, &str); 2] = [
     ("session.force_spinning_stop", "1"),
     ("session.intra_op.spin_duration_us", "10"),
 ];
 
-/// Where the library is looked for.
+/// How to find the library.
 pub(super) const LIBRARY: Library = Library {
     engine: KIND,
     file: "libonnxruntime.so",
@@ -75,11 +56,11 @@ pub(super) const LIBRARY: Library = Library {
 
 static LOADED: Once<Loaded> = Once::new();
 
-/// The library.
+/// The loaded library.
 #[derive(Clone)]
 struct Loaded {
     environment: Environment,
-    /// Sessions compute x * Sigmoid(x) with two operators.
+    /// Whether sessions compute x * Sigmoid(x) with two operators.
     parts_silu: bool,
 }
 
@@ -92,7 +73,7 @@ pub(super) struct OnnxRuntime {
 }
 
 impl OnnxRuntime {
-    /// The engine of `bytes`, one form of the model, and its library in words.
+    /// Opens `bytes`, one form of the model. Returns the engine, and its library in words.
     pub fn open(
         model: &Model,
         bytes: &[u8],
@@ -171,8 +152,7 @@ impl Engine for OnnxRuntime {
     }
 }
 
-/// Loads the library for the life of the process. It is to send no telemetry, and to print nothing: what is wrong comes
-/// back as an error.
+/// Loads the library for the life of the process, without telemetry or output: problems come back as errors.
 fn load_library(path: &Path) -> Result<Loaded, EngineError> {
     let unusable = |source: super::Cause| EngineError::Library {
         engine: KIND,
@@ -193,7 +173,7 @@ fn load_library(path: &Path) -> Result<Loaded, EngineError> {
     })
 }
 
-/// Whether the library, by the version in its file's name, fuses SiLU and cannot compute it in the blocked layout.
+/// Returns whether the library, by the version in its file name, fuses SiLU outside the blocked layout.
 fn has_no_blocked_silu(path: &Path) -> bool {
     LIBRARY
         .version(path)
@@ -221,7 +201,7 @@ impl Loaded {
     }
 }
 
-/// Whether sums of products of bytes saturate on this processor.
+/// Returns whether sums of products of bytes saturate on this processor.
 fn saturates() -> bool {
     #[cfg(target_arch = "x86_64")]
     {
@@ -233,7 +213,7 @@ fn saturates() -> bool {
     }
 }
 
-/// The one input, which must take what `expected` says.
+/// Checks that the graph has one input that takes `expected`, and returns how to feed it.
 fn input(session: &Session, expected: &TensorSpec) -> Result<convert::Input, EngineError> {
     let [input] = session.inputs() else {
         let names: Vec<_> = session.inputs().iter().map(|input| input.name()).collect();
@@ -291,7 +271,7 @@ fn refusal(reason: String) -> EngineError {
     }
 }
 
-/// An error of ONNX Runtime's while loading; an operator that it lacks has a name in it.
+/// Turns an error of ONNX Runtime while loading into ours; a missing operator is named.
 fn refused(error: &ort::Error) -> EngineError {
     match missing_operator(error.message()) {
         Some(name) => EngineError::Operator {
@@ -302,7 +282,7 @@ fn refused(error: &ort::Error) -> EngineError {
     }
 }
 
-/// Of the three ways in which ONNX Runtime says so.
+/// Extracts the name of a missing operator from the three forms of ONNX Runtime's message.
 fn missing_operator(message: &str) -> Option<String> {
     let (_, name) = [
         "Fatal error: ",

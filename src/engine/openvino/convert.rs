@@ -1,6 +1,6 @@
-//! Tensors of ours to tensors of OpenVINO's and back.
+//! Converts our tensors to tensors of OpenVINO and back.
 //!
-//! Outputs of types that [`Element`] has not are widened as the other engines do: see [`element`].
+//! Output types that [`Element`] lacks are widened in the same way by all engines, see [`element`].
 
 use crate::base::tensor::{Element, Number, Tensor, TensorData, TensorSpec};
 use half::{bf16, f16};
@@ -8,7 +8,7 @@ use openvino::{ElementType, InferenceError, InferenceErrorKind};
 
 type Native = openvino::Tensor;
 
-/// The type of ours that an output of this type is given out as; none for text and odd bits.
+/// Returns the type of ours for an output type; `None` for text and odd bits.
 pub(super) fn element(ty: ElementType) -> Option<Element> {
     use ElementType as T;
     match ty {
@@ -24,12 +24,12 @@ pub(super) fn element(ty: ElementType) -> Option<Element> {
 #[derive(Clone, Copy)]
 pub(super) enum Input {
     AsItIs,
-    /// The graph computes in f16.
+    /// The graph computes in f16: each run rounds.
     Rounded,
 }
 
 impl Input {
-    /// For a graph that wants `wanted`; none if it cannot be made of `ours`.
+    /// Chooses the conversion for a graph that takes `wanted`; `None` if there is none from `ours`.
     pub fn new(wanted: ElementType, ours: Element) -> Option<Self> {
         match (wanted, ours) {
             (ElementType::F16, Element::F32) => Some(Self::Rounded),
@@ -75,7 +75,7 @@ fn same_count<T>(native: &mut Native, count: usize) -> Result<&mut [T], Inferenc
     }
 }
 
-/// Makes `output` one output of a run, of the type that `spec` promises, with the dims that the run gave it.
+/// Fills `output` from an output of a run, with the type that `spec` promises and the dims of the run.
 pub(super) fn output(
     native: &Native,
     spec: &TensorSpec,
@@ -107,7 +107,7 @@ fn copy_out<T: Copy, U: Number>(
     let shape = native.get_shape()?;
     let dims = shape.get_dimensions().iter();
     let dims = dims.map(|&dim| usize::try_from(dim).unwrap_or(0));
-    // Of no numbers OpenVINO may have no memory, and a slice of that the bindings must not make.
+    // An empty tensor of OpenVINO may have no memory, and the bindings must not make a slice of that.
     let numbers: &[T] = match native.get_byte_size()? {
         0 => &[],
         _ => native.get_data::<T>()?,

@@ -1,17 +1,16 @@
 //! [`OpenVino`]: OpenVINO on the processor, through a library that is loaded when the first model asks for it.
 //!
-//! The bindings look for a `libopenvino_c.so` without a version, which pip's wheel has not; so it is [`Library`] that
-//! finds it, and the bindings are given its path. They keep the first and ignore every further one, as [`Once`] does.
+//! The bindings look for a `libopenvino_c.so` without a version, which pip's wheel does not have. So [`Library`] finds
+//! the library, and the bindings get its path. They keep the first path and ignore later ones, as [`Once`] does.
 //!
-//! Each engine has a core of its own, since threads and precision are properties of a core. Its input and outputs are
-//! memory of one inference request, which stays from run to run: the input is copied in, the outputs are copied out.
+//! Each engine has its own core, because threads and precision are properties of a core. Input and outputs live in the
+//! memory of one inference request, which is kept between runs: the input is copied in, outputs are copied out.
 //!
-//! Requests that run at the same time need a stream each, which shares the weights and has its own memory to compute in.
-//! AMD EPYC, 2 processors, release, 2026-11-23, one thread each, yolox_nano_416 from a film: one worker 48 to
-//! 54 frames/s, two with one stream 47, two with two streams 80 to 89.
+//! Concurrent requests need one stream each; streams share the weights and have their own buffers. Without it two
+//! workers are no faster than one (`tests/benches/figures/2026-11-23-epyc-2/README.md`).
 //!
-//! Threads are not pinned to processors, which would undo the affinity of the calling thread. By itself OpenVINO
-//! computes in bfloat16 where the processor can, whose 8 bits of mantissa move boxes: that is never asked for.
+//! Threads are not pinned to processors, because that would undo the affinity of the calling thread. OpenVINO's default
+//! on some processors is bfloat16, whose 8 bits of mantissa move boxes; it is never used.
 
 mod convert;
 
@@ -33,7 +32,7 @@ use std::sync::Arc;
 
 const KIND: EngineKind = EngineKind::OpenVino;
 
-/// Where the library is looked for.
+/// How to find the library.
 pub(super) const LIBRARY: Library = Library {
     engine: KIND,
     file: "libopenvino_c.so",
@@ -53,7 +52,7 @@ pub(super) const LIBRARY: Library = Library {
     remedy: "run `python3 -m venv ~/venv && ~/venv/bin/pip install openvino` and set OPENVINO_LIB_PATH=~/venv",
 };
 
-/// Version of the library that is loaded.
+/// Version of the loaded library.
 static VERSION: Once<String> = Once::new();
 
 pub(super) struct OpenVino {
@@ -64,15 +63,15 @@ pub(super) struct OpenVino {
     outputs: Vec<TensorSpec>,
 }
 
-/// The weights, of all engines of this model. A request is one of the model's, and the model is the core's: both live as
-/// long, and end in this order.
+/// The weights, shared by all engines of this model. Requests belong to the model and the model to the core, so fields
+/// are dropped in this order.
 struct Compiled {
     model: CompiledModel,
     _core: Core,
 }
 
 impl OpenVino {
-    /// The engine of `bytes`, one form of the model, and its library in words.
+    /// Opens `bytes`, one form of the model. Returns the engine, and its library in words.
     pub fn open(
         model: &Model,
         bytes: &[u8],
@@ -165,7 +164,7 @@ impl Engine for OpenVino {
     }
 }
 
-/// Loads the library for the life of the process; its version.
+/// Loads the library for the life of the process, and returns its version.
 fn load_library(path: &Path) -> Result<String, EngineError> {
     openvino_sys::library::load_from(path).map_err(|reason| unusable(path, &reason, None))?;
     Ok(openvino::version().build_number)
@@ -180,7 +179,7 @@ fn unusable(path: &Path, reason: &str, source: Option<super::Cause>) -> EngineEr
     }
 }
 
-/// A core of its own, told how to run what it will compile.
+/// Creates a core with the settings for the models it will compile.
 fn core(path: &Path, options: &EngineOptions) -> Result<Core, EngineError> {
     let cannot = |error: InferenceError| unusable(path, &reason(&error), Some(error.into()));
     let mut core = Core::new().map_err(|error| match error {
@@ -208,7 +207,7 @@ fn core(path: &Path, options: &EngineOptions) -> Result<Core, EngineError> {
     Ok(core)
 }
 
-/// OpenVINO's name of the arithmetic, for a processor of these capabilities (a list of words).
+/// Returns OpenVINO's name of the arithmetic, for a processor with these capabilities (a list of words).
 fn precision(asked: Precision, capabilities: &str) -> Result<&'static str, EngineError> {
     let has_f16 = capabilities.split([' ', ',']).any(|word| word == "FP16");
     match asked {
@@ -250,7 +249,8 @@ fn compile(core: &mut Core, bytes: &[u8], input: &InputSpec) -> Result<CompiledM
     core.compile_model(&model, DeviceType::CPU).map_err(refused)
 }
 
-/// The outputs in the order of the file, which OpenVINO keeps, by the file's names, which it does not always.
+/// Returns the outputs in the order of the file, which OpenVINO keeps, with the file's names, which it does not always
+/// keep.
 fn output_specs(
     compiled: &CompiledModel,
     names: &[String],
@@ -282,7 +282,7 @@ fn output_specs(
     names.iter().enumerate().map(spec).collect()
 }
 
-/// 0 where the graph leaves it open.
+/// Returns a fixed dim, or 0 if the graph leaves it open.
 fn fixed(dim: &openvino::Dimension) -> usize {
     match dim.get_min() == dim.get_max() {
         true => usize::try_from(dim.get_min()).unwrap_or(0),
@@ -298,7 +298,7 @@ fn refusal(reason: String) -> EngineError {
     }
 }
 
-/// An error of OpenVINO's while loading; operators that it lacks have their names in it.
+/// Turns an error of OpenVINO while loading into ours; missing operators are named.
 fn refused(error: InferenceError) -> EngineError {
     let names = error.message.as_deref().map(missing_operators);
     match names {
@@ -314,7 +314,7 @@ fn refused(error: InferenceError) -> EngineError {
     }
 }
 
-/// OpenVINO lists them in one line, in words that differ between its versions.
+/// Extracts the names of missing operators from one line, whose words differ between versions.
 fn missing_operators(message: &str) -> Vec<String> {
     const BEGINS: [&str; 2] = [
         "No conversion rule found for operations:",

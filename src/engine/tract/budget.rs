@@ -1,8 +1,8 @@
-//! Refuses a graph whose tensors are absurdly large before memory for them is asked for.
+//! Refuses a graph with absurdly large tensors before memory for them is requested.
 //!
-//! tract checks weights against the bytes that are there, so a short file cannot lie about those. What can grow out of
-//! nothing are constants computed while loading, whose sizes are read off the nodes that make them, and the tensors
-//! between the nodes, whose sizes tract's typed model tells. A size that only a run can tell is not covered.
+//! tract checks weights against the bytes in the file, so a short file cannot lie about those. Two kinds of tensors can
+//! grow out of nothing. Constants computed while loading are checked by the sizes in the nodes that make them. Tensors
+//! between nodes are checked by tract's typed model. A size that only a run reveals is not covered.
 
 use super::load::refusal;
 use crate::engine::EngineError;
@@ -10,16 +10,16 @@ use prost::Message;
 use tract_onnx::pb::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto};
 use tract_onnx::prelude::*;
 
-/// Largest single tensor, in bytes.
+/// Largest size of a single tensor in bytes.
 const MAX_TENSOR_BYTES: u64 = 1 << 30;
 
-/// Bytes of a number where the type is not looked at: the least that a tensor of so many numbers has.
+/// Smallest size of a number in bytes, used where the type is not looked at.
 const LEAST_ELEMENT_BYTES: u64 = 1;
 
 /// Refuses nodes that would unfold a constant of absurd size, in the graph and in the graphs inside its nodes.
 pub(super) fn check_graph(graph: &GraphProto) -> Result<(), EngineError> {
     for node in &graph.node {
-        // Which input holds the dims or repeats of the result.
+        // The input that holds the dims or repeats of the result.
         let sized_by = match node.op_type.as_str() {
             "ConstantOfShape" => 0,
             "Expand" | "Tile" => 1,
@@ -43,7 +43,7 @@ pub(super) fn check_graph(graph: &GraphProto) -> Result<(), EngineError> {
     Ok(())
 }
 
-/// As [`check_graph`], of the bytes of a file. What is no ONNX is left to the engine to say.
+/// Checks the bytes of a file like [`check_graph`]. Bytes that are not ONNX are left to the engine to refuse.
 pub(super) fn check_constants(bytes: &[u8]) -> Result<(), EngineError> {
     let model = ModelProto::decode(bytes).ok();
     match model.and_then(|model| model.graph) {
@@ -52,7 +52,7 @@ pub(super) fn check_constants(bytes: &[u8]) -> Result<(), EngineError> {
     }
 }
 
-/// Refuses a model with a tensor above the budget anywhere.
+/// Refuses a model with a tensor above the budget.
 pub(super) fn check_model(model: &TypedModel) -> Result<(), EngineError> {
     for node in model.nodes() {
         for output in &node.outputs {
@@ -92,7 +92,7 @@ fn check_dims(
     }
 }
 
-/// The integers of a constant of this graph, if it is one.
+/// Returns the integers of a constant of this graph, if there is one of this name.
 fn constant_i64(graph: &GraphProto, name: &str) -> Option<Vec<i64>> {
     let initialiser = graph.initializer.iter().find(|tensor| tensor.name == name);
     let constant = || {
@@ -105,7 +105,7 @@ fn constant_i64(graph: &GraphProto, name: &str) -> Option<Vec<i64>> {
     initialiser.or_else(constant).map(integers)
 }
 
-/// Shapes are int64, in either of the two fields that may hold them.
+/// Returns int64 numbers from either of the two fields that may hold them.
 fn integers(tensor: &TensorProto) -> Vec<i64> {
     if tensor.int64_data.is_empty() {
         let (numbers, _) = tensor.raw_data.as_chunks::<8>();

@@ -1,7 +1,7 @@
-//! Tensors of ours to tensors of tract's and back.
+//! Converts our tensors to tensors of tract and back.
 //!
-//! Outputs of types that [`Element`] has not are widened to one that holds them: f16, f64 and quantised numbers to
-//! float32, booleans to uint8, short integers to int32, dimensions and unsigned long ones to int64.
+//! Output types that [`Element`] lacks are widened to one that holds them: f16, f64 and quantised numbers to float32,
+//! booleans to uint8, short integers to int32, dimensions and unsigned long integers to int64.
 
 use crate::base::tensor::{Element, Number, Tensor, TensorData, TensorSpec};
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use tract_onnx::tract_hir::internal::{Datum, anyhow, bail};
 
 type Native = tract_onnx::prelude::Tensor;
 
-/// tract's name of a type of ours.
+/// Returns tract's name of a type.
 pub(super) fn datum_type(element: Element) -> DatumType {
     match element {
         Element::F32 => DatumType::F32,
@@ -20,7 +20,7 @@ pub(super) fn datum_type(element: Element) -> DatumType {
     }
 }
 
-/// The type of ours that an output of this type is given out as; none for text and complex numbers.
+/// Returns the type of ours for an output type; `None` for text and complex numbers.
 pub(super) fn element(datum_type: DatumType) -> Option<Element> {
     match datum_type {
         DatumType::F16 | DatumType::F32 | DatumType::F64 => Some(Element::F32),
@@ -32,7 +32,8 @@ pub(super) fn element(datum_type: DatumType) -> Option<Element> {
     }
 }
 
-/// Copies our input into tract's, whose shape and type are the graph's; makes a new one if the last run still holds it.
+/// Copies our input into tract's tensor, with the graph's shape and type. Allocates a new one if the last run still
+/// holds it.
 pub(super) fn fill(native: &mut Arc<Native>, input: &Tensor) -> TractResult<()> {
     if Arc::get_mut(native).is_none() {
         *native = Arc::new(Native::zero_dt(native.datum_type(), native.shape())?);
@@ -66,7 +67,7 @@ fn fill_from<T: Datum + Copy>(target: &mut Native, values: &[T]) -> TractResult<
     Ok(())
 }
 
-/// Makes `output` one output of a run, of the type that `spec` promises, with the dims that the run gave it.
+/// Fills `output` from an output of a run, with the type that `spec` promises and the dims of the run.
 pub(super) fn output(value: &Native, spec: &TensorSpec, output: &mut Tensor) -> TractResult<()> {
     let value = value.cast_to_dt(datum_type(spec.element))?;
     match spec.element {

@@ -1,4 +1,4 @@
-//! [`load`]: from the bytes of an ONNX file to tract's optimised model.
+//! [`load`]: turns the bytes of an ONNX file into tract's optimised model.
 
 use super::budget;
 use super::convert;
@@ -15,7 +15,7 @@ use tract_onnx::tract_hir::internal::DimLike;
 
 pub(super) struct Loaded {
     pub model: TypedModel,
-    /// Zeros of the shape and type that the graph wants of its input.
+    /// Zeros with the shape and type of the graph's input.
     pub input: Tensor,
     pub outputs: Vec<TensorSpec>,
 }
@@ -41,7 +41,7 @@ pub(super) fn load(bytes: &[u8], input: &InputSpec) -> Result<Loaded, EngineErro
     })
 }
 
-/// The graph as tract reads it, and the names of its outputs. The message with its copy of the weights ends here.
+/// Reads the graph, and the names of its outputs. Frees the parsed file and its copy of the weights on return.
 fn parse(onnx: &Onnx, bytes: &[u8]) -> Result<(InferenceModel, Vec<String>), EngineError> {
     let proto = ModelProto::decode(bytes).map_err(|error| {
         refusal(
@@ -80,7 +80,7 @@ fn parse(onnx: &Onnx, bytes: &[u8]) -> Result<(InferenceModel, Vec<String>), Eng
     }
 }
 
-/// Operators that tract has not, in the graph and in the graphs inside its nodes.
+/// Collects operators that tract lacks, in the graph and in the graphs inside its nodes.
 fn collect_missing(onnx: &Onnx, graph: &GraphProto, missing: &mut BTreeSet<String>) {
     for node in &graph.node {
         if !onnx.op_register.0.contains_key(&node.op_type) {
@@ -96,7 +96,7 @@ fn collect_missing(onnx: &Onnx, graph: &GraphProto, missing: &mut BTreeSet<Strin
     }
 }
 
-/// Tells the model shape and type of its input; the type is the graph's where it has one, ours else.
+/// Sets shape and type of the model's input. The type is the graph's if it has one, otherwise ours.
 fn feed(model: &mut InferenceModel, input: &InputSpec) -> Result<DatumType, EngineError> {
     let outlets = model.input_outlets().map_err(refused)?.to_vec();
     let names: Vec<String> = outlets
@@ -166,12 +166,12 @@ pub(super) fn refusal(
     }
 }
 
-/// An error of tract's while loading.
+/// Turns an error of tract while loading into ours.
 pub(super) fn refused(error: TractError) -> EngineError {
     refusal(reason(&error), Some(error.into()))
 }
 
-/// The chain of an error in one line; tract prints whole nodes into it, so each link is cut to a readable length.
+/// Writes the chain of an error in one line. tract prints whole nodes into it, so each link is shortened.
 pub(super) fn reason(error: &TractError) -> String {
     const LONGEST_LINK: usize = 200;
     let links: Vec<String> = error

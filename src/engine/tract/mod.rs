@@ -1,7 +1,7 @@
 //! [`Tract`]: the built-in engine, over tract-onnx.
 //!
-//! What the file declares about shapes inside the graph and of its outputs is ignored (passes of ours may have changed
-//! the input's size); tract derives everything from the input that it is told.
+//! Shapes that the file declares for outputs and inner tensors are ignored, because our rewrites may have changed the
+//! input size. tract derives every shape from the input.
 
 mod budget;
 mod convert;
@@ -22,12 +22,12 @@ type State = SimpleState<TypedFact, Box<dyn TypedOp>>;
 
 pub(super) struct Tract {
     plan: Plan,
-    /// What is kept from run to run; absent after a run that failed, whose remains nobody wants.
+    /// State kept between runs; absent after a failed run.
     state: Option<State>,
     threads: usize,
-    /// Where this engine computes, from its first run on.
+    /// Threads of this engine, made at its first run.
     executor: Option<multithread::Executor>,
-    /// Filled anew for each run: exclusive again as soon as the run is over.
+    /// Input tensor, reused for every run; nobody else holds it between runs.
     input: Arc<TractTensor>,
     expected: TensorSpec,
     outputs: Vec<TensorSpec>,
@@ -56,8 +56,8 @@ impl Tract {
         })
     }
 
-    /// The plan holds the weights; threads, and what a run leaves behind, are each engine's own: with threads in common
-    /// two inferences would wait for each other.
+    /// Creates another engine with the same plan, which holds the weights. Threads and run state are its own: with
+    /// common threads two inferences would wait for each other.
     fn twin(&self, threads: usize) -> Result<Self, EngineError> {
         let input = TractTensor::zero_dt(self.input.datum_type(), self.input.shape());
         Ok(Self {
@@ -72,7 +72,7 @@ impl Tract {
     }
 
     fn run_caught(&mut self, input: &Tensor, outputs: &mut Vec<Tensor>) -> TractResult<()> {
-        // Taken out for the run: whatever goes wrong in it, panics included, drops it.
+        // Taken out for the run, so that any failure, panics included, drops it.
         let mut state = match self.state.take() {
             Some(state) => state,
             None => self.plan.spawn()?,
@@ -91,7 +91,7 @@ impl Tract {
     }
 }
 
-/// Refuses a model with a node that would unfold a constant of absurd size: for the engines that only try.
+/// Refuses a model with a node that would unfold a constant of absurd size, on behalf of engines that only try.
 pub(super) fn check_constants(engine: EngineKind, bytes: &[u8]) -> Result<(), EngineError> {
     budget::check_constants(bytes).map_err(|error| match error {
         EngineError::Load { reason, source, .. } => EngineError::Load {
@@ -114,7 +114,7 @@ impl Engine for Tract {
         })
     }
 
-    /// The buffers of matrix products stay with the thread until a state is dropped in that thread.
+    /// Buffers of matrix products belong to a thread until a state is dropped in that thread.
     fn release_thread(&mut self) {
         self.state = None;
     }
@@ -132,8 +132,8 @@ impl Engine for Tract {
     }
 }
 
-/// Where one inference computes: on the calling thread, or on it and the others of a pool of this engine's own, which
-/// keep to its processors. The pool is that of `rayon-stand-in`.
+/// Creates the threads of one inference: the calling thread alone, or with others in a pool of this engine, which keep
+/// to its processors. The pool is the one in `rayon-stand-in`.
 fn executor(threads: usize) -> multithread::Executor {
     if threads == 1 {
         multithread::Executor::SingleThread

@@ -77,7 +77,7 @@ fn integers(name: &str, values: &[i64]) -> TensorProto {
     }
 }
 
-/// A file with input `in` of `DIMS` and the outputs named.
+/// Creates a file with input `in` of `DIMS` and the named outputs.
 fn onnx_file(
     initializer: Vec<TensorProto>,
     node: Vec<NodeProto>,
@@ -109,7 +109,7 @@ fn onnx_file(
 const FLOAT: tensor_proto::DataType = tensor_proto::DataType::Float;
 const INT64: tensor_proto::DataType = tensor_proto::DataType::Int64;
 
-/// `doubled` = 2 x in, `mixed` = a 1x1 convolution that adds the channels up, both outputs.
+/// Creates a graph with two outputs: `doubled` = 2 x in, and `mixed` = a 1x1 convolution that sums the channels.
 fn arithmetic() -> Vec<u8> {
     onnx_file(
         vec![
@@ -136,13 +136,13 @@ fn opened(bytes: &[u8], threads: usize) -> Result<Box<dyn Engine>, EngineError> 
     Ok(Box::new(tract))
 }
 
-/// Numbers 0, 1, 2 ... plus `offset`.
+/// Returns the numbers 0, 1, 2 ... plus `offset`.
 fn counting(offset: f32) -> Tensor {
     let values = (0..NUMBERS).map(|n| n as f32 + offset);
     Tensor::f32("in", DIMS, values.collect())
 }
 
-/// What `arithmetic` makes of `counting(offset)`.
+/// Returns what `arithmetic` makes of `counting(offset)`.
 fn mixed(offset: f32) -> Vec<f32> {
     (0..8)
         .map(|n| 2.0 * ((3 * n + 24) as f32 + 3.0 * offset))
@@ -261,7 +261,7 @@ fn weights_that_do_not_fit_are_refused_with_what_tract_says() {
 
 #[test]
 fn a_panic_of_tract_becomes_an_error() {
-    // The output that no node makes is looked up without a check.
+    // tract looks up an output that no node makes without a check.
     let nodes = vec![node("Relu", &["in"], "out")];
     let error = opened(&onnx_file(vec![], nodes, &[("elsewhere", FLOAT)]), 1).err();
     assert!(
@@ -272,7 +272,7 @@ fn a_panic_of_tract_becomes_an_error() {
 
 #[test]
 fn a_run_that_fails_is_an_error_and_the_engine_goes_on() {
-    // Picks row in[0] of `table`: there is only one.
+    // Picks row in[0] of `table`, which has only one.
     let nodes = vec![
         node("Flatten", &["in"], "flat"),
         node("Slice", &["flat", "zero", "one", "one"], "first"),
@@ -337,7 +337,7 @@ fn constants_of_absurd_size_are_refused_before_they_are_made() {
 
 #[test]
 fn tensors_of_absurd_size_are_refused_before_the_run() {
-    // The flattened input against its own transpose, repeated: 24 x 24,000,000 numbers.
+    // The flattened input times its own transpose, repeated: 24 x 24,000,000 numbers.
     let nodes = vec![
         node("Flatten", &["in"], "row"),
         node("Tile", &["row", "repeats"], "rows"),

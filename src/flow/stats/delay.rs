@@ -1,54 +1,53 @@
-//! [`DeclaredDelay`]: how long a frame may stay inside the element, as told to the pipeline.
+//! [`DeclaredDelay`]: the time that a frame may stay inside the element, as declared to the pipeline.
 //!
-//! A sink waits for the declared delay, so it must not be too short (frames come late and are thrown away) nor too
-//! long (the picture lags), and must not change with every frame (each change is a LATENCY message, and a jump of
-//! the picture). It follows the measured delays of the last [`WINDOW`]:
+//! A sink waits for the declared delay. Too short, and frames are dropped as late; too long, and the picture lags. Each
+//! change is a LATENCY message and a jump of the picture, so it must not change with every frame. It follows the delays
+//! measured in the last [`WINDOW`]:
 //!
-//! - it is 5 % above the 99th percentile of the window;
-//! - raised as soon as a frame takes longer than declared. Of a hundred frames one far out of the ordinary (40 % above
-//!   the 95th percentile) is forgiven and forgotten; a second such is believed, and so is the first then;
-//! - lowered when it could be 10 % less.
+//! - It is 5 % above the 99th percentile of the window.
+//! - It is raised as soon as a frame takes longer than declared. One frame of a hundred that is far out of the ordinary
+//!   (40 % above the 95th percentile) is forgiven and forgotten. A second one is believed, and then so is the first.
+//! - It is lowered when it could be 10 % less.
 //!
-//! The 5 % and the idea of a dead band are those of NNStreamer's `latency-report`. `now` is the time since any
-//! fixed origin.
+//! The 5 % and the dead band come from NNStreamer's `latency-report`. `now` is the time since any fixed origin.
 
 use super::percentile;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// Delays older than this are forgotten; a lower delay is declared this long after the last long one.
+/// Age at which a delay is forgotten, and so the time until a lower one is declared.
 pub const WINDOW: Duration = Duration::from_secs(8);
-/// Two LATENCY messages are at least this far apart.
+/// Shortest time between two LATENCY messages.
 pub const MESSAGE_INTERVAL: Duration = Duration::from_secs(1);
 
 const MARGIN: f64 = 1.05;
 const LOWER_BELOW: f64 = 0.9;
 const OUTLIER: f64 = 1.4;
-/// Below so many delays the percentiles say nothing of what is ordinary.
+/// Delays needed before percentiles say what is ordinary.
 const ORDINARY_COUNT: usize = 10;
-/// Of so many frames one may be far out of the ordinary: the 99th percentile is promised.
+/// One frame of this many may be far out of the ordinary, since the 99th percentile is promised.
 const FORGIVEN_OF: u32 = 100;
-/// Of the window at the most, whatever the frame rate.
+/// Most delays kept, whatever the frame rate.
 const MOST_SAMPLES: usize = 1024;
 
 /// The declared delay, and the measurements that it follows.
 #[derive(Debug, Default)]
 pub struct DeclaredDelay {
     declared: Duration,
-    /// What a user has set, whatever is measured.
+    /// Set by the user; overrides what is measured.
     fixed: Option<Duration>,
     told: Duration,
     told_at: Option<Duration>,
     measured: VecDeque<(Duration, Duration)>,
-    /// Memory to sort them in.
+    /// Scratch memory for sorting.
     sorted: Vec<Duration>,
     forgiven: Option<(Duration, Duration)>,
-    /// Since that one.
+    /// Frames since that one.
     frames_since: u32,
 }
 
 impl DeclaredDelay {
-    /// Starts from an estimate, until the first frame tells more.
+    /// Starts from an estimate, which holds until the first frame.
     pub fn new(estimate: Duration) -> Self {
         Self {
             declared: estimate,
@@ -57,27 +56,29 @@ impl DeclaredDelay {
         }
     }
 
+    /// Returns the declared delay.
     pub fn get(&self) -> Duration {
         self.fixed.unwrap_or(self.declared)
     }
 
-    /// From now on declares this whatever is measured, or, with `None`, what is measured.
+    /// Declares `fixed` from now on, or with `None` what is measured.
     pub fn fix(&mut self, fixed: Option<Duration>) {
         self.fixed = fixed;
     }
 
+    /// Returns the delay that the user has set.
     pub fn fixed(&self) -> Option<Duration> {
         self.fixed
     }
 
-    /// Begins again from an estimate: what was measured is no longer what frames meet.
+    /// Starts again from an estimate, because earlier measurements no longer apply.
     pub fn restart(&mut self, estimate: Duration) {
         self.declared = estimate;
         self.measured.clear();
         self.forgiven = None;
     }
 
-    /// Takes in how long a frame has been inside.
+    /// Records how long a frame was inside.
     pub fn record(&mut self, now: Duration, delay: Duration) {
         self.forget(now);
         self.frames_since += 1;
@@ -93,7 +94,7 @@ impl DeclaredDelay {
         self.sorted = sorted;
     }
 
-    /// Raises or lowers what is declared; `sorted` are the delays of before.
+    /// Raises or lowers the declared delay; `sorted` holds the earlier delays.
     fn follow(&mut self, now: Duration, delay: Duration, sorted: &mut Vec<Duration>) {
         if delay > self.declared && is_outlier(sorted, delay) {
             let Some(first) = self.forgiven.take() else {
@@ -114,7 +115,7 @@ impl DeclaredDelay {
         }
     }
 
-    /// When a LATENCY message is due, if the delay has changed: a second after the last one.
+    /// Returns when a LATENCY message is due, if the delay has changed: a second after the last one.
     pub fn message_due(&self) -> Option<Duration> {
         let due = self
             .told_at
@@ -122,7 +123,7 @@ impl DeclaredDelay {
         (self.told != self.get()).then_some(due)
     }
 
-    /// Whether a LATENCY message is due now. It counts as posted then.
+    /// Returns whether a LATENCY message is due now, and counts it as posted.
     pub fn take_message(&mut self, now: Duration) -> bool {
         let due = self.message_due().is_some_and(|due| due <= now);
         if due {
@@ -132,7 +133,7 @@ impl DeclaredDelay {
         due
     }
 
-    /// What was told has not been heard: the next message is due though nothing has changed.
+    /// Makes another message due although nothing changed, because nobody heard the last one.
     pub fn tell_again(&mut self) {
         self.told = Duration::MAX;
     }
@@ -169,7 +170,7 @@ mod tests {
 
     const MS: Duration = Duration::from_millis(1);
 
-    /// Feeds frames one after the other, each as long as its delay, from `start`; returns the time of the end.
+    /// Records frames one after the other, each as long as its delay, from `start`. Returns the time of the end.
     fn feed(
         delay: &mut DeclaredDelay,
         start: Duration,

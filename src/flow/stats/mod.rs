@@ -1,8 +1,8 @@
-//! [`Recorder`]: counters, a rolling window of timings, percentiles; [`DeclaredDelay`]: what the pipeline is told;
-//! [`Overdue`]: what a user is told of an analysis that does not end.
+//! [`Recorder`]: counters, a rolling window of timings, percentiles. [`DeclaredDelay`]: the delay declared to the
+//! pipeline. [`Overdue`]: analyses that do not end.
 //!
-//! Rates and percentiles are of the frames of the last `window`; counters are of the whole stream. Percentiles
-//! are nearest-rank: a value that was really measured. `now` is the time since any fixed origin.
+//! Rates and percentiles cover the frames of the last `window`; counters cover the whole stream. Percentiles are
+//! nearest-rank, so each is a value that was measured. `now` is the time since any fixed origin.
 
 mod delay;
 mod overdue;
@@ -13,12 +13,12 @@ pub use overdue::Overdue;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// Never a shorter window than this: five frames say nothing of a 99th percentile.
+/// Shortest window: five frames say nothing about a 99th percentile.
 pub const SHORTEST_WINDOW: Duration = Duration::from_secs(5);
-/// Of one kind of sample at the most; bounds memory whatever the frame rate.
+/// Most samples of one kind, to bound memory whatever the frame rate.
 const MOST_SAMPLES: usize = 4096;
 
-/// Where the time of one analysed frame went.
+/// Time of each stage of one analysed frame.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct StageTimes {
     /// From the sink pad to the start of the analysis.
@@ -27,12 +27,12 @@ pub struct StageTimes {
     pub preprocess: Duration,
     /// The engine alone.
     pub model: Duration,
-    /// Decoding, suppression, mapping back.
+    /// Decoding, suppression, mapping back to the frame.
     pub postprocess: Duration,
 }
 
 impl StageTimes {
-    /// Time of the analysis itself, without waiting.
+    /// Returns the time of the analysis without waiting.
     pub fn processing(&self) -> Duration {
         self.preprocess + self.model + self.postprocess
     }
@@ -41,18 +41,22 @@ impl StageTimes {
 /// Frames of the stream so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counters {
+    /// Frames that arrived.
     pub received: u64,
+    /// Frames that were analysed.
     pub analysed: u64,
+    /// Frames that left.
     pub pushed: u64,
-    /// Displaced by a newer frame while every worker was busy.
+    /// Frames that a newer one replaced while every worker was busy.
     pub dropped_busy: u64,
-    /// Not offered for analysis.
+    /// Frames not offered for analysis.
     pub dropped_interval: u64,
-    /// Too late to be shown.
+    /// Frames that came too late to be shown.
     pub dropped_late: u64,
 }
 
 impl Counters {
+    /// Returns how many frames were dropped for any reason.
     pub fn dropped(&self) -> u64 {
         self.dropped_busy + self.dropped_interval + self.dropped_late
     }
@@ -61,14 +65,17 @@ impl Counters {
 /// Median and high percentiles of one time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Percentiles {
+    /// Median.
     pub p50: Duration,
+    /// 95th percentile.
     pub p95: Duration,
+    /// 99th percentile.
     pub p99: Duration,
 }
 
 impl Percentiles {
-    /// `None` of nothing.
-    pub fn of(mut values: Vec<Duration>) -> Option<Self> {
+    /// Returns the percentiles of `values`; `None` for no values.
+    pub fn from_samples(mut values: Vec<Duration>) -> Option<Self> {
         values.sort_unstable();
         Some(Self {
             p50: percentile(&values, 0.50)?,
@@ -78,30 +85,38 @@ impl Percentiles {
     }
 }
 
-/// Nearest-rank percentile of sorted values: the smallest with at least `fraction` of all at or below it.
-pub fn percentile(sorted: &[Duration], fraction: f64) -> Option<Duration> {
+/// Returns the nearest-rank percentile of sorted values: the smallest with at least `fraction` of all at or below it.
+pub fn percentile<T: Copy>(sorted: &[T], fraction: f64) -> Option<T> {
     let rank = (fraction * sorted.len() as f64).ceil() as usize;
     sorted.get(rank.saturating_sub(1)).copied()
 }
 
-/// What [`Recorder::snapshot`] tells. Times are absent while nothing was measured in the window.
+/// Figures from [`Recorder::snapshot`]. Times are absent if nothing was measured in the window.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Snapshot {
-    /// Length of the window that rates and times are of.
+    /// Length of the window that rates and times cover.
     pub window: Duration,
     /// Frames analysed a second.
     pub fps: f64,
+    /// Frames received a second.
     pub input_fps: f64,
+    /// Frames pushed a second.
     pub output_fps: f64,
+    /// Mean time of the engine alone.
     pub model_mean: Option<Duration>,
+    /// Percentiles of the time of the engine alone.
     pub model: Option<Percentiles>,
+    /// Mean time from the sink pad to the start of the analysis.
     pub wait_mean: Option<Duration>,
+    /// Mean time from pixels to tensor.
     pub preprocess_mean: Option<Duration>,
+    /// Mean time to decode, suppress and map back.
     pub postprocess_mean: Option<Duration>,
-    /// From the sink pad to the source pad.
+    /// Time from the sink pad to the source pad.
     pub total: Option<Percentiles>,
-    /// Clock time of leaving minus the frame's own running time; absent when not live.
+    /// Clock time of leaving minus the frame's own running time; absent for sources that are not live.
     pub age: Option<Percentiles>,
+    /// Counters of the stream.
     pub counters: Counters,
 }
 
@@ -127,7 +142,7 @@ impl<T> Window<T> {
         self.0.range(first..).map(|(_, value)| value)
     }
 
-    /// Samples a second between `start` and `now`.
+    /// Returns samples a second between `start` and `now`.
     fn rate(&self, start: Duration, now: Duration) -> f64 {
         // A full ring may not reach back to `start`.
         let start = match self.0.front() {
@@ -149,7 +164,7 @@ struct Left {
     age: Option<Duration>,
 }
 
-/// Takes in what happens to frames, and tells rates and percentiles.
+/// Records what happens to frames, and computes rates and percentiles.
 #[derive(Debug, Default)]
 pub struct Recorder {
     counters: Counters,
@@ -157,35 +172,35 @@ pub struct Recorder {
     received: Window<()>,
     analysed: Window<StageTimes>,
     waited: Window<Duration>,
-    /// Of the last analysis.
+    /// Time of the last analysis, without waiting.
     processing: Option<Duration>,
     left: Window<Left>,
 }
 
 impl Recorder {
-    /// A frame came in at the sink pad.
+    /// Records that a frame arrived at the sink pad.
     pub fn received(&mut self, now: Duration) {
         self.started.get_or_insert(now);
         self.counters.received += 1;
         self.received.push(now, ());
     }
 
-    /// A frame was displaced by a newer one.
+    /// Records that a newer frame replaced one.
     pub fn dropped_busy(&mut self) {
         self.counters.dropped_busy += 1;
     }
 
-    /// A frame was not offered for analysis, and did not leave.
+    /// Records that a frame was not offered for analysis and did not leave.
     pub fn dropped_interval(&mut self) {
         self.counters.dropped_interval += 1;
     }
 
-    /// A frame would have come too late to be shown.
+    /// Records that a frame was too late to be shown.
     pub fn dropped_late(&mut self) {
         self.counters.dropped_late += 1;
     }
 
-    /// An analysis is done. Of a frame that has met a pause the wait says nothing.
+    /// Records a finished analysis. The wait of a frame that met a pause is left out.
     pub fn analysed(&mut self, now: Duration, times: StageTimes, met_a_pause: bool) {
         self.counters.analysed += 1;
         self.analysed.push(now, times);
@@ -195,17 +210,18 @@ impl Recorder {
         }
     }
 
-    /// A frame leaves by the source pad, `total` after it came in, if that says something.
+    /// Records that a frame left, `total` after it arrived; `None` if that time means nothing.
     pub fn pushed(&mut self, now: Duration, total: Option<Duration>, age: Option<Duration>) {
         self.counters.pushed += 1;
         self.left.push(now, Left { total, age });
     }
 
+    /// Returns the counters of the stream.
     pub fn counters(&self) -> Counters {
         self.counters
     }
 
-    /// Forgets the window and keeps the counters: after a flush or a pause, old times say nothing.
+    /// Clears the window and keeps the counters, after a flush or a pause.
     pub fn restart_window(&mut self) {
         *self = Self {
             counters: self.counters,
@@ -214,7 +230,7 @@ impl Recorder {
         };
     }
 
-    /// Rates and percentiles of the last `interval`, or of [`SHORTEST_WINDOW`] if that is longer.
+    /// Returns rates and percentiles of the last `interval`, or of [`SHORTEST_WINDOW`] if that is longer.
     pub fn snapshot(&self, now: Duration, interval: Duration) -> Snapshot {
         let window = interval.max(SHORTEST_WINDOW);
         let start = now.saturating_sub(window).max(self.started.unwrap_or(now));
@@ -228,22 +244,22 @@ impl Recorder {
             input_fps: self.received.rate(start, now),
             output_fps: self.left.rate(start, now),
             model_mean: mean(&of(|t| t.model)),
-            model: Percentiles::of(of(|t| t.model)),
+            model: Percentiles::from_samples(of(|t| t.model)),
             wait_mean: mean(&self.waited.since(start).copied().collect::<Vec<_>>()),
             preprocess_mean: mean(&of(|t| t.preprocess)),
             postprocess_mean: mean(&of(|t| t.postprocess)),
-            total: Percentiles::of(left().filter_map(|l| l.total).collect()),
-            age: Percentiles::of(left().filter_map(|l| l.age).collect()),
+            total: Percentiles::from_samples(left().filter_map(|l| l.total).collect()),
+            age: Percentiles::from_samples(left().filter_map(|l| l.age).collect()),
             counters: self.counters,
         }
     }
 
-    /// Of the last analysis, without waiting.
+    /// Returns the time of the last analysis, without waiting.
     pub fn last_processing(&self) -> Option<Duration> {
         self.processing
     }
 
-    /// Mean time of one analysis in the last [`SHORTEST_WINDOW`], if there was one.
+    /// Returns the mean time of an analysis in the last [`SHORTEST_WINDOW`], if there was one.
     pub fn mean_processing(&self, now: Duration) -> Option<Duration> {
         let recent = self.analysed.since(now.saturating_sub(SHORTEST_WINDOW));
         mean(&recent.map(StageTimes::processing).collect::<Vec<_>>())
@@ -264,11 +280,11 @@ mod tests {
     #[test]
     fn percentiles_are_nearest_rank() {
         let values: Vec<_> = (1..=200).map(|n| MS * n).collect();
-        let p = Percentiles::of(values).unwrap();
+        let p = Percentiles::from_samples(values).unwrap();
         assert_eq!((p.p50, p.p95, p.p99), (MS * 100, MS * 190, MS * 198));
-        let one = Percentiles::of(vec![MS * 7]).unwrap();
+        let one = Percentiles::from_samples(vec![MS * 7]).unwrap();
         assert_eq!((one.p50, one.p99), (MS * 7, MS * 7));
-        assert_eq!(Percentiles::of(vec![]), None);
+        assert_eq!(Percentiles::from_samples(vec![]), None);
     }
 
     #[test]

@@ -1,26 +1,26 @@
-//! [`Overdue`]: when a user should hear of an analysis that does not end.
+//! [`Overdue`]: analyses that take so long that the user should know.
 //!
-//! An analysis that is not done after [`LIMIT`] is told of, again and again while it lasts; however many there are, at
-//! most once in [`INTERVAL`]. `now` is the time since any fixed origin.
+//! An analysis that takes longer than [`LIMIT`] is reported again and again while it lasts, but at most once per
+//! [`INTERVAL`] for all of them. `now` is the time since any fixed origin.
 
 use std::time::Duration;
 
-/// No model that is of use for live video takes longer.
+/// Time after which an analysis is reported. No model of use for live video takes longer.
 pub const LIMIT: Duration = Duration::from_secs(5);
-/// Two reports are at least this far apart.
+/// Shortest time between two reports.
 pub const INTERVAL: Duration = Duration::from_secs(60);
 
 /// The analyses under way.
 #[derive(Debug, Default)]
 pub struct Overdue {
-    /// Number, and when it began.
+    /// Number and start of each analysis.
     running: Vec<(u64, Duration)>,
     next: u64,
-    told_at: Option<Duration>,
+    reported_at: Option<Duration>,
 }
 
 impl Overdue {
-    /// An analysis begins; its number.
+    /// Begins an analysis and returns its number.
     pub fn begin(&mut self, now: Duration) -> u64 {
         let number = self.next;
         self.next += 1;
@@ -28,26 +28,27 @@ impl Overdue {
         number
     }
 
+    /// Ends an analysis.
     pub fn end(&mut self, number: u64) {
         self.running.retain(|(running, _)| *running != number);
     }
 
-    /// None of them is of interest any more; numbers are counted on.
+    /// Forgets all analyses. Numbers count on.
     pub fn clear(&mut self) {
         self.running.clear();
     }
 
-    /// When there will be something to tell, if no analysis ends before.
+    /// Returns when the next report is due, if no analysis ends before.
     pub fn due(&self) -> Option<Duration> {
         let began = self.began()?;
-        let silence = self.told_at.map_or(Duration::ZERO, |at| at + INTERVAL);
+        let silence = self.reported_at.map_or(Duration::ZERO, |at| at + INTERVAL);
         Some((began + LIMIT).max(silence))
     }
 
-    /// How long the longest analysis has taken, if that is to be told now. It counts as told then.
+    /// Returns how long the longest analysis has taken, if a report is due now, and counts it as reported.
     pub fn take(&mut self, now: Duration) -> Option<Duration> {
         self.due().filter(|due| *due <= now)?;
-        self.told_at = Some(now);
+        self.reported_at = Some(now);
         Some(now.saturating_sub(self.began()?))
     }
 

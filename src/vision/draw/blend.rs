@@ -1,20 +1,22 @@
-//! [`PictureMut`]: a picture of any [`PixelFormat`], painted on in place.
+//! [`PictureMut`]: a picture of any [`PixelFormat`] that is painted on in place.
 //!
-//! `gst_video_overlay_composition_blend` of GStreamer 1.22 knows one matrix (BT.709, limited range), so that a yellow
-//! line is another yellow in a camera's BT.601, and unpacks and packs whole rows for every line of an overlay. Here
-//! the colour is converted with the matrix and range of the picture, and only the bytes under it are touched.
+//! `gst_video_overlay_composition_blend` of GStreamer 1.22 knows one matrix (BT.709, limited range), so a yellow line
+//! has another yellow in a camera's BT.601. It also unpacks and packs whole rows for every line of an overlay. Here
+//! colours are converted with the matrix and range of the picture, and only the bytes under them are touched.
 //!
-//! A chroma sample stands for up to 2x2 pixels; it is blended with the mean of what covers them. Alpha is straight.
+//! A chroma sample covers up to 2x2 pixels; it is blended with their mean. Alpha is straight.
 
 use super::canvas::{Canvas, Rect, Rgba};
 use crate::base::image::{
     ImageError, ImageView, PictureInfo, PixelFormat, Plane, YuvMatrix, YuvRange,
 };
 
-/// One plane: `stride` bytes from one row to the next.
+/// One writable plane of a picture.
 #[derive(Debug)]
 pub struct PlaneMut<'a> {
+    /// The bytes of all rows.
     pub data: &'a mut [u8],
+    /// Bytes from one row to the next.
     pub stride: usize,
 }
 
@@ -26,13 +28,13 @@ pub struct PictureMut<'a> {
     pub(super) layout: Layout,
 }
 
-/// Where the samples of one component are.
+/// Position of the samples of one component.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Component {
     pub(super) plane: usize,
-    /// Of the first sample in its row, in bytes.
+    /// Bytes from the start of a row to its first sample.
     pub(super) offset: usize,
-    /// From one sample to the next, in bytes.
+    /// Bytes from one sample to the next.
     pub(super) step: usize,
     /// A sample covers `1 << x_shift` by `1 << y_shift` pixels.
     pub(super) x_shift: u32,
@@ -40,17 +42,17 @@ pub(super) struct Component {
     weights: Weights,
 }
 
-/// Of the fractions of [`Weights`].
+/// Fractional bits of [`Weights`].
 const BITS: u32 = 12;
 
-/// Red, green and blue to one component, in units of `1 / 2^BITS`.
+/// Weights from red, green and blue to one component, in units of `1 / 2^BITS`.
 #[derive(Debug, Clone, Copy)]
 struct Weights {
     rgb: [i32; 3],
     bias: i32,
 }
 
-/// Bytes of a pixel, places of red, green, blue, and of alpha where there is one.
+/// Bytes of a pixel, and the places of red, green, blue, and alpha if there is any.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Interleaved {
     pub(super) step: usize,
@@ -65,7 +67,7 @@ pub(super) enum Layout {
 }
 
 impl<'a> PictureMut<'a> {
-    /// Planes in the order of GStreamer's format.
+    /// Creates a picture from planes in the order of GStreamer's format.
     ///
     /// # Errors
     /// [`ImageError`] if a plane is missing or too short for the size.
@@ -78,7 +80,7 @@ impl<'a> PictureMut<'a> {
             })
             .collect();
         ImageView::new(info, &shared)?;
-        let layout = Layout::of(&info);
+        let layout = Layout::from_info(&info);
         Ok(Self {
             info,
             planes,
@@ -86,9 +88,9 @@ impl<'a> PictureMut<'a> {
         })
     }
 
-    /// Lays `colour` over `rect`, as far as that is in the picture.
+    /// Blends `colour` over the part of `rect` inside the picture.
     pub fn fill(&mut self, rect: Rect, colour: Rgba) {
-        let picture = Rect::of(self.info.size);
+        let picture = Rect::of_size(self.info.size);
         let area = rect.intersect(&picture);
         if area.is_empty() {
             return;
@@ -103,10 +105,10 @@ impl<'a> PictureMut<'a> {
         }
     }
 
-    /// Lays `canvas` over the picture with its left upper corner at `x`, `y`, which may be outside.
+    /// Blends `canvas` over the picture with its top left corner at `x`, `y`, which may lie outside.
     pub fn draw(&mut self, canvas: &Canvas, x: i32, y: i32) {
-        let picture = Rect::of(self.info.size);
-        let area = Rect::of(canvas.size).moved(x, y).intersect(&picture);
+        let picture = Rect::of_size(self.info.size);
+        let area = Rect::of_size(canvas.size).moved(x, y).intersect(&picture);
         if area.is_empty() {
             return;
         }
@@ -125,7 +127,7 @@ impl<'a> PictureMut<'a> {
 }
 
 impl Layout {
-    fn of(info: &PictureInfo) -> Self {
+    fn from_info(info: &PictureInfo) -> Self {
         use PixelFormat as F;
         let rgb = |step, rgb, alpha| Self::Rgb(Interleaved { step, rgb, alpha });
         match info.format {
@@ -154,7 +156,7 @@ impl Layout {
     }
 }
 
-/// Plane, offset and step of Y, U and V, and the shifts of U and V.
+/// Lays out YUV: plane, offset and step of Y, U and V, and the shifts of U and V.
 fn yuv(info: &PictureInfo, samples: [(usize, usize, usize); 3], shifts: (u32, u32)) -> Layout {
     Layout::Components(vec![
         component(info, 0, samples[0], (0, 0)),
@@ -175,13 +177,14 @@ fn component(
         step,
         x_shift,
         y_shift,
-        weights: Weights::of(info, index),
+        weights: Weights::for_component(info, index),
     }
 }
 
 impl Weights {
-    /// Of Y (0), U (1) or V (2): `Y = Kr R + Kg G + Kb B`, `U = (B - Y) / 2(1 - Kb)`, `V = (R - Y) / 2(1 - Kr)`.
-    fn of(info: &PictureInfo, index: usize) -> Self {
+    /// Returns the weights of Y (0), U (1) or V (2): `Y = Kr R + Kg G + Kb B`, `U = (B - Y) / 2(1 - Kb)`, `V = (R - Y)
+    /// / 2(1 - Kr)`.
+    fn for_component(info: &PictureInfo, index: usize) -> Self {
         let (kr, kb) = match info.matrix {
             YuvMatrix::Bt601 => (0.299, 0.114),
             YuvMatrix::Bt709 => (0.2126, 0.0722),
@@ -212,13 +215,13 @@ impl Weights {
         }
     }
 
-    /// Of one colour.
+    /// Converts one colour.
     fn apply(&self, [r, g, b, _]: Rgba) -> u8 {
         let sum = self.sum([r, g, b].map(i32::from), 1) + (1 << (BITS - 1));
         (sum >> BITS).clamp(0, 255) as u8
     }
 
-    /// Of at most four pixels: the sum of their colours times their alpha, and the sum of alpha.
+    /// Returns the sum of at most four colours times their alpha, and the sum of their alpha.
     #[inline(always)] // for the lengths to be known
     fn apply_all(&self, above: &[Rgba], below: &[Rgba]) -> (u32, u32) {
         let (mut rgb, mut alpha) = ([0; 3], 0);
@@ -229,14 +232,14 @@ impl Weights {
             rgb[2] += weight * i32::from(b);
             alpha += weight;
         };
-        // Not chained, which would not be unrolled.
+        // Not chained, because the compiler would not unroll that.
         above.iter().for_each(&mut add);
         below.iter().for_each(&mut add);
         let sum = (self.sum(rgb, alpha) >> BITS).clamp(0, 255 * alpha);
         (sum as u32, alpha as u32)
     }
 
-    /// Below 2^31 for four opaque pixels: 4 * 255 * 255 * 4096 is half of that.
+    /// Stays below 2^31 for four opaque pixels: 4 * 255 * 255 * 4096 is half of that.
     #[inline]
     fn sum(&self, rgb: [i32; 3], alpha: i32) -> i32 {
         self.rgb[0] * rgb[0] + self.rgb[1] * rgb[1] + self.rgb[2] * rgb[2] + self.bias * alpha
@@ -256,7 +259,7 @@ impl Component {
                 let sample = &mut line[column * self.step];
                 *sample = mix(*sample, new * weight, weight, of);
             };
-            // Only the outermost samples of a row can be covered in part.
+            // Only the outermost samples of a row can be partly covered.
             for (column, covered, of) in [first, last.filter(|l| Some(*l) != first)]
                 .into_iter()
                 .flatten()
@@ -285,7 +288,7 @@ impl Component {
         }
     }
 
-    /// The part of `canvas`, whose left upper corner is at `corner`, that is in `area`.
+    /// Blends the part of `canvas` inside `area`. The canvas has its top left corner at `corner`.
     fn draw(
         &self,
         plane: &mut PlaneMut<'_>,
@@ -317,7 +320,7 @@ impl Component {
                 (above, upper) = upper.split_at(columns as usize);
                 (below, lower) = lower.split_at(lower.len().min(columns as usize));
                 let (sum, alpha) = match (above, below) {
-                    // The usual case, of which the compiler knows the lengths.
+                    // The usual case, with lengths known to the compiler.
                     (&[a, b], &[c, d]) => self.weights.apply_all(&[a, b], &[c, d]),
                     _ => self.weights.apply_all(above, below),
                 };
@@ -328,8 +331,8 @@ impl Component {
     }
 }
 
-/// The samples under the pixels `from..to`: number of the sample, how many of its pixels are covered, and how many it
-/// stands for in a picture that ends at `end`.
+/// Returns the samples under the pixels `from..to`: index of the sample, how many of its pixels are covered, and how
+/// many it has in a picture that ends at `end`.
 fn samples(
     from: i32,
     to: i32,
@@ -347,10 +350,10 @@ fn samples(
     })
 }
 
-/// `sum` is new colours times their alpha, `alpha` the sum of these, of `pixels` pixels.
+/// Mixes an old value with `sum`, new values times their alpha, where `alpha` is the sum of alpha of `pixels` pixels.
 #[inline]
 fn mix(old: u8, sum: u32, alpha: u32, pixels: u32) -> u8 {
-    // Constant divisors: a division by a variable is most of the time.
+    // Constant divisors, because division by a variable would take most of the time.
     let share = |full: u32, divide: fn(u32) -> u32| {
         divide(u32::from(old) * (full - alpha) + sum + full / 2) as u8
     };
@@ -372,7 +375,7 @@ impl Interleaved {
         }
     }
 
-    /// `colour` over one pixel; where the picture has alpha, over what that leaves.
+    /// Blends `colour` over one pixel, and over its alpha if it has one.
     #[inline]
     fn blend_pixel(&self, pixel: &mut [u8], colour: Rgba) {
         let over = u32::from(colour[3]);
@@ -403,7 +406,7 @@ mod tests {
 
     const RED: Rgba = [255, 0, 0, 255];
 
-    /// Paints on a picture of zeros with rows padded by three bytes of 7, which must stay.
+    /// Paints on a picture of zeros. Rows are padded with three bytes of 7, which must stay.
     fn painted(info: PictureInfo, paint: impl Fn(&mut PictureMut<'_>)) -> Vec<Vec<u8>> {
         let planes = info.format.planes(info.size);
         let mut data: Vec<Vec<u8>> = planes
@@ -490,7 +493,7 @@ mod tests {
             };
             let info = PictureInfo::new(format, one);
             let mut picture = PictureMut::new(info, vec![plane]).expect("four bytes");
-            picture.fill(Rect::of(one), [200, 100, 50, 128]);
+            picture.fill(Rect::of_size(one), [200, 100, 50, 128]);
             data
         };
         assert_eq!(half(PixelFormat::Rgbx, [0, 0, 0, 9]), [100, 50, 25, 9]);

@@ -2,39 +2,46 @@
 
 use crate::base::geometry::Size;
 
-/// Red, green, blue, alpha; alpha is straight, 255 is opaque.
+/// Red, green, blue, alpha. Alpha is straight; 255 is opaque.
 pub type Rgba = [u8; 4];
 
-/// Whole pixels in corner form: `x1..x2` by `y1..y2`. May reach outside a picture.
+/// Rectangle of whole pixels, `x1..x2` by `y1..y2`. May reach outside a picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rect {
+    /// Left edge.
     pub x1: i32,
+    /// Top edge.
     pub y1: i32,
+    /// Right edge, exclusive.
     pub x2: i32,
+    /// Bottom edge, exclusive.
     pub y2: i32,
 }
 
 impl Rect {
+    /// Creates a rectangle from its left, top, right and bottom edges.
     pub const fn new(x1: i32, y1: i32, x2: i32, y2: i32) -> Self {
         Self { x1, y1, x2, y2 }
     }
 
-    /// The whole of a picture.
-    pub fn of(size: Size) -> Self {
+    /// Returns the rectangle of a whole picture.
+    pub fn of_size(size: Size) -> Self {
         let limit = |v: u32| i32::try_from(v).unwrap_or(i32::MAX);
         Self::new(0, 0, limit(size.width), limit(size.height))
     }
 
+    /// Returns whether the rectangle contains no pixel.
     pub fn is_empty(&self) -> bool {
         self.x2 <= self.x1 || self.y2 <= self.y1
     }
 
-    /// Nothing where the rectangle is empty.
+    /// Returns width and height; 0 for an empty rectangle.
     pub fn size(&self) -> Size {
         let length = |a: i32, b: i32| u32::try_from(i64::from(b) - i64::from(a)).unwrap_or(0);
         Size::new(length(self.x1, self.x2), length(self.y1, self.y2))
     }
 
+    /// Returns the part that lies in both rectangles.
     pub fn intersect(&self, other: &Self) -> Self {
         Self::new(
             self.x1.max(other.x1),
@@ -44,16 +51,17 @@ impl Rect {
         )
     }
 
-    /// Smaller by `by` on every side, larger where `by` is negative.
+    /// Shrinks the rectangle by `by` on every side, or grows it if `by` is negative.
     pub fn inset(&self, by: i32) -> Self {
         Self::new(self.x1 + by, self.y1 + by, self.x2 - by, self.y2 - by)
     }
 
+    /// Moves the rectangle.
     pub fn moved(&self, dx: i32, dy: i32) -> Self {
         Self::new(self.x1 + dx, self.y1 + dy, self.x2 + dx, self.y2 + dy)
     }
 
-    /// What lies in this rectangle and not in `inner`, in at most four pieces that do not overlap.
+    /// Returns the part outside `inner` as at most four pieces that do not overlap.
     pub fn ring(&self, inner: &Self) -> Vec<Self> {
         let hole = self.intersect(inner);
         if hole.is_empty() {
@@ -71,21 +79,26 @@ impl Rect {
     }
 }
 
-/// One rectangle of one colour.
+/// A rectangle filled with one colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fill {
+    /// Pixels to fill.
     pub rect: Rect,
+    /// Colour to fill with.
     pub colour: Rgba,
 }
 
-/// Rows of [`Rgba`] pixels, from the top, without padding.
+/// Rows of [`Rgba`] pixels from the top, without padding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Canvas {
+    /// Width and height in pixels.
     pub size: Size,
+    /// All pixels, row by row.
     pub pixels: Vec<Rgba>,
 }
 
 impl Canvas {
+    /// Creates a canvas of one colour.
     pub fn new(size: Size, colour: Rgba) -> Self {
         Self {
             size,
@@ -93,7 +106,7 @@ impl Canvas {
         }
     }
 
-    /// `area` of a picture that has nothing but `fills`, painted in order; the last one wins where they overlap.
+    /// Creates the part `area` of a picture that contains only `fills`, painted in order; later ones win.
     pub fn of_fills(area: Rect, fills: &[Fill]) -> Self {
         let mut canvas = Self::new(area.size(), [0; 4]);
         let width = canvas.size.width as usize;
@@ -110,7 +123,7 @@ impl Canvas {
         canvas
     }
 
-    /// The pixels of row `y`.
+    /// Returns the pixels of row `y`.
     pub fn row(&self, y: usize) -> &[Rgba] {
         let width = self.size.width as usize;
         &self.pixels[y * width..(y + 1) * width]

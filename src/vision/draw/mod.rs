@@ -1,8 +1,8 @@
-//! [`Artist`]: boxes and labels, laid out as few small pieces rather than one picture-sized canvas.
+//! [`Artist`]: lays out boxes and labels as a few small pieces instead of one canvas as large as the picture.
 //!
-//! A box is a line of its class's colour, centred on the edge, between two thin dark lines that set it off from any
-//! ground. A label stands on a filled tag above its box, else where it covers no other label, else it is left out. The
-//! pieces of a [`Drawing`] are either painted into the picture ([`PictureMut`]) or handed on as canvases
+//! A box is a line in the colour of its class, centred on the edge, between two thin dark lines that set it off from
+//! any ground. A label stands on a filled tag above its box, else in another place where it covers no label, else it is
+//! left out. The pieces of a [`Drawing`] are painted into the picture ([`PictureMut`]) or handed on as canvases
 //! ([`Drawing::tiles`]).
 
 mod blend;
@@ -21,12 +21,13 @@ use place::place_tag;
 use std::sync::Arc;
 use text::Lettering;
 
-/// Of the thin lines on both sides of a box line.
+/// Colour of the thin lines on both sides of a box line.
 const SHADE: Rgba = [0, 0, 0, 144];
-/// Behind the caption; and how far from the picture's edges it stands, in pixels: whole chroma cells.
+/// Background of the caption.
 const CAPTION_GROUND: Rgba = [24, 24, 24, 255];
+/// Distance of the caption from the edges of the picture in pixels; a multiple of a chroma cell.
 const CAPTION_MARGIN: u32 = 4;
-/// Shorter side of the picture per pixel of line, and of letters.
+/// Pixels of the picture's shorter side for each pixel of line width and of letters.
 const PIXELS_PER_LINE: u32 = 240;
 const PIXELS_PER_EM: u32 = 42;
 const MIN_LINE: u32 = 2;
@@ -35,28 +36,29 @@ const MIN_FONT_SIZE: u32 = 11;
 /// One box to be drawn.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Mark<'a> {
-    /// In pixels of the picture; may reach outside.
+    /// Box in pixels of the picture; may reach outside.
     pub bbox: BBox,
-    /// Gives the colour.
+    /// Class, which selects the colour.
     pub class: &'a str,
-    /// What stands on the tag; no tag where it is empty.
+    /// Text on the tag; no tag if it is empty.
     pub text: &'a str,
 }
 
 /// Widths in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Style {
+    /// Width of the lines.
     pub line_width: u32,
-    /// Of the em square.
+    /// Size of the em square of the letters.
     pub font_size: u32,
 }
 
 impl Style {
-    /// 0 = as suits a picture of `size`.
+    /// Fills in what suits a picture of `size` where a value is 0.
     pub fn new(line_width: u32, font_size: u32, size: Size) -> Self {
         let side = size.width.min(size.height);
         let or = |value: u32, auto: u32| if value == 0 { auto } else { value };
-        // Lines and letters wider than the picture are no use to anybody, and letters have to be rasterised.
+        // Lines and letters wider than the picture are useless, and letters have to be rasterised.
         let limit = side.max(MIN_FONT_SIZE);
         Self {
             line_width: or(line_width, (side / PIXELS_PER_LINE).max(MIN_LINE)).min(limit),
@@ -68,27 +70,32 @@ impl Style {
 /// A label at its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tag {
+    /// Pixels of the picture that it covers.
     pub rect: Rect,
+    /// The drawn text.
     pub canvas: Arc<Canvas>,
 }
 
 /// The lines of one box, inside the picture.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame {
-    /// Painted in order.
+    /// Fills to paint in order.
     pub fills: Vec<Fill>,
-    /// What they cover: four edges at most, none over another.
+    /// Pixels that they cover: at most four edges, which do not overlap.
     pub edges: Vec<Rect>,
 }
 
-/// What is to be painted: all frames, then all tags, so that no line crosses a label.
+/// Pieces to paint: all frames, then all tags, so that no line crosses a label.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Drawing {
+    /// Lines of the boxes.
     pub frames: Vec<Frame>,
+    /// Labels.
     pub tags: Vec<Tag>,
 }
 
 impl Drawing {
+    /// Paints everything into a picture.
     pub fn paint(&self, picture: &mut PictureMut<'_>) {
         for fill in self.frames.iter().flat_map(|f| &f.fills) {
             picture.fill(fill.rect, fill.colour);
@@ -98,7 +105,7 @@ impl Drawing {
         }
     }
 
-    /// The same as canvases with their left upper corners, to be laid over the picture in order.
+    /// Returns everything as canvases with their top left corners, to be laid over the picture in order.
     pub fn tiles(&self) -> impl Iterator<Item = (i32, i32, Arc<Canvas>)> {
         let edges = self.frames.iter().flat_map(|frame| {
             let tile = |edge: &Rect| Arc::new(Canvas::of_fills(*edge, &frame.fills));
@@ -109,18 +116,18 @@ impl Drawing {
     }
 }
 
-/// Lays out drawings; keeps the letters it has drawn.
+/// Lays out drawings, and keeps the letters it has drawn.
 #[derive(Default)]
 pub struct Artist {
     lettering: Lettering,
 }
 
 impl Artist {
-    /// `marks` best first: the best is drawn last, on top, and chooses first where its label goes. `caption` stands in
-    /// the left upper corner, and no label over it.
+    /// Lays out `marks`, which come best first. The best is drawn last, on top, and its label is placed first.
+    /// `caption` goes to the top left corner, and no label covers it.
     ///
-    /// `cell` is the number of pixels, across and down, that share one chroma sample: lines and tags begin and end
-    /// with a cell, so that their colour is whole.
+    /// `cell` is the number of pixels, across and down, that share one chroma sample. Lines and tags begin and end at a
+    /// cell, so that their colour is uniform.
     pub fn draw(
         &mut self,
         marks: &[Mark<'_>],
@@ -129,13 +136,13 @@ impl Artist {
         size: Size,
         cell: (u32, u32),
     ) -> Drawing {
-        let picture = Rect::of(size);
+        let picture = Rect::of_size(size);
         let mut drawing = Drawing::default();
         drawing.tags.extend(caption.and_then(|text| {
             let room = size.width.saturating_sub(2 * CAPTION_MARGIN);
             let canvas = (self.lettering).tag(text, style.font_size, CAPTION_GROUND, room);
             let margin = CAPTION_MARGIN as i32;
-            let rect = Rect::of(canvas.size).moved(margin, margin);
+            let rect = Rect::of_size(canvas.size).moved(margin, margin);
             (rect.intersect(&picture) == rect).then_some(Tag { rect, canvas })
         }));
         for mark in marks {
@@ -162,7 +169,7 @@ impl Artist {
     }
 }
 
-/// The outer rim of the line, inside the picture; `None` for a box that is nowhere in it.
+/// Returns the outer rim of the line inside the picture; `None` for a box outside of it.
 fn line_around(bbox: BBox, style: Style, picture: Rect, cell: (u32, u32)) -> Option<Rect> {
     let width = (picture.x2 as f32, picture.y2 as f32);
     let (x1, y1) = (bbox.x1.max(0.0), bbox.y1.max(0.0));
@@ -180,7 +187,7 @@ fn line_around(bbox: BBox, style: Style, picture: Rect, cell: (u32, u32)) -> Opt
     Some(rim.intersect(&picture))
 }
 
-/// The nearest border between two cells.
+/// Rounds to the nearest border between two cells.
 fn to_cell(value: f32, cell: u32) -> i32 {
     (value / cell as f32).round() as i32 * cell as i32
 }
@@ -231,14 +238,14 @@ mod tests {
         Artist::default().draw(marks, None, STYLE, SIZE, cell)
     }
 
-    /// The whole drawing on a transparent canvas of the picture's size.
+    /// Paints the whole drawing on a transparent canvas of the picture's size.
     fn on_canvas(drawing: &Drawing) -> Canvas {
         let fills: Vec<_> = drawing
             .frames
             .iter()
             .flat_map(|f| f.fills.clone())
             .collect();
-        Canvas::of_fills(Rect::of(SIZE), &fills)
+        Canvas::of_fills(Rect::of_size(SIZE), &fills)
     }
 
     #[test]
@@ -320,7 +327,11 @@ mod tests {
         let rects: Vec<_> = drawing.tags.iter().map(|t| t.rect).collect();
         assert_eq!(rects.len(), 3);
         for (index, rect) in rects.iter().enumerate() {
-            assert_eq!(rect.intersect(&Rect::of(SIZE)), *rect, "{index} is cut off");
+            assert_eq!(
+                rect.intersect(&Rect::of_size(SIZE)),
+                *rect,
+                "{index} is cut off"
+            );
             for other in &rects[..index] {
                 assert!(rect.intersect(other).is_empty(), "{rect:?} over {other:?}");
             }

@@ -1,8 +1,8 @@
 //! [`colour_of`]: a colour for every class, from a palette that people with poor colour vision can tell apart.
 //!
 //! The first seven colours are those of Okabe and Ito ("Color Universal Design", 2008) without black. Five more were
-//! chosen for the greatest distance from all before, in CIELAB, to normal eyes and to eyes without red, green or blue
-//! cones, as Machado, Oliveira and Fernandes (2009) simulate them. The tests hold every pair to that.
+//! chosen for the greatest distance from all others in CIELAB, to normal eyes and to eyes without red, green or blue
+//! cones, as simulated by Machado, Oliveira and Fernandes (2009). The tests hold every pair to that.
 
 use super::canvas::Rgba;
 
@@ -21,12 +21,13 @@ const PALETTE: [[u8; 3]; 12] = [
     [0xbb, 0x55, 0xff], // light violet
 ];
 
-/// Chosen so that the classes most often seen together, on a street, in a home, on a pasture, differ: see the tests.
+/// Chosen so that classes often seen together, on a street, at home, on a pasture, get different colours; see the
+/// tests.
 const SEED: u64 = 746_690;
 
-/// The colour of a class: the same in every run, opaque. Classes share colours where there are more than twelve.
+/// Returns the opaque colour of a class, the same in every run. More than twelve classes share colours.
 pub fn colour_of(class: &str) -> Rgba {
-    // FNV-1a, then mixed: the last letter alone must change the colour.
+    // FNV-1a, then mixed, so that the last letter alone changes the colour.
     let hash = class.bytes().fold(SEED, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });
@@ -41,7 +42,7 @@ mod tests {
 
     type Matrix = [[f64; 3]; 3];
 
-    /// Full loss of one kind of cone, on linear red, green and blue; the first is normal sight.
+    /// Full loss of one kind of cone, for linear red, green and blue. The first is normal sight.
     const SIGHTS: [(&str, Matrix); 4] = [
         (
             "normal",
@@ -72,13 +73,13 @@ mod tests {
             ],
         ),
     ];
-    /// Linear red, green, blue to X, Y, Z, each as a share of that of white (D65).
+    /// Linear red, green, blue to X, Y, Z, each as a share of white (D65).
     const TO_XYZ: Matrix = [
         [0.433_953, 0.376_219, 0.189_829],
         [0.212_673, 0.715_152, 0.072_175],
         [0.017_758, 0.109_477, 0.872_766],
     ];
-    /// That of the two closest of Okabe and Ito's colours is 16.1.
+    /// The two closest colours of Okabe and Ito have 16.1.
     const LEAST_DISTANCE: f64 = 16.0;
 
     fn times(matrix: &Matrix, v: [f64; 3]) -> [f64; 3] {

@@ -1,14 +1,14 @@
-//! [`PictureMut::pixelate`]: a part of the picture made of squares of one colour each, in place, in any format.
+//! [`PictureMut::pixelate`]: replaces a part of the picture by squares of one colour each, in place, in any format.
 
 use super::blend::{Layout, PictureMut};
 use super::canvas::Rect;
 
-/// Across the longer side: too few to know a face or read a plate.
+/// Squares across the longer side: too few to know a face or read a plate.
 const BLOCKS: i32 = 6;
-/// Pixels, so that a small part is unrecognisable too.
+/// Smallest side of a square in pixels, so that a small part is unrecognisable too.
 const MIN_BLOCK: i32 = 8;
 
-/// Where the samples of one component are; as [`Layout`] has them.
+/// Position of the samples of one component, as in [`Layout`].
 struct Samples {
     plane: usize,
     offset: usize,
@@ -18,15 +18,15 @@ struct Samples {
 }
 
 impl PictureMut<'_> {
-    /// Gives every square of `rect`, as far as that is in the picture, the mean of its samples. What `rect` covers in
-    /// part of a chroma cell is made a square's as a whole. The alpha of the picture stays.
+    /// Gives every square in `rect` the mean of its samples. A chroma cell that `rect` covers in part becomes part of a
+    /// square as a whole. The alpha of the picture stays.
     pub fn pixelate(&mut self, rect: Rect) {
-        let picture = Rect::of(self.info.size);
+        let picture = Rect::of_size(self.info.size);
         let area = rect.intersect(&picture);
         if area.is_empty() {
             return;
         }
-        // Even corners and sides: no chroma sample belongs to two squares.
+        // Even corners and sides, so that no chroma sample belongs to two squares.
         let (left, top) = (area.x1 & !1, area.y1 & !1);
         let longer = (area.x2 - left).max(area.y2 - top);
         let block = ((longer + BLOCKS - 1) / BLOCKS).max(MIN_BLOCK);
@@ -78,7 +78,7 @@ impl Layout {
 }
 
 impl Samples {
-    /// One square, not empty and inside the picture.
+    /// Levels one square, which is not empty and lies inside the picture.
     fn level(&self, data: &mut [u8], stride: usize, square: Rect) {
         let cells = |from: i32, to: i32, shift: u32| {
             (from >> shift) as usize..((to - 1) >> shift) as usize + 1
@@ -111,7 +111,7 @@ mod tests {
 
     const PADDING: usize = 3;
 
-    /// Noise in every sample, rows padded by bytes of 7; pixelated.
+    /// Pixelates a picture of noise whose rows are padded by bytes of 7. Returns the planes before and after.
     fn pixelated(format: PixelFormat, size: Size, rect: Rect) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
         let rows = format.planes(size);
         let noise = |at: usize| (at as u32).wrapping_mul(2_654_435_761).to_be_bytes()[0];

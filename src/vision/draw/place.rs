@@ -1,15 +1,15 @@
-//! Where the tag of a box goes: inside the picture, over no tag placed before, close to the box.
+//! Places the tag of a box: inside the picture, over no earlier tag, close to the box.
 
 use super::canvas::Rect;
 use crate::base::geometry::Size;
 
-/// How many further tags may stand between a box and its own above or below it.
+/// Most tags that may stand between a box and its own tag above or below it.
 const MAX_AWAY: i32 = 2;
 
-/// The first free place for a tag of `size` by the box whose line has the outer rim `line`; `None` where there is
-/// none, so that the tag is left out rather than hides another. The corner is that of a chroma cell.
+/// Returns the first free place for a tag of `size` at the box whose line has the outer rim `line`. `None` leaves the
+/// tag out, because it would hide another one. The corner is aligned to chroma cells.
 ///
-/// In this order: above, below the upper side, below the box, above the lower side; the same at the right end; beside
+/// Places in order: above, below the upper edge, below the box, above the lower edge; the same at the right end; beside
 /// the box; further down inside; further away above and below.
 pub fn place_tag(
     line: Rect,

@@ -1,7 +1,7 @@
-//! [`Lettering`]: texts on a ground of one colour, rasterised once and kept.
+//! [`Lettering`]: draws texts on a ground of one colour, and keeps what it has drawn.
 //!
-//! The font is DejaVu Sans: Latin, Greek, Cyrillic, Arabic, Hebrew and many signs, each character on its own
-//! (no joining of letters, left to right only). A character it lacks is drawn as a box.
+//! The font is DejaVu Sans: Latin, Greek, Cyrillic, Arabic, Hebrew and many signs. Each character stands on its own: no
+//! joined letters, left to right only. A missing character is drawn as a box.
 
 use super::canvas::{Canvas, Rgba};
 use crate::base::geometry::Size;
@@ -9,13 +9,13 @@ use ab_glyph::{Font, FontRef, GlyphId, PxScale, ScaleFont};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Texts and glyphs kept; scores change with every frame, so that texts come and go.
+/// Most texts and glyphs kept. Scores change with every frame, so texts come and go.
 const MAX_KEPT: usize = 1024;
 /// Longer texts are cut before they are measured.
 const MAX_CHARS: usize = 200;
 const ELLIPSIS: char = '…';
 
-/// What a text looks like.
+/// Everything that determines the look of a text.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct TagKey {
     text: String,
@@ -24,7 +24,7 @@ struct TagKey {
     max_width: u32,
 }
 
-/// A rasterised character: coverage of each pixel, 0..=255, and where it stands relative to the pen on the baseline.
+/// A rasterised character: coverage of each pixel, 0 to 255, and its position relative to the pen on the baseline.
 struct Glyph {
     id: GlyphId,
     left: i32,
@@ -34,7 +34,7 @@ struct Glyph {
     advance: f32,
 }
 
-/// The font and what was drawn with it.
+/// The font, and what was drawn with it.
 pub struct Lettering {
     font: FontRef<'static>,
     glyphs: HashMap<(char, u32), Glyph>,
@@ -53,8 +53,8 @@ impl Default for Lettering {
 }
 
 impl Lettering {
-    /// `text` in black or white, whichever reads better, on an opaque `ground`. `font_size` is that of the em square in
-    /// pixels. Width and height are even; a text wider than `max_width` ends in an ellipsis.
+    /// Draws `text` in black or white, whichever reads better, on an opaque `ground`. `font_size` is the em square in
+    /// pixels. Width and height are even. A text wider than `max_width` ends in an ellipsis.
     pub fn tag(&mut self, text: &str, font_size: u32, ground: Rgba, max_width: u32) -> Arc<Canvas> {
         let key = TagKey {
             text: text.to_owned(),
@@ -78,7 +78,7 @@ impl Lettering {
         let scaled = self.font.as_scaled(scale);
         let (ascent, descent) = (scaled.ascent(), scaled.descent());
         let pad_x = (key.font_size / 4).max(2);
-        // The font's own ascent leaves room for accents on capitals: less is needed above than below.
+        // The font's own ascent has room for accents on capitals, so less is needed above than below.
         let height = (ascent - descent).ceil() as u32;
         let baseline = ascent.round() as i32;
         let room = key.max_width.saturating_sub(2 * pad_x) as f32;
@@ -97,7 +97,7 @@ impl Lettering {
         canvas
     }
 
-    /// The characters that fit into `room`, each with the place of the pen, and the width of them all.
+    /// Returns the characters that fit into `room`, each with its pen position, and their total width.
     fn place(&mut self, text: &str, font_size: u32, room: f32) -> (Vec<(char, f32)>, f32) {
         let mut placed: Vec<(char, f32)> = Vec::new();
         let mut ends = Vec::new();
@@ -136,7 +136,8 @@ impl Lettering {
     /// Rasterises the character if it is new.
     fn glyph(&mut self, character: char, font_size: u32) -> (GlyphId, f32) {
         if self.glyphs.len() >= MAX_KEPT && !self.glyphs.contains_key(&(character, font_size)) {
-            // Texts placed so far may lose a glyph for one frame; a thousand different characters are not a label.
+            // Texts placed so far may lose a glyph for one frame; a label does not have a thousand different
+            // characters.
             self.glyphs.clear();
         }
         let scale = self.scale(font_size);
@@ -148,7 +149,7 @@ impl Lettering {
         (glyph.id, glyph.advance)
     }
 
-    /// ab_glyph scales by line height, people by the em square.
+    /// Converts a font size: ab_glyph scales by line height, people by the em square.
     fn scale(&self, font_size: u32) -> PxScale {
         let em = self.font.units_per_em().unwrap_or(2048.0);
         PxScale::from(font_size as f32 * self.font.height_unscaled() / em)
@@ -184,7 +185,7 @@ impl Glyph {
     }
 }
 
-/// Nothing for what has no shape of its own: joiners and variation selectors, as in emoji. Line breaks become spaces.
+/// Returns a printable character; `None` for joiners and variation selectors, as in emoji. Line breaks become spaces.
 fn printable(character: char) -> Option<char> {
     match character {
         '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' => None,
@@ -193,11 +194,11 @@ fn printable(character: char) -> Option<char> {
     }
 }
 
-/// Black or white, by the luminance of what is behind (BT.709, gamma approximated by 2).
+/// Returns black or white by the luminance of the ground (BT.709, gamma approximated by 2).
 fn ink_on([r, g, b, _]: Rgba) -> [u8; 3] {
     let linear = |v: u8| (f32::from(v) / 255.0).powi(2);
     let luminance = 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
-    // Where the contrasts (L + 0.05) / 0.05 and 1.05 / (L + 0.05) are equal.
+    // Here the contrasts (L + 0.05) / 0.05 and 1.05 / (L + 0.05) are equal.
     if luminance > 0.179 { [0; 3] } else { [255; 3] }
 }
 
@@ -235,7 +236,7 @@ mod tests {
 
     const YELLOW: Rgba = [255, 230, 0, 255];
 
-    /// Pixels that differ from the ground.
+    /// Counts the pixels that differ from the ground.
     fn inked(canvas: &Canvas, ground: Rgba) -> usize {
         canvas.pixels.iter().filter(|p| **p != ground).count()
     }

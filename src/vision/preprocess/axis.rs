@@ -1,35 +1,36 @@
-//! [`Axis`]: for every pixel of the target, the source pixels that make it and their weights, along one axis.
+//! [`Axis`]: the source pixels, and their weights, that make each target pixel along one axis.
 //!
-//! Centres lie at one half, `s = (t + 0.5) · source / target - 0.5`, and a tap beyond the border is the border's pixel:
+//! Pixel centres lie at one half, `s = (t + 0.5) · source / target - 0.5`. A tap beyond the border uses the border's
+//! pixel.
 //!
 //! - linear: `floor(s)` and the next, with weights `1 - f` and `f`;
 //! - cubic: four taps around `s`, Keys' kernel with `a = -0.75`;
-//! - area: every pixel that `[t, t + 1) · source / target` covers, by the part covered.
+//! - area: every pixel that `[t, t + 1) · source / target` covers, weighted by the covered part.
 
 use crate::base::tensor::Interpolation;
 
-/// Keys' parameter as OpenCV has it.
+/// Keys' parameter, as in OpenCV.
 const CUBIC_A: f64 = -0.75;
-/// Part of a pixel too small to be worth a tap.
+/// Share of a pixel that is too small for a tap.
 const NEGLIGIBLE: f64 = 1e-6;
 
-/// One source pixel and its share.
+/// One source pixel and its weight.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Tap {
     pub index: usize,
     pub weight: f32,
 }
 
-/// Taps of all target pixels of an axis; never none for a pixel, and the weights of a pixel sum to 1.
+/// Taps of all target pixels of an axis. Every pixel has at least one, and its weights sum to 1.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Axis {
     taps: Vec<Tap>,
-    /// Where the taps of each target pixel start, and the end.
+    /// Index of the first tap of each target pixel, and the end.
     starts: Vec<usize>,
 }
 
 impl Axis {
-    /// Neither length may be 0. [`Interpolation::Area`] is meant for `target <= source`.
+    /// Computes the taps. Neither length may be 0. [`Interpolation::Area`] is meant for `target <= source`.
     pub fn new(source: usize, target: usize, interpolation: Interpolation) -> Self {
         let ratio = source as f64 / target as f64;
         let mut axis = Self {
@@ -48,7 +49,7 @@ impl Axis {
         axis
     }
 
-    /// The axis of a component with one sample for two pixels, as if every sample were written twice.
+    /// Returns the axis of a component with one sample for two pixels, as if every sample were written twice.
     pub fn halved(&self) -> Self {
         let mut halved = self.clone();
         for tap in &mut halved.taps {
@@ -57,19 +58,20 @@ impl Axis {
         halved
     }
 
-    /// Taps of target pixel `t`, by rising index.
+    /// Returns the taps of target pixel `t`, by rising index.
     pub fn taps(&self, t: usize) -> &[Tap] {
         &self.taps[self.starts[t]..self.starts[t + 1]]
     }
 
-    /// Number of target pixels.
+    /// Returns the number of target pixels.
     pub fn len(&self) -> usize {
         self.starts.len() - 1
     }
 
-    /// Base index and share of the next sample, where every pixel has two taps ([`Interpolation::Linear`]).
+    /// Returns the first sample of each pixel and the weight of the next one, for axes with two taps per pixel
+    /// ([`Interpolation::Linear`]).
     ///
-    /// The next sample is beyond the border only where its share is 0.
+    /// The next sample lies beyond the border only where its weight is 0.
     pub fn pairs(&self) -> impl Iterator<Item = (usize, f32)> {
         self.taps
             .as_chunks()
@@ -85,7 +87,7 @@ impl Axis {
         let base = position.floor();
         let fraction = position - base;
         let first = clamp(base, source);
-        // A tap without weight names its neighbour's pixel, so that no row is read in vain.
+        // A tap without weight repeats its neighbour's pixel, so that no row is read in vain.
         let second = if fraction > 0.0 {
             clamp(base + 1.0, source)
         } else {
@@ -132,7 +134,7 @@ impl Axis {
     }
 }
 
-/// The pixel at `position`, or the border's.
+/// Returns the pixel at `position`, or the border's.
 fn clamp(position: f64, source: usize) -> usize {
     position.clamp(0.0, (source - 1) as f64) as usize
 }

@@ -1,7 +1,7 @@
-//! [`Colour`]: components of a picture to red, green and blue, 0..=255.
+//! [`Colour`]: converts components of a picture to red, green and blue, 0 to 255.
 //!
-//! With `Kr`, `Kb` of the matrix and `Kg = 1 - Kr - Kb`, `Y`, `U`, `V` stretched to the full range first (limited:
-//! `Y = (y - 16) · 255 / 219`, `U = (u - 128) · 255 / 224`; full: `Y = y`, `U = u - 128`):
+//! `Kr` and `Kb` come from the matrix, `Kg = 1 - Kr - Kb`. `Y`, `U`, `V` are first stretched to the full range
+//! (limited: `Y = (y - 16) · 255 / 219`, `U = (u - 128) · 255 / 224`; full: `Y = y`, `U = u - 128`):
 //!
 //! ```text
 //! R = Y + 2 (1 - Kr) V
@@ -9,14 +9,14 @@
 //! B = Y + 2 (1 - Kb) U
 //! ```
 //!
-//! Grey is luma, of the range that the caps name. RGB is taken as it is. Alpha is not looked at.
+//! Grey is luma in the range that the caps name. RGB is copied. Alpha is ignored.
 
 use crate::base::image::{PictureInfo, PixelFormat, YuvMatrix, YuvRange};
 
 /// Middle of the chroma range.
 const CHROMA_ZERO: f32 = 128.0;
 const MAX_LEVEL: f32 = 255.0;
-/// Floats of this size are whole, so that adding it to a level and taking it away again rounds: in two additions that
+/// Floats of this size are whole, so adding it to a level and subtracting it again rounds, in two additions that
 /// vectorise on every processor.
 const ROUNDING: f32 = (1 << 23) as f32;
 
@@ -28,7 +28,7 @@ pub(super) enum Colour {
     Yuv(YuvToRgb),
 }
 
-/// `value · scale + offset`
+/// The function `value · scale + offset`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Linear {
     pub scale: f32,
@@ -36,17 +36,17 @@ pub(super) struct Linear {
 }
 
 impl Linear {
-    fn of(self, value: f32) -> f32 {
+    fn apply(self, value: f32) -> f32 {
         value * self.scale + self.offset
     }
 
-    /// The number for a pixel, which is cut to 0..=255 and rounded first, as in a picture of bytes.
+    /// Returns the number for a pixel, which is first clamped to 0..=255 and rounded, as in a picture of bytes.
     pub fn of_level(self, level: f32) -> f32 {
-        self.of((level.clamp(0.0, MAX_LEVEL) + ROUNDING) - ROUNDING)
+        self.apply((level.clamp(0.0, MAX_LEVEL) + ROUNDING) - ROUNDING)
     }
 }
 
-/// Luma's levels, and how much of the chroma samples each colour gets.
+/// Levels of luma, and the share of the chroma samples in each colour.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct YuvToRgb {
     luma: Linear,
@@ -78,7 +78,7 @@ impl YuvToRgb {
     }
 
     fn rgb(&self, y: f32, u: f32, v: f32) -> [f32; 3] {
-        let (y, u, v) = (self.luma.of(y), u - CHROMA_ZERO, v - CHROMA_ZERO);
+        let (y, u, v) = (self.luma.apply(y), u - CHROMA_ZERO, v - CHROMA_ZERO);
         [
             y + self.red_v * v,
             y + self.green_u * u + self.green_v * v,
@@ -111,7 +111,8 @@ impl Colour {
         }
     }
 
-    /// A row of components to red, green and blue, cut to 0..=255, rounded and passed through `numbers`. All rows have the same length.
+    /// Converts a row of components to red, green and blue: clamped to 0..=255, rounded, and mapped by `numbers`. All
+    /// rows have the same length.
     pub fn convert(
         &self,
         components: &[Vec<f32>; 3],
@@ -127,7 +128,7 @@ impl Colour {
             Self::Grey(levels) => {
                 for (numbers, out) in numbers.iter().zip(rgb) {
                     map(&components[0], out, |value| {
-                        numbers.of_level(levels.of(value))
+                        numbers.of_level(levels.apply(value))
                     });
                 }
             }
@@ -148,7 +149,7 @@ fn convert_yuv(
     numbers: &[Linear; 3],
     rgb: &mut [Vec<f32>; 3],
 ) {
-    // Copies, and slices of one length: the compiler then sees that nothing overlaps or ends early.
+    // Copies and slices of one length show the compiler that nothing overlaps or ends early.
     let (matrix, [red_of, green_of, blue_of]) = (*matrix, *numbers);
     let n = y.len();
     let [red, green, blue] = rgb;
@@ -183,7 +184,7 @@ mod tests {
         rgb.map(|row| row[0])
     }
 
-    /// As near as codes of 8 bits can name a colour.
+    /// Compares within the precision of 8-bit codes.
     fn assert_close(found: [f32; 3], expected: [f32; 3]) {
         let near = found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1.5);
         assert!(near, "{found:?}, expected {expected:?}");

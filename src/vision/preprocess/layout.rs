@@ -2,7 +2,7 @@
 
 use crate::base::image::PixelFormat;
 
-/// One sample for every `1 << halved` pixels of an axis, every `step` bytes from `offset` on in rows of `plane`.
+/// One sample for every `1 << halved` pixels of an axis, every `step` bytes from `offset` in rows of `plane`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Component {
     pub plane: usize,
@@ -23,7 +23,7 @@ impl Component {
         }
     }
 
-    /// Chroma of 4:2:2.
+    /// Creates chroma of 4:2:2.
     const fn narrow(plane: usize, offset: usize, step: usize) -> Self {
         Self {
             halved_x: true,
@@ -31,7 +31,7 @@ impl Component {
         }
     }
 
-    /// Chroma of 4:2:0.
+    /// Creates chroma of 4:2:0.
     const fn quarter(plane: usize, offset: usize, step: usize) -> Self {
         Self {
             halved_y: true,
@@ -40,7 +40,7 @@ impl Component {
     }
 }
 
-/// Y, U, V of a YUV format; R, G, B of an RGB one; one for grey.
+/// Returns Y, U, V of a YUV format; R, G, B of an RGB format; one component for grey.
 pub(super) fn components(format: PixelFormat) -> Vec<Component> {
     use PixelFormat::*;
     let packed = |r, g, b, step| [r, g, b].map(|offset| Component::full(0, offset, step));

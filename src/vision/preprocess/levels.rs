@@ -1,15 +1,15 @@
-//! [`Levels`]: a picture of RGB bytes resized as OpenCV resizes bytes, to the last bit.
+//! [`Levels`]: resizes a picture of RGB bytes exactly as OpenCV does, to the last bit.
 //!
-//! A model that computes with integers turns a level more or less of a single pixel into other boxes now and then. So
-//! where the picture is RGB already, the levels are those that `cv2.resize` gives (compared with OpenCV 5.0.0), with
-//! which models are trained, calibrated and judged: columns first, rows second.
+//! A model that computes with integers may find other boxes if a single pixel differs by one level. Models are trained,
+//! calibrated and judged with `cv2.resize`. So RGB pictures get its levels (compared with OpenCV 5.0.0): columns first,
+//! rows second.
 //!
-//! - Linear: positions and shares are f32, shares then integers of 11 bits. A row's sums lose 4 bits, their products
-//!   with the shares of the rows 16, and the sum of two is rounded to whole levels, `(sum + 2) >> 2`.
-//! - Area: sums of f32 in the order of the pixels. Parts of a pixel up to a thousandth are left out. Where both ratios
-//!   are whole numbers the levels are summed up first and divided then, and where both are 2 it is as linear.
+//! - Linear: positions and shares are f32; shares are then integers of 11 bits. Sums of a row lose 4 bits, their
+//!   products with the shares of rows 16, and the sum of two is rounded to whole levels, `(sum + 2) >> 2`.
+//! - Area: sums of f32 in the order of the pixels. Parts of a pixel up to a thousandth are left out. If both ratios are
+//!   whole numbers, the levels are summed first and divided then; if both are 2, it is the same as linear.
 //!
-//! A source row is copied first: camera memory is read once, in order.
+//! A source row is copied first, so camera memory is read once, in order.
 
 use super::layout::Component;
 use crate::base::image::Plane;
@@ -17,27 +17,27 @@ use crate::base::tensor::Interpolation;
 
 /// A share of 1 in 11 bits.
 const WHOLE: f32 = 2048.0;
-/// Bits that are dropped of the sums of a row, and of their products with the shares of rows.
+/// Bits dropped from the sums of a row, and from their products with the shares of rows.
 const ROW_BITS: u32 = 4;
 const PRODUCT_BITS: u32 = 16;
-/// Part of a pixel that is no tap of an area.
+/// Part of a pixel below which it is no tap of an area.
 const NEGLIGIBLE: f64 = 1e-3;
-/// Bytes behind a row that may be touched, without weight.
+/// Bytes after a row that may be read, with weight 0.
 const MARGIN: usize = 8;
 const COLOURS: usize = 3;
-/// Samples that are summed at once.
+/// Samples summed at once.
 const LANES: usize = 4;
 
-/// Tables and scratch rows of the one plane of a picture of RGB.
+/// Tables and scratch rows for the single plane of an RGB picture.
 #[derive(Debug)]
 pub(super) struct Levels {
     kernel: Kernel,
     /// The source row, with its margin.
     line: Vec<u8>,
     row_bytes: usize,
-    /// Byte of a row where the first colour lies: all three follow each other.
+    /// Byte of a row where the first colour lies; the three colours are adjacent.
     first: usize,
-    /// Which component each of them is.
+    /// Component of each of them.
     places: [usize; COLOURS],
     /// Bytes of a pixel.
     step: usize,
@@ -50,8 +50,8 @@ enum Kernel {
 }
 
 impl Levels {
-    /// For `components` of full resolution in one plane, from `source` to `target`, width and height. `None` for what
-    /// is not resized here.
+    /// Prepares for `components` of full resolution in one plane, from `source` to `target`, width and height. Returns
+    /// `None` for formats that are not resized here.
     pub fn new(
         row_bytes: usize,
         components: &[(usize, Component)],
@@ -93,7 +93,7 @@ impl Levels {
         }
     }
 
-    /// Target row `t` of every component, 0..=255. Rows are asked for in rising order.
+    /// Writes target row `t` of every component, 0 to 255. Ask for rows in rising order.
     pub fn row(&mut self, plane: &Plane, t: usize, components: &mut [Vec<f32>; 3]) {
         let mut source = Source {
             plane,
@@ -101,7 +101,7 @@ impl Levels {
             row_bytes: self.row_bytes,
             first: self.first,
         };
-        // Each is taken once.
+        // Each row is taken once.
         let mut rows = components.each_mut().map(|row| Some(&mut row[..]));
         let places = self
             .places
@@ -125,14 +125,14 @@ struct Source<'a> {
 }
 
 impl Source<'_> {
-    /// Row `y` from its first colour on, with a margin.
+    /// Returns row `y` from its first colour, with a margin.
     fn read(&mut self, y: usize) -> &[u8] {
         self.line[..self.row_bytes].copy_from_slice(self.plane.row(y, self.row_bytes));
         &self.line[self.first..]
     }
 }
 
-/// Where the centre of target pixel `t` lies in the source: the pixel before it, and how far behind that.
+/// Returns where the centre of target pixel `t` lies in the source: the pixel before it, and the distance behind that.
 fn centre(source: usize, target: usize, t: usize) -> (i64, f32) {
     let ratio = 1.0 / (target as f64 / source as f64);
     let position = ((t as f64 + 0.5) * ratio - 0.5) as f32;
@@ -140,17 +140,17 @@ fn centre(source: usize, target: usize, t: usize) -> (i64, f32) {
     (base as i64, position - base)
 }
 
-/// `1 - share` and `share` in 11 bits.
+/// Returns `1 - share` and `share` in 11 bits.
 fn shares(share: f32) -> [u16; 2] {
     [1.0 - share, share].map(|share| (share * WHOLE).round_ties_even() as u16)
 }
 
-/// Pixels that lie beside each other: of each colour the sample of the first, and that of the second.
+/// Pairs of adjacent pixels: for each colour the sample of the first and of the second.
 #[derive(Debug)]
 struct Pairs {
-    /// Byte of the first pixel.
+    /// Byte of the first pixel of each pair.
     starts: Vec<u32>,
-    /// Shares of the two.
+    /// Shares of the first pixel.
     first: Vec<u16>,
     second: Vec<u16>,
 }
@@ -158,11 +158,11 @@ struct Pairs {
 #[derive(Debug)]
 struct Linear {
     columns: Pairs,
-    /// The rows may be one, at the borders.
+    /// Source rows of each target row and their shares. At the borders both rows are the same.
     rows: Vec<([usize; 2], [u16; 2])>,
-    /// Samples of one row: of the first pixel in the low half, of the second in the high half.
+    /// Samples of one row: those of the first pixel in the low half, those of the second in the high half.
     pairs: [Vec<u32>; COLOURS],
-    /// Sums of two source rows; row `y` is in place `y % 2`.
+    /// Sums of two source rows; row `y` is in slot `y % 2`.
     sums: [[Vec<u16>; COLOURS]; 2],
     held: [Option<usize>; 2],
 }
@@ -229,7 +229,7 @@ impl Linear {
     }
 }
 
-/// The pairs of the three colours, whose bytes come one after the other.
+/// Collects the pairs of the three colours, whose bytes are adjacent.
 fn gather<const STEP: usize>(line: &[u8], starts: &[u32], pairs: &mut [Vec<u32>; COLOURS]) {
     let [a, b, c] = pairs;
     for (((start, a), b), c) in starts.iter().zip(a).zip(b).zip(c) {
@@ -246,7 +246,7 @@ fn gather<const STEP: usize>(line: &[u8], starts: &[u32], pairs: &mut [Vec<u32>;
 fn sum_pairs(pairs: &[u32], columns: &Pairs, sums: &mut [u16]) {
     let shares = columns.first.iter().zip(&columns.second);
     for ((pair, (first, second)), sum) in pairs.iter().zip(shares).zip(sums) {
-        // What is masked is known to be short, and multiplied as such.
+        // Masking shows the compiler that the number is short, so it multiplies it as such.
         let short = |n: &u16| u32::from(*n) & 0xfff;
         let of_both = (pair & 0xff) * short(first) + (pair >> 16 & 0xff) * short(second);
         *sum = (of_both >> ROW_BITS) as u16;
@@ -262,7 +262,7 @@ fn mix(upper: &[u16], lower: &[u16], shares: [u16; 2], levels: &mut [f32]) {
     }
 }
 
-/// Pixels of the source and their weights, of one target pixel after the other.
+/// Source pixels and their weights, for one target pixel after the other.
 #[derive(Debug, Default)]
 struct Taps {
     taps: Vec<(usize, f32)>,
@@ -270,7 +270,7 @@ struct Taps {
 }
 
 impl Taps {
-    /// `whole`: every pixel has a weight of 1.
+    /// Computes the taps; with `whole` every pixel has a weight of 1.
     fn new(source: usize, target: usize, whole: bool) -> Self {
         let ratio = 1.0 / (target as f64 / source as f64);
         let mut taps = Self::default();
@@ -296,7 +296,7 @@ impl Taps {
         taps
     }
 
-    fn of(&self, t: usize) -> &[(usize, f32)] {
+    fn for_pixel(&self, t: usize) -> &[(usize, f32)] {
         let start = t.checked_sub(1).map_or(0, |before| self.ends[before]);
         &self.taps[start..self.ends[t]]
     }
@@ -306,9 +306,9 @@ impl Taps {
 struct Area {
     columns: Taps,
     rows: Taps,
-    /// What every sum is multiplied with.
+    /// Factor for every sum.
     factor: f32,
-    /// Sums of one source row, of a pixel's colours and the byte behind them.
+    /// Sums of one source row: a pixel's colours, and the byte behind them.
     sums: Vec<[f32; LANES]>,
     held: Option<usize>,
     levels: Vec<[f32; LANES]>,
@@ -336,7 +336,7 @@ impl Area {
         components: [&mut [f32]; COLOURS],
     ) {
         self.levels.fill([0.0; LANES]);
-        for (y, weight) in self.rows.of(t) {
+        for (y, weight) in self.rows.for_pixel(t) {
             if self.held != Some(*y) {
                 sum_areas::<STEP>(source.read(*y), &self.columns, &mut self.sums);
                 self.held = Some(*y);
@@ -392,7 +392,7 @@ mod tests {
         ([50, 20], [50, 20], Area, 0x8a671b2a),
     ];
 
-    /// A picture of noise, `width * height` pixels of 3 bytes.
+    /// Returns a picture of noise, `width * height` pixels of 3 bytes.
     fn noise(width: usize, height: usize) -> Vec<u8> {
         let mut state = 1_u32;
         let mut next = || {
@@ -456,7 +456,7 @@ mod tests {
         })
     }
 
-    /// What `cv2.resize` of OpenCV 5.0.0 gives for the same noise, as [`hash`].
+    /// The hashes come from `cv2.resize` of OpenCV 5.0.0 for the same noise.
     #[test]
     fn levels_are_those_of_opencv() {
         for (source, target, interpolation, wanted) in GOLDEN {

@@ -1,37 +1,19 @@
-//! [`Preprocessor`]: a camera's picture to the input tensor of a model, in one pass over the camera's memory.
+//! [`Preprocessor`]: turns a camera's picture into the input tensor of a model, in one pass over the camera's memory.
 //!
-//! Camera memory may be uncached, where a byte read twice or out of order costs as much as a cache miss. So a frame
-//! is never converted as a whole: only the rows that the target needs are read, each once and in order. Rows are mixed,
-//! columns picked (`resize`), and colour converted at the target's size (`color`).
+//! Camera memory may be uncached, so a byte read twice or out of order costs as much as a cache miss. So a frame is
+//! never converted as a whole. Only the rows that the target needs are read, each once and in order. Rows are mixed,
+//! columns are picked (`resize`), and colours are converted at the target's size (`color`).
 //!
-//! The result is that of "convert to RGB, then `cv2.resize`" on bytes, rounded to whole levels at the end as there:
-//! without that, FastestDet finds other boxes where two cells have nearly the same score. Of a picture that is RGB
-//! already it is that to the last bit (`levels`), since a model that computes with integers makes other boxes of a level
-//! more or less: of 183 boxes of int8 models 160 were right before, and all are with the same levels. Of others nothing
-//! is rounded between the steps. A chroma sample stands for all pixels it covers, without interpolation between chroma
-//! samples: so `videoconvert` and OpenCV's `cvtColor` turn 4:2:0 into RGB, whatever `chroma-site` says, and so the
-//! pictures were made that models are trained and judged with. Colours outside the RGB cube are cut after resizing
-//! instead of before.
+//! The result is that of "convert to RGB, then `cv2.resize`" on bytes, rounded to whole levels at the end. Without this
+//! rounding, FastestDet finds other boxes where two cells have nearly the same score.
 //!
-//! Why loops of our own: milliseconds for one letterboxed f32 picture, one thread, on a shared AMD EPYC of 2 cores,
-//! 2026-11-22, release build without target flags; the lowest tenth percentile of several runs of 300 pictures, since
-//! a busy neighbour makes every row up to 1.8 times slower:
+//! - For RGB input the result is bit-identical to OpenCV's (`levels`), because integer models react to single levels.
+//! - For other formats nothing is rounded between the steps. A chroma sample covers all its pixels without
+//!   interpolation, as in `videoconvert` and OpenCV's `cvtColor`, whatever `chroma-site` says. Models are trained and
+//!   judged with such pictures. Colours outside the RGB cube are clamped after resizing instead of before.
 //!
-//! | | I420 | NV12 | RGB |
-//! |---|---|---|---|
-//! | 1920x1080 to 416x416, NCHW: this module | 0.41 | 0.42 | 0.45 |
-//! | `fast_image_resize` 6.1 on planes, `yuv` 0.8 at the target's size | 0.87 | 0.74 | 0.48 |
-//! | `yuv` on the whole frame, then `fast_image_resize` | 0.87 | | |
-//! | OpenCV: `cvtColor`, `resize`, `copyMakeBorder`, `blobFromImage` | 1.66 | 1.43 | 0.50 |
-//! | 1280x720 to 256x256, NHWC: this module | 0.15 | 0.15 | 0.15 |
-//! | `fast_image_resize` on planes, `yuv` at the target's size | 0.34 | 0.29 | 0.22 |
-//! | `yuv` on the whole frame, then `fast_image_resize` | 0.35 | | |
-//! | OpenCV | 0.48 | 0.47 | 0.15 |
-//!
-//! RGB with the levels of OpenCV takes 0.75 ms instead of 0.48 from 1920x1080 to 416x416, and 0.43 instead of 0.27 from
-//! 1280x720 to 320x320 (2026-11-23, both in turns): two source rows for each target row, whose columns are picked first.
-//!
-//! Neither crate was given a stride that is no multiple of the pixel.
+//! The loops are our own because they are faster than the crates `fast_image_resize` with `yuv`, and than OpenCV
+//! (`tests/benches/figures/2026-11-22-epyc-2/README.md`).
 
 mod axis;
 mod color;
@@ -55,12 +37,12 @@ use std::fmt;
 #[derive(Debug)]
 pub struct Preprocessor {
     picture: PictureInfo,
-    /// The padding is in it from the beginning.
+    /// The input tensor; its padding is filled once.
     tensor: Tensor,
     pass: Pass,
 }
 
-/// What a pass over a picture needs beside the tensor.
+/// Tables and scratch memory for a pass over a picture.
 #[derive(Debug)]
 struct Pass {
     input: Size,
@@ -68,11 +50,11 @@ struct Pass {
     letterbox: Letterbox,
     planes: Vec<Resizer>,
     colour: Colour,
-    /// Level to number of the tensor, for red, green and blue.
+    /// Maps levels to numbers of the tensor, for red, green and blue.
     numbers: [Linear; 3],
-    /// Which channel of the tensor is red, green and blue.
+    /// Channel of the tensor for red, green and blue.
     channels: [usize; 3],
-    /// One target row of Y, U, V or of R, G, B as they come.
+    /// One target row of Y, U, V or of R, G, B as read.
     components: [Vec<f32>; 3],
     /// One target row of the tensor's numbers for red, green and blue.
     rgb: [Vec<f32>; 3],
@@ -82,7 +64,7 @@ impl Preprocessor {
     /// Builds all tables.
     ///
     /// # Errors
-    /// [`PreprocessError`] if a side is 0, the element is neither f32 nor u8, or mean and std are no normalisation.
+    /// [`PreprocessError`] if a side is 0, the element is neither f32 nor u8, or mean and std cannot normalise.
     pub fn new(picture: PictureInfo, input: &InputSpec) -> Result<Self, PreprocessError> {
         check(&picture, input)?;
         let letterbox =
@@ -126,25 +108,25 @@ impl Preprocessor {
         })
     }
 
-    /// The kind of picture that this was made for.
+    /// Returns the kind of picture that this was made for.
     pub fn picture(&self) -> &PictureInfo {
         &self.picture
     }
 
-    /// Where the picture lies in the input.
+    /// Returns where the picture lies in the input.
     pub fn letterbox(&self) -> &Letterbox {
         &self.pass.letterbox
     }
 
-    /// The picture of the last [`Self::run`]; before the first one, zeros and the padding.
+    /// Returns the tensor of the last [`Self::run`]; before the first one, zeros and the padding.
     pub fn tensor(&self) -> &Tensor {
         &self.tensor
     }
 
-    /// Makes the tensor of `image`, in the memory of the one before.
+    /// Makes the tensor of `image`, in the same memory.
     ///
     /// # Errors
-    /// [`PreprocessError::Picture`] if `image` is not of the kind that this was made for; the tensor is then unchanged.
+    /// [`PreprocessError::Picture`] if `image` is of another kind than this was made for; the tensor is then unchanged.
     pub fn run(&mut self, image: &ImageView) -> Result<&Tensor, PreprocessError> {
         if *image.info() != self.picture {
             return Err(PreprocessError::Picture {
@@ -162,7 +144,7 @@ impl Preprocessor {
 }
 
 impl Pass {
-    /// Fills what the picture does not cover; `padding` is in the order of the tensor's channels.
+    /// Fills the part that the picture does not cover; `padding` is in the order of the tensor's channels.
     fn pad<T: Copy>(&self, data: &mut [T], padding: [T; 3]) {
         match self.layout {
             Layout::Nchw => {
@@ -244,12 +226,12 @@ fn check(picture: &PictureInfo, input: &InputSpec) -> Result<(), PreprocessError
     Ok(())
 }
 
-/// Of one plane.
+/// Resizes one plane.
 #[derive(Debug)]
 enum Resizer {
-    /// To any number, which the colours are made of.
+    /// Keeps fractions, for pictures that still need colour conversion.
     Exact(PlaneResizer),
-    /// To the levels of a picture of bytes.
+    /// Rounds to the levels of a picture of bytes.
     Levels(Box<Levels>),
 }
 
@@ -269,7 +251,7 @@ impl Resizer {
     }
 }
 
-/// One for each plane of the picture.
+/// Creates a resizer for each plane of the picture.
 fn resizers(picture: &PictureInfo, target: Size, interpolation: Interpolation) -> Vec<Resizer> {
     let shrinks = target.width <= picture.size.width && target.height <= picture.size.height;
     let interpolation = match interpolation {
@@ -306,7 +288,7 @@ fn resizers(picture: &PictureInfo, target: Size, interpolation: Interpolation) -
         .collect()
 }
 
-/// Fills what the picture does not cover.
+/// Fills the part that the picture does not cover.
 fn pad<T: Copy>(pixels: &mut [T], input: Size, letterbox: &Letterbox, value: T) {
     let (top, left) = (letterbox.pad_y as usize, letterbox.pad_x as usize);
     let bottom = top + letterbox.picture.height as usize;
@@ -321,23 +303,35 @@ fn pad<T: Copy>(pixels: &mut [T], input: Size, letterbox: &Letterbox, value: T) 
     }
 }
 
-/// Rounded, cut to 0..=255.
+/// Rounds, and clamps to 0..=255.
 fn to_byte(number: f32) -> u8 {
     (number + 0.5) as u8
 }
 
-/// What cannot be made into an input.
+/// The reason why a picture cannot be made into an input.
 #[derive(Debug, Clone, PartialEq)]
 pub enum PreprocessError {
     /// A side of the picture or of the input is 0.
-    Empty { picture: Size, input: Size },
-    /// An input of this element.
+    Empty {
+        /// Size of the picture.
+        picture: Size,
+        /// Size of the input.
+        input: Size,
+    },
+    /// The input has an element that is not supported.
     Element(Element),
-    /// A mean or std that is not finite, or a std of 0.
-    Normalisation { mean: [f32; 3], std: [f32; 3] },
-    /// A picture of another kind than the one prepared for.
+    /// A mean or std is not finite, or a std is 0.
+    Normalisation {
+        /// Mean of each channel.
+        mean: [f32; 3],
+        /// Divisor of each channel.
+        std: [f32; 3],
+    },
+    /// The picture is of another kind than the one prepared for.
     Picture {
+        /// Kind of the picture.
         found: PictureInfo,
+        /// Kind prepared for.
         expected: PictureInfo,
     },
 }

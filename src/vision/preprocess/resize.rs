@@ -1,20 +1,20 @@
-//! [`PlaneResizer`]: the rows of one plane to rows of the target size, one float row for each component in it.
+//! [`PlaneResizer`]: resizes the rows of one plane, and returns one float row for each component in it.
 //!
-//! Rows first, columns second. The source rows of a target row are mixed as bytes, whatever the bytes mean, in
-//! one sequential pass that vectorises; only then are the samples picked that the target's columns need. A source
-//! row is read once: where a later target row needs it again, it is kept as a copy.
+//! Rows come first, columns second. The source rows of a target row are mixed as bytes, whatever they mean, in one
+//! sequential pass that vectorises. Then the samples that the target's columns need are picked. A source row is read
+//! once; if a later target row needs it again, it is kept as a copy.
 //!
-//! Linear interpolation, the common case, mixes rows in 16 bits, a sample being `value · 256` with an error of at
-//! most 2 (0.008 of a level), and picks a sample and its neighbour in one step. Other kernels work in floats.
+//! Linear interpolation, the common case, mixes rows in 16 bits: a sample is `value · 256` with an error of at most 2
+//! (0.008 of a level). It picks a sample and its neighbour in one step. Other kernels work in floats.
 
 use super::axis::{Axis, Tap};
 use super::layout::Component;
 use crate::base::image::Plane;
 use crate::base::tensor::Interpolation;
 
-/// Samples after the end of a line that a pair at the border may touch; the widest step is 4.
+/// Samples after the end of a line that a pair at the border may read; the widest step is 4.
 const LINE_MARGIN: usize = 4;
-/// A level in a line of 16 bits.
+/// One level in a line of 16 bits.
 const LINE_LEVEL: f32 = 256.0;
 
 /// Tables and scratch rows of one plane.
@@ -39,8 +39,8 @@ enum Kernel {
 }
 
 impl PlaneResizer {
-    /// `row_bytes` of the plane are read for each row; `components` are those that lie in it, with their places in
-    /// the output of [`Self::row`]. The axes are those of full resolution.
+    /// Prepares for rows of `row_bytes`. `components` lie in the plane, each with its place in the output of
+    /// [`Self::row`]. The axes are those of full resolution.
     pub fn new(
         row_bytes: usize,
         components: &[(usize, Component)],
@@ -90,7 +90,8 @@ impl PlaneResizer {
         self.rows.forget();
     }
 
-    /// Target row `t` of every component of this plane, 0..=255 (cubic: somewhat over). Rows are asked for in rising order.
+    /// Writes target row `t` of every component of this plane, 0 to 255 (cubic: slightly beyond). Ask for rows in
+    /// rising order.
     pub fn row(&mut self, plane: &Plane, t: usize, components: &mut [Vec<f32>; 3]) {
         match &mut self.kernel {
             Kernel::Linear {
@@ -130,9 +131,9 @@ impl PlaneResizer {
 #[derive(Debug)]
 struct Rows {
     row_bytes: usize,
-    /// Copies, row `y` in slot `y % slots`; no slots where no row is needed twice.
+    /// Copies, with row `y` in slot `y % slots`; no slots if no row is needed twice.
     slots: Vec<Vec<u8>>,
-    /// Which row a slot holds.
+    /// Row in each slot.
     held: Vec<Option<usize>>,
 }
 
@@ -165,7 +166,7 @@ impl Rows {
         self.two(plane, y, y).0
     }
 
-    /// Rows `y` and `next`, which is `y` or the row below.
+    /// Returns rows `y` and `next`, which is `y` or the row below.
     fn two<'a>(&'a mut self, plane: &Plane<'a>, y: usize, next: usize) -> (&'a [u8], &'a [u8]) {
         if self.slots.is_empty() {
             return (
@@ -249,7 +250,7 @@ impl Weighted {
     }
 }
 
-/// The sample at each start in the low half, the one `STEP` later in the high half.
+/// Collects the sample at each start in the low half, and the one `STEP` later in the high half.
 fn gather<const STEP: usize>(line: &[u16], starts: &[u32], pairs: &mut [u32]) {
     for (start, pair) in starts.iter().zip(pairs) {
         let samples = &line[*start as usize..][..STEP + 1];
@@ -257,17 +258,17 @@ fn gather<const STEP: usize>(line: &[u16], starts: &[u32], pairs: &mut [u32]) {
     }
 }
 
-/// One row as a line.
+/// Copies one row into a line.
 fn widen(row: &[u8], line: &mut [u16]) {
     for (value, byte) in line.iter_mut().zip(row) {
         *value = u16::from(*byte) << 8;
     }
 }
 
-/// Two rows as a line, the lower with a share of `share`.
+/// Mixes two rows into a line, the lower with the share `share`.
 fn mix(upper: &[u8], lower: &[u8], share: f32, line: &mut [u16]) {
-    // Shares of 16 bits that sum to 65535, as high and low byte: no product, and no sum of two, leaves 16 bits,
-    // so that a vector unit works on eight samples at once.
+    // Shares of 16 bits that sum to 65535, as high and low byte. No product and no sum of two exceeds 16 bits, so a
+    // vector unit works on eight samples at once.
     let [lower_high, lower_low] = ((share * 65535.0).round() as u16)
         .to_be_bytes()
         .map(u16::from);
@@ -314,7 +315,7 @@ mod tests {
         )
     }
 
-    /// All target rows; before each, `spoil` may change the memory of the source.
+    /// Returns all target rows; before each, `spoil` may change the memory of the source.
     fn rows(
         resizer: &mut PlaneResizer,
         mut data: Vec<u8>,

@@ -1,20 +1,20 @@
-//! Every path against a twin that converts each pixel and resamples in doubles, as slowly and plainly as can be.
+//! Compares every path with a twin that converts each pixel and resamples in doubles, as plainly as possible.
 
 use super::*;
 use crate::base::image::{PixelFormat, Plane, YuvMatrix, YuvRange};
 use crate::base::tensor::ResizeMode;
 
-/// Levels; lines of 16 bits lose up to 0.008 of a sample, which the matrix doubles.
+/// Levels. Lines of 16 bits lose up to 0.008 of a sample, which the matrix doubles.
 const TOLERANCE: f64 = 0.03;
 
-/// A picture that owns its memory, its rows followed by bytes that belong to nobody.
+/// A picture that owns its memory, with foreign bytes after its rows.
 struct Picture {
     info: PictureInfo,
     planes: Vec<(Vec<u8>, usize)>,
 }
 
 impl Picture {
-    /// Noise, a different one for each seed.
+    /// Returns noise, different for each seed.
     fn noise(info: PictureInfo, row_padding: usize, seed: u64) -> Self {
         let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
         let mut byte = move || {
@@ -49,7 +49,7 @@ impl Picture {
         ImageView::new(self.info, &planes).expect("the planes are those of the format")
     }
 
-    /// The pixel as the caps mean it, not cut to 0..=255. The border's beyond the border.
+    /// Returns the pixel as the caps mean it, not clamped to 0..=255. Beyond the border it is the border's.
     fn rgb(&self, x: i64, y: i64) -> [f64; 3] {
         use PixelFormat::*;
         let Size { width, height } = self.info.size;
@@ -100,7 +100,7 @@ impl Picture {
                 (v - 128.0) * 255.0 / 224.0,
             ),
         };
-        // The coefficients as the standards print them.
+        // Coefficients as printed in the standards.
         let [rv, gu, gv, bu] = match self.info.matrix {
             YuvMatrix::Bt601 => [1.402, 0.344136, 0.714136, 1.772],
             YuvMatrix::Bt709 => [1.5748, 0.187324, 0.468124, 1.8556],
@@ -110,7 +110,7 @@ impl Picture {
     }
 }
 
-/// Share of each source index in target pixel `t`, written from the definitions.
+/// Returns the share of each source index in target pixel `t`, written from the definitions.
 fn shares(source: u32, target: u32, t: u32, interpolation: Interpolation) -> Vec<(i64, f64)> {
     let ratio = f64::from(source) / f64::from(target);
     let s = (f64::from(t) + 0.5) * ratio - 0.5;
@@ -142,7 +142,7 @@ fn shares(source: u32, target: u32, t: u32, interpolation: Interpolation) -> Vec
     }
 }
 
-/// Level of colour `c` (red, green, blue) in column `x`, row `y` of the resized picture.
+/// Returns the level of colour `c` (red, green, blue) in column `x`, row `y` of the resized picture.
 fn twin(
     picture: &Picture,
     target: Size,
@@ -189,7 +189,7 @@ fn run(picture: &Picture, spec: &InputSpec) -> Tensor {
     tensor.clone()
 }
 
-/// The picture as the f32 NCHW tensor `spec` asks for, compared number by number: levels, to the nearest whole one.
+/// Compares the picture as the f32 NCHW tensor that `spec` asks for, number by number, in levels rounded to whole ones.
 fn assert_like_twin(picture: &Picture, spec: &InputSpec, tolerance: f64) {
     let tensor = run(picture, spec);
     let numbers = tensor.as_f32().expect("an f32 tensor was asked for");
@@ -202,7 +202,7 @@ fn assert_like_twin(picture: &Picture, spec: &InputSpec, tolerance: f64) {
     let (width, height) = (spec.size.width, spec.size.height);
     let of_bytes = !picture.info.format.is_yuv() && picture.info.format != PixelFormat::Gray8;
     let tolerance = match spec.interpolation {
-        // Shares are of 11 bits then, and up to two quarters of a level are dropped before it is rounded.
+        // Here shares have 11 bits, and up to two quarters of a level are dropped before rounding.
         Interpolation::Linear if of_bytes => tolerance + 0.4,
         _ => tolerance,
     };

@@ -1,14 +1,13 @@
-//! [`assign`]: which pairs of rows and columns are taken, so that the sum of their gains is the largest.
+//! [`assign`]: selects pairs of rows and columns with the largest sum of gains.
 //!
-//! Solved exactly, by shortest augmenting paths with potentials (the Hungarian method in the form of Jonker and
-//! Volgenant). Only the pairs handed over may be taken, and none must be: what is in no pair stays single at a gain
-//! of 0. Pairs that share no row and no column, directly or through others, cannot disturb each other; each such
-//! group is solved alone, which keeps the cubic cost to the few boxes that really lie on one another.
+//! The solution is exact, by shortest augmenting paths with potentials (the Hungarian method in the form of Jonker and
+//! Volgenant). Only given pairs may be taken, and none must be: what is in no pair stays single at a gain of 0. Pairs
+//! that share no row and no column, directly or through others, do not affect each other. Each such group is solved
+//! alone, which limits the cubic cost to the few boxes that overlap.
 //!
-//! Written here rather than taken from a crate: those known need a square matrix of every row with every column,
-//! a crate for matrices, or weights that are whole numbers.
+//! Existing crates need a square matrix of every row with every column, a crate for matrices, or integer weights.
 
-/// That `row` and `column` may be matched, and what it is worth: finite and above 0.
+/// A possible match of `row` and `column`, and its gain, which is finite and above 0.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Pair {
     pub row: usize,
@@ -16,7 +15,7 @@ pub(super) struct Pair {
     pub gain: f32,
 }
 
-/// The pairs taken, rows and columns at most once each, sorted by row. The same pairs give the same answer.
+/// Returns the pairs taken, rows and columns at most once each, sorted by row. The same pairs give the same answer.
 ///
 /// Cost: `r² (r + c)` for a group of `r` rows and `c` columns.
 pub(super) fn assign(pairs: &[Pair]) -> Vec<(usize, usize)> {
@@ -25,7 +24,7 @@ pub(super) fn assign(pairs: &[Pair]) -> Vec<(usize, usize)> {
     taken
 }
 
-/// Pairs that hang together, rows and columns numbered among themselves.
+/// Connected pairs, with their own numbering of rows and columns.
 #[derive(Default)]
 struct Group {
     rows: Vec<usize>,
@@ -83,7 +82,7 @@ impl Group {
             return vec![(only.row, only.column)];
         }
         let (rows, columns) = (self.rows.len(), self.columns.len());
-        // Behind the columns a place for each row to stay single.
+        // After the columns, each row has a place to stay single.
         let width = columns + rows;
         let mut costs = vec![f64::INFINITY; rows * width];
         for row in 0..rows {
@@ -102,9 +101,10 @@ impl Group {
     }
 }
 
-/// For each column of the row-major matrix the row that has it, so that every row has one and the sum is the lowest.
+/// Returns for each column of the row-major matrix the row that takes it, so that every row has one and the sum is
+/// lowest.
 ///
-/// Infinite costs are never taken; each row needs enough finite ones, of which single places are sure.
+/// Infinite costs are never taken. Each row needs enough finite ones; its place to stay single guarantees one.
 fn cheapest(costs: &[f64], rows: usize, width: usize) -> Vec<Option<usize>> {
     let mut row_prices = vec![0.0; rows];
     let mut column_prices = vec![0.0; width];
@@ -149,7 +149,7 @@ fn cheapest(costs: &[f64], rows: usize, width: usize) -> Vec<Option<usize>> {
     row_of
 }
 
-/// Along the path that ends at the free column `end`, each row moves on by one column; `start` takes the first.
+/// Shifts each row by one column along the path that ends at the free column `end`; `start` takes the first column.
 fn give(row_of: &mut [Option<usize>], before: &[Option<usize>], end: usize, start: usize) {
     let mut column = end;
     while let Some(previous) = before[column] {
@@ -164,7 +164,7 @@ mod tests {
     use super::*;
     use crate::vision::track::random::Random;
 
-    /// The largest sum, by trying everything.
+    /// Returns the largest sum, by trying everything.
     fn best(pairs: &[Pair], row: usize, rows: usize, used: u32) -> f32 {
         if row == rows {
             return 0.0;

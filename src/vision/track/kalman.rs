@@ -1,51 +1,52 @@
-//! [`Motion`]: where one object is and how fast it moves, by a Kalman filter over centre and size of its box.
+//! [`Motion`]: position and speed of one object, from a Kalman filter over centre and size of its box.
 //!
-//! Each of centre x, centre y, width and height is a filter of its own with the state (value, speed): the usual
-//! filter of eight states falls apart into these four, since nothing in it couples one with another. Between two
-//! analyses `dt` seconds apart the value moves at its speed, and the speed fades with the time constant `fade`:
+//! Centre x, centre y, width and height each have their own filter with the state (value, speed). The usual filter of
+//! eight states splits into these four, because nothing couples them. Between two analyses `dt` seconds apart the value
+//! moves at its speed, and the speed fades with the time constant `fade`:
 //!
 //! ```text
 //!   value += speed · fade · (1 - exp(-dt / fade))        speed *= exp(-dt / fade)
 //! ```
 //!
-//! with white noise as acceleration. All deviations are shares of the object's size, the square root of its area:
-//! a large box is measured less exactly in pixels, and a near object moves faster.
+//! Acceleration is white noise. All deviations are shares of the object's size, the square root of its area: a large
+//! box is measured less exactly in pixels, and a near object moves faster.
 //!
-//! A measurement further off than [`SURPRISE`] deviations says that the object has turned or stopped: its speed is
-//! then taken to be as uncertain, for this one step, as makes the measurement ordinary. So the filter can be quiet on
-//! steady motion and still follow within an analysis or two.
+//! A measurement that is off by more than [`SURPRISE`] deviations means that the object has turned or stopped. For this
+//! step its speed is then taken to be so uncertain that the measurement becomes ordinary. So the filter is quiet on
+//! steady motion and still follows within an analysis or two.
 //!
-//! What is shown between two measurements is a share of the way that is foreseen, for the centre and for the size: as
-//! much as the ways foreseen before were worth, `f` the way foreseen from one measurement to the next and `h` what
-//! happened instead, in sizes of the object:
+//! Between two measurements only a share of the predicted way is shown, for the centre and for the size, as much as
+//! earlier predictions were worth. With `f` the predicted way from one measurement to the next, and `h` the real one,
+//! in sizes of the object:
 //!
 //! ```text
 //!   share = 1.5 · (p + sum f · h) / (p + sum f · f), within 0..=1; the sums forget a fifth with each measurement
 //! ```
 //!
-//! It is 1 at first, and for what moves at any steady speed; it falls for an object that trembles on its place.
+//! The share starts at 1 and stays there for steady motion; it falls for an object that trembles in place.
 
 use crate::base::geometry::BBox;
 use std::time::Duration;
 
-/// A box is moved on for so long after the newest analysis at the most; it then stays where it is.
+/// Longest time for which a box is moved on after the newest analysis; then it stays where it is.
 pub const HORIZON: Duration = Duration::from_secs(1);
-/// Until it is measured again, a box that shrinks keeps this share of its width and height.
+/// Smallest share of its width and height that a shrinking box keeps until it is measured again.
 const LEAST: f64 = 0.5;
-/// Deviations of a measurement from what was foreseen above which the object is taken to have another speed.
+/// Deviations from the prediction above which an object is taken to have changed its speed.
 const SURPRISE: f64 = 3.0;
 
-/// Share of the variance of a speed that its square must exceed to be believed at all; twice that, wholly.
+/// Share of its variance that the square of a speed must exceed to be believed at all; at twice that it is fully
+/// believed.
 const DOUBT: f64 = 0.1;
 
-/// Of the sums of an [`Evidence`], what a new measurement leaves of them.
+/// Share of the sums of an [`Evidence`] that remains after a new measurement.
 const EVIDENCE_KEPT: f64 = 0.8;
-/// Ways foreseen are believed in wholly where two thirds of them have happened.
+/// Factor by which predictions are fully believed once two thirds of them came true.
 const EVIDENCE_ENOUGH: f64 = 1.5;
-/// `p` of the centre and of the size: what is believed in beforehand, in squares of the object's size.
+/// The prior `p` for the centre and for the size, in squares of the object's size.
 const BELIEF: [f64; 2] = [3e-4, 1e-2];
 
-/// What is known beforehand of a value and its measurement. Deviations are in sizes of the object.
+/// Prior knowledge of a value and its measurement. Deviations are in sizes of the object.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Noise {
     /// Deviation of a measured value.
@@ -58,16 +59,18 @@ pub struct Noise {
     pub fade: f64,
 }
 
-/// The noise of the centre and of width and height.
+/// Noise of centre and size.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct MotionModel {
+    /// Noise of the centre.
     pub centre: Noise,
+    /// Noise of width and height.
     pub size: Noise,
 }
 
 impl Default for MotionModel {
-    /// Those with which boxes moved on lie best on two clips of streets, searched value by value; `tests/track_clips.rs`
-    /// has the clips and tells what comes of it.
+    /// Returns the values with which predicted boxes fit best on two clips of streets, found by searching value by
+    /// value. The clips are in `tests/reference/track_clips.rs`.
     fn default() -> Self {
         Self {
             centre: Noise {
@@ -86,12 +89,12 @@ impl Default for MotionModel {
     }
 }
 
-/// One value, its speed, and how uncertain both are.
+/// A value, its speed, and the uncertainty of both.
 #[derive(Debug, Clone, Copy)]
 struct Axis {
     value: f64,
     speed: f64,
-    /// Covariances: of the value, of value and speed, of the speed.
+    /// Variance of the value; `vs` and `ss` are the covariance with the speed and the variance of the speed.
     vv: f64,
     vs: f64,
     ss: f64,
@@ -118,7 +121,7 @@ impl Axis {
         self.agitate((noise.acceleration * scale).powi(2), dt);
     }
 
-    /// Adds what an acceleration of this density does in `dt`.
+    /// Adds the effect of an acceleration of this density during `dt`.
     fn agitate(&mut self, density: f64, dt: f64) {
         self.vv += density * dt.powi(3) / 3.0;
         self.vs += density * dt.powi(2) / 2.0;
@@ -130,7 +133,7 @@ impl Axis {
         let difference = measured - self.value;
         let lacking = (difference / SURPRISE).powi(2) - self.vv - variance;
         if lacking > 0.0 && dt > 0.0 {
-            // The speed has been another one since the last measurement.
+            // The speed has changed since the last measurement.
             self.vv += lacking;
             self.vs += lacking / dt;
             self.ss += lacking / dt.powi(2);
@@ -148,25 +151,25 @@ impl Axis {
         self.value + self.believed_speed() * fading(dt, noise.fade).0
     }
 
-    /// The speed, unless it is so small beside its own uncertainty that the object may as well be parked.
+    /// Returns the speed, or 0 if it is so small beside its own uncertainty that the object may be parked.
     fn believed_speed(&self) -> f64 {
         let clear = self.speed * self.speed / self.ss.max(f64::MIN_POSITIVE);
         self.speed * (clear / DOUBT - 1.0).clamp(0.0, 1.0)
     }
 }
 
-/// The way that a speed of 1 goes in `dt`, and what is left of it then.
+/// Returns the way covered at a speed of 1 in `dt`, and the speed that is left.
 fn fading(dt: f64, fade: f64) -> (f64, f64) {
     let share = dt / fade;
     (-fade * (-share).exp_m1(), (-share).exp())
 }
 
-/// What the ways foreseen were worth.
+/// Records how much predictions were worth.
 #[derive(Debug, Clone, Copy, Default)]
 struct Evidence {
-    /// Sum of foreseen times happened.
+    /// Sum of predicted times real ways.
     happened: f64,
-    /// Sum of foreseen squared.
+    /// Sum of squared predicted ways.
     foreseen: f64,
 }
 
@@ -193,15 +196,15 @@ pub(super) struct Motion {
     model: MotionModel,
     /// Centre x, centre y, width, height.
     axes: [Axis; 4],
-    /// The values after the last measurement.
+    /// Values after the last measurement.
     measured: [f64; 4],
-    /// Of the centre and of the size.
+    /// Evidence for the centre and for the size.
     evidence: [Evidence; 2],
     at: Duration,
 }
 
 impl Motion {
-    /// Of an object first seen now; `measured` is finite and not empty.
+    /// Starts with an object first seen now; `measured` is finite and not empty.
     pub fn new(measured: &BBox, now: Duration, model: MotionModel) -> Self {
         let values = centre_form(measured);
         let scale = scale(values);
@@ -215,7 +218,7 @@ impl Motion {
         }
     }
 
-    /// Moves on to `now`, without a measurement.
+    /// Advances to `now` without a measurement.
     pub fn advance(&mut self, now: Duration) {
         let dt = now.saturating_sub(self.at).as_secs_f64();
         let values = self.axes.map(|axis| axis.value);
@@ -226,7 +229,7 @@ impl Motion {
         self.keep_size(values);
     }
 
-    /// Takes in the box measured where [`Motion::advance`] has moved to, `since` after the one before it.
+    /// Adds a measurement at the time of the last [`Motion::advance`], `since` after the previous one.
     pub fn correct(&mut self, measured: &BBox, since: Duration) {
         let values = centre_form(measured);
         let scale = scale(values);
@@ -244,18 +247,18 @@ impl Motion {
         self.measured = self.axes.map(|axis| axis.value);
     }
 
-    /// The box at a time not before the last step.
+    /// Returns the box at a time not before the last step.
     pub fn at(&self, time: Duration) -> BBox {
         self.moved(self.measured, self.axes.map(|axis| axis.value), time)
     }
 
-    /// A box of this object at the time of the last step, moved on to `time`.
+    /// Moves a box of this object from the time of the last step to `time`.
     pub fn carry(&self, bbox: &BBox, time: Duration) -> BBox {
         let values = centre_form(bbox);
         self.moved(values, values, time)
     }
 
-    /// Where what was measured at `from`, and would be at `values` by now, is at `time`.
+    /// Predicts the box at `time`, from values measured at `from` that would be `values` by now.
     fn moved(&self, from: [f64; 4], values: [f64; 4], time: Duration) -> BBox {
         let dt = time.saturating_sub(self.at).min(HORIZON).as_secs_f64();
         let noises = noises(&self.model);
@@ -271,7 +274,7 @@ impl Motion {
         BBox::from_centre(cx, cy, width.max(least(2)), height.max(least(3)))
     }
 
-    /// No width and height below a share of those in `values`, so that they stay above 0.
+    /// Keeps width and height above a share of those in `values`, so that they stay above 0.
     fn keep_size(&mut self, values: [f64; 4]) {
         for (axis, value) in self.axes.iter_mut().zip(values).skip(2) {
             if axis.value < value * LEAST {

@@ -1,11 +1,10 @@
-//! Objects followed from analysis to analysis, and the boxes shown of them between two.
+//! Follows objects from analysis to analysis, and computes the boxes shown between two.
 //!
 //! - [`Tracker`] gives the detections of one object the same number.
-//! - [`Shown`] has the boxes of a frame that has not been analysed itself: steady, and moved on from the analyses
-//!   before it.
+//! - [`Shown`] has the boxes of a frame that was not analysed itself: steady, and moved on from earlier analyses.
 //!
-//! Times are running times of frames, of the frame analysed or of the frame shown; nothing here reads a clock. Boxes
-//! may be in any space with equal units along both axes, all in the same.
+//! Times are running times of frames, analysed or shown; nothing here reads a clock. Boxes may be in any space with
+//! equal units along both axes, all in the same.
 
 mod assignment;
 mod kalman;

@@ -22,7 +22,7 @@ impl Random {
         (self.next() * limit as f32) as usize
     }
 
-    /// Of mean 0 and deviation 1, nearly normal: the sum of twelve.
+    /// Returns a nearly normal number of mean 0 and deviation 1: the sum of twelve.
     pub fn normal(&mut self) -> f32 {
         (0..12).map(|_| self.next()).sum::<f32>() - 6.0
     }

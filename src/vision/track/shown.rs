@@ -1,14 +1,14 @@
-//! [`Shown`]: the boxes of a frame that has not been analysed itself.
+//! [`Shown`]: the boxes of a frame that was not analysed itself.
 //!
-//! The analysis of a frame is there only when later frames are shown, and there are fewer analyses than frames. Two
-//! things make up for that, each with its switch:
+//! The analysis of a frame is ready only when later frames are shown, and there are fewer analyses than frames. Two
+//! features make up for that, each with its switch:
 //!
-//! - *prediction*: a box is moved on, at the speed its object has, from the frame analysed to the frame shown, at
-//!   most by [`HORIZON`](super::HORIZON). Without it the boxes stay where they were found.
-//! - *smoothing*: an object is shown once it was seen twice, and stays for [`LOST_ANALYSES`] analyses that do not see
-//!   it; position and size are those of the filter, not of one measurement; and where an analysis corrects what was
-//!   foreseen, the box glides to its new place within a few frames. What is smoothed is the correction alone, so that
-//!   steady motion is followed without a lag. Without it the boxes are those of the newest analysis, as found.
+//! - *prediction* moves a box at the speed of its object from the analysed frame to the shown frame, by at most
+//!   [`HORIZON`](super::HORIZON). Without it boxes stay where they were found.
+//! - *smoothing* shows an object once it was seen twice, and keeps it for [`LOST_ANALYSES`] analyses that do not see
+//!   it. Position and size are those of the filter, not of one measurement. When an analysis corrects a prediction, the
+//!   box glides to its new place within a few frames. Only the correction is smoothed, so steady motion is followed
+//!   without lag. Without it boxes are those of the newest analysis, as found.
 
 use super::tracker::{Track, Tracker, TrackerOptions};
 use crate::base::detection::Detection;
@@ -16,26 +16,29 @@ use crate::base::geometry::BBox;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// Analyses not seeing an object after which its box is still shown.
+/// Analyses that may miss an object while its box is still shown.
 pub const LOST_ANALYSES: u32 = 2;
-/// Seconds after which 37 % of a correction are still to be made: it takes a handful of frames.
+/// Seconds after which 37 % of a correction remain: it takes a handful of frames.
 const GLIDE: f64 = 0.08;
 /// A correction larger than this share of the box is made at once.
 const JUMP: f32 = 0.5;
-/// A lost box that overlaps one that was seen by more than this is the same object under another class.
+/// Overlap above which a lost box is the same object as a box just seen, under another class.
 const SAME_PLACE: f32 = 0.6;
-/// Analyses from which the length of a cycle is taken.
+/// Analyses that determine the length of a cycle.
 const CYCLES: usize = 5;
-/// Boxes may be older than this only where analyses are slow.
+/// Smallest limit of the age of boxes; slow analyses raise it.
 const LEAST_MAX_AGE: Duration = Duration::from_secs(1);
-/// So many cycles, where that is longer.
+/// Age limit in cycles, if that is longer.
 const MAX_AGE_CYCLES: f64 = 2.5;
 
+/// Settings for the shown boxes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ShownOptions {
+    /// Whether boxes are steadied, see the module.
     pub smoothing: bool,
+    /// Whether boxes are moved on, see the module.
     pub prediction: bool,
-    /// Older boxes are not shown; zero = the larger of 1 s and 2.5 analysis cycles.
+    /// Age above which boxes are not shown; zero = the larger of 1 s and 2.5 analysis cycles.
     pub max_age: Duration,
 }
 
@@ -49,20 +52,20 @@ impl Default for ShownOptions {
     }
 }
 
-/// A box of a frame shown.
+/// A box of a shown frame.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ShownBox {
-    /// Not clipped: a box that is moved on may leave the picture, in part or wholly.
+    /// Detection; not clipped, because a box that is moved on may leave the picture.
     pub detection: Detection,
-    /// Since the frame in which the object was last seen.
+    /// Time since the frame in which the object was last seen.
     pub age: Duration,
-    /// The number of the object, once it has one; with smoothing always.
+    /// Number of the object once it has one; always present with smoothing.
     pub track: Option<u64>,
-    /// The detection in which it was last reported, counted from 1 through all analyses.
+    /// Number of the detection that last reported it, counted from 1 over all analyses.
     pub number: u64,
 }
 
-/// What is left of a correction: left, top, right, bottom edge.
+/// The rest of a correction: left, top, right, bottom edge.
 #[derive(Debug, Clone, Copy)]
 struct Correction {
     id: u64,
@@ -70,23 +73,24 @@ struct Correction {
     since: Duration,
 }
 
-/// Follows the objects of the analyses, and tells their boxes at the times between.
+/// Follows the objects of analyses, and returns their boxes at times between.
 #[derive(Debug)]
 pub struct Shown {
     options: ShownOptions,
     tracker: Tracker,
-    /// The newest analysis as found, with the place of the track.
+    /// The newest analysis as found, with the index of each track.
     newest: Vec<(Detection, Option<usize>)>,
-    /// Number of the first of them.
+    /// Number of its first detection.
     first: u64,
     analysed: Option<Duration>,
     cycles: VecDeque<Duration>,
     corrections: Vec<Correction>,
-    /// The newest frame shown.
+    /// Time of the newest frame shown.
     now: Duration,
 }
 
 impl Shown {
+    /// Creates a state without boxes.
     pub fn new(options: ShownOptions, tracker: TrackerOptions) -> Self {
         Self {
             options,
@@ -100,12 +104,12 @@ impl Shown {
         }
     }
 
-    /// To be changed at any time; the next frame is shown so.
+    /// Changes the settings, from the next frame on.
     pub fn set_options(&mut self, options: ShownOptions) {
         self.options = options;
     }
 
-    /// Takes in the analysis of the frame with the running time `now`, as [`Tracker::update`].
+    /// Adds the analysis of the frame with the running time `now`, like [`Tracker::update`].
     pub fn update(
         &mut self,
         now: Duration,
@@ -135,14 +139,14 @@ impl Shown {
         ids
     }
 
-    /// [`ShownBox::number`] of the first detection of the newest analysis; those of the others follow.
+    /// Returns [`ShownBox::number`] of the first detection of the newest analysis; the others follow.
     pub fn first_number(&self) -> u64 {
         self.first
     }
 
-    /// The boxes of the frame with the running time `at`, best score first.
+    /// Returns the boxes of the frame with the running time `at`, best score first.
     ///
-    /// Times may go on in any steps; a frame from before the newest analysis gets the boxes of that.
+    /// Times may advance in any steps. A frame from before the newest analysis gets the boxes of that analysis.
     pub fn at(&mut self, at: Duration) -> Vec<ShownBox> {
         self.now = at;
         let mut boxes = match self.options.smoothing {
@@ -155,7 +159,7 @@ impl Shown {
         boxes
     }
 
-    /// Forgets all boxes, as after a flush or when the picture has changed its size; numbers go on.
+    /// Forgets all boxes, after a flush or a new picture size. Numbers count on.
     pub fn reset(&mut self) {
         self.tracker.reset();
         self.newest.clear();
@@ -165,7 +169,7 @@ impl Shown {
         self.now = Duration::ZERO;
     }
 
-    /// The limit in force.
+    /// Returns the age limit in force.
     pub fn max_age(&self) -> Duration {
         if !self.options.max_age.is_zero() {
             return self.options.max_age;
@@ -176,7 +180,7 @@ impl Shown {
         LEAST_MAX_AGE.max(cycle.mul_f64(MAX_AGE_CYCLES))
     }
 
-    /// The newest analysis as found, moved on or not.
+    /// Returns the newest analysis as found, moved on if prediction is on.
     fn raw(&self, at: Duration) -> Vec<ShownBox> {
         let analysed = self.analysed.unwrap_or_default();
         let shown = |((detection, place), number): (&(Detection, Option<usize>), u64)| {
@@ -195,7 +199,7 @@ impl Shown {
         self.newest.iter().zip(self.first..).map(shown).collect()
     }
 
-    /// The objects seen twice, moved on or not, corrections spread over time.
+    /// Returns the objects seen twice, moved on if prediction is on, with corrections spread over time.
     fn steady(&self, at: Duration) -> Vec<ShownBox> {
         let steady = |track: &&Track| track.id.is_some() && track.missed <= LOST_ANALYSES;
         let tracks = self.tracker.tracks().iter().filter(steady);
@@ -227,7 +231,8 @@ impl Shown {
     }
 }
 
-/// What moves the box of the track as it is now to where it was shown, unless it was not or that is too far off.
+/// Returns the correction that moves the box of the track to where it was shown; `None` if it was not shown or is too
+/// far off.
 fn correction(track: &Track, before: &[ShownBox], meeting: Duration) -> Option<Correction> {
     let id = track.id?;
     let old = before.iter().find(|b| b.track == Some(id))?.detection.bbox;

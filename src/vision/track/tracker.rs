@@ -1,18 +1,18 @@
-//! [`Tracker`]: which detections of one analysis and the next are the same object.
+//! [`Tracker`]: finds which detections of consecutive analyses are the same object.
 //!
-//! The association is that of ByteTrack, with real times in place of frame counts. An object is *tentative* when it
-//! was seen once, has a number once it was seen often enough, is *lost* while it is not seen, and forgotten after
-//! that. Every update moves all objects on to the frame's time and matches them with the boxes found, each class for
-//! itself, in four steps, each of what the steps before it left over:
+//! The association is that of ByteTrack, with real times in place of frame counts. An object is *tentative* when it was
+//! seen once, gets a number once it was seen often enough, is *lost* while it is not seen, and is then forgotten. Every
+//! update advances all objects to the frame's time and matches them with the boxes found, separately for each class.
+//! There are four steps, each for what the earlier steps left over:
 //!
-//! 1. objects with a number, lost ones too, with detections whose IoU is at least 0.2;
-//! 2. those of them that the analysis before this one saw, with low candidates, at least 0.5;
+//! 1. objects with a number, also lost ones, with detections whose IoU is at least 0.2;
+//! 2. those seen by the previous analysis, with low candidates, at least 0.5;
 //! 3. tentative objects with detections, at least 0.3;
-//! 4. all objects with detections when both boxes are grown to two and a half times their width and height, at least 0.3: the
-//!    object that moves by more than its own size between two analyses.
+//! 4. all objects with detections, at least 0.3, with both boxes grown to two and a half times their width and height:
+//!    for an object that moves by more than its own size between two analyses.
 //!
-//! A step takes those pairs whose IoU, less what is asked for, have the largest sum ([`assign`]). A detection left
-//! over is a new tentative object; a low candidate is none.
+//! A step takes the pairs with the largest sum of IoU above the limit ([`assign`]). A detection left over becomes a new
+//! tentative object; a low candidate does not.
 
 use super::assignment::{Pair, assign};
 use super::kalman::{Motion, MotionModel};
@@ -20,22 +20,24 @@ use crate::base::detection::Detection;
 use crate::base::geometry::BBox;
 use std::time::Duration;
 
-/// A good score from which low candidates are handed to [`Tracker::update`].
+/// Recommended lowest score of low candidates for [`Tracker::update`].
 pub const LOW_SCORE: f32 = 0.1;
 
-/// How much wider and higher boxes are made for the last step.
+/// Factor by which width and height grow in the last step.
 const GROWN: f32 = 2.5;
 
+/// Settings of a tracker.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TrackerOptions {
-    /// An object gets its number when it was seen in so many analyses one after the other; at least 1.
+    /// Consecutive analyses that must see an object before it gets its number; at least 1.
     pub confirm_after: u32,
-    /// A lost object is forgotten when more analyses than this have not seen it ...
+    /// A lost object is forgotten after more missed analyses than this ...
     pub lost_analyses: u32,
-    /// ... and this time has passed too.
+    /// ... and once this time has passed too.
     pub lost_time: Duration,
-    /// Low candidates below this are ignored.
+    /// Low candidates below this score are ignored.
     pub low_score: f32,
+    /// Noise of the motion.
     pub motion: MotionModel,
 }
 
@@ -51,35 +53,36 @@ impl Default for TrackerOptions {
     }
 }
 
-/// Where an object with a number is at some time.
+/// Position of an object with a number at some time.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Tracked {
+    /// Number of the object.
     pub id: u64,
-    /// The box foreseen, not clipped; class and score of the last detection.
+    /// Predicted box, not clipped, with class and score of the last detection.
     pub detection: Detection,
-    /// Since the frame in which it was last seen.
+    /// Time since the frame in which it was last seen.
     pub age: Duration,
-    /// Analyses since then that have not seen it.
+    /// Analyses since then that missed it.
     pub missed: u32,
 }
 
 /// One object.
 #[derive(Debug, Clone)]
 pub(super) struct Track {
-    /// None while it is tentative.
+    /// Number; `None` while it is tentative.
     pub id: Option<u64>,
     pub class: u32,
-    /// Of the last detection that was not a low candidate.
+    /// Score of the last detection that was not a low candidate.
     pub score: f32,
-    /// That detection, counted from 1 through all analyses.
+    /// Number of that detection, counted from 1 over all analyses.
     pub number: u64,
     pub motion: Motion,
-    /// As the filter had it in the frame in which it was last seen.
+    /// Filtered box in the frame in which it was last seen.
     pub last: BBox,
     pub seen: Duration,
     pub missed: u32,
     hits: u32,
-    /// Moved on to the frame of this update.
+    /// Box advanced to the frame of this update.
     foreseen: BBox,
 }
 
@@ -89,12 +92,13 @@ pub struct Tracker {
     options: TrackerOptions,
     tracks: Vec<Track>,
     next_id: u64,
-    /// Detections taken in so far.
+    /// Number of detections so far.
     counted: u64,
     now: Duration,
 }
 
 impl Tracker {
+    /// Creates a tracker without objects.
     pub fn new(options: TrackerOptions) -> Self {
         Self {
             options,
@@ -105,15 +109,15 @@ impl Tracker {
         }
     }
 
-    /// Takes in the analysis of the frame with the running time `now`; the number of each of `detections`, none for
-    /// an object seen too seldom so far.
+    /// Adds the analysis of the frame with the running time `now`. Returns the object number of each of `detections`;
+    /// `None` for an object that was seen too seldom so far.
     ///
-    /// `detections` are those reported. `low` are those whose score is too low to be reported; they never begin a
-    /// track, but keep the number of an object whose score falls for a while. To have them, decode and suppress from
-    /// a score of [`LOW_SCORE`] on and split what is left; without them (`&[]`) step 2 falls away, nothing else.
+    /// `detections` are those reported. `low` are those with scores too low to be reported. They never begin a track,
+    /// but keep the number of an object whose score falls for a while. To get them, decode and suppress from a score of
+    /// [`LOW_SCORE`] and split the result. Without them (`&[]`) only step 2 is skipped.
     ///
-    /// Numbers begin at 1 and are never used again. A time before the last one is a seek: all objects are forgotten.
-    /// A box that is empty or not finite is no object.
+    /// Numbers begin at 1 and are never reused. A time before the last one is a seek: all objects are forgotten. A box
+    /// that is empty or not finite is no object.
     ///
     /// Cost: every object with every box of its class four times, and the assignment of those that overlap.
     pub fn update(
@@ -127,7 +131,7 @@ impl Tracker {
         tracks.into_iter().map(id).collect()
     }
 
-    /// Where the objects with a number are, lost ones too, at a time not before the last analysis.
+    /// Returns the objects with a number, also lost ones, at a time not before the last analysis.
     pub fn predicted(&self, at: Duration) -> Vec<Tracked> {
         let tracked = |track: &Track| {
             Some(Tracked {
@@ -140,13 +144,13 @@ impl Tracker {
         self.tracks.iter().filter_map(tracked).collect()
     }
 
-    /// Forgets all objects; numbers go on.
+    /// Forgets all objects. Numbers count on.
     pub fn reset(&mut self) {
         self.tracks.clear();
         self.now = Duration::ZERO;
     }
 
-    /// The place among [`Tracker::tracks`] of each detection, until the next update.
+    /// Returns the index in [`Tracker::tracks`] of each detection, valid until the next update.
     pub(super) fn follow(
         &mut self,
         now: Duration,
@@ -200,7 +204,7 @@ impl Tracker {
         found
     }
 
-    /// How many detections all updates so far have had: the next one has the number above that.
+    /// Returns how many detections all updates had; the next detection gets the following number.
     pub(super) fn counted(&self) -> u64 {
         self.counted
     }
@@ -224,7 +228,7 @@ impl Tracker {
         }
     }
 
-    /// Removes what was not seen for too long; the new place of each track.
+    /// Removes objects that were not seen for too long. Returns the new index of each track.
     fn forget(&mut self, seen: &[bool]) -> Vec<Option<usize>> {
         let (options, now) = (self.options, self.now);
         let mut place = 0;
@@ -273,13 +277,13 @@ impl Track {
     }
 }
 
-/// A box with an area that is a number; the score is no matter, whoever reports it has looked at it.
+/// Returns whether the box has an area that is a number. Scores were checked by whoever reported them.
 fn is_object(detection: &Detection) -> bool {
     let area = detection.bbox.area();
     detection.bbox.is_finite() && area > 0.0 && area.is_finite()
 }
 
-/// What one update has matched so far.
+/// Matches of one update so far.
 struct Matching<'a> {
     tracks: &'a [Track],
     detections: &'a [Detection],

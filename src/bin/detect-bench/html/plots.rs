@@ -1,6 +1,7 @@
-//! Plots as SVG, through `plotters`.
+//! Draws plots as SVG, with `plotters`.
 //!
-//! Colours are marks: `style.css` gives each, by its `fill` or `stroke`, the colour that suits a light or dark page.
+//! Colours here are placeholders: `style.css` replaces each, found by its `fill` or `stroke`, with one for a light or dark
+//! page.
 
 use crate::report::Times;
 use plotters::coord::Shift;
@@ -8,18 +9,18 @@ use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 use std::ops::Range;
 
-/// `style.css` knows these by the same numbers.
+/// Placeholder colours; `style.css` has the same numbers.
 const INK: RGBColor = RGBColor(1, 1, 1);
 const GRID: RGBColor = RGBColor(2, 2, 2);
 const SERIES: [RGBColor; 2] = [RGBColor(3, 3, 3), RGBColor(4, 4, 4)];
 const FAINT: RGBColor = RGBColor(5, 5, 5);
-/// Letters of names and numbers.
+/// Font of names and numbers.
 const FONT: &str = "sans-serif";
 const LETTERS: i32 = 15;
-/// About the width of a letter of that size.
+/// Approximate width of a letter of that size.
 const LETTER: i32 = 8;
 
-/// For which windows.
+/// Width of the window that a plot is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shape {
     Narrow,
@@ -34,7 +35,7 @@ impl Shape {
         }
     }
 
-    /// About so many numbers have room along the x axis.
+    /// Returns how many numbers have room along the x axis.
     fn ticks(self) -> usize {
         match self {
             Self::Narrow => 4,
@@ -43,7 +44,7 @@ impl Shape {
     }
 }
 
-/// Values by seconds.
+/// Values over time in seconds.
 pub struct Line {
     pub name: &'static str,
     pub points: Vec<(f64, f64)>,
@@ -51,7 +52,7 @@ pub struct Line {
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
-/// A plot that scales with its place on the page. Drawing into a text fails only where there is no room at all.
+/// Draws an SVG that scales with its place on the page. Drawing fails only if there is no room at all.
 fn svg(
     size: (u32, u32),
     draw: impl FnOnce(&Area) -> Result<(), Box<dyn std::error::Error>>,
@@ -75,7 +76,7 @@ fn letters() -> TextStyle<'static> {
     (FONT, LETTERS).into_font().color(&INK)
 }
 
-/// A little more than the largest, so that nothing touches the frame; never nothing.
+/// Returns a little more than the largest value, so that nothing touches the frame; never 0.
 fn ceiling(values: impl Iterator<Item = f64>) -> f64 {
     let largest = values.fold(0.0, f64::max);
     if largest > 0.0 { largest * 1.1 } else { 1.0 }
@@ -89,7 +90,7 @@ fn number(value: f64) -> String {
     }
 }
 
-/// Of an axis: no more places than tell ticks apart.
+/// Writes a number of an axis, without zeros at its end.
 fn tick(value: f64) -> String {
     let text = format!("{value:.2}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
@@ -97,13 +98,13 @@ fn tick(value: f64) -> String {
 
 type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
 
-/// A chart with its axes drawn; values go from 0 to `top`, and `tell` writes a number of the x axis.
+/// Draws the axes of a chart; values go from 0 to `top`, and `write` formats a number of the x axis.
 fn axes<'a, 'b>(
     area: &'a Area<'b>,
     along: Range<f64>,
     top: f64,
     shape: Shape,
-    tell: &dyn Fn(&f64) -> String,
+    write: &dyn Fn(&f64) -> String,
 ) -> Result<Chart<'a, 'b>, Box<dyn std::error::Error>> {
     let mut chart = ChartBuilder::on(area)
         .margin(6)
@@ -120,13 +121,13 @@ fn axes<'a, 'b>(
         .label_style(letters())
         .y_labels(5)
         .x_labels(shape.ticks())
-        .x_label_formatter(tell)
+        .x_label_formatter(write)
         .y_label_formatter(&|v| tick(*v))
         .draw()?;
     Ok(chart)
 }
 
-/// Values over seconds. The first line is an area.
+/// Plots values over time; below the first line the area is filled.
 pub fn lines(lines: &[Line], shape: Shape) -> String {
     let all = || lines.iter().flat_map(|line| &line.points);
     let end = all().map(|p| p.0).fold(1.0, f64::max);
@@ -150,7 +151,7 @@ pub fn lines(lines: &[Line], shape: Shape) -> String {
     })
 }
 
-/// Names of the lines, at the right above.
+/// Draws the names of the lines at the top right.
 fn legend(area: &Area, lines: &[Line]) -> Result<(), Box<dyn std::error::Error>> {
     let (width, _) = area.dim_in_pixel();
     let mut right = width as i32 - 18;
@@ -164,7 +165,7 @@ fn legend(area: &Area, lines: &[Line]) -> Result<(), Box<dyn std::error::Error>>
     Ok(())
 }
 
-/// How many frames took how long, with marks at the median and at the 95th percentile.
+/// Plots how many frames took how long, with marks at the median and at the 95th percentile.
 pub fn histogram(times: &Times, shape: Shape) -> String {
     let histogram = &times.histogram;
     let bars = histogram.counts.len();
@@ -189,11 +190,11 @@ pub fn histogram(times: &Times, shape: Shape) -> String {
     })
 }
 
-/// A bar for each value, with its name above it and its number behind it. What has none is not measured.
+/// Draws a bar for each value, its name above and its number behind; a value that was not measured has a dash.
 ///
-/// The first `marked` ones have another colour than the rest.
+/// The first `marked` bars have another colour than the rest.
 pub fn bars(values: &[(String, Option<f64>)], marked: usize, unit: &str, shape: Shape) -> String {
-    /// Of a name and its bar.
+    /// Height of a name and its bar.
     const ROW: i32 = 40;
     const BAR: i32 = 14;
     let (width, _) = shape.size();
@@ -224,8 +225,8 @@ pub fn bars(values: &[(String, Option<f64>)], marked: usize, unit: &str, shape: 
                 [(6, bar), (end, bar + BAR)],
                 colour.filled(),
             ))?;
-            let told = value.map_or_else(|| "–".to_owned(), |v| format!("{} {unit}", number(v)));
-            area.draw(&Text::new(told, (6 + room + 8, bar), letters()))?;
+            let label = value.map_or_else(|| "–".to_owned(), |v| format!("{} {unit}", number(v)));
+            area.draw(&Text::new(label, (6 + room + 8, bar), letters()))?;
         }
         Ok(())
     })
@@ -261,7 +262,7 @@ mod tests {
         assert!(bars(&[], 0, "ms", Shape::Wide).contains("<svg"));
         let none = [("a".repeat(300), None), (String::new(), Some(0.0))];
         assert!(bars(&none, 1, "ms", Shape::Narrow).contains("…"));
-        let same = Times::of(&[Duration::from_millis(5); 3]).expect("times");
+        let same = Times::from_values(&[Duration::from_millis(5); 3]).expect("times");
         assert!(histogram(&same, Shape::Wide).contains("<svg"));
     }
 

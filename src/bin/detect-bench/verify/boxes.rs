@@ -1,7 +1,7 @@
-//! Boxes found in pictures against those of a card: `expected: [{"image": PATH, "boxes": [[x1, y1, x2, y2, score,
+//! Compares boxes found in pictures with those of a card: `expected: [{"image": PATH, "boxes": [[x1, y1, x2, y2, score,
 //! label], ...]}, ...]`.
 //!
-//! Boxes of scores within the tolerance of the threshold may be on either side of it, and are not missed.
+//! A box whose score is within the tolerance of the threshold may be found or not.
 
 use super::Checked;
 use crate::agreement::{Found, pairs};
@@ -13,7 +13,7 @@ use gstdetect::base::geometry::BBox;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
-/// The folders above a card's in which its pictures are looked for.
+/// Number of folders above the card in which its pictures are looked for.
 const UPWARDS: usize = 3;
 
 struct Expected {
@@ -21,7 +21,7 @@ struct Expected {
     boxes: Vec<Found>,
 }
 
-/// One verdict for each picture.
+/// Returns a verdict on each picture.
 pub fn check(
     model: &Path,
     card: &Path,
@@ -31,9 +31,9 @@ pub fn check(
     let wrong = |what: String| Failure::Usage(format!("{}: {what}", card.display()));
     let text = std::fs::read_to_string(card).map_err(|err| wrong(err.to_string()))?;
     let json: Value =
-        serde_json::from_str(&text).map_err(|err| wrong(format!("no JSON: {err}")))?;
+        serde_json::from_str(&text).map_err(|err| wrong(format!("it is not JSON: {err}")))?;
     let expected = expected(&json).map_err(wrong)?;
-    // A whole card also says what the model is.
+    // A whole card also describes the model.
     let mut settings = settings.clone();
     if json.get("decode").is_some() && settings.get("model-config").is_none() {
         settings.set("model-config", &card.display().to_string());
@@ -43,7 +43,7 @@ pub fn check(
     let mut checked = Vec::new();
     for Expected { image, boxes } in expected {
         let path = find(&image, card, arguments.pictures.as_deref())?;
-        // RGB, as others read pictures, and not the finer or coarser colours that a file holds.
+        // RGB, as other programs decode pictures; the file's own colours may be coarser.
         let looked = analyser.look(&analyse::picture(&path, Some("RGB"))?)?;
         checked.push(compare(image, &boxes, &looked.found, threshold, arguments));
     }
@@ -51,7 +51,7 @@ pub fn check(
 }
 
 fn expected(json: &Value) -> Result<Vec<Expected>, String> {
-    let wanted = "expected a list \"expected\" of {\"image\": ..., \"boxes\": [[x1, y1, x2, y2, score, label], ...]}";
+    let wanted = "it needs a list \"expected\" of {\"image\": ..., \"boxes\": [[x1, y1, x2, y2, score, label], ...]}";
     let one = |picture: &Value| {
         let boxes = picture.get("boxes")?.as_array()?.iter().map(found);
         Some(Expected {
@@ -87,7 +87,7 @@ fn find(image: &str, card: &Path, folder: Option<&Path>) -> Result<PathBuf, Fail
     let found = places.flatten().find(|path| path.is_file());
     found.ok_or_else(|| {
         Failure::pipeline(format!(
-            "the picture {image} is in none of {folders:?}; name its folder with --pictures"
+            "the picture {image} is in none of the folders {folders:?}; name its folder with --pictures"
         ))
     })
 }
@@ -112,15 +112,15 @@ fn compare(
         .iter()
         .enumerate()
         .filter(|(n, b)| clear(b) && !pairs.iter().any(|p| p.1 == *n));
-    let told = |what: &str, found: &Found| {
+    let describe = |what: &str, found: &Found| {
         let b = &found.bbox;
         format!(
             "{what} {} {:.3} at [{:.1}, {:.1}, {:.1}, {:.1}]",
             found.label, found.score, b.x1, b.y1, b.x2, b.y2
         )
     };
-    let wrong: Vec<_> = (missing.map(|(_, b)| told("missing", b)))
-        .chain(extra.map(|(_, b)| told("not expected", b)))
+    let wrong: Vec<_> = (missing.map(|(_, b)| describe("missing", b)))
+        .chain(extra.map(|(_, b)| describe("not expected", b)))
         .collect();
     let worst = pairs.iter().map(|pair| pair.2).fold(1.0, f32::min);
     let limits = format!(
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn missing_moved_and_unexpected_boxes_are_told() {
+    fn missing_moved_and_unexpected_boxes_are_named() {
         let expected = [one(0.0, 0.9)];
         for (found, part) in [
             (vec![], "missing cat 0.900 at [0.0, 0.0, 100.0, 100.0]"),

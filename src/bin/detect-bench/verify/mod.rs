@@ -1,7 +1,7 @@
-//! `verify`: runs a model on inputs whose outputs are known, and says whether this engine gives the same.
+//! `verify`: runs a model on inputs with known outputs, and says whether this engine gives the same.
 //!
-//! - `tensors.rs` compares tensors, of ONNX's test data and `.npz` archives (`npz.rs`), as the graph gives them.
-//! - `boxes.rs` compares what is found in pictures with the boxes of a card.
+//! - `tensors.rs` compares tensors with ONNX's test data and `.npz` archives (`npz.rs`).
+//! - `boxes.rs` compares boxes found in pictures with those of a card.
 
 mod boxes;
 mod npz;
@@ -12,7 +12,7 @@ use crate::failure::Failure;
 use crate::report::print;
 use std::path::{Path, PathBuf};
 
-/// Outcome of one input: what was compared, and, where it is not so, how it differs.
+/// Verdict on one output or picture: its name, how it compares in words, and whether it is the same.
 #[derive(Debug, PartialEq)]
 struct Checked {
     what: String,
@@ -37,7 +37,7 @@ pub fn run(arguments: &VerifyArgs) -> Result<(), Failure> {
     let different = checked.iter().filter(|one| !one.holds).count();
     match (different, checked.len()) {
         (_, 0) => Err(Failure::Usage(format!(
-            "nothing is known of {}",
+            "the data hold no known outputs for {}",
             model.display()
         ))),
         (0, all) => print(&format!("{}: all {all} as expected\n", model.display())),
@@ -48,12 +48,12 @@ pub fn run(arguments: &VerifyArgs) -> Result<(), Failure> {
     }
 }
 
-/// The model's file, and what is known of it.
+/// Returns the model's file, and the paths of its known outputs.
 fn find(model: &Path, data: &[PathBuf]) -> Result<(PathBuf, Vec<PathBuf>), Failure> {
     if !model.is_dir() {
         if data.is_empty() {
             return Err(Failure::Usage(format!(
-                "what is known of {}? Give folders test_data_set_N, .npz files or cards",
+                "no known outputs are named for {}; name folders test_data_set_N, .npz files or cards",
                 model.display()
             )));
         }
@@ -76,7 +76,7 @@ fn find(model: &Path, data: &[PathBuf]) -> Result<(PathBuf, Vec<PathBuf>), Failu
     }
 }
 
-/// In order of their numbers.
+/// Returns the folders `test_data_set_N` in the order of their numbers.
 fn test_data_sets(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let numbered = entries.filter_map(|entry| {

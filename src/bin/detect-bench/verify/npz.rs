@@ -1,4 +1,4 @@
-//! Arrays of NumPy in an archive (`numpy.savez`, `numpy.savez_compressed`).
+//! Reads arrays from a NumPy archive (`numpy.savez`, `numpy.savez_compressed`).
 //!
 //! The archive is a ZIP of files `NAME.npy`, stored or deflated; it is read by its central directory. A file has a head
 //! that is a Python dictionary: `{'descr': '<f4', 'fortran_order': False, 'shape': (1, 3), }`.
@@ -9,18 +9,18 @@ use std::io::Read;
 const END_OF_DIRECTORY: [u8; 4] = *b"PK\x05\x06";
 const DIRECTORY_ENTRY: [u8; 4] = *b"PK\x01\x02";
 const MAGIC: &[u8] = b"\x93NUMPY";
-/// No input or output of a detector is larger.
+/// Largest array that is read; inputs and outputs of detectors are smaller.
 const MOST_BYTES: u64 = 1 << 30;
 
-/// All arrays of an archive, by name.
+/// Returns all arrays of an archive, with their names.
 ///
 /// # Errors
-/// What is wrong, in words.
+/// A sentence that says what is wrong with the archive.
 pub fn read(archive: &[u8]) -> Result<Vec<Tensor>, String> {
     let end = (archive
         .windows(4)
         .rposition(|part| part == END_OF_DIRECTORY))
-    .ok_or("it is no .npz archive: it has no directory")?;
+    .ok_or("it is not an .npz archive: it has no directory")?;
     let count = number(archive, end + 10, 2)?;
     let mut at = number(archive, end + 16, 4)? as usize;
     let mut tensors = Vec::new();
@@ -32,7 +32,7 @@ pub fn read(archive: &[u8]) -> Result<Vec<Tensor>, String> {
     Ok(tensors)
 }
 
-/// Little-endian.
+/// Returns a little-endian number.
 fn number(bytes: &[u8], at: usize, length: usize) -> Result<u64, String> {
     let part = part(bytes, at, length)?;
     Ok(part
@@ -43,11 +43,11 @@ fn number(bytes: &[u8], at: usize, length: usize) -> Result<u64, String> {
 
 fn part(bytes: &[u8], at: usize, length: usize) -> Result<&[u8], String> {
     let end = at.checked_add(length).filter(|end| *end <= bytes.len());
-    let end = end.ok_or_else(|| format!("it ends at {} bytes, within an entry", bytes.len()))?;
+    let end = end.ok_or_else(|| format!("it ends after {} bytes, inside an entry", bytes.len()))?;
     Ok(&bytes[at..end])
 }
 
-/// The array that the directory's entry at `at` tells of, and where the next entry is.
+/// Returns the array of the directory entry at `at`, and where the next entry begins.
 fn entry(archive: &[u8], at: usize) -> Result<(Tensor, usize), String> {
     if part(archive, at, 4)? != DIRECTORY_ENTRY {
         return Err("its directory is broken".into());
@@ -67,7 +67,9 @@ fn entry(archive: &[u8], at: usize) -> Result<(Tensor, usize), String> {
         + number(archive, local + 26, 2)? as usize
         + number(archive, local + 28, 2)? as usize;
     if whole > MOST_BYTES {
-        return Err(format!("{name} has {whole} bytes"));
+        return Err(format!(
+            "{name} has {whole} bytes, expected at most {MOST_BYTES}"
+        ));
     }
     let packed = part(archive, begin, packed as usize)?;
     let bytes = match method {
@@ -83,7 +85,7 @@ fn entry(archive: &[u8], at: usize) -> Result<(Tensor, usize), String> {
         }
         other => {
             return Err(format!(
-                "{name} is packed by method {other}, expected 0 or 8"
+                "{name} is packed by method {other}, expected 0 (stored) or 8 (deflated)"
             ));
         }
     };
@@ -92,24 +94,24 @@ fn entry(archive: &[u8], at: usize) -> Result<(Tensor, usize), String> {
     Ok((tensor, next))
 }
 
-/// One file `.npy`.
+/// Reads one `.npy` file.
 fn array(name: &str, bytes: &[u8]) -> Result<Tensor, String> {
-    let rest = bytes.strip_prefix(MAGIC).ok_or("it is no array of NumPy")?;
+    let rest = bytes.strip_prefix(MAGIC).ok_or("it is not a NumPy array")?;
     let (length, begin) = match rest.first() {
         Some(1) => (number(rest, 2, 2)? as usize, 4),
         Some(2 | 3) => (number(rest, 2, 4)? as usize, 6),
-        _ => return Err("its format is of an unknown version".into()),
+        _ => return Err("its format version is unknown, expected 1, 2 or 3".into()),
     };
     let head = String::from_utf8_lossy(part(rest, begin, length)?).into_owned();
     let dims = dims(&head)?;
     let numbers = &rest[begin + length..];
     let data = data(&text(&head, "'descr':")?, numbers)?;
     if head.contains("'fortran_order': True") && dims.iter().filter(|d| **d > 1).count() > 1 {
-        return Err("it is in Fortran's order; save numpy.ascontiguousarray of it".into());
+        return Err("it is in Fortran order; save numpy.ascontiguousarray of it".into());
     }
     let expected = dims.iter().try_fold(1_usize, |n, dim| n.checked_mul(*dim));
     if expected != Some(data.len()) {
-        return Err(format!("it has {} numbers, and dims {dims:?}", data.len()));
+        return Err(format!("it has {} numbers, but dims {dims:?}", data.len()));
     }
     Ok(Tensor {
         name: name.to_owned(),

@@ -1,7 +1,7 @@
-//! Tensors against recorded ones, as the graph of the file gives them: no head is cut off.
+//! Compares tensors with recorded ones. The graph runs as the file has it: no head is cut off.
 //!
-//! A number is the same if it differs by at most `absolute` times the largest of its tensor, plus `relative` times the
-//! expected one. NaN is the same as NaN.
+//! A number is the same if it differs by at most `absolute` times the largest number in its tensor, plus `relative` times
+//! the expected number. NaN is the same as NaN.
 
 use super::{Checked, npz};
 use crate::args::VerifyArgs;
@@ -9,16 +9,17 @@ use crate::failure::Failure;
 use crate::settings::Settings;
 use gstdetect::base::tensor::{Tensor, TensorData};
 use gstdetect::engine::{self, Engine, EngineKind, EngineOptions, Precision};
-use gstdetect::model::{Model, ModelOptions, tensor_file};
+use gstdetect::model::{Model, ModelOptions};
+use gstdetect::onnx::tensor_file;
 use std::path::{Path, PathBuf};
 
-/// What goes in and what shall come out.
+/// Recorded inputs and outputs.
 struct Known {
     inputs: Vec<Tensor>,
     outputs: Vec<Tensor>,
 }
 
-/// One verdict for each output.
+/// Returns a verdict on each output.
 pub fn check(
     model: &Path,
     data: &Path,
@@ -35,7 +36,7 @@ pub fn check(
         .engine;
     let outputs = run(engine.as_mut(), &input)?;
     let checked = known.outputs.iter().enumerate().map(|(n, expected)| {
-        // Test data tell outputs by their place where they have no name.
+        // Test data without names have the outputs in the model's order.
         let named = outputs.iter().find(|output| output.name == expected.name);
         let output = named.or_else(|| outputs.get(n).filter(|_| expected.name.is_empty()));
         let what = format!("{}, output {}", data.display(), label(expected, n));
@@ -44,7 +45,7 @@ pub fn check(
             None => Checked {
                 what,
                 said: format!(
-                    "the model has no such output, but {}",
+                    "the model has no such output; it has {}",
                     outputs
                         .iter()
                         .map(|o| o.name.as_str())
@@ -100,9 +101,11 @@ fn engine_options(settings: &Settings) -> Result<(EngineKind, EngineOptions), Fa
         kind,
         EngineOptions {
             at_once: 1,
-            threads: threads
-                .parse()
-                .map_err(|_| Failure::Usage(format!("threads cannot be {threads:?}")))?,
+            threads: threads.parse().map_err(|_| {
+                Failure::Usage(format!(
+                    "threads cannot be {threads:?}, expected a whole number"
+                ))
+            })?,
             precision: (known.into_iter())
                 .find(|known| known.to_string() == precision)
                 .ok_or_else(|| {
@@ -130,7 +133,7 @@ fn known(data: &Path, model: &Model) -> Result<Known, Failure> {
     Ok(Known { inputs, outputs })
 }
 
-/// `input_0.pb`, `input_1.pb` ... of a folder.
+/// Reads `input_0.pb`, `input_1.pb` ... in a folder.
 fn numbered(folder: &Path, begin: &str) -> Result<Vec<Tensor>, Failure> {
     let paths = (0..).map(|n| folder.join(format!("{begin}{n}.pb")));
     let paths = paths.take_while(|path| path.exists());
@@ -142,7 +145,7 @@ fn numbered(folder: &Path, begin: &str) -> Result<Vec<Tensor>, Failure> {
     paths.map(read).collect()
 }
 
-/// The input that takes the picture, as the engine wants it. Others have become constants of the graph.
+/// Returns the input that takes the picture, in the engine's type. Other inputs have become constants of the graph.
 fn picture(known: &Known, model: &Model, data: &Path) -> Result<Tensor, Failure> {
     let dims = model.input.dims();
     let of_name = known
@@ -154,14 +157,14 @@ fn picture(known: &Known, model: &Model, data: &Path) -> Result<Tensor, Failure>
         .or_else(|| known.inputs.iter().find(same))
         .ok_or_else(|| {
             Failure::pipeline(format!(
-                "{}: it has no input named {:?}, nor one of dims {dims:?}",
+                "{}: no input is named {:?}, and none has dims {dims:?}",
                 data.display(),
                 model.input.name
             ))
         })?;
     if without_ones(&input.dims) != without_ones(&dims) {
         return Err(Failure::pipeline(format!(
-            "{}: the input {} has dims {:?}, and the model takes {dims:?}; --input-size may help",
+            "{}: the input {} has dims {:?}, but the model takes {dims:?}; try --input-size",
             data.display(),
             input.name,
             input.dims
@@ -178,7 +181,7 @@ fn picture(known: &Known, model: &Model, data: &Path) -> Result<Tensor, Failure>
     })
 }
 
-/// A batch of one may be left out.
+/// Returns the dims without leading ones: a batch of one may be left out.
 fn without_ones(dims: &[usize]) -> &[usize] {
     let first = dims.iter().position(|dim| *dim != 1).unwrap_or(dims.len());
     &dims[first..]
@@ -229,7 +232,7 @@ fn compare(what: String, expected: &Tensor, output: &Tensor, arguments: &VerifyA
         .filter(|d| d.is_finite())
         .fold(0.0, f64::max);
     let tolerance = format!(
-        "tolerance {:e} of {largest:.4} + {:e} of each",
+        "tolerance: {:e} of the largest, {largest:.4}, plus {:e} of each",
         arguments.absolute, arguments.relative
     );
     let worst = wrong

@@ -1,4 +1,4 @@
-//! [`DepthwiseConv`]: a convolution that takes each channel alone, with a stride.
+//! [`DepthwiseConv`]: a convolution of each channel on its own, with a stride.
 
 use super::planes::of_dims;
 use super::rows::Row;
@@ -7,18 +7,18 @@ use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::*;
 use tract_onnx::tract_core::ops::cnn::{Conv, KernelFormat};
 
-/// Of f32, channels first. Its inputs are those of tract's `Conv`: the tensor, kernels `[channels, 1, rows, columns]`, and
-/// a bias for each channel or one for all.
+/// Convolves f32, channels first. Its inputs are those of tract's `Conv`: the tensor, kernels `[channels, 1, rows,
+/// columns]`, and a bias for each channel or one for all.
 ///
-/// Without a stride tract's own is faster.
+/// Without a stride tract's own operator is faster.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct DepthwiseConv {
     window: Window,
 }
 
 impl DepthwiseConv {
-    /// None if `conv` is another kind of convolution.
-    pub fn of(conv: &Conv, inputs: &[&TypedFact]) -> Option<Self> {
+    /// Returns the operator for `conv`, or `None` for another kind of convolution.
+    pub fn from_conv(conv: &Conv, inputs: &[&TypedFact]) -> Option<Self> {
         let [input, kernels, bias] = inputs else {
             return None;
         };
@@ -31,7 +31,7 @@ impl DepthwiseConv {
         if !(all_f32 && alone && plain && strided) {
             return None;
         }
-        let window = Window::of(&conv.pool_spec, input)?;
+        let window = Window::from_spec(&conv.pool_spec, input)?;
         let numbers = |fact: &TypedFact| Some(fact.shape.as_concrete()?.iter().product::<usize>());
         let of_a_channel: usize = window.kernel.iter().product();
         let fits = numbers(kernels)? == window.channels * of_a_channel
@@ -39,7 +39,7 @@ impl DepthwiseConv {
         fits.then_some(Self { window })
     }
 
-    /// One plane; `rows` are as many as the window has.
+    /// Convolves one plane. `rows` holds as many rows as the window has.
     fn plane(&self, rows: &mut Rows, input: &[f32], kernel: &[f32], bias: f32, output: &mut [f32]) {
         let width = self.window.kernel[1];
         rows.holds.fill(None);
@@ -55,10 +55,10 @@ impl DepthwiseConv {
     }
 }
 
-/// The rows under the window.
+/// Rows under the window.
 struct Rows {
     rows: Vec<Row>,
-    /// Which each of them is: those of a window differ in their remainders.
+    /// Which row each slot holds. Rows of one window have different remainders, so they use different slots.
     holds: Vec<Option<usize>>,
 }
 
@@ -71,7 +71,7 @@ impl Rows {
         }
     }
 
-    /// Row `place` of the plane, which is `row`.
+    /// Returns row `place` of the plane, which holds the numbers `row`.
     fn at(&mut self, place: usize, row: &[f32]) -> &Row {
         let index = place % self.rows.len();
         if self.holds[index] != Some(place) {
@@ -82,7 +82,7 @@ impl Rows {
     }
 }
 
-/// Adds what a row of the window makes of a row of the plane. Three columns at a time: sums stay in registers meanwhile.
+/// Adds one row of the window to the sums. Takes three columns at a time, so that sums stay in registers.
 fn add(sums: &mut [f32], row: &Row, kernel: &[f32]) {
     let (threes, rest) = kernel.as_chunks::<3>();
     for (index, [a, b, c]) in threes.iter().enumerate() {

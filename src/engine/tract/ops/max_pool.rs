@@ -1,4 +1,4 @@
-//! [`SeparableMaxPool`]: the maximum of a window, rows and columns one after the other.
+//! [`SeparableMaxPool`]: the maximum of a window, first over rows, then over columns.
 
 use super::planes::{of_dims, raise};
 use super::rows::Row;
@@ -7,20 +7,20 @@ use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::*;
 use tract_onnx::tract_core::ops::cnn::MaxPool;
 
-/// Of f32, channels first. A window of 13 by 13 costs 26 comparisons instead of 169.
+/// Pools f32, channels first. A window of 13 by 13 costs 26 comparisons instead of 169.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct SeparableMaxPool {
     window: Window,
 }
 
 impl SeparableMaxPool {
-    /// None if `pool` is of another kind, or tells where it found the maximum.
-    pub fn of(pool: &MaxPool, inputs: &[&TypedFact]) -> Option<Self> {
+    /// Returns the operator for `pool`, or `None` if it is of another kind or also returns indices.
+    pub fn from_pool(pool: &MaxPool, inputs: &[&TypedFact]) -> Option<Self> {
         let [input] = inputs else {
             return None;
         };
         let plain = pool.with_index_outputs.is_none() && input.datum_type == f32::datum_type();
-        let window = plain.then(|| Window::of(&pool.pool_spec, input))??;
+        let window = plain.then(|| Window::from_spec(&pool.pool_spec, input))??;
         Some(Self { window })
     }
 
@@ -44,7 +44,7 @@ impl SeparableMaxPool {
 }
 
 struct Scratch {
-    /// Of each column of the rows under the window.
+    /// Maximum of each column of the rows under the window.
     highest: Vec<f32>,
     row: Row,
 }

@@ -1,21 +1,8 @@
-//! Operators of ours in place of tract's, where tract has a general form alone that computes number by number: convolutions
-//! that take each channel alone with a stride, the maximum of a window, tensors resized, and softmax across rows.
+//! Replaces those operators of tract that have only a general form, which computes number by number: depthwise
+//! convolutions with a stride, maxima of windows, resized tensors, and softmax across rows.
 //!
-//! Model time with them over that with tract 0.23.9's own, medians of five pairs in turns (AMD EPYC, one thread, release,
-//! 2026-11-23), and what gains most, with the milliseconds of an inference that it took:
-//!
-//! | model | share | |
-//! |---|---|---|
-//! | fastestdet_352 | 0.61 | softmax, 3.8 |
-//! | nanodet_m_320 | 0.78 | four linear resizings, 3.2 |
-//! | ultraface_rfb_320 | 0.80 | |
-//! | yolox_nano_416 | 0.88 | six strided convolutions, 4.1 (1.6 with ours); three maxima, 2.4 (0.6) |
-//! | yunet_n_320 | 0.89 | |
-//! | blazeface_back_256 | 0.89 | |
-//! | picodet_xs_320 | 0.93 | |
-//! | yolov8n_320_random | 0.97 | |
-//!
-//! Without a stride tract's depthwise convolution is the faster one: with ours yunet took 1.37 times as long.
+//! With them small models take 3 to 39 % less time (`tests/benches/figures/2026-11-23-epyc-2/README.md`). Depthwise
+//! convolutions without a stride stay tract's, which are faster.
 
 mod depthwise_conv;
 mod max_pool;
@@ -33,7 +20,7 @@ use tract_onnx::prelude::*;
 use tract_onnx::tract_core::ops::cnn::{Conv, MaxPool};
 use tract_onnx::tract_core::ops::nn::{Resize, Softmax};
 
-/// Puts them into a decluttered model.
+/// Replaces operators in a decluttered model.
 pub(super) fn replace(model: &mut TypedModel) -> TractResult<()> {
     for id in model.eval_order()? {
         let node = model.node(id);
@@ -46,19 +33,19 @@ pub(super) fn replace(model: &mut TypedModel) -> TractResult<()> {
     Ok(())
 }
 
-/// The operator of ours for `node`, if there is one, and how many of its inputs that needs.
+/// Returns our operator for `node`, if there is one, and how many inputs it needs.
 fn replacement(node: &TypedNode, inputs: &[&TypedFact]) -> Option<(Box<dyn TypedOp>, usize)> {
-    fn of<T: TypedOp>(op: T) -> Box<dyn TypedOp> {
+    fn boxed<T: TypedOp>(op: T) -> Box<dyn TypedOp> {
         Box::new(op)
     }
     if let Some(conv) = node.op_as::<Conv>() {
-        Some((of(DepthwiseConv::of(conv, inputs)?), 3))
+        Some((boxed(DepthwiseConv::from_conv(conv, inputs)?), 3))
     } else if let Some(pool) = node.op_as::<MaxPool>() {
-        Some((of(SeparableMaxPool::of(pool, inputs)?), 1))
+        Some((boxed(SeparableMaxPool::from_pool(pool, inputs)?), 1))
     } else if let Some(resize) = node.op_as::<Resize>() {
-        Some((of(SeparableResize::of(resize, inputs)?), 1))
+        Some((boxed(SeparableResize::from_resize(resize, inputs)?), 1))
     } else if let Some(softmax) = node.op_as::<Softmax>() {
-        Some((of(StridedSoftmax::of(softmax, inputs)?), 1))
+        Some((boxed(StridedSoftmax::from_softmax(softmax, inputs)?), 1))
     } else {
         None
     }

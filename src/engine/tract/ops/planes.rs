@@ -1,15 +1,15 @@
-//! What the operators share: [`each_plane`], the traits of one whose output is known, and the maximum of two rows.
+//! Parts shared by the operators: [`each_plane`], traits of an operator with known output, and the maximum of two rows.
 
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::*;
 
-/// A tensor of `dims` made of `input`, plane by plane, on the threads of the executor.
+/// Makes a tensor of `dims` from `input`, plane by plane, on the threads of the executor.
 ///
-/// `areas` are how many numbers a plane of the input has, and one of the output. `make` gets the number of a plane, the
-/// plane of the input and the one to fill, which is zeros, and what `scratch` made for its thread.
+/// `areas` are the numbers in a plane of the input and of the output. `make` gets the index of a plane, the plane of
+/// the input, the plane to fill, which holds zeros, and the scratch value that `scratch` made for its thread.
 ///
 /// # Errors
-/// If the input is not of f32, or has another number of planes than the output.
+/// The input is not f32, or has another number of planes than the output.
 pub(super) fn each_plane<S>(
     input: &Tensor,
     dims: &[usize],
@@ -41,7 +41,7 @@ pub(super) fn each_plane<S>(
     Ok(tvec!(output.into_tvalue()))
 }
 
-/// What has a name, and makes one tensor of f32 whose dims are in a field.
+/// Implements the traits of an operator that has a name and makes one f32 tensor, whose dims are in a field.
 macro_rules! of_dims {
     ($operator:ty, $name:literal, $($dims:ident).+) => {
         impl Op for $operator {
@@ -64,7 +64,7 @@ macro_rules! of_dims {
 
 pub(super) use of_dims;
 
-/// The higher of two numbers at each place; what is not a number raises nothing, as in tract.
+/// Takes the higher of two numbers at each place. NaN raises nothing, as in tract.
 pub(super) fn raise(highest: &mut [f32], numbers: &[f32]) {
     for (highest, &number) in highest.iter_mut().zip(numbers) {
         *highest = if *highest < number { number } else { *highest };

@@ -1,4 +1,4 @@
-//! [`SeparableResize`]: pictures of another size, rows and columns one after the other.
+//! [`SeparableResize`]: resizes pictures, first rows, then columns.
 
 use super::planes::{each_plane, of_dims};
 use tract_onnx::prelude::*;
@@ -6,21 +6,21 @@ use tract_onnx::tract_core::internal::*;
 use tract_onnx::tract_core::ops::nn::Resize;
 use tract_onnx::tract_core::ops::nn::resize::AxisPlan;
 
-/// Of the last two axes of a tensor of f32. tract's own `Resize` computes each number of a row in a loop of its own.
+/// Resizes the last two axes of an f32 tensor. tract's own `Resize` computes each number of a row in its own loop.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct SeparableResize {
-    /// Which numbers weigh how much.
+    /// Determines which numbers have which weight.
     resize: Resize,
     dims: Vec<usize>,
-    /// Rows and columns.
+    /// Rows and columns of the input.
     input: [usize; 2],
-    /// Bits of the factors, rows and columns.
+    /// Bits of the factors for rows and columns.
     scales: [u32; 2],
 }
 
 impl SeparableResize {
-    /// None if `resize` changes other axes too, or by what is not known.
-    pub fn of(resize: &Resize, inputs: &[&TypedFact]) -> Option<Self> {
+    /// Returns the operator for `resize`, or `None` if it changes other axes or if the factors are unknown.
+    pub fn from_resize(resize: &Resize, inputs: &[&TypedFact]) -> Option<Self> {
         let constant = |index: Option<usize>| inputs.get(index?)?.konst.as_deref();
         let from = inputs.first()?;
         let shape = from.shape.as_concrete()?;
@@ -61,7 +61,7 @@ impl SeparableResize {
     }
 }
 
-/// Each number of the output of the numbers of a row that it lies between.
+/// Computes each number of the output row from its neighbours in the row.
 fn along_the_row(plan: &AxisPlan, row: &[f32], output: &mut [f32]) {
     let places = plan.indices.chunks_exact(plan.window);
     let weights = plan.weights.chunks_exact(plan.window);
@@ -72,7 +72,7 @@ fn along_the_row(plan: &AxisPlan, row: &[f32], output: &mut [f32]) {
     }
 }
 
-/// Each row of the output of the rows that it lies between.
+/// Computes each row of the output from its neighbouring rows.
 fn across_the_rows(plan: &AxisPlan, rows: &[f32], output: &mut [f32], width: usize) {
     let places = plan.indices.chunks_exact(plan.window);
     let weights = plan.weights.chunks_exact(plan.window);

@@ -1,22 +1,22 @@
-//! [`Row`]: a row of a plane, sorted so that all that one column of the window sees lies side by side.
+//! [`Row`]: a row of a plane, sorted so that the numbers seen by one column of the window are contiguous.
 
 use super::window::Window;
 
-/// With a stride of n column k of the window sees every nth number from the kth on. The numbers of a row, with the padding
-/// before and behind it, are therefore sorted by their remainders: first all whose place is a multiple of n, and so on.
+/// A row with its padding, sorted by remainder. With a stride of n, column k of the window sees every nth number from
+/// the kth on. So the numbers at multiples of n come first, then those one further, and so on.
 #[derive(Debug, Clone)]
 pub(super) struct Row {
     numbers: Vec<f32>,
-    /// How many there are of each remainder.
+    /// Numbers of each remainder.
     length: usize,
     stride: usize,
     before: usize,
-    /// What each column of the window sees.
+    /// Numbers that each column of the window sees.
     output: usize,
 }
 
 impl Row {
-    /// Of padding alone.
+    /// Creates a row that holds only padding.
     pub fn new(window: &Window, padding: f32) -> Self {
         let [_, stride] = window.strides;
         let [_, before] = window.before;
@@ -31,7 +31,7 @@ impl Row {
         }
     }
 
-    /// Takes another row of the input; the padding stays.
+    /// Fills in another row of the input; the padding stays.
     pub fn fill(&mut self, row: &[f32]) {
         let (before, stride) = (self.before, self.stride);
         match stride {
@@ -61,7 +61,7 @@ impl Row {
         }
     }
 
-    /// What column `column` of the window sees, for each column of the output.
+    /// Returns what column `column` of the window sees, for each column of the output.
     pub fn seen_by(&self, column: usize) -> &[f32] {
         let begin = column % self.stride * self.length + column / self.stride;
         &self.numbers[begin..begin + self.output]

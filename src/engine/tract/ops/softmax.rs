@@ -1,25 +1,25 @@
-//! [`StridedSoftmax`]: over an axis that is not the last, or is short.
+//! [`StridedSoftmax`]: softmax over an axis that is short or not the last.
 
 use super::planes::{each_plane, of_dims, raise};
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::*;
 use tract_onnx::tract_core::ops::nn::{Softmax, SoftmaxKind};
 
-/// Below so many numbers tract's own loop over the last axis costs more than what it computes.
+/// Length of the last axis from which tract's own loop is efficient.
 const LONG: usize = 16;
 
-/// Of f32.
+/// Softmax of f32.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct StridedSoftmax {
     dims: Vec<usize>,
-    /// How long the axis is, and how many numbers lie between its neighbours.
+    /// Length of the axis, and distance between its neighbours.
     length: usize,
     step: usize,
 }
 
 impl StridedSoftmax {
-    /// None if `softmax` is of another kind, or better left to tract.
-    pub fn of(softmax: &Softmax, inputs: &[&TypedFact]) -> Option<Self> {
+    /// Returns the operator for `softmax`, or `None` if it is of another kind or tract is faster.
+    pub fn from_softmax(softmax: &Softmax, inputs: &[&TypedFact]) -> Option<Self> {
         let ([input], [axis]) = (inputs, softmax.axes.as_slice()) else {
             return None;
         };
@@ -36,13 +36,13 @@ impl StridedSoftmax {
     }
 }
 
-/// What has been computed for each place between the neighbours of the axis.
+/// Intermediate values for each place between the neighbours of the axis.
 struct Scratch {
     highest: Vec<f32>,
     sums: Vec<f32>,
 }
 
-/// exp(x - highest) over the sum of these: as large as may be, so that nothing overflows.
+/// Computes exp(x - highest) divided by the sum, so that nothing overflows.
 fn softmax(scratch: &mut Scratch, input: &[f32], output: &mut [f32]) {
     let Scratch { highest, sums } = scratch;
     let step = highest.len();

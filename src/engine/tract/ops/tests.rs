@@ -1,4 +1,4 @@
-//! Each operator of ours beside tract's on the same model.
+//! Compares each operator with tract's on the same model.
 
 use super::replace;
 use tract_onnx::prelude::*;
@@ -7,7 +7,7 @@ use tract_onnx::tract_core::ops::nn::{
     CoordTransformer, DataFormat, Interpolator, Nearest, Resize, Softmax, SoftmaxKind,
 };
 
-/// Numbers from -1 to 1 without order.
+/// Returns pseudo-random numbers from -1 to 1.
 fn numbers(count: usize) -> Vec<f32> {
     let number = |n: usize| (n as u32).wrapping_mul(2_654_435_761) >> 8;
     (0..count)
@@ -96,7 +96,7 @@ fn compare(model: TypedModel, case: &Case, replaced: Option<&str>, within: f32) 
     compare_of(model, &case.shape, &case.name(), replaced, within);
 }
 
-/// The model with our operators beside it with tract's; `replaced` is the one that it gets.
+/// Compares the model with our operators and with tract's; `replaced` names the operator of ours expected in it.
 fn compare_of(model: TypedModel, shape: &[usize], name: &str, replaced: Option<&str>, within: f32) {
     let tract = model.into_decluttered().expect("a sound model");
     let mut ours = tract.clone();
@@ -116,7 +116,7 @@ fn compare_of(model: TypedModel, shape: &[usize], name: &str, replaced: Option<&
     }
 }
 
-/// Of one operator, with constants as its further inputs.
+/// Creates a model of one operator, with constants as its further inputs.
 fn model(shape: &[usize], op: impl Into<Box<dyn TypedOp>>, constants: Vec<Tensor>) -> TypedModel {
     let mut model = TypedModel::default();
     let input = model.add_source("input", f32::fact(shape));
@@ -140,7 +140,7 @@ fn pooling(case: &Case, spec: PoolSpec, indices: Option<DatumType>) -> TypedMode
     model(&case.shape, MaxPool::new(spec, indices), vec![])
 }
 
-/// With so many kernels for a channel, and as many numbers of bias as `bias` says.
+/// Creates a convolution with so many kernels for a channel, and `bias` numbers of bias.
 fn convolution(case: &Case, mut spec: PoolSpec, kernels: usize, bias: usize) -> TypedModel {
     let channels = case.shape[1];
     spec.output_channels = channels * kernels;
@@ -166,7 +166,7 @@ fn a_strided_depthwise_convolution_is_that_of_tract() {
     for case in cases() {
         for bias in [case.shape[1], 1] {
             let model = convolution(&case, case.spec(), 1, bias);
-            // Without a stride it stays tract's.
+            // Without a stride the operator stays tract's.
             let ours = (case.strides != [1, 1]).then_some("DetectDepthwise");
             compare(model, &case, ours, 1e-4);
         }
@@ -193,7 +193,7 @@ fn a_softmax_is_that_of_tract() {
     }
 }
 
-/// By factors or to a size.
+/// Creates a resize by factors, or to a size.
 fn resizing(shape: &[usize], resize: Resize, factors: &[f32]) -> TypedModel {
     let by = match resize.optional_scales_input {
         Some(_) => tensor1(factors),

@@ -1,16 +1,16 @@
-//! [`Window`]: how the window of a convolution or of a pool moves over the planes of a tensor.
+//! [`Window`]: how the window of a convolution or pool moves over the planes of a tensor.
 
 use super::planes::each_plane;
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::ops::cnn::PoolSpec;
 
-/// Rows or columns of a window, of a stride, of the padding before a plane.
+/// Largest number of rows or columns of a window, a stride, or the padding before a plane.
 const LARGEST: usize = 64;
 
-/// Pairs are of rows and columns.
+/// Geometry of a window. Pairs are rows and columns.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Window {
-    /// Dims of the output, of which the last two are its rows and columns.
+    /// Dims of the output; the last two are its rows and columns.
     pub dims: Vec<usize>,
     pub channels: usize,
     pub input: [usize; 2],
@@ -22,9 +22,9 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// None if the tensor has not two axes behind its channels, or dims that are not known, or the window has gaps or is
-    /// absurdly large: memory follows from it.
-    pub fn of(spec: &PoolSpec, input: &TypedFact) -> Option<Self> {
+    /// Returns the window, or `None` if the tensor lacks two axes behind its channels or has unknown dims, or if the
+    /// window has gaps or is absurdly large, since memory follows from it.
+    pub fn from_spec(spec: &PoolSpec, input: &TypedFact) -> Option<Self> {
         let shape = input.shape.as_concrete()?;
         let shape = spec.data_format.shape(TVec::from_slice(shape)).ok()?;
         let pair = |numbers: &[usize]| <[usize; 2]>::try_from(numbers).ok();
@@ -54,10 +54,10 @@ impl Window {
         })
     }
 
-    /// See [`each_plane`].
+    /// Calls [`each_plane`] with the areas of this window.
     ///
     /// # Errors
-    /// If the input has another type or another number of planes.
+    /// The input has another type or another number of planes.
     pub fn each_plane<S>(
         &self,
         input: &Tensor,
@@ -69,7 +69,7 @@ impl Window {
         each_plane(input, &self.dims, areas, scratch, make)
     }
 
-    /// Rows of the window over row `y` of the output that lie in the input, and where.
+    /// Returns the rows of the window over row `y` of the output that lie in the input, and the rows they lie on.
     pub fn rows(&self, y: usize) -> impl Iterator<Item = (usize, usize)> {
         let (begin, height) = (y * self.strides[0], self.input[0]);
         let before = self.before[0];

@@ -1,0 +1,215 @@
+//! [`Boxes`]: which boxes a frame carries when it leaves, its own or the last ones known; and [`Marks`], the boxes of one
+//! frame as they are attached and posted.
+
+use crate::base::detection::Detection;
+use crate::base::geometry::Size;
+use crate::bridge::meta::{self, Labelled};
+use crate::detector::Analysis;
+use crate::flow::stats::StageTimes;
+use crate::model::Model;
+use crate::vision::track::{Tracker, TrackerOptions};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Boxes of an earlier frame are shown at least this long.
+const SHORTEST_MAX_AGE: gst::ClockTime = gst::ClockTime::SECOND;
+
+/// Result of an analysis, in pixels of the frame, best first.
+#[derive(Debug, Clone)]
+pub struct Found {
+    pub detections: Vec<Detection>,
+    /// Detections too weak to be reported, for the tracker.
+    pub low: Vec<Detection>,
+    /// The model that has found them: a later frame may meet another.
+    pub model: Arc<Model>,
+    /// Where the time of the analysis went.
+    pub times: StageTimes,
+}
+
+impl Found {
+    /// Keeps what `model` has found on a frame that had waited for `wait`.
+    pub fn new(analysis: Analysis, wait: Duration, model: &Arc<Model>) -> Self {
+        Self {
+            detections: analysis.detections,
+            low: analysis.low,
+            model: model.clone(),
+            times: StageTimes {
+                wait,
+                preprocess: analysis.preprocess,
+                model: analysis.model,
+                postprocess: analysis.postprocess,
+            },
+        }
+    }
+}
+
+/// One box of a frame.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Mark {
+    pub detection: Detection,
+    pub number: u64,
+    pub track: Option<u64>,
+    /// How much older than the frame the box is; `None` for the frame's own.
+    pub age: Option<gst::ClockTime>,
+}
+
+/// The boxes of one frame.
+#[derive(Debug, Clone)]
+pub struct Marks {
+    pub model: Arc<Model>,
+    pub marks: Vec<Mark>,
+}
+
+impl Marks {
+    /// Numbers the detections of an analysis from `first` on; `tracks` is empty or has one for each.
+    pub fn new(found: &Found, first: u64, tracks: &[Option<u64>]) -> Self {
+        let tracks = tracks.iter().copied().chain(std::iter::repeat(None));
+        let marks = found.detections.iter().zip(first..).zip(tracks);
+        Self {
+            model: found.model.clone(),
+            marks: marks
+                .map(|((detection, number), track)| Mark {
+                    detection: *detection,
+                    number,
+                    track,
+                    age: None,
+                })
+                .collect(),
+        }
+    }
+
+    /// Removes the numbers of objects unless they are wanted.
+    pub fn tracked(mut self, wanted: bool) -> Self {
+        if !wanted {
+            self.marks.iter_mut().for_each(|mark| mark.track = None);
+        }
+        self
+    }
+
+    /// Attaches the boxes to a buffer with a picture of this size.
+    pub fn attach(&self, buffer: &mut gst::Buffer, size: Size) {
+        if self.marks.is_empty() {
+            return;
+        }
+        let buffer = buffer.make_mut();
+        self.each(|labelled, age| meta::attach(buffer, size, &[*labelled], age));
+    }
+
+    /// Converts the boxes for a message.
+    pub fn to_structures(&self, size: Size) -> Vec<gst::Structure> {
+        let mut structures = Vec::new();
+        self.each(|labelled, age| structures.push(meta::roi::to_structure(labelled, size, age)));
+        structures
+    }
+
+    fn each(&self, mut work: impl FnMut(&Labelled, Option<gst::ClockTime>)) {
+        for mark in &self.marks {
+            let label = self.model.labels.get(mark.detection.class);
+            let labelled = Labelled {
+                detection: mark.detection,
+                label: &label,
+                number: mark.number,
+                track: mark.track,
+            };
+            work(&labelled, mark.age);
+        }
+    }
+}
+
+/// The last boxes known, in the order in which frames leave.
+#[derive(Debug)]
+pub struct Boxes {
+    latest: Option<(Marks, gst::ClockTime)>,
+    /// Running time between the last two analysed frames.
+    cycle: gst::ClockTime,
+    /// Number of the next detection, unique in the stream.
+    next_number: u64,
+    tracker: Tracker,
+    /// The model whose classes the tracker knows.
+    followed: Option<Arc<Model>>,
+}
+
+impl Default for Boxes {
+    fn default() -> Self {
+        Self {
+            latest: None,
+            cycle: gst::ClockTime::ZERO,
+            next_number: 1,
+            tracker: Tracker::new(TrackerOptions::default()),
+            followed: None,
+        }
+    }
+}
+
+impl Boxes {
+    /// Forgets the boxes: another picture follows.
+    pub fn forget(&mut self) {
+        self.latest = None;
+        self.cycle = gst::ClockTime::ZERO;
+        self.tracker.reset();
+    }
+
+    /// Returns the boxes of an analysed frame, with `tracking` also the numbers of their objects. Later frames may carry them
+    /// too.
+    pub fn own(
+        &mut self,
+        found: &Found,
+        running_time: Option<gst::ClockTime>,
+        tracking: bool,
+    ) -> Marks {
+        let first = self.next_number;
+        self.next_number += found.detections.len() as u64;
+        let tracks = match running_time {
+            Some(time) if tracking => self.follow(found, time),
+            _ => {
+                self.tracker.reset();
+                Vec::new()
+            }
+        };
+        let marks = Marks::new(found, first, &tracks);
+        if let (Some((_, before)), Some(now)) = (&self.latest, running_time) {
+            self.cycle = now.saturating_sub(*before);
+        }
+        self.latest = running_time.map(|time| (marks.clone(), time));
+        marks
+    }
+
+    fn follow(&mut self, found: &Found, time: gst::ClockTime) -> Vec<Option<u64>> {
+        if follows_another(&mut self.followed, &found.model) {
+            self.tracker.reset();
+        }
+        self.tracker
+            .update(time.into(), &found.detections, &found.low)
+    }
+
+    /// Returns the boxes of a frame that was not analysed: the last ones, unless they are older than `max_age` (`None`: the
+    /// larger of a second and two and a half cycles).
+    pub fn latest(
+        &self,
+        running_time: Option<gst::ClockTime>,
+        max_age: Option<gst::ClockTime>,
+    ) -> Option<Marks> {
+        let (marks, time) = self.latest.as_ref()?;
+        let age = running_time?.checked_sub(*time)?;
+        let usual = (self.cycle / 2)
+            .saturating_add(self.cycle)
+            .saturating_add(self.cycle)
+            .max(SHORTEST_MAX_AGE);
+        if age > max_age.unwrap_or(usual) {
+            return None;
+        }
+        let mut marks = marks.clone();
+        marks.marks.iter_mut().for_each(|m| m.age = Some(age));
+        Some(marks)
+    }
+}
+
+/// Has `followed` follow `model`. Returns whether its classes mean something else than those before.
+pub fn follows_another(followed: &mut Option<Arc<Model>>, model: &Arc<Model>) -> bool {
+    let same = |old: &Arc<Model>| Arc::ptr_eq(old, model) || old.labels == model.labels;
+    let another = followed.as_ref().is_some_and(|old| !same(old));
+    if followed.as_ref().is_none_or(|old| !Arc::ptr_eq(old, model)) {
+        *followed = Some(model.clone());
+    }
+    another
+}

@@ -1,0 +1,320 @@
+//! [`Facts`]: the contents of an ONNX file, in the form that recognition needs.
+
+use super::error::OnnxError;
+use crate::base::tensor::{Element, Layout};
+use crate::onnx::parse::check_budget;
+use crate::onnx::side_input::Side;
+use std::collections::HashSet;
+use std::fmt;
+use tract_onnx::pb::tensor_proto::DataType;
+use tract_onnx::pb::tensor_shape_proto::dimension;
+use tract_onnx::pb::{GraphProto, ModelProto, ValueInfoProto, type_proto};
+
+/// An input or output of the graph. A dim of `None` is free: symbolic, 0 or -1.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Port {
+    pub name: String,
+    /// Dims; `None` if the file does not even state their number.
+    pub dims: Option<Vec<Option<usize>>>,
+    /// ONNX's number of the type.
+    pub data_type: i32,
+}
+
+impl Port {
+    pub(crate) fn new(info: &ValueInfoProto) -> Result<Self, OnnxError> {
+        let tensor = info.r#type.as_ref().and_then(|kind| kind.value.as_ref());
+        let tensor = tensor.map(|type_proto::Value::TensorType(tensor)| tensor);
+        let dims: Option<Vec<i64>> = tensor.and_then(|t| t.shape.as_ref()).map(|shape| {
+            let dims = shape.dim.iter().map(|dim| match dim.value {
+                Some(dimension::Value::DimValue(dim)) => dim,
+                _ => 0,
+            });
+            dims.collect()
+        });
+        check_budget(
+            &format!("tensor \"{}\"", info.name),
+            dims.as_deref().unwrap_or_default(),
+        )?;
+        let free_or_fixed = |dim: i64| usize::try_from(dim).ok().filter(|dim| *dim > 0);
+        Ok(Self {
+            name: info.name.clone(),
+            dims: dims.map(|dims| dims.into_iter().map(free_or_fixed).collect()),
+            data_type: tensor.map_or(0, |t| t.elem_type),
+        })
+    }
+
+    /// Returns the dims; none if their number is unknown.
+    pub fn dims(&self) -> &[Option<usize>] {
+        self.dims.as_deref().unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Port {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ", self.name)?;
+        match &self.dims {
+            Some(dims) => {
+                let dims = dims
+                    .iter()
+                    .map(|dim| dim.map_or("?".into(), |n| n.to_string()));
+                write!(f, "[{}]", dims.collect::<Vec<_>>().join(", "))?;
+            }
+            None => f.write_str("[?]")?,
+        }
+        write!(f, " {}", type_name(self.data_type))
+    }
+}
+
+fn type_name(data_type: i32) -> String {
+    match DataType::try_from(data_type) {
+        Ok(DataType::Float) => "float32".into(),
+        Ok(DataType::Double) => "float64".into(),
+        Ok(kind) => kind.as_str_name().to_lowercase(),
+        Err(_) => format!("type {data_type}"),
+    }
+}
+
+/// The input that takes the picture.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PictureInput {
+    pub name: String,
+    pub layout: Layout,
+    /// Whether the dims fit either layout, or none.
+    pub layout_guessed: bool,
+    pub width: Option<u32>,
+    pub height: Option<u32>,
+    pub element: Element,
+    /// Whether it lacks an axis for several pictures, as with torchvision.
+    pub without_batch: bool,
+}
+
+/// Contents of the file.
+#[derive(Debug)]
+pub struct Facts<'a> {
+    pub graph: &'a GraphProto,
+    pub metadata: Vec<(&'a str, &'a str)>,
+    /// Inputs, without constants (old exporters list initializers as inputs).
+    pub inputs: Vec<Port>,
+    pub outputs: Vec<Port>,
+    pub picture: PictureInput,
+    /// Further inputs whose meaning is known.
+    pub sides: Vec<Side>,
+}
+
+impl<'a> Facts<'a> {
+    /// Collects the facts.
+    ///
+    /// # Errors
+    /// [`OnnxError::NotADetector`] if no input takes a picture, [`OnnxError::Unsupported`] if it takes several or
+    /// numbers that we do not make, [`OnnxError::TooLarge`] for dims beyond the budget.
+    pub fn new(model: &'a ModelProto, graph: &'a GraphProto) -> Result<Self, OnnxError> {
+        let constants: HashSet<&str> = graph.initializer.iter().map(|t| t.name.as_str()).collect();
+        let inputs = graph
+            .input
+            .iter()
+            .filter(|input| !constants.contains(input.name.as_str()));
+        let inputs = inputs.map(Port::new).collect::<Result<Vec<_>, _>>()?;
+        let outputs = graph
+            .output
+            .iter()
+            .map(Port::new)
+            .collect::<Result<Vec<_>, _>>()?;
+        let (pictures, sides): (Vec<_>, Vec<_>) = inputs
+            .iter()
+            .partition(|input| Side::recognise(input).is_none());
+        let picture = match &pictures[..] {
+            [input] => picture_input(input),
+            _ => Err(Refusal::Other(format!(
+                "{} inputs, expected one that takes a picture, and of others {}",
+                inputs.len(),
+                Side::NAMES
+            ))),
+        };
+        let sides = sides.into_iter().filter_map(Side::recognise).collect();
+        let picture = picture.map_err(|refusal| match refusal {
+            Refusal::Other(why) => not_a_detector(why, &inputs, &outputs),
+            Refusal::Unsupported(what) => OnnxError::Unsupported { what },
+        })?;
+        let metadata = model.metadata_props.iter();
+        Ok(Self {
+            graph,
+            metadata: metadata
+                .map(|p| (p.key.as_str(), p.value.as_str()))
+                .collect(),
+            inputs,
+            outputs,
+            picture,
+            sides,
+        })
+    }
+
+    pub fn metadata(&self, key: &str) -> Option<&'a str> {
+        self.metadata
+            .iter()
+            .find(|(k, _)| *k == key)
+            .map(|(_, value)| *value)
+    }
+
+    /// Returns the error that lists what the file has.
+    pub fn not_a_detector(&self, why: impl Into<String>) -> OnnxError {
+        not_a_detector(why.into(), &self.inputs, &self.outputs)
+    }
+
+    /// Returns the only output and its dims.
+    pub fn only_output(&self) -> Option<(&Port, &[Option<usize>])> {
+        match &self.outputs[..] {
+            [output] => Some((output, output.dims())),
+            _ => None,
+        }
+    }
+}
+
+fn not_a_detector(why: String, inputs: &[Port], outputs: &[Port]) -> OnnxError {
+    let list = |ports: &[Port]| {
+        let ports: Vec<String> = ports.iter().map(Port::to_string).collect();
+        if ports.is_empty() {
+            "none".to_owned()
+        } else {
+            ports.join(", ")
+        }
+    };
+    OnnxError::NotADetector {
+        why,
+        inputs: list(inputs),
+        outputs: list(outputs),
+    }
+}
+
+enum Refusal {
+    Other(String),
+    Unsupported(String),
+}
+
+fn picture_input(input: &Port) -> Result<PictureInput, Refusal> {
+    let (batch, a, b, c) = match *input.dims() {
+        [batch, a, b, c] => (batch, a, b, c),
+        [Some(3), b, c] => (Some(1), Some(3), b, c),
+        _ => {
+            return Err(Refusal::Other(format!(
+                "input {input} takes no picture, expected [1, 3, h, w], [1, h, w, 3] or [3, h, w]"
+            )));
+        }
+    };
+    let (layout, layout_guessed, height, width) = match (a, c) {
+        (Some(3), _) => (Layout::Nchw, c == Some(3), b, c),
+        (_, Some(3)) => (Layout::Nhwc, false, a, b),
+        (None, _) => (Layout::Nchw, true, b, c),
+        _ => {
+            return Err(Refusal::Other(format!(
+                "input {input} has not three channels"
+            )));
+        }
+    };
+    if batch.is_some_and(|n| n != 1) {
+        return Err(Refusal::Unsupported(format!(
+            "input {input} takes several pictures at once, expected 1: export the model with batch 1"
+        )));
+    }
+    let element = match DataType::try_from(input.data_type) {
+        Ok(DataType::Float) => Element::F32,
+        Ok(DataType::Uint8) => Element::U8,
+        _ => {
+            return Err(Refusal::Unsupported(format!(
+                "input {input} is neither float32 nor uint8"
+            )));
+        }
+    };
+    // The budget of 64 Mi elements was checked, so a side fits.
+    let side = |side: Option<usize>| side.map(|n| n as u32);
+    Ok(PictureInput {
+        name: input.name.clone(),
+        layout,
+        layout_guessed,
+        width: side(width),
+        height: side(height),
+        element,
+        without_batch: input.dims().len() == 3,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::onnx::testing::{model, node};
+
+    fn picture(dims: &[i64]) -> Result<PictureInput, OnnxError> {
+        let model = model(
+            vec![node("Relu", &["x"], &["y"])],
+            &[("x", dims)],
+            &[("y", dims)],
+        );
+        let graph = model.graph.as_ref().unwrap();
+        Facts::new(&model, graph).map(|facts| facts.picture)
+    }
+
+    #[test]
+    fn the_layout_follows_from_the_dims() {
+        let nchw = picture(&[1, 3, 384, 640]).unwrap();
+        assert_eq!(
+            (nchw.layout, nchw.width, nchw.height),
+            (Layout::Nchw, Some(640), Some(384))
+        );
+        let nhwc = picture(&[1, 384, 640, 3]).unwrap();
+        assert_eq!(
+            (nhwc.layout, nhwc.width, nhwc.height),
+            (Layout::Nhwc, Some(640), Some(384))
+        );
+        let free = picture(&[-1, 3, 0, -1]).unwrap();
+        assert_eq!(
+            (free.layout, free.width, free.height),
+            (Layout::Nchw, None, None)
+        );
+        assert!(!free.layout_guessed);
+        assert!(picture(&[0, 0, 0, 0]).unwrap().layout_guessed);
+        let alone = picture(&[3, 384, 640]).unwrap();
+        assert_eq!(
+            (alone.layout, alone.width, alone.height),
+            (Layout::Nchw, Some(640), Some(384))
+        );
+        assert!(alone.without_batch && !nchw.without_batch);
+    }
+
+    #[test]
+    fn inputs_that_take_no_picture_are_refused_with_their_dims() {
+        for (dims, wanted) in [
+            (&[1, 10][..], "[1, 10]"),
+            (&[1, 1, 28, 28], "[1, 1, 28, 28]"),
+            (&[8, 3, 32, 32], "batch 1"),
+            (&[1, 3, 100_000, 100_000], "too large"),
+        ] {
+            let error = picture(dims).unwrap_err().to_string();
+            assert!(error.contains(wanted), "{error}");
+        }
+    }
+
+    #[test]
+    fn inputs_that_are_known_may_stand_beside_the_picture() {
+        let facts = |inputs: &[(&str, &[i64])]| {
+            let model = model(vec![], inputs, &[("y", &[1])]);
+            let graph = model.graph.as_ref().unwrap();
+            Facts::new(&model, graph)
+                .map(|facts| (facts.picture.name, facts.sides))
+                .map_err(|error| error.to_string())
+        };
+        let paddle: [(&str, &[i64]); 3] = [
+            ("im_shape", &[1, 2]),
+            ("image", &[1, 3, 64, 64]),
+            ("scale_factor", &[-1, 2]),
+        ];
+        assert_eq!(
+            facts(&paddle),
+            Ok(("image".into(), vec![Side::InputShape, Side::ScaleFactor]))
+        );
+        let unknown: [(&str, &[i64]); 2] = [("x", &[1, 3, 64, 64]), ("prompt", &[1, 2])];
+        let error = facts(&unknown).unwrap_err();
+        assert!(
+            error.contains("2 inputs") && error.contains("scale_factor"),
+            "{error}"
+        );
+    }
+}

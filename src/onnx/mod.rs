@@ -1,0 +1,18 @@
+//! ONNX files: reading and checking them, what they say of themselves, and rewrites of their graph.
+
+pub mod error;
+pub mod facts;
+pub mod file;
+pub mod infer;
+pub mod outline;
+pub mod parse;
+pub mod python_literal;
+pub mod rewrite;
+pub mod side_input;
+pub mod tensor_file;
+#[cfg(test)]
+pub mod testing;
+mod wire;
+
+/// The messages of the ONNX format.
+pub use tract_onnx::pb as proto;

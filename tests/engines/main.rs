@@ -1,0 +1,10 @@
+//! The engines whose libraries are loaded at run time, and the form of a quantised model that each engine runs.
+//!
+//! A binary of its own: the libraries stay loaded until the process ends, and one of them in a process that should have none
+//! would change what other tests find.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod forms;
+mod loaded_libraries;
