@@ -8,7 +8,7 @@
 //! of a planar image is a block of one lane.
 
 use super::epilogue::{Epilogue, Target, finish};
-use super::pack::Packed;
+use super::pack::{Group, Packed};
 use super::vector::Vector;
 use super::{Base, RowTiles, split};
 use std::sync::Arc;
@@ -49,6 +49,9 @@ pub struct Dense {
     pub size: [usize; 2],
     pub weights: Arc<Packed>,
     pub epilogue: Epilogue,
+    /// True to finish all pixels of one group of outputs before the next: for weights so large that they would come from
+    /// beyond the level-2 cache for every tile of pixels.
+    pub groups_outside: bool,
 }
 
 /// What a tile reads.
@@ -181,13 +184,36 @@ impl Dense {
         let most = tiles.two.len();
         let [rows, columns] = self.size;
         let row = RowTiles::new(columns, most);
-        let (from, to) = split(rows * row.count, part, parts);
+        let range = split(rows * row.count, part, parts);
+        let groups = self.weights.groups();
+        // SAFETY: the caller's.
+        unsafe {
+            if self.groups_outside {
+                for group in groups.chunks(1) {
+                    self.units(tiles, lanes, base, row, range, group);
+                }
+            } else {
+                self.units(tiles, lanes, base, row, range, groups);
+            }
+        }
+    }
+
+    /// Computes some groups of output channels for a range of tiles.
+    unsafe fn units(
+        &self,
+        tiles: Tiles,
+        lanes: usize,
+        base: Base,
+        row: RowTiles,
+        (from, to): (usize, usize),
+        groups: &[Group],
+    ) {
         let in_registers = self.epilogue.in_registers();
         let (mut y, mut i) = (from / row.count, from % row.count);
         for _ in from..to {
             let (x, t) = row.get(i);
             // SAFETY: the tile lies within the output.
-            unsafe { self.unit(tiles, lanes, base, [y, x], t, in_registers) };
+            unsafe { self.unit(tiles, lanes, base, [y, x], t, in_registers, groups) };
             i += 1;
             if i == row.count {
                 (y, i) = (y + 1, 0);
@@ -195,8 +221,9 @@ impl Dense {
         }
     }
 
-    /// Computes all output channels of `t` pixels from (y, x) on.
+    /// Computes some groups of output channels of `t` pixels from (y, x) on.
     #[inline(always)]
+    #[allow(clippy::too_many_arguments)] // one call in the innermost loop but one
     unsafe fn unit(
         &self,
         tiles: Tiles,
@@ -205,6 +232,7 @@ impl Dense {
         [y, x]: [usize; 2],
         t: usize,
         in_registers: bool,
+        groups: &[Group],
     ) {
         let shift = (y * self.advance[0] + x * self.advance[1]) as isize - self.back;
         let source = Source {
@@ -224,7 +252,7 @@ impl Dense {
             None => std::ptr::null(),
         };
         let step = self.out_step[1];
-        for group in self.weights.groups() {
+        for group in groups {
             let b = group.first_block;
             // SAFETY: as above.
             unsafe {
