@@ -2,7 +2,7 @@
 //!
 //! Register tile: T output pixels by B blocks of output channels. For each input channel, B weight registers are loaded
 //! and each pixel's value is broadcast: T·B fused multiply-adds for B + T loads. Bound by the multiply-adds from 32
-//! channels on. The bias starts the accumulators; the epilogue runs on them before the only store.
+//! channels on. Bias and epilogue follow on the accumulators, before the only store.
 //!
 //! Input blocks may lie anywhere and use any range of their lanes, so that concat, slice and split cost nothing. A plane
 //! of a planar image is a block of one lane.
@@ -125,14 +125,6 @@ pub unsafe fn tile<V: Vector, const T: usize, const B: usize, const STEP: usize>
     unsafe {
         let step = if STEP == 0 { s.advance } else { STEP };
         let mut acc = [[V::zero(); B]; T];
-        if !bias.is_null() {
-            for b in 0..B {
-                let v = V::load(bias.add(b * V::LANES));
-                for row in acc.iter_mut() {
-                    row[b] = v;
-                }
-            }
-        }
         for block in s.inputs {
             // planes have one lane, which spares them a loop
             let lanes = if STEP == PLANES { 1 } else { block.lanes };
@@ -154,6 +146,15 @@ pub unsafe fn tile<V: Vector, const T: usize, const B: usize, const STEP: usize>
                         }
                     }
                     x = x.add(s.tap[1]);
+                }
+            }
+        }
+        // last, so that a bias larger than the products does not coarsen every sum
+        if !bias.is_null() {
+            for b in 0..B {
+                let v = V::load(bias.add(b * V::LANES));
+                for row in acc.iter_mut() {
+                    row[b] = row[b].add(v);
                 }
             }
         }
