@@ -1,6 +1,7 @@
 //! Random graphs for tests: every operator, odd sizes, all seeds reproducible.
 
-use super::graph::*;
+use crate::convnet::error::Result;
+use crate::convnet::graph::*;
 
 /// Small generator of random numbers (xorshift64*).
 pub struct Random(u64);
@@ -435,8 +436,6 @@ impl Generator {
         }
     }
 }
-
-use super::error::Result;
 
 /// Owned input data of one run.
 pub enum Data {

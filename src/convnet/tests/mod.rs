@@ -1,9 +1,11 @@
+pub mod random;
+
 use std::sync::Arc;
 
 use super::graph::*;
 use super::kernels::Kernels;
-use super::random::{ACTIVATIONS, Data, Generator, Random, data_for};
 use super::{Algorithm, Budget, Error, Options, Plan, Session};
+use random::{ACTIVATIONS, Data, Generator, Random, data_for};
 
 /// One way to run a graph.
 #[derive(Clone, Debug)]
