@@ -54,7 +54,7 @@ pub struct Dense {
     pub groups_outside: bool,
 }
 
-/// What a tile reads.
+/// Input of a tile.
 #[derive(Clone, Copy)]
 pub struct Source<'a> {
     pub base: *const f32,

@@ -16,7 +16,7 @@ use crate::convnet::session::Session;
 /// Algorithm for dense 3x3 convolutions of stride 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Algorithm {
-    /// What was measured, else what an estimate says.
+    /// The fastest one measured, else the fastest by estimate.
     #[default]
     Auto,
     Direct,
@@ -67,7 +67,7 @@ type Key = [usize; 4];
 
 /// Algorithms that were measured, for one set of kernels on one machine.
 ///
-/// As text, to be remembered: `avx512; 64 64 40 40 winograd4; ..`.
+/// Its text form can be remembered: `avx512; 64 64 40 40 winograd4; ..`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Choices {
     kernels: String,
@@ -312,7 +312,7 @@ pub fn level2_bytes() -> usize {
 mod tests {
     use super::*;
 
-    /// What was the fastest on a Xeon with AVX-512 and 2 MiB of level-2 cache.
+    /// The fastest algorithms on a Xeon with AVX-512 and 2 MiB of level-2 cache.
     #[test]
     fn estimates_agree_with_measurements() {
         let best = |from: usize, to: usize, size: usize| {

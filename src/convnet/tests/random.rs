@@ -312,7 +312,7 @@ impl Generator {
         (self.graph.shape(y).len() < 20_000).then_some(y)
     }
 
-    /// What usually follows a convolution: scale, activation, residual, activation.
+    /// Adds the usual successors of a convolution: scale, activation, residual, activation.
     fn behind_conv(&mut self, mut y: TensorId) -> Result<TensorId> {
         let shape = self.graph.shape(y);
         if self.random.chance(20) {
