@@ -269,6 +269,7 @@ struct Strip {
 
 /// Brings `n` neighbouring tiles back. Costly activations run on the whole strip, which is still in L1.
 #[inline(always)]
+#[allow(clippy::needless_range_loop)] // rows and columns of a matrix
 unsafe fn restore_strip<V: Vector, const M: usize, const N: usize>(
     products: *const f32,
     position: usize,

@@ -16,7 +16,7 @@ use crate::convnet::session::Session;
 /// Algorithm for dense 3x3 convolutions of stride 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Algorithm {
-    /// What was measured, else what an estimate says.
+    /// The fastest one measured, else the fastest by estimate.
     #[default]
     Auto,
     Direct,
@@ -67,7 +67,7 @@ type Key = [usize; 4];
 
 /// Algorithms that were measured, for one set of kernels on one machine.
 ///
-/// As text, to be remembered: `avx512; 64 64 40 40 winograd4; ..`.
+/// Its text form can be remembered: `avx512; 64 64 40 40 winograd4; ..`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Choices {
     kernels: String,
@@ -156,6 +156,9 @@ impl std::str::FromStr for Choices {
 }
 
 /// Best of a few times of one convolution, in seconds, and whether they were steady.
+///
+/// In a whole network, a layer's input has just been written but its weights were last used a run ago. The level-2 cache
+/// is therefore emptied before each run; the steps before the convolution bring its input back.
 fn time([from, to, h, w]: Key, algorithm: Algorithm, kernels: &Kernels) -> Result<(f64, bool)> {
     let mut graph = Graph::new();
     let x = graph.input(Shape::new(from, h, w))?;
@@ -178,7 +181,11 @@ fn time([from, to, h, w]: Key, algorithm: Algorithm, kernels: &Kernels) -> Resul
     let mut session = Session::new(plan);
     let (input, mut output) = (vec![0.5; from * h * w], vec![0.; to * h * w]);
     let mut times = Vec::new();
-    for _ in 0..5 {
+    let mut others = vec![0u8; level2_bytes() * 3 / 2];
+    for run in 0..5 {
+        for byte in others.iter_mut().step_by(64) {
+            *byte = std::hint::black_box(run);
+        }
         let seconds = session.profile(&[Input::F32(&input)], &mut [&mut output])?;
         times.extend(step.map(|i| seconds[i]));
     }
@@ -305,7 +312,7 @@ pub fn level2_bytes() -> usize {
 mod tests {
     use super::*;
 
-    /// What was the fastest on a Xeon with AVX-512 and 2 MiB of level-2 cache.
+    /// The fastest algorithms on a Xeon with AVX-512 and 2 MiB of level-2 cache.
     #[test]
     fn estimates_agree_with_measurements() {
         let best = |from: usize, to: usize, size: usize| {

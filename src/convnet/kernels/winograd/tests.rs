@@ -3,7 +3,7 @@ use crate::convnet::graph::Activation;
 use crate::convnet::kernels::dense::OutBlock;
 use crate::convnet::kernels::pack::{Aligned, Packed};
 use crate::convnet::kernels::{Base, Kernels};
-use crate::convnet::random::{ACTIVATIONS, Random};
+use crate::convnet::tests::random::{ACTIVATIONS, Random};
 
 /// A layer in memory of its own: NaN wherever it must not read, and a mark wherever it must not write.
 struct Case {
