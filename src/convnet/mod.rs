@@ -14,7 +14,7 @@ mod pool;
 mod session;
 
 pub use error::{Error, Result};
-pub use plan::{Algorithm, Budget, Options, Plan, WeightCache};
+pub use plan::{Algorithm, Budget, Choices, Options, Plan, WeightCache};
 pub use pool::OnStart;
 pub use session::Session;
 

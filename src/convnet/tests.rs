@@ -69,7 +69,7 @@ fn check(graph: &Graph, variant: &Variant, data: &[Data], wanted: &[Vec<f64>], n
 }
 
 fn describe(graph: &Graph) -> String {
-    let line = |(i, n): (usize, &super::graph::Node)| {
+    let line = |(i, n): (usize, &Node)| {
         let inputs: Vec<usize> = n.inputs.iter().map(|t| t.index()).collect();
         format!("{i}: {} {inputs:?} -> {}\n", n.op.name(), n.shape)
     };

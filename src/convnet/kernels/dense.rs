@@ -10,7 +10,7 @@
 use super::epilogue::{Epilogue, Target, finish};
 use super::pack::Packed;
 use super::vector::Vector;
-use super::{Base, split};
+use super::{Base, RowTiles, split};
 use std::sync::Arc;
 
 /// Channels that a layer reads from one block.
@@ -75,6 +75,9 @@ pub struct Tiles {
     pub two: &'static [TileFn<2>],
 }
 
+/// Floats from one pixel to the next of planes read with stride 2.
+pub const PLANES: usize = 2;
+
 /// Tiles by the floats from one pixel to the next.
 pub struct DenseTiles {
     /// Planes with stride 2, which is how most networks begin.
@@ -94,7 +97,7 @@ impl DenseTiles {
     /// Returns the tiles for a layer whose pixels are `advance` floats apart.
     fn select(&self, lanes: usize, advance: usize) -> Tiles {
         match advance {
-            2 => self.planes,
+            PLANES => self.planes,
             _ if advance == lanes => self.blocks[0],
             _ if advance == 2 * lanes => self.blocks[1],
             _ => self.any,
@@ -128,11 +131,13 @@ pub unsafe fn tile<V: Vector, const T: usize, const B: usize, const STEP: usize>
             }
         }
         for block in s.inputs {
+            // planes have one lane, which spares them a loop
+            let lanes = if STEP == PLANES { 1 } else { block.lanes };
             let first = s.base.offset(block.offset as isize + s.shift);
             for ky in 0..s.kernel[0] {
                 let mut x = first.add(ky * s.tap[0]);
                 for _ in 0..s.kernel[1] {
-                    for i in 0..block.lanes {
+                    for i in 0..lanes {
                         let mut w = [V::zero(); B];
                         for (b, w) in w.iter_mut().enumerate() {
                             *w = V::load(weights.add(b * V::LANES));
@@ -175,14 +180,18 @@ impl Dense {
         let tiles = tiles.select(lanes, self.advance[1]);
         let most = tiles.two.len();
         let [rows, columns] = self.size;
-        let per_row = columns.div_ceil(most);
-        let (from, to) = split(rows * per_row, part, parts);
+        let row = RowTiles::new(columns, most);
+        let (from, to) = split(rows * row.count, part, parts);
         let in_registers = self.epilogue.in_registers();
-        for unit in from..to {
-            let (y, i) = (unit / per_row, unit % per_row);
-            let (x, end) = split(columns, i, per_row);
-            // SAFETY: the unit lies within the output.
-            unsafe { self.unit(tiles, lanes, base, [y, x], end - x, in_registers) };
+        let (mut y, mut i) = (from / row.count, from % row.count);
+        for _ in from..to {
+            let (x, t) = row.get(i);
+            // SAFETY: the tile lies within the output.
+            unsafe { self.unit(tiles, lanes, base, [y, x], t, in_registers) };
+            i += 1;
+            if i == row.count {
+                (y, i) = (y + 1, 0);
+            }
         }
     }
 

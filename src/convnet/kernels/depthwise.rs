@@ -6,7 +6,7 @@
 use super::epilogue::{Epilogue, Target, finish};
 use super::pack::Packed;
 use super::vector::Vector;
-use super::{Base, split};
+use super::{Base, RowTiles, split};
 use std::sync::Arc;
 
 /// A block of the layer: where it is read and written.
@@ -166,15 +166,15 @@ impl Depthwise {
     ) {
         let tiles = self.select(tiles);
         let [rows, columns] = self.size;
-        let per_row = columns.div_ceil(tiles.len());
+        let row = RowTiles::new(columns, tiles.len());
         let in_registers = self.epilogue.in_registers();
         let (from, to) = split(rows * self.blocks.len(), part, parts);
         for unit in from..to {
             let (b, y) = (unit / rows, unit % rows);
             let block = &self.blocks[b];
             let (group, step) = self.weights.depthwise(b, lanes);
-            for i in 0..per_row {
-                let (x, end) = split(columns, i, per_row);
+            for i in 0..row.count {
+                let (x, t) = row.get(i);
                 // SAFETY: the offsets were computed for this arena.
                 unsafe {
                     let start = block.input + y * self.stride[0] * block.row;
@@ -198,7 +198,7 @@ impl Depthwise {
                     };
                     let weights = self.weights.weights().add(group);
                     let bias = self.weights.bias().add(b * lanes);
-                    tiles[end - x - 1](
+                    tiles[t - 1](
                         &source,
                         weights,
                         bias,

@@ -86,7 +86,7 @@ macro_rules! instantiate {
             name: $name,
             lanes: LANES,
             dense: k::dense::DenseTiles {
-                planes: tiles::<2>(),
+                planes: tiles::<{ k::dense::PLANES }>(),
                 blocks: [tiles::<LANES>(), tiles::<{ 2 * LANES }>()],
                 any: k::dense::Tiles {
                     one: &[$(dense::<$any, 1, 0>),*],

@@ -140,3 +140,30 @@ impl std::fmt::Debug for Kernels {
         f.write_str(self.name)
     }
 }
+
+/// A row of `columns` pixels in the fewest tiles of at most `most` pixels, of nearly equal widths.
+#[derive(Clone, Copy)]
+pub struct RowTiles {
+    pub count: usize,
+    width: usize,
+    /// The first `wider` tiles have one pixel more.
+    wider: usize,
+}
+
+impl RowTiles {
+    pub fn new(columns: usize, most: usize) -> Self {
+        let count = columns.div_ceil(most);
+        RowTiles {
+            count,
+            width: columns / count,
+            wider: columns % count,
+        }
+    }
+
+    /// First pixel and width of tile `i`.
+    #[inline(always)]
+    pub fn get(&self, i: usize) -> (usize, usize) {
+        let before = i * self.width + i.min(self.wider);
+        (before, self.width + usize::from(i < self.wider))
+    }
+}

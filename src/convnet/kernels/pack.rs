@@ -90,14 +90,14 @@ pub struct Packed {
 }
 
 impl Packed {
-    /// Packs `sets` sets of weights for `rows` inputs (channel and tap in the kernel's order) and `blocks` output
-    /// blocks. `weight(set, row, lane)` and `bias(lane)` are asked for every output lane; padding lanes answer 0.
-    pub fn new(
+    /// Packs weights for `rows` inputs (channel and tap in the kernel's order) and `blocks` output blocks.
+    ///
+    /// `weight(row, lane)` returns the value of each of the `SETS` sets; padding lanes return zeros.
+    pub fn new<const SETS: usize>(
         lanes: usize,
         blocks: usize,
-        sets: usize,
         rows: usize,
-        weight: impl Fn(usize, usize, usize) -> f32,
+        weight: impl Fn(usize, usize) -> [f32; SETS],
         bias: impl Fn(usize) -> f32,
     ) -> Self {
         let groups: Vec<Group> = (0..blocks)
@@ -109,16 +109,16 @@ impl Packed {
             })
             .collect();
         let set = blocks * rows * lanes;
-        let mut weights = Aligned::zeroed(sets * set);
+        let mut weights = Aligned::zeroed(SETS * set);
         let mut at = 0;
-        for s in 0..sets {
-            for group in &groups {
-                let first = group.first_block * lanes;
-                for row in 0..rows {
-                    for lane in first..first + group.blocks * lanes {
-                        weights[at] = weight(s, row, lane);
-                        at += 1;
+        for group in &groups {
+            let first = group.first_block * lanes;
+            for row in 0..rows {
+                for lane in first..first + group.blocks * lanes {
+                    for (s, value) in weight(row, lane).into_iter().enumerate() {
+                        weights[s * set + at] = value;
                     }
+                    at += 1;
                 }
             }
         }

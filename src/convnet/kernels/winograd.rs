@@ -76,8 +76,8 @@ impl Winograd {
     }
 }
 
-/// Rows of the filter's transform.
-pub fn filter_transform(m: usize) -> &'static [[f64; 3]] {
+/// Transforms a 3x3 filter, in double precision, for tiles of `N` rows and columns; `NN` is N · N. No filter gives zeros.
+pub fn filter<const N: usize, const NN: usize>(taps: &[f32]) -> [f32; NN] {
     const F4: [[f64; 3]; 6] = [
         [0.25, 0., 0.],
         [-1. / 6., -1. / 6., -1. / 6.],
@@ -92,7 +92,21 @@ pub fn filter_transform(m: usize) -> &'static [[f64; 3]] {
         [0.5, -0.5, 0.5],
         [0., 0., 1.],
     ];
-    if m == 4 { &F4 } else { &F2 }
+    let mut out = [0.; NN];
+    if taps.is_empty() {
+        return out;
+    }
+    let g: &[[f64; 3]] = if N == 6 { &F4 } else { &F2 };
+    for (a, row) in g.iter().enumerate() {
+        let column = [0, 1, 2].map(|x| {
+            let tap = |y: usize| row[y] * f64::from(taps[y * 3 + x]);
+            tap(0) + tap(1) + tap(2)
+        });
+        for (b, g) in g.iter().enumerate() {
+            out[a * N + b] = (g[0] * column[0] + g[1] * column[1] + g[2] * column[2]) as f32;
+        }
+    }
+    out
 }
 
 /// Transforms one column or row of the input.

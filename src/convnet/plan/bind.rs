@@ -109,9 +109,11 @@ impl Binder<'_> {
             Work::Pool(pool, window) => Step::Pooling(pooling::Pooling {
                 blocks: self.pairs(&stage.views[0], out),
                 pool: *pool,
-                window: *window,
-                from,
-                to: size,
+                rows: pooling::taps(window, 0, from[0], size[0]),
+                columns: pooling::taps(window, 1, from[1], size[1]),
+                dilation: window.dilation,
+                taps: window.kernel[0] * window.kernel[1],
+                width: from[1],
             }),
             Work::Global(reduce) => Step::Global(reduce::Global {
                 blocks: self

@@ -178,32 +178,46 @@ impl Binder<'_> {
             layer.in_channels / layer.groups,
             layer.out_channels / layer.groups,
         );
-        let form = Form::dense(layer, lanes, &rows, &channels, cluster.inputs.start);
-        self.weights.get(form, || {
-            // a filter's nine taps for Winograd, one tap else
-            let filter = |row: usize, lane: usize| -> &[f32] {
-                let Some(o) = channels[lane] else { return &[] };
-                let (channel, tap) = rows[row];
+        // where an input row's and an output lane's weights begin, and their groups
+        let row_at: Vec<(usize, usize)> = rows
+            .iter()
+            .map(|&(channel, tap)| {
                 let i = cluster.inputs.start + channel as usize;
-                let o = o as usize;
-                if o / each_out != i / each_in {
-                    return &[];
-                }
-                let first = (o * each_in + i % each_in) * taps + tap as usize;
-                &layer.weights[first..first + taps / kernel_taps]
-            };
-            let bias = |lane: usize| bias(layer, channels[lane]);
-            if layer.winograd > 0 {
-                let n = layer.winograd + 2;
-                let transformed = |set: usize, row: usize, lane: usize| {
-                    transform(filter(row, lane), layer.winograd, set / n, set % n)
-                };
-                Packed::new(lanes, cluster.blocks, n * n, rows.len(), transformed, bias)
-            } else {
-                let weight = |_: usize, row: usize, lane: usize| {
-                    filter(row, lane).first().copied().unwrap_or(0.)
-                };
-                Packed::new(lanes, cluster.blocks, 1, rows.len(), weight, bias)
+                ((i % each_in) * taps + tap as usize, i / each_in)
+            })
+            .collect();
+        let lane_at: Vec<Option<(usize, usize)>> = channels
+            .iter()
+            .map(|o| o.map(|o| (o as usize * each_in * taps, o as usize / each_out)))
+            .collect();
+        let filter = |row: usize, lane: usize| -> &[f32] {
+            let (row, group) = row_at[row];
+            match lane_at[lane] {
+                Some((first, of)) if of == group => &layer.weights[first + row..],
+                _ => &[],
+            }
+        };
+        let bias = |lane: usize| bias(layer, channels[lane]);
+        let (blocks, n) = (cluster.blocks, rows.len());
+        let form = Form::dense(layer, lanes, &rows, &channels, cluster.inputs.start);
+        self.weights.get(form, || match layer.winograd {
+            4 => Packed::new(
+                lanes,
+                blocks,
+                n,
+                |r, l| winograd::filter::<6, 36>(filter(r, l)),
+                bias,
+            ),
+            2 => Packed::new(
+                lanes,
+                blocks,
+                n,
+                |r, l| winograd::filter::<4, 16>(filter(r, l)),
+                bias,
+            ),
+            _ => {
+                let weight = |r: usize, l: usize| [filter(r, l).first().copied().unwrap_or(0.)];
+                Packed::new(lanes, blocks, n, weight, bias)
             }
         })
     }
@@ -241,10 +255,10 @@ impl Binder<'_> {
         let taps = layer.kernel[0] * layer.kernel[1];
         let form = Form::depthwise(layer, lanes, &channels);
         let weights = self.weights.get(form, || {
-            let weight = |_: usize, tap: usize, lane: usize| {
-                channels[lane].map_or(0., |c| layer.weights[c as usize * taps + tap])
+            let weight = |tap: usize, lane: usize| {
+                [channels[lane].map_or(0., |c| layer.weights[c as usize * taps + tap])]
             };
-            Packed::new(lanes, blocks.len(), 1, taps, weight, |lane| {
+            Packed::new(lanes, blocks.len(), taps, weight, |lane| {
                 bias(layer, channels[lane])
             })
         });
@@ -266,16 +280,6 @@ fn bias(layer: &Layer, channel: Option<u32>) -> f32 {
         (Some(c), Some(bias)) => bias[c as usize],
         _ => 0.,
     }
-}
-
-/// One value of a transformed 3x3 filter, computed in double precision; 0 for no filter.
-fn transform(filter: &[f32], m: usize, a: usize, b: usize) -> f32 {
-    let g = winograd::filter_transform(m);
-    let mut sum = 0f64;
-    for (i, weight) in filter.iter().enumerate() {
-        sum += g[a][i / 3] * g[b][i % 3] * f64::from(*weight);
-    }
-    sum as f32
 }
 
 /// Makes one long row of a 1x1 convolution whose operands have no side borders.

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use super::error::{Error, Result};
 use super::graph::{Graph, Input, InputFormat, Op, Shape};
 use super::kernels::{Context, Kernels};
-pub use choice::Algorithm;
+pub use choice::{Algorithm, Choices};
 pub use step::Step;
 pub use weights::WeightCache;
 
@@ -49,8 +49,19 @@ pub struct Options {
     pub kernels: Option<String>,
     /// Algorithm for 3x3 convolutions. `Auto` follows `GST_DETECT_CONVOLUTION` if it is set.
     pub algorithm: Algorithm,
+    /// Algorithms measured before, for `Auto`.
+    pub choices: Choices,
     /// Weights that other plans of the same model hold.
     pub weights: Arc<WeightCache>,
+}
+
+impl Options {
+    fn kernels(&self) -> Result<&'static Kernels> {
+        match &self.kernels {
+            Some(name) => Kernels::named(name),
+            None => Kernels::from_environment(),
+        }
+    }
 }
 
 /// A network ready to run: immutable, and shared by all threads that run it.
@@ -73,10 +84,7 @@ impl Plan {
     /// [`Error::Budget`] if the graph needs more than `options.budget`, [`Error::Kernels`] if the requested kernels
     /// cannot run here.
     pub fn new(graph: &Graph, options: &Options) -> Result<Self> {
-        let kernels = match &options.kernels {
-            Some(name) => Kernels::named(name)?,
-            None => Kernels::from_environment()?,
-        };
+        let kernels = options.kernels()?;
         let budget = &options.budget;
         within("steps", graph.nodes().len(), budget.steps)?;
         let algorithm = match options.algorithm {
@@ -85,7 +93,7 @@ impl Plan {
         };
         let nodes = simplify::simplify(graph);
         let mut stages = stage::build(&nodes, graph.inputs(), graph.outputs())?;
-        choice::choose(&mut stages, algorithm, kernels.lanes);
+        choice::choose(&mut stages, algorithm, &options.choices, kernels);
         let placement = place::place(stages, kernels.lanes);
         within("steps", placement.stages.len(), budget.steps)?;
         within(

@@ -40,6 +40,11 @@ impl Step {
         }
     }
 
+    /// True for dense convolutions, whatever their algorithm.
+    pub fn is_dense(&self) -> bool {
+        matches!(self, Step::Dense(_) | Step::Winograd(_))
+    }
+
     /// Describes the step in one line: its name, sizes and channels.
     pub fn describe(&self) -> String {
         let size = |[h, w]: [usize; 2]| format!("{h}x{w}");
@@ -70,7 +75,7 @@ impl Step {
                 s.blocks.len(),
                 size(s.size)
             ),
-            Step::Pooling(s) => format!("{name}, {} blocks of {}", s.blocks.len(), size(s.to)),
+            Step::Pooling(s) => format!("{name}, {} blocks of {}", s.blocks.len(), size(s.size())),
             Step::Elementwise(s) => {
                 format!(
                     "{name} {:?}, {} blocks of {}",
@@ -93,7 +98,7 @@ impl Step {
             Step::Dense(s) => s.work() / lanes,
             Step::Winograd(s) => s.work() / lanes,
             Step::Depthwise(s) => s.work() / lanes,
-            Step::Pooling(s) => s.blocks.len() * pixels(s.from) * s.window.kernel[0],
+            Step::Pooling(s) => s.blocks.len() * pixels(s.size()) * s.taps,
             Step::Elementwise(s) => s.blocks.len() * pixels(s.size) * 2,
             Step::Resample(s) => s.blocks.len() * pixels(s.size) * 3,
             Step::Gather(s) => s.blocks.len() * pixels(s.size) * 3,
