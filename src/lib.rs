@@ -100,9 +100,9 @@
 
 pub mod base;
 pub mod bridge;
+#[allow(missing_docs)]
 pub mod convnet;
 pub mod detector;
-#[allow(missing_docs)]
 pub mod elements;
 pub mod engine;
 #[allow(missing_docs)]

@@ -3,6 +3,7 @@
 //! Tables name each field once, so the element, the tests and the bench cannot differ. Times are guint64 nanoseconds,
 //! absent where nothing was measured. Rates are gdouble a second, counters guint64.
 
+pub use crate::families::Decision;
 use crate::flow::stats::{Counters, Percentiles, Snapshot, StageTimes};
 use crate::host::machine::MachineSample;
 use gst::prelude::*;
@@ -118,12 +119,12 @@ impl DetectStats {
         set_time(&mut s, "latency", Some(self.latency));
         let mut machine = self.machine;
         for (field, value) in LOADS {
-            set_if_told(&mut s, field, *value(&mut machine));
+            set_if_measured(&mut s, field, *value(&mut machine));
         }
         for (field, value) in AMOUNTS {
-            set_if_told(&mut s, field, *value(&mut machine));
+            set_if_measured(&mut s, field, *value(&mut machine));
         }
-        set_if_told(&mut s, THROTTLED, machine.throttled);
+        set_if_measured(&mut s, THROTTLED, machine.throttled);
         set_time(&mut s, "window", Some(snapshot.window));
         set_time(&mut s, "running-time", self.running_time.map(Into::into));
         s
@@ -176,7 +177,7 @@ fn as_written(threshold: f32) -> f64 {
         .unwrap_or_else(|_| threshold.into())
 }
 
-fn set_if_told<T: ToSendValue>(s: &mut gst::Structure, field: &str, value: Option<T>) {
+fn set_if_measured<T: ToSendValue>(s: &mut gst::Structure, field: &str, value: Option<T>) {
     if let Some(value) = value {
         s.set(field, value.to_send_value());
     }
@@ -192,43 +193,21 @@ fn time(s: &gst::StructureRef, field: &str) -> Option<Duration> {
     s.get(field).ok().map(Duration::from_nanos)
 }
 
-/// A conclusion about a model.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Decision {
-    /// Subject of the conclusion, such as "input size".
-    pub topic: String,
-    /// The conclusion.
-    pub value: String,
-    /// Why it was concluded.
-    pub reason: String,
-    /// Neither file nor card said so; it is only the usual case.
-    pub guessed: bool,
+fn decision_to_structure(decision: &Decision) -> gst::Structure {
+    gst::Structure::builder("decision")
+        .field("topic", decision.topic.as_ref())
+        .field("value", &decision.value)
+        .field("reason", &decision.reason)
+        .field("guessed", decision.guessed)
+        .build()
 }
 
-impl Decision {
-    fn to_structure(&self) -> gst::Structure {
-        gst::Structure::builder("decision")
-            .field("topic", &self.topic)
-            .field("value", &self.value)
-            .field("reason", &self.reason)
-            .field("guessed", self.guessed)
-            .build()
-    }
-
-    fn from_structure(s: &gst::StructureRef) -> Self {
-        Self {
-            topic: s.get("topic").unwrap_or_default(),
-            value: s.get("value").unwrap_or_default(),
-            reason: s.get("reason").unwrap_or_default(),
-            guessed: s.get("guessed").unwrap_or_default(),
-        }
-    }
-}
-
-/// Writes one line for people.
-impl std::fmt::Display for Decision {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: {} ({})", self.topic, self.value, self.reason)
+fn decision_from_structure(s: &gst::StructureRef) -> Decision {
+    Decision {
+        topic: s.get::<String>("topic").unwrap_or_default().into(),
+        value: s.get("value").unwrap_or_default(),
+        reason: s.get("reason").unwrap_or_default(),
+        guessed: s.get("guessed").unwrap_or_default(),
     }
 }
 
@@ -353,7 +332,7 @@ impl DetectModel {
             .field("labels-source", &self.labels_source)
             .field(
                 "decisions",
-                structures(&self.decisions, Decision::to_structure),
+                structures(&self.decisions, decision_to_structure),
             )
             .field("guessed", gst::Array::new(self.guessed()))
             .field("rewritten", strings(&self.rewritten))
@@ -398,7 +377,7 @@ impl DetectModel {
             labels_source: text("labels-source"),
             load_time: time(s, "load-time").unwrap_or_default(),
             warm_up_time: time(s, "warm-up-time").unwrap_or_default(),
-            decisions: read_structures(s, "decisions", Decision::from_structure),
+            decisions: read_structures(s, "decisions", decision_from_structure),
             rewritten: texts("rewritten"),
             warnings: texts("warnings"),
             in_force: InForce::read_from(s),

@@ -4,6 +4,7 @@
 //! slice, split and shuffle only make new lists. A root's [`Lanes`] say where each of its channels lies in memory:
 //! in blocks of as many lanes as a register has, or, for images, in planes.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Number of a buffer that an operator computes.
@@ -132,13 +133,14 @@ pub struct BlockView {
 /// that a copy is better.
 pub fn block_view(channels: &[Channel], lanes: &[Lanes], width: usize) -> Option<BlockView> {
     let mut blocks: Vec<(RootId, usize)> = Vec::new();
+    let mut number = HashMap::new();
     let mut lane_of = Vec::with_capacity(channels.len());
     for run in runs(channels, lanes) {
         if lanes[run.root as usize].width != width {
             return None;
         }
         let block = (run.root, run.block);
-        let at = blocks.iter().rposition(|&b| b == block).unwrap_or_else(|| {
+        let at = *number.entry(block).or_insert_with(|| {
             blocks.push(block);
             blocks.len() - 1
         });

@@ -3,6 +3,33 @@
 //! A [`Graph`](graph::Graph) describes the network. A [`Plan`] is made of it once per input size: it chooses kernels,
 //! packs weights and gives every tensor its place in one arena. A [`Session`] owns the memory of one run at a time
 //! and, if there are several, its threads.
+//!
+//! The way from graph to plan, one file each in `plan/`:
+//!
+//! | file | what it does |
+//! |---|---|
+//! | simplify | replaces compositions (x · sigmoid(x), Focus, padding) by one operator |
+//! | stage | lists what is computed; follows channels symbolically; fuses scale, activation and residual |
+//! | choice | picks direct or Winograd for each 3x3 convolution, by measurement ([`Choices::measure`]) or estimate |
+//! | place | decides in which lanes channels lie, and which blocks each stage reads; widens borders |
+//! | memory | gives buffers places in the arena by their lives |
+//! | bind, convolution, lanes | turn views into offsets and pack weights |
+//!
+//! ```
+//! # use gstdetect::convnet::{graph::*, *};
+//! # use std::sync::Arc;
+//! # fn main() -> Result<()> {
+//! let mut graph = Graph::new();
+//! let x = graph.input(Shape::new(1, 2, 2))?;
+//! let y = graph.activate(x, Activation::Relu)?;
+//! graph.output(y, Layout::Planar)?;
+//! let mut session = Session::new(Arc::new(Plan::new(&graph, &Options::default())?));
+//! let mut out = [0.; 4];
+//! session.run(&[Input::F32(&[-1., 2., -3., 4.])], &mut [&mut out])?;
+//! assert_eq!(out, [0., 2., 0., 4.]);
+//! # Ok(())
+//! # }
+//! ```
 
 mod arena;
 mod error;

@@ -87,6 +87,11 @@ impl Pool {
         Ok(pool)
     }
 
+    /// Number of steps.
+    pub fn steps(&self) -> usize {
+        self.shared.steps.len()
+    }
+
     /// Calls `work` for every chunk of every step, the steps in order.
     ///
     /// # Panics

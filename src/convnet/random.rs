@@ -191,7 +191,9 @@ impl Generator {
 
     fn conv_of(&mut self, shape: Shape, transposed: bool) -> Conv {
         let r = &mut self.random;
-        let divisors: Vec<usize> = (2..=shape.c).filter(|g| shape.c % g == 0).collect();
+        let divisors: Vec<usize> = (2..=shape.c)
+            .filter(|g| shape.c.is_multiple_of(*g))
+            .collect();
         let (groups, out_channels) = match r.below(10) {
             0..5 => (1, r.between(1, 70)),
             5..8 => (shape.c, shape.c),
@@ -278,7 +280,7 @@ impl Generator {
                 self.graph.slice(x, first, count)
             }
             17 => {
-                let groups = [2, 3, 4].into_iter().find(|g| shape.c % g == 0)?;
+                let groups = [2, 3, 4].into_iter().find(|g| shape.c.is_multiple_of(*g))?;
                 self.graph.shuffle(x, groups)
             }
             18 => {
@@ -294,7 +296,9 @@ impl Generator {
                 self.graph.activate(x, f)
             }
             22 => {
-                let group = [shape.c, 4, 2].into_iter().find(|g| shape.c % g == 0)?;
+                let group = [shape.c, 4, 2]
+                    .into_iter()
+                    .find(|g| shape.c.is_multiple_of(*g))?;
                 self.graph.softmax(x, group)
             }
             _ => {

@@ -5,13 +5,11 @@ use std::sync::Arc;
 use super::arena::Arena;
 use super::error::{Error, Result};
 use super::graph::Input;
-use super::kernels::Base;
 use super::plan::Plan;
 use super::pool::{OnStart, Pool};
 
 /// Runs a plan, one run at a time.
 pub struct Session {
-    plan: Arc<Plan>,
     arena: Arena,
     /// `None` for one thread.
     pool: Option<Pool>,
@@ -26,10 +24,8 @@ const CHUNKS_PER_THREAD: usize = 2;
 impl Session {
     /// Allocates the memory for one run of `plan`, to be run in the caller's thread alone.
     pub fn new(plan: Arc<Plan>) -> Self {
-        let arena = Arena::new(&plan, 1);
         Session {
-            plan,
-            arena,
+            arena: Arena::new(plan, 1),
             pool: None,
         }
     }
@@ -57,14 +53,13 @@ impl Session {
         let pool = Pool::new(threads, &parts, on_start)
             .map_err(|err| Error::Threads(format!("cannot start {threads} threads: {err}")))?;
         Ok(Session {
-            arena: Arena::new(&plan, threads),
-            plan,
+            arena: Arena::new(plan, threads),
             pool: Some(pool),
         })
     }
 
     pub fn plan(&self) -> &Arc<Plan> {
-        &self.plan
+        self.arena.plan()
     }
 
     /// Runs the network: reads `inputs` and fills `outputs`, both in the order of the graph.
@@ -72,25 +67,7 @@ impl Session {
     /// # Errors
     /// [`Error::Data`] if a buffer's length or type does not fit the plan.
     pub fn run(&mut self, inputs: &[Input], outputs: &mut [&mut [f32]]) -> Result<()> {
-        self.plan.check(inputs, outputs)?;
-        let outputs: Vec<Base> = outputs.iter_mut().map(|o| Base(o.as_mut_ptr())).collect();
-        let (plan, arena) = (&self.plan, &self.arena);
-        match &mut self.pool {
-            None => {
-                let context = arena.context(0, inputs, &outputs);
-                for step in 0..plan.steps().len() {
-                    // SAFETY: the data was checked, the arena was made for this plan, and this is the only thread.
-                    unsafe { plan.run_step(step, &context, 0, 1) };
-                }
-            }
-            Some(pool) => pool.run(&|thread, step, part, parts| {
-                let context = arena.context(thread, inputs, &outputs);
-                // SAFETY: as above; the pool gives each part to one thread, and begins a step when the one before
-                // it is done.
-                unsafe { plan.run_step(step, &context, part, parts) };
-            }),
-        }
-        Ok(())
+        self.arena.run(self.pool.as_mut(), inputs, outputs)
     }
 
     /// Runs the network once in the caller's thread and returns the seconds of each step.
@@ -98,15 +75,6 @@ impl Session {
     /// # Errors
     /// As for [`run`](Self::run).
     pub fn profile(&mut self, inputs: &[Input], outputs: &mut [&mut [f32]]) -> Result<Vec<f64>> {
-        self.plan.check(inputs, outputs)?;
-        let outputs: Vec<Base> = outputs.iter_mut().map(|o| Base(o.as_mut_ptr())).collect();
-        let context = self.arena.context(0, inputs, &outputs);
-        let time = |step| {
-            let start = std::time::Instant::now();
-            // SAFETY: as in `run` for one thread; the workers wait.
-            unsafe { self.plan.run_step(step, &context, 0, 1) };
-            start.elapsed().as_secs_f64()
-        };
-        Ok((0..self.plan.steps().len()).map(time).collect())
+        self.arena.profile(inputs, outputs)
     }
 }

@@ -295,3 +295,197 @@ fn unknown_kernels_are_refused_by_name() {
     let error = Plan::new(&Generator::graph(1, 5), &options).unwrap_err();
     assert!(error.to_string().contains("\"mmx\""));
 }
+
+/// Checks that a graph equals the interpreter and consists of these steps.
+fn check_steps(graph: &Graph, wanted_steps: &[&str]) {
+    let data = data_for(graph, &mut Random::new(9));
+    let inputs: Vec<Input> = data.iter().map(Data::borrow).collect();
+    let wanted = reference::run(graph, &inputs).unwrap();
+    for variant in variants() {
+        check(graph, &variant, &data, &wanted, "composition");
+    }
+    let options = Options {
+        algorithm: Algorithm::Direct,
+        ..Options::default()
+    };
+    let plan = Plan::new(graph, &options).unwrap();
+    let names = plan.steps().iter().map(|s| s.name());
+    let steps: Vec<&str> = names.filter(|&name| name != "border").collect();
+    assert_eq!(steps, wanted_steps);
+}
+
+/// Builds conv, then `gate`, which gets the convolution's output.
+fn conv_then(gate: impl Fn(&mut Graph, TensorId) -> TensorId) -> Graph {
+    let mut graph = Graph::new();
+    let x = graph.input(Shape::new(3, 9, 9)).unwrap();
+    let conv = random_conv(&mut Random::new(5), 3, 20, 1, Window::square(3, 2, 0));
+    let y = graph.conv(x, conv).unwrap();
+    let z = gate(&mut graph, y);
+    graph.output(z, Layout::Rows).unwrap();
+    graph
+}
+
+#[test]
+fn gates_of_their_own_input_join_the_convolution() {
+    let one = ["load", "dense", "store"];
+    let silu = |g: &mut Graph, y: TensorId| {
+        let gate = g.activate(y, Activation::Sigmoid).unwrap();
+        g.mul(y, gate).unwrap()
+    };
+    check_steps(&conv_then(silu), &one);
+    let clip = Activation::Clip { min: 0., max: 6. };
+    let hard_swish = |g: &mut Graph, y: TensorId| {
+        let shifted = g.scale(y, 1., 3.).unwrap();
+        let gate = g.activate(shifted, clip).unwrap();
+        let product = g.mul(y, gate).unwrap();
+        g.scale(product, 1. / 6., 0.).unwrap()
+    };
+    check_steps(&conv_then(hard_swish), &one);
+    let hard_swish_divided_first = |g: &mut Graph, y: TensorId| {
+        let shifted = g.scale(y, 1., 3.).unwrap();
+        let gate = g.activate(shifted, clip).unwrap();
+        let gate = g.scale(gate, 1. / 6., 0.).unwrap();
+        g.mul(gate, y).unwrap()
+    };
+    check_steps(&conv_then(hard_swish_divided_first), &one);
+    let mish = |g: &mut Graph, y: TensorId| {
+        let soft = g.activate(y, Activation::Softplus).unwrap();
+        let gate = g.activate(soft, Activation::Tanh).unwrap();
+        g.mul(y, gate).unwrap()
+    };
+    check_steps(&conv_then(mish), &one);
+}
+
+#[test]
+fn a_gate_of_another_tensor_stays_a_product() {
+    let graph = conv_then(|g, y| {
+        let other = g.scale(y, 2., 0.).unwrap();
+        let gate = g.activate(other, Activation::Sigmoid).unwrap();
+        g.mul(y, gate).unwrap()
+    });
+    let steps = ["load", "dense", "elementwise", "elementwise", "store"];
+    check_steps(&graph, &steps);
+}
+
+#[test]
+fn constants_of_one_value_per_channel_join_the_convolution() {
+    let graph = conv_then(|g, y| {
+        let values = Random::new(6).values(20);
+        let constant = g.constant(Shape::new(20, 1, 1), values.into()).unwrap();
+        let y = g.mul(y, constant).unwrap();
+        g.activate(y, Activation::Relu).unwrap()
+    });
+    check_steps(&graph, &["load", "dense", "store"]);
+}
+
+#[test]
+fn focus_and_padding_join_the_convolution() {
+    let mut graph = Graph::new();
+    let x = graph.input(Shape::new(3, 10, 14)).unwrap();
+    let part = |g: &mut Graph, top: usize, left: usize| {
+        let rows = Crop {
+            top,
+            left: 0,
+            step: [2, 1],
+            size: [5, 14],
+        };
+        let columns = Crop {
+            top: 0,
+            left,
+            step: [1, 2],
+            size: [5, 7],
+        };
+        let rows = g.crop(x, rows).unwrap();
+        g.crop(rows, columns).unwrap()
+    };
+    let parts = [(0, 0), (1, 0), (0, 1), (1, 1)].map(|(t, l)| part(&mut graph, t, l));
+    let y = graph.concat(&parts).unwrap();
+    let conv = random_conv(&mut Random::new(7), 12, 16, 1, Window::square(3, 1, 1));
+    let y = graph.conv(y, conv).unwrap();
+    let y = graph
+        .pad(
+            y,
+            Pads {
+                top: 0,
+                left: 0,
+                bottom: 1,
+                right: 1,
+            },
+            0.,
+        )
+        .unwrap();
+    let conv = random_conv(&mut Random::new(8), 16, 8, 1, Window::square(3, 2, 0));
+    let y = graph.conv(y, conv).unwrap();
+    graph.output(y, Layout::Planar).unwrap();
+    check_steps(&graph, &["load", "dense", "dense", "store"]);
+}
+
+#[test]
+fn shuffles_and_slices_cost_no_steps() {
+    let random = &mut Random::new(10);
+    let mut graph = Graph::new();
+    let x = graph.input(Shape::new(3, 8, 8)).unwrap();
+    let mut conv = |g: &mut Graph, x: TensorId, to: usize| {
+        let from = g.shape(x).c;
+        g.conv(x, random_conv(random, from, to, 1, Window::square(1, 1, 0)))
+            .unwrap()
+    };
+    let mut y = conv(&mut graph, x, 58);
+    for _ in 0..3 {
+        let pass = graph.slice(y, 0, 29).unwrap();
+        let rest = graph.slice(y, 29, 29).unwrap();
+        let rest = conv(&mut graph, rest, 29);
+        y = graph.concat(&[pass, rest]).unwrap();
+        y = graph.shuffle(y, 2).unwrap();
+    }
+    let y = conv(&mut graph, y, 7);
+    graph.output(y, Layout::Planar).unwrap();
+    check_steps(
+        &graph,
+        &["load", "dense", "dense", "dense", "dense", "dense", "store"],
+    );
+}
+
+#[test]
+fn few_outputs_of_many_inputs_take_the_narrow_kernel() {
+    let random = &mut Random::new(11);
+    for (c, size, to, window) in [
+        (32, [9, 19], 1, Window::square(5, 1, 2)),
+        (48, [7, 8], 1, Window::square(3, 2, 1)),
+        (256, [3, 25], 1, Window::square(1, 1, 0)),
+        (
+            64,
+            [6, 5],
+            2,
+            Window {
+                dilation: [2, 1],
+                ..Window::square(3, 1, 1)
+            },
+        ),
+    ] {
+        let mut graph = Graph::new();
+        let x = graph.input(Shape::new(c, size[0], size[1])).unwrap();
+        let x = graph.activate(x, Activation::Tanh).unwrap();
+        let conv = random_conv(random, c, to, 1, window);
+        let y = graph.conv(x, conv).unwrap();
+        let y = graph.activate(y, Activation::Sigmoid).unwrap();
+        graph.output(y, Layout::Planar).unwrap();
+        let data = data_for(&graph, &mut Random::new(12));
+        let inputs: Vec<Input> = data.iter().map(Data::borrow).collect();
+        let wanted = reference::run(&graph, &inputs).unwrap();
+        for variant in variants() {
+            check(&graph, &variant, &data, &wanted, "narrow");
+            let options = Options {
+                kernels: Some(variant.kernels.into()),
+                algorithm: Algorithm::Direct,
+                ..Options::default()
+            };
+            let plan = Plan::new(&graph, &options).unwrap();
+            let narrow = plan.steps().iter().any(|s| s.name() == "narrow dense");
+            assert_eq!(
+                narrow,
+                to == 1 && variant.kernels != "scalar" || to == 2 && variant.kernels == "avx512"
+            );
+        }
+    }
+}

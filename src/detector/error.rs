@@ -2,7 +2,7 @@
 
 use crate::base::classes::ClassesError;
 use crate::engine::EngineError;
-use crate::families::decoder::DecodeError;
+use crate::families::DecodeError;
 use crate::model::ModelError;
 use crate::vision::preprocess::PreprocessError;
 use std::fmt;

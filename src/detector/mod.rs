@@ -1,6 +1,7 @@
 //! [`Detector`]: picture in, detections out. It preprocesses, infers, decodes, suppresses and maps boxes back.
 
 mod ahead;
+mod boxes;
 mod error;
 
 use crate::base::classes::{ClassesError, Cutoffs, Selection};
@@ -9,12 +10,12 @@ use crate::base::geometry::{BBox, Size};
 use crate::base::image::ImageView;
 use crate::base::tensor::{InputSpec, Tensor};
 use crate::engine::{self, Engine, EngineKind, EngineOptions, Opened};
-use crate::families::decoder::{DecodeError, Decoder, Labelling, decoder_for};
+use crate::families::{DecodeError, Decoder, Labelling, decoder_for};
 use crate::model::{Model, ModelOptions};
 use crate::vision::letterbox::Letterbox;
-use crate::vision::nms;
 use crate::vision::preprocess::{PreprocessError, Preprocessor};
 pub use ahead::Ahead;
+use boxes::{is_of_size, suppress, suppress_low, visible};
 pub use error::{DetectError, OpenError};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -366,41 +367,12 @@ fn decoder(
 ) -> Result<Box<dyn Decoder>, DecodeError> {
     let (size, labelling) = (model.input.size, Labelling::new(model.multi_label, cutoffs));
     decoder_for(
-        &model.family,
+        model.family.as_ref(),
         size,
         model.classes,
         engine.outputs(),
         labelling,
     )
-}
-
-fn suppress(detections: &mut Vec<Detection>, thresholds: &Thresholds) {
-    let suppress = match thresholds.class_agnostic {
-        true => nms::suppress_across_classes,
-        false => nms::suppress,
-    };
-    suppress(detections, thresholds.iou, thresholds.max_detections);
-}
-
-/// Keeps those low candidates that do not show what a reported box already shows.
-fn suppress_low(low: &mut Vec<Detection>, reported: &[Detection], thresholds: &Thresholds) {
-    suppress(low, thresholds);
-    low.retain(|low| {
-        let same = |r: &&Detection| thresholds.class_agnostic || r.class == low.class;
-        let mut same = reported.iter().filter(same);
-        !same.any(|r| r.bbox.iou(&low.bbox) > thresholds.iou)
-    });
-}
-
-/// Returns whether a box shows anything: it has an area, and is not wholly in the padding.
-fn visible(bbox: &BBox) -> bool {
-    bbox.area() > 0.0
-}
-
-/// Returns whether both sides have at least `least` pixels.
-fn is_of_size(bbox: &BBox, least: u32) -> bool {
-    let least = least as f32;
-    bbox.width() >= least && bbox.height() >= least
 }
 
 #[cfg(test)]
@@ -409,7 +381,8 @@ mod tests {
     use crate::base::image::{PictureInfo, PixelFormat, Plane};
     use crate::base::tensor::TensorSpec;
     use crate::engine::EngineError;
-    use crate::model::{Family, Labels};
+    use crate::families::e2e6::E2e6;
+    use crate::model::Labels;
 
     /// An engine that always finds the same rows of corners, score and class.
     struct Canned {
@@ -440,7 +413,7 @@ mod tests {
     fn detector(rows: &[[f32; 6]]) -> Detector {
         let mut model = Model::open(&ModelOptions::default()).expect("it is built in");
         let names = ["cat", "dog"].map(str::to_owned).to_vec();
-        (model.family, model.classes) = (Family::E2e6, names.len());
+        (model.family, model.classes) = (Box::new(E2e6), names.len());
         (model.labels, _) = Labels::fit(names, 2, "");
         let spec = Tensor::f32("rows", [1, rows.len(), 6], rows.concat()).spec();
         let engine: Box<dyn Engine> = Box::new(Canned {

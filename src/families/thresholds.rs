@@ -5,8 +5,8 @@
 //! family. Else it is the usual one.
 
 use super::card::Card;
-use super::recognise::Reading;
-use crate::model::{Decision, topic};
+use super::decision::{Decision, topic};
+use super::reading::Reading;
 use crate::onnx::facts::Facts;
 
 /// Where nothing tells it.
@@ -21,7 +21,7 @@ const IOU_KEY: &str = "model_info iou_threshold";
 
 /// See above.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct OwnThresholds {
+pub struct OwnThresholds {
     pub score: f32,
     pub iou: f32,
     pub decision: Decision,
@@ -90,18 +90,18 @@ fn in_metadata(facts: &Facts, key: &str, warnings: &mut Vec<String>) -> Option<f
 mod tests {
     use super::*;
     use crate::families::recognise::recognise;
+    use crate::onnx::proto::StringStringEntryProto;
     use crate::onnx::testing::model;
     use std::path::Path;
-    use tract_onnx::pb::StringStringEntryProto;
 
-    /// What a card names, and the dims of an output that fits.
+    /// The name in a card, and the dims of an output that fits.
     type Head = (&'static str, &'static [i64]);
 
     const YOLOV8: Head = ("yolov8", &[1, 6, 84]);
     const FASTESTDET: Head = ("fastestdet", &[1, 85, 4, 4]);
     const END_TO_END: Head = ("e2e6", &[1, 300, 6]);
 
-    /// Of a model of this head and metadata, with further keys of its card: score, IoU, why, whether it is a guess.
+    /// Finds score, IoU, reason and whether it is a guess, for a model of this head and metadata and a card of these keys.
     fn found(
         (decode, dims): Head,
         metadata: &[(&str, &str)],
@@ -124,7 +124,7 @@ mod tests {
             value: (*value).into(),
         };
         model.metadata_props = metadata.iter().map(entry).collect();
-        let facts = Facts::of(&model, model.graph.as_ref().expect("just made"));
+        let facts = Facts::new(&model, model.graph.as_ref().expect("just made"));
         let facts = facts.expect("it takes a picture");
         let card = format!("{{\"decode\": \"{decode}\"{keys}}}");
         let card = Card::parse(Path::new("x.detect.json"), card.as_bytes()).expect("a card");

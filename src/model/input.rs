@@ -1,17 +1,18 @@
 //! The [`InputSpec`] of a model, out of the file, its reading, the card and what the user asked for.
 
+use super::error::ModelError;
 use super::input_size::{self, InputSize, MAX_SIDE};
 use super::{Decision, topic};
 use crate::base::geometry::Size;
 use crate::base::tensor::{Element, InputSpec, Layout};
+use crate::families::Reading;
 use crate::families::card::Card;
-use crate::families::recognise::Reading;
-use crate::onnx::error::ModelError;
+use crate::onnx::error::OnnxError;
 use crate::onnx::facts::{Facts, Port};
 use crate::onnx::parse::check_budget;
 use crate::onnx::python_literal;
 
-/// What the user wants of the size, and the pictures that are to come, if they are known.
+/// The size that the user wants, and the size of the pictures to come if it is known.
 #[derive(Debug, Clone, Copy)]
 pub struct Asked {
     pub size: InputSize,
@@ -19,8 +20,8 @@ pub struct Asked {
 }
 
 /// # Errors
-/// [`ModelError::InputSize`] for a size that the model does not take, [`ModelError::Card`] for a card that
-/// contradicts the file, [`ModelError::TooLarge`].
+/// [`OnnxError::InputSize`] for a size that the model does not take, [`ModelError::Card`] for a card that
+/// contradicts the file, [`OnnxError::TooLarge`].
 pub fn spec(
     facts: &Facts,
     reading: &Reading,
@@ -62,22 +63,26 @@ fn port(
 ) -> Result<(String, Layout), ModelError> {
     let picture = &facts.picture;
     if let Some(name) = card.name.as_ref().filter(|name| **name != picture.name) {
-        return Err(card.error(format!(
-            "input.name is \"{name}\", but the model's input is \"{}\"",
-            picture.name
-        )));
+        return Err(card
+            .error(format!(
+                "input.name is \"{name}\", but the model's input is \"{}\"",
+                picture.name
+            ))
+            .into());
     }
     let layout = card.layout.unwrap_or(picture.layout);
     if layout != picture.layout && !picture.layout_guessed {
-        return Err(card.error(format!(
-            "input.layout contradicts the model's input {}",
-            facts
-                .inputs
-                .iter()
-                .map(ToString::to_string)
-                .collect::<Vec<_>>()
-                .join(", ")
-        )));
+        return Err(card
+            .error(format!(
+                "input.layout contradicts the model's input {}",
+                facts
+                    .inputs
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            ))
+            .into());
     }
     let shown = match layout {
         Layout::Nchw => "NCHW",
@@ -92,6 +97,81 @@ fn port(
     Ok((picture.name.clone(), layout))
 }
 
+/// The sides that a model fixes, and the rule for those it leaves free.
+struct Sides {
+    width: Option<u32>,
+    height: Option<u32>,
+    /// A free side must be a multiple of this.
+    stride: u32,
+}
+
+impl Sides {
+    fn fit(&self, size: Size) -> bool {
+        let fits = |fixed: Option<u32>, side: u32| {
+            fixed.map_or(side.is_multiple_of(self.stride), |f| f == side)
+        };
+        fits(self.width, size.width) && fits(self.height, size.height)
+    }
+
+    /// Returns `size` with the sides that the model fixes.
+    fn complete(&self, size: Size) -> Size {
+        Size::new(
+            self.width.unwrap_or(size.width),
+            self.height.unwrap_or(size.height),
+        )
+    }
+
+    fn fixed(&self) -> Option<Size> {
+        Some(Size::new(self.width?, self.height?))
+    }
+
+    fn takes(&self) -> String {
+        takes(self.width, self.height, self.stride)
+    }
+
+    /// # Errors
+    /// [`OnnxError::InputSize`] for a size that neither fits nor can be followed.
+    fn check_asked(&self, size: Size) -> Result<(), ModelError> {
+        // Whether a graph exported for one size can take another is seen when it is prepared.
+        let mut sides = [size.width, size.height].into_iter();
+        let may_follow = sides.all(|side| side.is_multiple_of(self.stride));
+        if self.fit(size) || may_follow {
+            return Ok(());
+        }
+        let takes = match self.fixed() {
+            Some(fixed) => format!(
+                "{fixed} or, if its graph can follow, sides that are multiples of {}",
+                self.stride
+            ),
+            None => self.takes(),
+        };
+        Err(OnnxError::InputSize { asked: size, takes }.into())
+    }
+
+    /// The size that a card states, if it states a side.
+    ///
+    /// # Errors
+    /// [`ModelError::Card`] if the model does not take it.
+    fn of_card(&self, card: &Card) -> Result<Option<Size>, ModelError> {
+        if card.width.is_none() && card.height.is_none() {
+            return Ok(None);
+        }
+        let square = input_size::usual(None, self.stride);
+        let side = |own: Option<u32>, fixed: Option<u32>, usual| own.or(fixed).unwrap_or(usual);
+        let size = Size::new(
+            side(card.width, self.width, square.width),
+            side(card.height, self.height, square.height),
+        );
+        if !self.fit(size) {
+            let takes = self.takes();
+            return Err(card
+                .error(format!("input size is {size}, but the model takes {takes}"))
+                .into());
+        }
+        Ok(Some(size))
+    }
+}
+
 fn size(
     facts: &Facts,
     reading: &Reading,
@@ -100,69 +180,39 @@ fn size(
     decisions: &mut Vec<Decision>,
 ) -> Result<Size, ModelError> {
     let (width, height) = sides(facts, card.layout.unwrap_or(facts.picture.layout));
-    let stride = stride(facts, reading);
-    let takes = takes(width, height, stride);
-    let fits = |size: Size| {
-        let side = |fixed: Option<u32>, side: u32| {
-            fixed.map_or(side.is_multiple_of(stride), |f| f == side)
-        };
-        side(width, size.width) && side(height, size.height)
+    let sides = Sides {
+        width,
+        height,
+        stride: stride(facts, reading),
     };
-    let mut decide = |size: Size, reason: &str, guessed| {
-        decisions.push(Decision::new(topic::INPUT_SIZE, size, reason, guessed));
-        Ok(size)
+    let (size, reason, guessed) = if let InputSize::Fixed(size) = asked.size {
+        sides.check_asked(size)?;
+        (size, "asked for", false)
+    } else if let Some(size) = sides.of_card(card)? {
+        (size, "the card says so", false)
+    } else if let Some(size) = sides.fixed() {
+        (size, "the model was exported so", false)
+    } else {
+        auto_size(facts, &sides, asked.picture)
     };
-    if let InputSize::Fixed(size) = asked.size {
-        // Whether a graph exported for one size can take another is seen when it is prepared.
-        let may_follow = [size.width, size.height]
-            .iter()
-            .all(|side| side.is_multiple_of(stride));
-        if !(fits(size) || may_follow) {
-            let takes = match (width, height) {
-                (Some(width), Some(height)) => {
-                    format!(
-                        "{} or, if its graph can follow, sides that are multiples of {stride}",
-                        Size::new(width, height)
-                    )
-                }
-                _ => takes,
-            };
-            return Err(ModelError::InputSize { asked: size, takes });
+    decisions.push(Decision::new(topic::INPUT_SIZE, size, reason, guessed));
+    Ok(size)
+}
+
+/// The size of an input of which a side is free and nobody says anything; why, and whether it is a guess.
+fn auto_size(facts: &Facts, sides: &Sides, picture: Option<Size>) -> (Size, &'static str, bool) {
+    let trained = trained_size(facts).map(|size| sides.complete(size));
+    if let Some(size) = trained.filter(|size| sides.fit(*size)) {
+        return (size, "of the metadata's imgsz", false);
+    }
+    let reason = match picture {
+        Some(_) => {
+            "the usual one, in the shape of the picture; the model takes any and does not say what it was trained at"
         }
-        return decide(size, "asked for", false);
-    }
-    let usual = input_size::usual(asked.picture, stride);
-    if card.width.is_some() || card.height.is_some() {
-        let square = input_size::usual(None, stride);
-        let side = |own: Option<u32>, fixed: Option<u32>, usual| own.or(fixed).unwrap_or(usual);
-        let size = Size::new(
-            side(card.width, width, square.width),
-            side(card.height, height, square.height),
-        );
-        if !fits(size) {
-            return Err(card.error(format!("input size is {size}, but the model takes {takes}")));
-        }
-        return decide(size, "the card says so", false);
-    }
-    if let (Some(width), Some(height)) = (width, height) {
-        return decide(Size::new(width, height), "the model was exported so", false);
-    }
-    let complete =
-        |size: Size| Size::new(width.unwrap_or(size.width), height.unwrap_or(size.height));
-    match trained_size(facts).map(complete).filter(|size| fits(*size)) {
-        Some(size) => decide(size, "of the metadata's imgsz", false),
-        None => {
-            let reason = match asked.picture {
-                Some(_) => {
-                    "the usual one, in the shape of the picture; the model takes any and does not say what it was trained at"
-                }
-                None => {
-                    "the usual one; the model takes any and does not say what it was trained at"
-                }
-            };
-            decide(complete(usual), reason, true)
-        }
-    }
+        None => "the usual one; the model takes any and does not say what it was trained at",
+    };
+    let usual = input_size::usual(picture, sides.stride);
+    (sides.complete(usual), reason, true)
 }
 
 /// The stride of sides that `auto` chooses in the shape of the pictures: nobody says anything about either.

@@ -1,16 +1,14 @@
 //! [`InputSize`]: the input size that the user asked for.
 
 use crate::base::geometry::Size;
+pub use crate::families::card::MAX_SIDE;
 use std::fmt;
 use std::str::FromStr;
-
-/// Larger sides are taken for a slip of the keyboard.
-pub const MAX_SIDE: u32 = 8192;
 
 /// `auto`, or a size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum InputSize {
-    /// As exported, and where the export leaves it free as metadata or card say, or else in the shape of the pictures.
+    /// The exported size. Where the export leaves it free: the size of metadata or card, or else the shape of the pictures.
     #[default]
     Auto,
     Fixed(Size),

@@ -4,7 +4,8 @@
 //! beside `x.onnx`, what the family finds, COCO where the number of classes is COCO's. A class without a label is
 //! called "class 17"; a list of the wrong length is a warning, never an error.
 
-use crate::onnx::error::ModelError;
+use super::error::ModelError;
+use crate::onnx::error::OnnxError;
 use crate::onnx::file;
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -60,7 +61,7 @@ impl Labels {
         (Self { names }, warning)
     }
 
-    /// What the number of classes tells, and its name.
+    /// Returns the labels that the number of classes suggests, and their name.
     pub fn by_count(classes: usize) -> (Self, &'static str) {
         let owned = |names: &mut dyn Iterator<Item = &str>| names.map(str::to_owned).collect();
         let (names, from) = match classes {
@@ -98,7 +99,7 @@ impl Labels {
 /// [`ModelError::Labels`] if the file cannot be read or is not text.
 pub fn read(path: &Path) -> Result<Vec<String>, ModelError> {
     let bytes = match file::read(path) {
-        Err(ModelError::Empty { .. }) => Vec::new(),
+        Err(OnnxError::Empty { .. }) => Vec::new(),
         other => other.map_err(|error| ModelError::Labels {
             path: path.into(),
             what: error.to_string(),

@@ -1,33 +1,36 @@
 //! [`Model`]: the prepared ONNX and all that is known of it.
 //!
-//! A file is read and checked (`file`, `onnx`), brought to the one form that recognition knows (`rewrite::normalise`),
-//! its family recognised from what it says of itself (`facts`, `recognise`) under the overrides of a card (`card`), its
-//! labels found (`labels`), and its graph rewritten where that helps every engine (`graph`). What was guessed on the
-//! way is told in [`Model::decisions`].
+//! [`crate::onnx`] reads and checks the file and brings its graph to one form. [`crate::families`] recognises the family,
+//! unless a card names it. [`labels`] are found, and the graph is rewritten where that helps every engine.
+//! [`Model::decisions`] lists what was assumed on the way, and why.
 
 pub mod builtin;
+mod described;
+mod error;
 mod input;
 pub mod input_size;
 pub mod labels;
 
-pub use crate::families::family::Family;
-pub use crate::onnx::error::ModelError;
+pub use crate::families::{Decision, Family, topic};
+pub use crate::onnx::error::OnnxError;
 pub use crate::onnx::rewrite::Quantisation;
+pub use error::ModelError;
 pub use input_size::InputSize;
 pub use labels::Labels;
 
 use crate::base::geometry::Size;
-use crate::base::tensor::{ColourOrder, Element, InputSpec, Interpolation, ResizeMode};
+use crate::base::tensor::InputSpec;
 use crate::families::card::Card;
-use crate::families::recognise::{self, Reading};
-use crate::families::thresholds::OwnThresholds;
+use crate::families::recognise;
 use crate::onnx::facts::Facts;
-use crate::onnx::{file, parse, python_literal, rewrite};
+use crate::onnx::proto::ModelProto;
+use crate::onnx::{file, parse, rewrite};
+use described::Described;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// What to open, and what is said about it.
+/// The model to open, and the user's statements about it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ModelOptions {
     /// `None` is the built-in face detector.
@@ -41,45 +44,6 @@ pub struct ModelOptions {
     pub picture: Option<Size>,
 }
 
-/// Something that the file left open, or that a user may want to check.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Decision {
-    /// One of [`topic`].
-    pub topic: &'static str,
-    pub value: String,
-    pub reason: String,
-    /// Nothing said so; it is only what is usual.
-    pub guessed: bool,
-}
-
-/// The topics of decisions.
-pub mod topic {
-    pub const FAMILY: &str = "family";
-    pub const LAYOUT: &str = "layout";
-    pub const INPUT_SIZE: &str = "input size";
-    pub const COLOUR: &str = "colour";
-    pub const NORMALISATION: &str = "normalisation";
-    pub const RESIZE: &str = "resize";
-    pub const LABELS: &str = "labels";
-    pub const THRESHOLDS: &str = "thresholds";
-}
-
-impl Decision {
-    pub(crate) fn new(
-        topic: &'static str,
-        value: impl fmt::Display,
-        reason: impl Into<String>,
-        guessed: bool,
-    ) -> Self {
-        Self {
-            topic,
-            value: value.to_string(),
-            reason: reason.into(),
-            guessed,
-        }
-    }
-}
-
 /// A detector ready for an engine, and all that is known of it.
 #[derive(Clone)]
 pub struct Model {
@@ -89,7 +53,7 @@ pub struct Model {
     pub bytes: Arc<[u8]>,
     /// The same model for engines that compute with integers, where `bytes` have been folded.
     pub quantised: Option<Quantised>,
-    pub family: Family,
+    pub family: Box<dyn Family>,
     pub input: InputSpec,
     /// The input has any size whose sides are multiples of this, and nobody says which: it is [`input_size::usual`].
     pub follows_picture: Option<u32>,
@@ -106,9 +70,9 @@ pub struct Model {
     pub decisions: Vec<Decision>,
     /// One sentence for each rewrite of the graph.
     pub rewrites: Vec<String>,
-    /// What is odd and does no harm.
+    /// Oddities that do no harm.
     pub warnings: Vec<String>,
-    /// What the model for other pictures is made from; `None` if all pictures have the same.
+    /// Source of the model for other pictures; `None` if all pictures have the same.
     source: Option<Source>,
 }
 
@@ -140,8 +104,8 @@ impl Model {
         Self::read(options, true)
     }
 
-    /// As [`Model::open`], but the graph keeps its head, and so gives the outputs of the file: to compare them with what
-    /// others get.
+    /// Opens a model like [`Model::open`], but keeps the whole graph, so that its outputs are those of the file and can be
+    /// compared with results of others.
     ///
     /// # Errors
     /// [`ModelError`], as [`Model::open`].
@@ -158,8 +122,8 @@ impl Model {
         Self::prepare(bytes, card, options, cut_head)
     }
 
-    /// As [`Model::open`], of a file and a card that have been read already; `options.path` tells only where weights
-    /// and labels beside the file are looked for.
+    /// Opens a file and a card that have been read already. `options.path` tells only where weights and labels beside the
+    /// file are looked for.
     ///
     /// # Errors
     /// [`ModelError`], as [`Model::open`].
@@ -177,63 +141,28 @@ impl Model {
         options: &ModelOptions,
         cut_head: bool,
     ) -> Result<Self, ModelError> {
-        let mut proto = parse::decode(&bytes)?;
-        let folder = options.path.as_deref().and_then(Path::parent);
-        let embedded = rewrite::embed_data::run(&mut proto, folder)?;
-        parse::check_embedded(&proto)?;
-        let embedded = embedded.into_iter().collect();
-        let mut normalised = rewrite::normalise(&bytes, &mut proto, embedded);
-
-        let graph = proto.graph.as_ref().ok_or_else(|| ModelError::NotOnnx {
+        let (proto, mut normalised) = normalised(&bytes, options)?;
+        let graph = proto.graph.as_ref().ok_or_else(|| OnnxError::NotOnnx {
             why: "it has no graph".into(),
         })?;
-        let facts = Facts::of(&proto, graph)?;
-        let reading = recognise::recognise(&facts, &card)?;
-        let mut decisions = vec![Decision::new(
-            topic::FAMILY,
-            format!("{} ({})", reading.name, reading.family),
-            reading.because.clone(),
-            false,
-        )];
-        let asked = input::Asked {
-            size: options.input_size,
-            picture: options.picture,
-        };
-        let input = input::spec(&facts, &reading, &card, asked, &mut decisions)?;
+        let facts = Facts::new(&proto, graph)?;
+        let reading = recognise(&facts, &card)?;
+        let warnings = std::mem::take(&mut normalised.warnings);
+        let described = Described::new(&facts, &reading, &card, options, warnings)?;
         let follows_picture = input::follows_picture(&facts, &reading, &card, options.input_size);
-        decisions.extend(convention_decisions(&input, &card, &reading));
-        let mut warnings = std::mem::take(&mut normalised.warnings);
-        let (labels, labels_source) = find_labels(options, &card, &facts, &reading, &mut warnings)?;
-        decisions.push(Decision::new(
-            topic::LABELS,
-            labels.len(),
-            labels_source.clone(),
-            false,
-        ));
-        let own = OwnThresholds::find(&card, &facts, &reading, &mut warnings);
-        decisions.push(own.decision);
-        let mut outputs = facts
-            .outputs
-            .iter()
-            .map(|output| output.name.clone())
-            .collect();
-
-        let source = follows_picture.map(|_| Source {
-            bytes: file::shared(bytes.clone()),
-            card: card.clone(),
-            options: options.clone(),
-        });
+        let outputs = facts.outputs.iter().map(|output| output.name.clone());
+        let mut outputs = outputs.collect();
         let plan = rewrite::Plan {
-            input: &input,
-            exported: input::exported(&facts, &input),
-            family: &reading.family,
-            cut_head,
+            input: &described.input,
+            exported: input::exported(&facts, &described.input),
+            ending: reading.family.ending().filter(|_| cut_head),
+            raw_heads: reading.family.has_raw_heads(),
         };
         let prepared = rewrite::prepare(&bytes, proto, &plan, normalised)?;
         let mut family = reading.family;
         if let Some(heads) = prepared.heads {
+            family = family.ended_at(&heads).unwrap_or(family);
             outputs = heads.outputs;
-            family = heads.family;
         }
         let written = |new: Option<Vec<u8>>| new.map_or_else(|| bytes.clone(), Arc::from);
         Ok(Self {
@@ -245,23 +174,27 @@ impl Model {
             }),
             bytes: written(prepared.bytes),
             family,
-            input,
+            input: described.input,
             follows_picture,
             outputs,
-            classes: labels.len(),
-            labels,
-            labels_source,
-            score_threshold: own.score,
-            iou_threshold: own.iou,
+            classes: described.labels.len(),
+            labels: described.labels,
+            labels_source: described.labels_source,
+            score_threshold: described.score_threshold,
+            iou_threshold: described.iou_threshold,
             multi_label: card.multi_label.unwrap_or_default(),
-            decisions,
+            decisions: described.decisions,
             rewrites: prepared.rewrites,
-            warnings,
-            source,
+            warnings: described.warnings,
+            source: follows_picture.map(|_| Source {
+                bytes: file::shared(bytes.clone()),
+                options: options.clone(),
+                card,
+            }),
         })
     }
 
-    /// Of the form that an engine runs.
+    /// Returns the bytes of the form that an engine runs.
     pub fn bytes_of_form(&self, quantised: bool) -> &Arc<[u8]> {
         match &self.quantised {
             Some(form) if quantised => &form.bytes,
@@ -301,6 +234,20 @@ impl Model {
     }
 }
 
+/// Decodes a file, takes in the weights beside it, and brings its graph to the one form that recognition knows.
+fn normalised(
+    bytes: &[u8],
+    options: &ModelOptions,
+) -> Result<(ModelProto, rewrite::Normalised), ModelError> {
+    let mut proto = parse::decode(bytes)?;
+    let folder = options.path.as_deref().and_then(Path::parent);
+    let embedded = rewrite::embed_data::run(&mut proto, folder)?;
+    parse::check_embedded(&proto)?;
+    let embedded = embedded.into_iter().collect();
+    let normalised = rewrite::normalise(bytes, &mut proto, embedded);
+    Ok((proto, normalised))
+}
+
 impl fmt::Debug for Model {
     /// Without the bytes.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -330,98 +277,13 @@ fn open_card(options: &ModelOptions) -> Result<Card, ModelError> {
         (None, Some(beside)) if beside.exists() => beside,
         (None, Some(_)) => return Ok(Card::default()),
         (None, None) => {
-            return Card::parse(Path::new("of the built-in model"), builtin::CARD.as_bytes());
+            let path = Path::new("of the built-in model");
+            return Ok(Card::parse(path, builtin::CARD.as_bytes())?);
         }
     };
     let text = file::read(&path).map_err(|error| ModelError::Card {
         path: path.clone(),
         what: error.to_string(),
     })?;
-    Card::parse(&path, &text)
-}
-
-/// The first source of labels that there is, and its name.
-fn find_labels(
-    options: &ModelOptions,
-    card: &Card,
-    facts: &Facts,
-    reading: &Reading,
-    warnings: &mut Vec<String>,
-) -> Result<(Labels, String), ModelError> {
-    let beside = || {
-        let path = options.path.as_deref()?;
-        ["labels.txt", "names"]
-            .map(|e| path.with_extension(e))
-            .into_iter()
-            .find(|path| path.is_file())
-    };
-    let (names, from) = if let Some(path) = &options.labels {
-        (labels::read(path)?, format!("file {}", path.display()))
-    } else if let Some(names) = &card.labels {
-        (names.clone(), "the card".into())
-    } else if let Some(names) = facts.metadata("names").and_then(python_literal::names) {
-        (names, "the model's metadata".into())
-    } else if let Some(path) = beside() {
-        (labels::read(&path)?, format!("file {}", path.display()))
-    } else if !reading.labels.is_empty() {
-        (
-            reading.labels.iter().map(ToString::to_string).collect(),
-            format!("what {} finds", reading.name),
-        )
-    } else {
-        let (labels, from) = Labels::by_count(reading.classes);
-        return Ok((labels, from.into()));
-    };
-    let classes = match reading.classes {
-        0 => names.len(),
-        classes => classes,
-    };
-    let (labels, warning) = Labels::fit(names, classes, &from);
-    warnings.extend(warning);
-    Ok((labels, from))
-}
-
-/// How pictures are prepared: a matter of the family, which no file tells.
-fn convention_decisions(input: &InputSpec, card: &Card, reading: &Reading) -> [Decision; 3] {
-    let decision = |topic, value: String, by_card: bool| {
-        let reason = if by_card {
-            "the card says so".into()
-        } else {
-            format!("as {} does", reading.name)
-        };
-        Decision::new(topic, value, reason, !by_card && !reading.sure)
-    };
-    let colour = match input.colour {
-        ColourOrder::Rgb => "RGB",
-        ColourOrder::Bgr => "BGR",
-    };
-    let normalisation = match input.element {
-        Element::F32 => format!("(pixel - {:?}) / {:?}", input.mean, input.std),
-        _ => "none".into(),
-    };
-    let interpolation = match input.interpolation {
-        Interpolation::Linear => "linear",
-        Interpolation::Cubic => "cubic",
-        Interpolation::Area => "area",
-    };
-    let resize = match input.resize {
-        ResizeMode::Stretch => format!("stretch, {interpolation}"),
-        ResizeMode::LetterboxCentre => format!(
-            "letterbox, centred, padded with {}, {interpolation}",
-            input.pad_value
-        ),
-        ResizeMode::LetterboxTopLeft => format!(
-            "letterbox, top left, padded with {}, {interpolation}",
-            input.pad_value
-        ),
-    };
-    [
-        decision(topic::COLOUR, colour.into(), card.colour.is_some()),
-        decision(
-            topic::NORMALISATION,
-            normalisation,
-            card.mean.is_some() && card.std.is_some(),
-        ),
-        decision(topic::RESIZE, resize, card.resize.is_some()),
-    ]
+    Ok(Card::parse(&path, &text)?)
 }

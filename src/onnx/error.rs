@@ -1,70 +1,56 @@
-//! [`ModelError`]: why a file is not a detector that can be run.
+//! [`OnnxError`]: why a file cannot be used as a model.
 
 use crate::base::geometry::Size;
 use std::path::PathBuf;
 use std::{fmt, io};
 
-/// Why a model cannot be opened.
+/// Why a file cannot be used as a model.
 #[derive(Debug)]
-pub enum ModelError {
+pub enum OnnxError {
     /// No such file.
     NotFound {
         path: PathBuf,
     },
-    /// There, but not readable: permission, a disk error.
+    /// The file exists but cannot be read: permission, a disk error.
     Read {
         path: PathBuf,
         source: io::Error,
     },
-    /// A folder, a device, a pipe.
+    /// The path is a folder, a device or a pipe.
     NotAFile {
         path: PathBuf,
     },
-    /// No byte in it.
+    /// The file has no bytes.
     Empty {
         path: PathBuf,
     },
     NotOnnx {
         why: String,
     },
-    /// ONNX whose end is missing.
+    /// The end of the ONNX file is missing.
     Truncated {
         found: u64,
         why: String,
     },
-    /// Weights in a second file that cannot be read.
+    /// Weights are in a second file that cannot be read.
     ExternalData {
         file: String,
         why: String,
     },
-    /// A file or a tensor beyond what we are ready to allocate.
+    /// A file or tensor is beyond the allocation budget.
     TooLarge {
         what: String,
         found: String,
         limit: String,
     },
-    /// ONNX, and nothing in it that looks like a detector we know.
+    /// The file is ONNX, but nothing in it looks like a known detector.
     NotADetector {
         why: String,
         inputs: String,
         outputs: String,
     },
-    /// More than one family fits.
-    Ambiguous {
-        readings: Vec<String>,
-    },
     /// A detector that we know but cannot feed: batch, number type.
     Unsupported {
-        what: String,
-    },
-    /// A value of the card, or the card as a whole.
-    Card {
-        path: PathBuf,
-        what: String,
-    },
-    /// A file of labels that cannot be read.
-    Labels {
-        path: PathBuf,
         what: String,
     },
     /// An input size that the model does not take.
@@ -72,19 +58,14 @@ pub enum ModelError {
         asked: Size,
         takes: String,
     },
-    /// A rewrite is needed, and writing the file anew would lose something.
+    /// A rewrite is needed, but writing the file anew would lose something.
     Lossy {
         needed: String,
         fields: Vec<String>,
     },
 }
 
-/// What to write into a card; ends the message of a model that was not recognised.
-const CARD_HELP: &str = "If it is one, say so in a card, the file x.detect.json beside x.onnx, for example \
-    {\"decode\": \"yolov8\", \"num_classes\": 80, \"input\": {\"colour\": \"RGB\", \"mean\": [0, 0, 0], \
-    \"std\": [255, 255, 255], \"resize_mode\": \"letterbox_center\", \"pad_value\": 114}}";
-
-impl fmt::Display for ModelError {
+impl fmt::Display for OnnxError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotFound { path } => write!(f, "there is no file {}", path.display()),
@@ -119,18 +100,9 @@ impl fmt::Display for ModelError {
                 outputs,
             } => write!(
                 f,
-                "no detector that is known here: {why}. Inputs: {inputs}. Outputs: {outputs}. {CARD_HELP}"
-            ),
-            Self::Ambiguous { readings } => write!(
-                f,
-                "the model can be read in {} ways: {}. A card, the file x.detect.json beside x.onnx, decides with \
-                 the keys decode and input.colour, mean, std, resize_mode",
-                readings.len(),
-                readings.join("; or ")
+                "no detector that is known here: {why}. Inputs: {inputs}. Outputs: {outputs}"
             ),
             Self::Unsupported { what } => f.write_str(what),
-            Self::Card { path, what } => write!(f, "card {}: {what}", path.display()),
-            Self::Labels { path, what } => write!(f, "labels {}: {what}", path.display()),
             Self::InputSize { asked, takes } => {
                 write!(
                     f,
@@ -146,7 +118,7 @@ impl fmt::Display for ModelError {
     }
 }
 
-impl std::error::Error for ModelError {
+impl std::error::Error for OnnxError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Read { source, .. } => Some(source),

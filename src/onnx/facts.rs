@@ -1,6 +1,6 @@
-//! [`Facts`]: what an ONNX file says of itself, in the form that recognition asks for.
+//! [`Facts`]: the contents of an ONNX file, in the form that recognition needs.
 
-use super::error::ModelError;
+use super::error::OnnxError;
 use crate::base::tensor::{Element, Layout};
 use crate::onnx::parse::check_budget;
 use crate::onnx::side_input::Side;
@@ -14,14 +14,14 @@ use tract_onnx::pb::{GraphProto, ModelProto, ValueInfoProto, type_proto};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Port {
     pub name: String,
-    /// `None` where the file does not even tell the number of dims.
+    /// Dims; `None` if the file does not even state their number.
     pub dims: Option<Vec<Option<usize>>>,
     /// ONNX's number of the type.
     pub data_type: i32,
 }
 
 impl Port {
-    pub(crate) fn new(info: &ValueInfoProto) -> Result<Self, ModelError> {
+    pub(crate) fn new(info: &ValueInfoProto) -> Result<Self, OnnxError> {
         let tensor = info.r#type.as_ref().and_then(|kind| kind.value.as_ref());
         let tensor = tensor.map(|type_proto::Value::TensorType(tensor)| tensor);
         let dims: Option<Vec<i64>> = tensor.and_then(|t| t.shape.as_ref()).map(|shape| {
@@ -43,7 +43,7 @@ impl Port {
         })
     }
 
-    /// The dims, none where their number is not told.
+    /// Returns the dims; none if their number is unknown.
     pub fn dims(&self) -> &[Option<usize>] {
         self.dims.as_deref().unwrap_or_default()
     }
@@ -79,33 +79,35 @@ fn type_name(data_type: i32) -> String {
 pub struct PictureInput {
     pub name: String,
     pub layout: Layout,
-    /// The dims could mean either layout, or none.
+    /// Whether the dims fit either layout, or none.
     pub layout_guessed: bool,
     pub width: Option<u32>,
     pub height: Option<u32>,
     pub element: Element,
-    /// It has no axis for several pictures, as with torchvision.
+    /// Whether it lacks an axis for several pictures, as with torchvision.
     pub without_batch: bool,
 }
 
-/// What the file says.
+/// Contents of the file.
 #[derive(Debug)]
 pub struct Facts<'a> {
     pub graph: &'a GraphProto,
     pub metadata: Vec<(&'a str, &'a str)>,
-    /// Without those that are constants (initializers listed as inputs, as old exporters do).
+    /// Inputs, without constants (old exporters list initializers as inputs).
     pub inputs: Vec<Port>,
     pub outputs: Vec<Port>,
     pub picture: PictureInput,
-    /// What else goes in, of which we know what it is.
+    /// Further inputs whose meaning is known.
     pub sides: Vec<Side>,
 }
 
 impl<'a> Facts<'a> {
+    /// Collects the facts.
+    ///
     /// # Errors
-    /// [`ModelError::NotADetector`] if no input takes a picture, [`ModelError::Unsupported`] if it takes several or
-    /// numbers that we do not make, [`ModelError::TooLarge`] for dims beyond the budget.
-    pub fn of(model: &'a ModelProto, graph: &'a GraphProto) -> Result<Self, ModelError> {
+    /// [`OnnxError::NotADetector`] if no input takes a picture, [`OnnxError::Unsupported`] if it takes several or
+    /// numbers that we do not make, [`OnnxError::TooLarge`] for dims beyond the budget.
+    pub fn new(model: &'a ModelProto, graph: &'a GraphProto) -> Result<Self, OnnxError> {
         let constants: HashSet<&str> = graph.initializer.iter().map(|t| t.name.as_str()).collect();
         let inputs = graph
             .input
@@ -117,8 +119,9 @@ impl<'a> Facts<'a> {
             .iter()
             .map(Port::new)
             .collect::<Result<Vec<_>, _>>()?;
-        let (pictures, sides): (Vec<_>, Vec<_>) =
-            inputs.iter().partition(|input| Side::of(input).is_none());
+        let (pictures, sides): (Vec<_>, Vec<_>) = inputs
+            .iter()
+            .partition(|input| Side::recognise(input).is_none());
         let picture = match &pictures[..] {
             [input] => picture_input(input),
             _ => Err(Refusal::Other(format!(
@@ -127,10 +130,10 @@ impl<'a> Facts<'a> {
                 Side::NAMES
             ))),
         };
-        let sides = sides.into_iter().filter_map(Side::of).collect();
+        let sides = sides.into_iter().filter_map(Side::recognise).collect();
         let picture = picture.map_err(|refusal| match refusal {
             Refusal::Other(why) => not_a_detector(why, &inputs, &outputs),
-            Refusal::Unsupported(what) => ModelError::Unsupported { what },
+            Refusal::Unsupported(what) => OnnxError::Unsupported { what },
         })?;
         let metadata = model.metadata_props.iter();
         Ok(Self {
@@ -152,12 +155,12 @@ impl<'a> Facts<'a> {
             .map(|(_, value)| *value)
     }
 
-    /// The refusal that lists what the file has.
-    pub fn not_a_detector(&self, why: impl Into<String>) -> ModelError {
+    /// Returns the error that lists what the file has.
+    pub fn not_a_detector(&self, why: impl Into<String>) -> OnnxError {
         not_a_detector(why.into(), &self.inputs, &self.outputs)
     }
 
-    /// The dims of the only output.
+    /// Returns the only output and its dims.
     pub fn only_output(&self) -> Option<(&Port, &[Option<usize>])> {
         match &self.outputs[..] {
             [output] => Some((output, output.dims())),
@@ -166,7 +169,7 @@ impl<'a> Facts<'a> {
     }
 }
 
-fn not_a_detector(why: String, inputs: &[Port], outputs: &[Port]) -> ModelError {
+fn not_a_detector(why: String, inputs: &[Port], outputs: &[Port]) -> OnnxError {
     let list = |ports: &[Port]| {
         let ports: Vec<String> = ports.iter().map(Port::to_string).collect();
         if ports.is_empty() {
@@ -175,7 +178,7 @@ fn not_a_detector(why: String, inputs: &[Port], outputs: &[Port]) -> ModelError 
             ports.join(", ")
         }
     };
-    ModelError::NotADetector {
+    OnnxError::NotADetector {
         why,
         inputs: list(inputs),
         outputs: list(outputs),
@@ -221,7 +224,7 @@ fn picture_input(input: &Port) -> Result<PictureInput, Refusal> {
             )));
         }
     };
-    // The budget of 64 Mi elements has been checked, so a side fits.
+    // The budget of 64 Mi elements was checked, so a side fits.
     let side = |side: Option<usize>| side.map(|n| n as u32);
     Ok(PictureInput {
         name: input.name.clone(),
@@ -239,14 +242,14 @@ mod tests {
     use super::*;
     use crate::onnx::testing::{model, node};
 
-    fn picture(dims: &[i64]) -> Result<PictureInput, ModelError> {
+    fn picture(dims: &[i64]) -> Result<PictureInput, OnnxError> {
         let model = model(
             vec![node("Relu", &["x"], &["y"])],
             &[("x", dims)],
             &[("y", dims)],
         );
         let graph = model.graph.as_ref().unwrap();
-        Facts::of(&model, graph).map(|facts| facts.picture)
+        Facts::new(&model, graph).map(|facts| facts.picture)
     }
 
     #[test]
@@ -294,7 +297,7 @@ mod tests {
         let facts = |inputs: &[(&str, &[i64])]| {
             let model = model(vec![], inputs, &[("y", &[1])]);
             let graph = model.graph.as_ref().unwrap();
-            Facts::of(&model, graph)
+            Facts::new(&model, graph)
                 .map(|facts| (facts.picture.name, facts.sides))
                 .map_err(|error| error.to_string())
         };

@@ -1,52 +1,51 @@
-//! Bytes of a file, with the errors of files told apart and its size checked before memory is taken.
+//! Reads files. Distinguishes their errors, and checks their size before it takes memory.
 
-use super::error::ModelError;
+use super::error::OnnxError;
 use parking_lot::Mutex;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::{Arc, Weak};
 
-/// No protobuf message may be larger.
+/// Largest protobuf message.
 const MAX_BYTES: u64 = 1 << 31;
 
-/// File, decoded messages and the engine's own copy of the weights are in memory at the same time.
+/// File, decoded messages and the engine's copy of the weights are in memory at the same time.
 const COPIES: u64 = 3;
 
-/// Reads the whole of a regular file.
+/// Reads a whole regular file.
 ///
 /// # Errors
-/// [`ModelError::NotFound`], `Read`, `NotAFile`, `Empty`, `TooLarge`.
-pub fn read(path: &Path) -> Result<Vec<u8>, ModelError> {
+/// [`OnnxError::NotFound`], `Read`, `NotAFile`, `Empty`, `TooLarge`.
+pub fn read(path: &Path) -> Result<Vec<u8>, OnnxError> {
     let failed = |source: io::Error| match source.kind() {
-        io::ErrorKind::NotFound => ModelError::NotFound { path: path.into() },
-        _ => ModelError::Read {
+        io::ErrorKind::NotFound => OnnxError::NotFound { path: path.into() },
+        _ => OnnxError::Read {
             path: path.into(),
             source,
         },
     };
-    // Asked of the path, not of the open file: opening a pipe waits for its writer.
+    // Uses the path, not an open file: opening a pipe waits for its writer.
     let metadata = std::fs::metadata(path).map_err(failed)?;
     if !metadata.is_file() {
-        return Err(ModelError::NotAFile { path: path.into() });
+        return Err(OnnxError::NotAFile { path: path.into() });
     }
     if metadata.len() == 0 {
-        return Err(ModelError::Empty { path: path.into() });
+        return Err(OnnxError::Empty { path: path.into() });
     }
     check_length(path, metadata.len(), available_memory())?;
     let mut bytes = Vec::new();
     bytes
         .try_reserve_exact(metadata.len() as usize)
         .map_err(|error| failed(io::Error::new(io::ErrorKind::OutOfMemory, error)))?;
-    // A file that grows meanwhile is read as far as it was promised.
+    // A file that grows meanwhile is read up to the length found.
     File::open(path)
         .and_then(|file| file.take(metadata.len()).read_to_end(&mut bytes))
         .map_err(failed)?;
     Ok(bytes)
 }
 
-/// Bytes that are kept while a model is in use: those of others of the process where they are the same, so that there is
-/// one copy of them.
+/// Returns bytes to keep while a model is in use. Equal bytes are kept once in the process.
 pub fn shared(bytes: Arc<[u8]>) -> Arc<[u8]> {
     static KEPT: Mutex<Vec<Weak<[u8]>>> = Mutex::new(Vec::new());
     let mut kept = KEPT.lock();
@@ -58,19 +57,19 @@ pub fn shared(bytes: Arc<[u8]>) -> Arc<[u8]> {
     bytes
 }
 
-fn check_length(path: &Path, length: u64, available: Option<u64>) -> Result<(), ModelError> {
+fn check_length(path: &Path, length: u64, available: Option<u64>) -> Result<(), OnnxError> {
     let limit = available.map_or(MAX_BYTES, |bytes| (bytes / COPIES).min(MAX_BYTES));
     if length <= limit {
         return Ok(());
     }
-    Err(ModelError::TooLarge {
+    Err(OnnxError::TooLarge {
         what: format!("file {}", path.display()),
         found: format!("{length} bytes"),
         limit: format!("{limit} bytes on this machine now"),
     })
 }
 
-/// What the kernel thinks could be had without swapping; `None` where it does not tell.
+/// Returns the memory that the kernel considers available without swapping; `None` if it does not say.
 fn available_memory() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = text
@@ -108,14 +107,14 @@ mod tests {
     fn folders_and_devices_are_not_files() {
         for path in ["/", "/dev/zero"] {
             let error = read(Path::new(path)).unwrap_err();
-            assert!(matches!(error, ModelError::NotAFile { .. }), "{error}");
+            assert!(matches!(error, OnnxError::NotAFile { .. }), "{error}");
         }
     }
 
     #[test]
     fn a_missing_file_is_told_by_its_path() {
         let error = read(Path::new("/nowhere/x.onnx")).unwrap_err();
-        assert!(matches!(error, ModelError::NotFound { .. }));
+        assert!(matches!(error, OnnxError::NotFound { .. }));
         assert!(error.to_string().contains("/nowhere/x.onnx"));
     }
 }

@@ -13,3 +13,6 @@ pub mod tensor_file;
 #[cfg(test)]
 pub mod testing;
 mod wire;
+
+/// The messages of the ONNX format.
+pub use tract_onnx::pb as proto;

@@ -4,7 +4,7 @@
 //! if it has a graph with nodes, inputs and outputs and an operator set, if whatever is used in the graph is made in
 //! it, and if every constant holds as many numbers as its dims say.
 
-use super::error::ModelError;
+use super::error::OnnxError;
 use super::wire::{Fields, Value, WireError};
 use prost::Message;
 use std::collections::HashSet;
@@ -25,20 +25,20 @@ const LAST_KNOWN: u32 = 26;
 /// Decodes a model and checks that it holds together.
 ///
 /// # Errors
-/// [`ModelError::NotOnnx`], `Truncated` or `TooLarge`.
-pub fn decode(bytes: &[u8]) -> Result<ModelProto, ModelError> {
+/// [`OnnxError::NotOnnx`], `Truncated` or `TooLarge`.
+pub fn decode(bytes: &[u8]) -> Result<ModelProto, OnnxError> {
     check_wire(bytes)?;
     let model = ModelProto::decode(bytes).map_err(|error| not_onnx(error.to_string()))?;
     check_model(&model, bytes.len())?;
     Ok(model)
 }
 
-fn not_onnx(why: impl Into<String>) -> ModelError {
-    ModelError::NotOnnx { why: why.into() }
+fn not_onnx(why: impl Into<String>) -> OnnxError {
+    OnnxError::NotOnnx { why: why.into() }
 }
 
 /// Tells a model that ends too early from a file that never was one.
-fn check_wire(bytes: &[u8]) -> Result<(), ModelError> {
+fn check_wire(bytes: &[u8]) -> Result<(), OnnxError> {
     let mut looks_like_onnx = false;
     for field in Fields::new(bytes) {
         match field {
@@ -50,7 +50,7 @@ fn check_wire(bytes: &[u8]) -> Result<(), ModelError> {
                 return Err(not_onnx(format!("field {number} is none of a model's")));
             }
             Err(error @ WireError::Truncated { .. }) if looks_like_onnx => {
-                return Err(ModelError::Truncated {
+                return Err(OnnxError::Truncated {
                     found: bytes.len() as u64,
                     why: error.to_string(),
                 });
@@ -65,12 +65,12 @@ fn is_ir_version(version: i64) -> bool {
     IR_VERSIONS.contains(&version)
 }
 
-fn check_model(model: &ModelProto, length: usize) -> Result<(), ModelError> {
+fn check_model(model: &ModelProto, length: usize) -> Result<(), OnnxError> {
     if !is_ir_version(model.ir_version) {
         return Err(not_onnx(format!("its IR version is {}", model.ir_version)));
     }
     // An exporter writes the operator sets behind the graph, so a cut between two fields shows here.
-    let cut_short = |what: &str| ModelError::Truncated {
+    let cut_short = |what: &str| OnnxError::Truncated {
         found: length as u64,
         why: format!("it has no {what} (field {GRAPH} and those behind it)"),
     };
@@ -81,7 +81,7 @@ fn check_model(model: &ModelProto, length: usize) -> Result<(), ModelError> {
     check_graph(graph)
 }
 
-fn check_graph(graph: &GraphProto) -> Result<(), ModelError> {
+fn check_graph(graph: &GraphProto) -> Result<(), OnnxError> {
     for (what, missing) in [
         ("node", graph.node.is_empty()),
         ("input", graph.input.is_empty()),
@@ -98,12 +98,12 @@ fn check_graph(graph: &GraphProto) -> Result<(), ModelError> {
 /// Checks the constants once more when those of a second file have been taken in.
 ///
 /// # Errors
-/// [`ModelError::NotOnnx`] as [`decode`], [`ModelError::ExternalData`] if one is still elsewhere.
-pub fn check_embedded(model: &ModelProto) -> Result<(), ModelError> {
+/// [`OnnxError::NotOnnx`] as [`decode`], [`OnnxError::ExternalData`] if one is still elsewhere.
+pub fn check_embedded(model: &ModelProto) -> Result<(), OnnxError> {
     model.graph.iter().try_for_each(|graph| {
         check_constants(graph)?;
         match external(graph) {
-            Some(tensor) => Err(ModelError::ExternalData {
+            Some(tensor) => Err(OnnxError::ExternalData {
                 file: tensor
                     .external_data
                     .first()
@@ -134,7 +134,7 @@ fn is_external(tensor: &TensorProto) -> bool {
 }
 
 /// The constants of a graph and of the graphs inside it.
-fn check_constants(graph: &GraphProto) -> Result<(), ModelError> {
+fn check_constants(graph: &GraphProto) -> Result<(), OnnxError> {
     graph.initializer.iter().try_for_each(check_tensor)?;
     for node in &graph.node {
         for attribute in &node.attribute {
@@ -159,8 +159,8 @@ fn check_constants(graph: &GraphProto) -> Result<(), ModelError> {
 /// Whatever a node or the graph takes must be made by a node, or be an input or a constant.
 ///
 /// # Errors
-/// [`ModelError::NotOnnx`] that names who takes what.
-pub fn check_names(graph: &GraphProto) -> Result<(), ModelError> {
+/// [`OnnxError::NotOnnx`] that names who takes what.
+pub fn check_names(graph: &GraphProto) -> Result<(), OnnxError> {
     let mut made: HashSet<&str> = HashSet::new();
     made.extend(graph.input.iter().map(|input| input.name.as_str()));
     made.extend(graph.initializer.iter().map(|tensor| tensor.name.as_str()));
@@ -206,7 +206,7 @@ pub fn check_names(graph: &GraphProto) -> Result<(), ModelError> {
 }
 
 /// The fill of a `ConstantOfShape` is not in the file, so its size is not bounded by the file's.
-fn check_fill(graph: &GraphProto, shape: Option<&String>) -> Result<(), ModelError> {
+fn check_fill(graph: &GraphProto, shape: Option<&String>) -> Result<(), OnnxError> {
     let dims = shape
         .and_then(|name| graph.initializer.iter().find(|tensor| tensor.name == *name))
         .and_then(integers);
@@ -220,7 +220,7 @@ fn check_fill(graph: &GraphProto, shape: Option<&String>) -> Result<(), ModelErr
 }
 
 /// Refuses dims whose product is beyond [`MAX_ELEMENTS`]; a dim that is not above 0 is free.
-pub fn check_budget(what: &str, dims: &[i64]) -> Result<(), ModelError> {
+pub fn check_budget(what: &str, dims: &[i64]) -> Result<(), OnnxError> {
     let elements = dims
         .iter()
         .filter_map(|dim| u64::try_from(*dim).ok())
@@ -228,7 +228,7 @@ pub fn check_budget(what: &str, dims: &[i64]) -> Result<(), ModelError> {
         .try_fold(1_u64, u64::checked_mul);
     match elements {
         Some(elements) if elements <= MAX_ELEMENTS => Ok(()),
-        _ => Err(ModelError::TooLarge {
+        _ => Err(OnnxError::TooLarge {
             what: what.to_owned(),
             found: format!("{dims:?}"),
             limit: format!("{MAX_ELEMENTS} elements"),
@@ -237,7 +237,7 @@ pub fn check_budget(what: &str, dims: &[i64]) -> Result<(), ModelError> {
 }
 
 /// Dims and data of a constant must agree, so that no engine reads, or takes memory, beyond the file.
-fn check_tensor(tensor: &TensorProto) -> Result<(), ModelError> {
+fn check_tensor(tensor: &TensorProto) -> Result<(), OnnxError> {
     if is_external(tensor) {
         return Ok(()); // not here yet: see graph/embed_data.rs
     }
@@ -366,7 +366,7 @@ mod tests {
     fn an_early_end_is_told_from_another_kind_of_file() {
         let bytes = small().encode_to_vec();
         let error = decode(&bytes[..bytes.len() / 2]).unwrap_err();
-        assert!(matches!(error, ModelError::Truncated { .. }), "{error}");
+        assert!(matches!(error, OnnxError::Truncated { .. }), "{error}");
         for other in [
             &b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"[..],
             b"<!DOCTYPE html><html>",
@@ -376,7 +376,7 @@ mod tests {
             &[0; 64],
         ] {
             let error = decode(other).unwrap_err();
-            assert!(matches!(error, ModelError::NotOnnx { .. }), "{error}");
+            assert!(matches!(error, OnnxError::NotOnnx { .. }), "{error}");
         }
     }
 

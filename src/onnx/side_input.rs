@@ -29,7 +29,7 @@ impl Side {
     pub const NAMES: &str = "orig_target_sizes, im_shape, scale_factor or pixel_mask";
 
     /// `None` for an input that is not known, by name, dims and type.
-    pub fn of(port: &Port) -> Option<Self> {
+    pub fn recognise(port: &Port) -> Option<Self> {
         if !is_number(port.data_type) {
             return None;
         }
@@ -74,7 +74,7 @@ mod tests {
     use crate::onnx::testing::value;
 
     fn side(name: &str, dims: &[i64]) -> Option<Side> {
-        Side::of(&Port::new(&value(name, dims)).expect("a port"))
+        Side::recognise(&Port::new(&value(name, dims)).expect("a port"))
     }
 
     #[test]

@@ -9,9 +9,13 @@ use divan::Bencher;
 use gstdetect::base::detection::Detection;
 use gstdetect::base::geometry::Size;
 use gstdetect::base::tensor::Tensor;
-use gstdetect::families::family::AnchorPoint;
+use gstdetect::families::Family;
+use gstdetect::families::fastestdet::FastestDet;
+use gstdetect::families::gfl::{AnchorPoint, Gfl};
+use gstdetect::families::yolov8::Yolov8Heads;
+use gstdetect::families::yolox::{YoloxHeads, YoloxRaw};
+use gstdetect::families::yunet::YuNet;
 use gstdetect::families::{Decoder, Labelling, decoder_for};
-use gstdetect::model::Family;
 use std::fmt;
 use support::noise;
 
@@ -54,7 +58,7 @@ fn main() {
 #[divan::bench(args = CROWDS)]
 fn yolox_416(bencher: Bencher, crowd: Crowd) {
     let input = Size::new(416, 416);
-    let family = Family::YoloxRaw {
+    let family = YoloxRaw {
         strides: STRIDES.to_vec(),
     };
     let count = cells(input, &STRIDES).iter().map(|(_, n)| n).sum();
@@ -71,7 +75,7 @@ fn yolox_416(bencher: Bencher, crowd: Crowd) {
 #[divan::bench(args = CROWDS)]
 fn yolox_heads_416(bencher: Bencher, crowd: Crowd) {
     let input = Size::new(416, 416);
-    let family = Family::YoloxHeads {
+    let family = YoloxHeads {
         strides: STRIDES.to_vec(),
     };
     let mut outputs = Vec::new();
@@ -101,7 +105,7 @@ fn logit(probability: f32) -> f32 {
 fn yolov8_heads_320(bencher: Bencher, crowd: Crowd) {
     let input = Size::new(320, 320);
     let bins = 16;
-    let family = Family::Yolov8Heads {
+    let family = Yolov8Heads {
         strides: STRIDES.to_vec(),
         bins,
     };
@@ -125,7 +129,7 @@ fn yolov8_heads_320(bencher: Bencher, crowd: Crowd) {
 fn gfl_320(bencher: Bencher, crowd: Crowd) {
     let input = Size::new(320, 320);
     let bins = 8;
-    let family = Family::Gfl {
+    let family = Gfl {
         strides: STRIDES.to_vec(),
         bins,
         anchor_point: AnchorPoint::MiddlePixel,
@@ -149,7 +153,7 @@ fn gfl_320(bencher: Bencher, crowd: Crowd) {
 #[divan::bench(args = CROWDS)]
 fn yunet_320(bencher: Bencher, crowd: Crowd) {
     let input = Size::new(320, 320);
-    let family = Family::YuNet {
+    let family = YuNet {
         strides: STRIDES.to_vec(),
     };
     let mut kinds = [const { Vec::new() }; 3];
@@ -176,7 +180,7 @@ fn fastestdet_352(bencher: Bencher, crowd: Crowd) {
         _ => class_score(crowd, candidate, field - 5, 0.05 * noise),
     };
     let output = maps("output", &[1, 5 + CLASSES, side, side], 0, number);
-    let (family, input) = (Family::FastestDet, Size::new(352, 352));
+    let (family, input) = (FastestDet, Size::new(352, 352));
     let count = side * side;
     measure(bencher, &family, input, CLASSES, &[output], crowd, count);
 }
@@ -231,7 +235,7 @@ fn maps(
 
 fn measure(
     bencher: Bencher,
-    family: &Family,
+    family: &dyn Family,
     input: Size,
     classes: usize,
     outputs: &[Tensor],

@@ -92,7 +92,11 @@ fn wrong_cargo(arguments: &[String]) -> Option<String> {
                 .all(|feature| features.contains(&format!("\n{feature} = "))),
             "--bench" | "--test" | "--example" | "--bin" => {
                 let named = manifest.contains(&format!("name = \"{value}\""));
-                named || root().join(format!("tests/{value}.rs")).exists()
+                let files = [
+                    format!("tests/{value}.rs"),
+                    format!("tests/{value}/main.rs"),
+                ];
+                named || files.iter().any(|file| root().join(file).exists())
             }
             _ => true,
         };

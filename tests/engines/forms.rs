@@ -10,7 +10,7 @@ use gstdetect::base::geometry::Size;
 use gstdetect::base::tensor::Tensor;
 use gstdetect::detector::{Detector, DetectorOptions};
 use gstdetect::engine::{self, Engine, EngineKind, Opened};
-use gstdetect::families::decoder::{Labelling, decoder_for};
+use gstdetect::families::{Labelling, decoder_for};
 use gstdetect::model::{InputSize, Model, ModelOptions, Quantisation};
 use prost::Message;
 use std::path::{Path, PathBuf};
@@ -82,7 +82,13 @@ fn candidates(model: &Model, opened: &mut Opened) -> Vec<Detection> {
     let engine = opened.engine.as_mut();
     let (size, classes) = (model.input.size, model.classes);
     let specs = engine.outputs().to_vec();
-    let decoder = decoder_for(&model.family, size, classes, &specs, Labelling::Best);
+    let decoder = decoder_for(
+        model.family.as_ref(),
+        size,
+        classes,
+        &specs,
+        Labelling::Best,
+    );
     let mut found = Vec::new();
     let outputs = outputs(engine, model);
     let decoded = decoder.map(|decoder| decoder.decode(&outputs, 0.0, &mut found));
@@ -158,7 +164,7 @@ fn a_cut_head_gives_the_boxes_of_the_whole_quantised_graph() {
         assert!(form.rewrites[0].contains("raw heads"), "{name}");
         assert_eq!(cut.outputs.len(), heads, "{name}: {:?}", cut.rewrites);
         let mut whole = of_file(&cut);
-        whole.family = support::families::of_whole_graph(&cut.family);
+        whole.family = support::families::of_whole_graph(cut.family.as_ref());
         whole.outputs = vec![output.into()];
         for kind in installed() {
             let mut in_rust = opened(kind, &cut);

@@ -6,8 +6,11 @@ use gstdetect::base::detection::Detection;
 use gstdetect::base::geometry::Size;
 use gstdetect::base::tensor::Tensor;
 use gstdetect::engine::{self, EngineKind, EngineOptions};
-use gstdetect::families::decoder::{Labelling, decoder_for};
-use gstdetect::model::{Family, InputSize, Model, ModelOptions};
+use gstdetect::families::Family;
+use gstdetect::families::yolov8::{Yolov8, Yolov8Heads};
+use gstdetect::families::yolox::YoloxHeads;
+use gstdetect::families::{Labelling, decoder_for};
+use gstdetect::model::{InputSize, Model, ModelOptions};
 use gstdetect::vision::nms;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -26,7 +29,7 @@ fn whole(model: &Model) -> Model {
     let path = model.path.as_ref().expect("a file");
     let mut whole = model.clone();
     whole.bytes = std::fs::read(path).expect("it can be read").into();
-    whole.family = support::families::of_whole_graph(&model.family);
+    whole.family = support::families::of_whole_graph(model.family.as_ref());
     whole
 }
 
@@ -34,8 +37,8 @@ fn whole(model: &Model) -> Model {
 fn picture(model: &Model) -> Tensor {
     let dims = model.input.dims();
     let count: usize = dims.iter().product();
-    let brightest = match model.family {
-        Family::YoloxHeads { .. } | Family::YoloxRaw { .. } => 255.0,
+    let brightest = match model.family.name() {
+        "yolox_raw" => 255.0,
         _ => 1.0,
     };
     let pixel = |i: usize| {
@@ -59,7 +62,7 @@ fn candidates(model: &Model, threshold: f32) -> (Vec<Detection>, [Duration; 2]) 
     .engine;
     let input = model.input.size;
     let decoder = decoder_for(
-        &model.family,
+        model.family.as_ref(),
         input,
         model.classes,
         engine.outputs(),
@@ -100,10 +103,10 @@ fn assert_alike(cut: &[Detection], whole: &[Detection], pixels: f32) {
 #[test]
 fn boxes_are_those_of_the_whole_graph() {
     let strides = vec![8, 16, 32];
-    let yolox = Family::YoloxHeads {
+    let yolox: Box<dyn Family> = Box::new(YoloxHeads {
         strides: strides.clone(),
-    };
-    let yolov8 = Family::Yolov8Heads { strides, bins: 4 };
+    });
+    let yolov8: Box<dyn Family> = Box::new(Yolov8Heads { strides, bins: 4 });
     let wide = InputSize::Fixed(Size::new(96, 64));
     let (of_yolov8, of_yolox) = ("YOLOv8 layout (yolov8)", "YOLOX (yolox_raw)");
     for (name, size, heads, kinds, told) in [
@@ -164,7 +167,7 @@ fn boxes_are_those_of_the_whole_graph() {
 fn a_head_that_is_not_what_the_decoder_does_stays_in_the_graph() {
     for name in ["yolov8_dfl_odd.onnx", "yolov8_micro.onnx"] {
         let model = open(&support::micro_model(name), InputSize::Auto);
-        assert_eq!(model.family, Family::Yolov8, "{name}");
+        assert_eq!(model.family, Yolov8, "{name}");
         assert_eq!(
             (&model.outputs[..], &model.rewrites[..]),
             (&["output0".to_owned()][..], &[][..])
@@ -207,7 +210,7 @@ fn a_real_graph_is_cut() {
     let folder = support::Folder::new();
     let path = folder.file("x.onnx", &with_scores(original.expect("a shared model")));
     let cut = open(&path, InputSize::Auto);
-    let heads = Family::Yolov8Heads {
+    let heads = Yolov8Heads {
         strides: vec![8, 16, 32],
         bins: 16,
     };
@@ -217,7 +220,7 @@ fn a_real_graph_is_cut() {
     let path = Path::new(&shared).join("models/yolox_nano_416.onnx");
     let cut = open(&path, InputSize::Auto);
     let strides = vec![8, 16, 32];
-    assert_eq!(cut.family, Family::YoloxHeads { strides });
+    assert_eq!(cut.family, YoloxHeads { strides });
     assert_cut_in_turns("yolox_nano_416", &cut, 3549);
 }
 

@@ -8,7 +8,10 @@ use gstdetect::base::detection::Thresholds;
 use gstdetect::base::geometry::{BBox, Size};
 use gstdetect::base::image::{ImageView, PictureInfo, PixelFormat, Plane};
 use gstdetect::detector::{Detector, DetectorOptions};
-use gstdetect::model::{Family, ModelOptions};
+use gstdetect::families::Family;
+use gstdetect::families::yolov8::{Yolov8, Yolov8Heads};
+use gstdetect::families::yolox::{YoloxHeads, YoloxRaw};
+use gstdetect::model::ModelOptions;
 use serde_json::Value;
 
 const SIZE: Size = Size::new(128, 64);
@@ -24,13 +27,14 @@ pub struct Case {
 }
 
 /// Returns the family of the whole graph that has these raw heads; any other family is returned as it is.
-pub fn of_whole_graph(family: &Family) -> Family {
-    match family {
-        Family::YoloxHeads { strides } => Family::YoloxRaw {
-            strides: strides.clone(),
-        },
-        Family::Yolov8Heads { .. } => Family::Yolov8,
-        other => other.clone(),
+pub fn of_whole_graph(family: &dyn Family) -> Box<dyn Family> {
+    if let Some(heads) = family.downcast_ref::<YoloxHeads>() {
+        let strides = heads.strides.clone();
+        return Box::new(YoloxRaw { strides });
+    }
+    match family.downcast_ref::<Yolov8Heads>() {
+        Some(_) => Box::new(Yolov8),
+        None => family.to_boxed(),
     }
 }
 

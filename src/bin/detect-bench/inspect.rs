@@ -7,6 +7,7 @@ use crate::settings::Settings;
 use crate::table::Table;
 use crate::text;
 use gstdetect::bridge::message::DetectModel;
+use gstdetect::model::builtin;
 use gstdetect::onnx::outline::Outline;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -61,7 +62,11 @@ impl From<Outline> for File {
 
 pub fn run(arguments: &InspectArgs) -> Result<(), Failure> {
     let path = arguments.model.as_deref();
-    let file = Outline::open(path).map_err(Failure::model)?.into();
+    let outline = match path {
+        Some(path) => Outline::open(path),
+        None => Outline::from_bytes(builtin::ONNX),
+    };
+    let file = outline.map_err(Failure::model)?.into();
     let settings = arguments.properties.settings()?;
     let model = match load(path, &settings) {
         Ok(model) => model,

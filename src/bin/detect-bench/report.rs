@@ -6,8 +6,8 @@
 use crate::failure::Failure;
 use crate::machine::MachineInfo;
 use gst::glib;
-use gstdetect::bridge::message::DetectModel;
-use serde::Serialize;
+use gstdetect::bridge::message::{Decision, DetectModel};
+use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
@@ -135,27 +135,31 @@ pub struct ModelFacts {
     pub labels_source: String,
     pub load_ms: f64,
     pub warm_up_ms: f64,
+    #[serde(serialize_with = "decisions")]
     pub decisions: Vec<Decision>,
     pub rewritten: Vec<String>,
     pub warnings: Vec<String>,
 }
 
-#[derive(Debug, Clone, Default, Serialize)]
-pub struct Decision {
-    pub topic: String,
-    pub value: String,
-    pub reason: String,
-    pub guessed: bool,
+/// Writes the fields of the library's decisions.
+fn decisions<S: Serializer>(decisions: &[Decision], serializer: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Row<'a> {
+        topic: &'a str,
+        value: &'a str,
+        reason: &'a str,
+        guessed: bool,
+    }
+    serializer.collect_seq(decisions.iter().map(|decision| Row {
+        topic: &decision.topic,
+        value: &decision.value,
+        reason: &decision.reason,
+        guessed: decision.guessed,
+    }))
 }
 
 impl From<DetectModel> for ModelFacts {
     fn from(model: DetectModel) -> Self {
-        let decision = |d: gstdetect::bridge::message::Decision| Decision {
-            topic: d.topic,
-            value: d.value,
-            reason: d.reason,
-            guessed: d.guessed,
-        };
         Self {
             path: model.path,
             family: model.family,
@@ -167,7 +171,7 @@ impl From<DetectModel> for ModelFacts {
             labels_source: model.labels_source,
             load_ms: ms(model.load_time),
             warm_up_ms: ms(model.warm_up_time),
-            decisions: model.decisions.into_iter().map(decision).collect(),
+            decisions: model.decisions,
             rewritten: model.rewritten,
             warnings: model.warnings,
         }

@@ -83,8 +83,7 @@ impl Graph {
         let (window, span) = (conv.window, conv.window.span());
         let length = |axis: usize, from: usize, pads: usize| {
             (window.stride[axis] * (from - 1) + span[axis] + output_padding[axis])
-                .checked_sub(pads)
-                .unwrap_or(0)
+                .saturating_sub(pads)
         };
         let h = length(0, shape.h, window.pads.top + window.pads.bottom);
         let w = length(1, shape.w, window.pads.left + window.pads.right);
@@ -198,7 +197,7 @@ impl Graph {
     /// Adds a softmax over consecutive groups of `group` channels.
     pub fn softmax(&mut self, x: TensorId, group: usize) -> Result<TensorId> {
         let shape = self.known(x)?;
-        if group == 0 || shape.c % group != 0 {
+        if group == 0 || !shape.c.is_multiple_of(group) {
             return Err(graph_error!(
                 "softmax: {} channels do not divide into groups of {group}",
                 shape.c
@@ -247,7 +246,7 @@ impl Graph {
     /// Shuffles channels: reads them as `[groups, c / groups]` and transposes.
     pub fn shuffle(&mut self, x: TensorId, groups: usize) -> Result<TensorId> {
         let c = self.known(x)?.c;
-        if groups == 0 || c % groups != 0 {
+        if groups == 0 || !c.is_multiple_of(groups) {
             return Err(graph_error!(
                 "shuffle: {c} channels do not divide into {groups} groups"
             ));
@@ -307,7 +306,7 @@ impl Graph {
         channels_first: bool,
     ) -> Result<TensorId> {
         let shape = self.known(x)?;
-        if block == 0 || block > 64 || shape.c % (block * block) != 0 {
+        if block == 0 || block > 64 || !shape.c.is_multiple_of(block * block) {
             return Err(graph_error!(
                 "depth to space: {} channels do not divide into blocks of {block} x {block}",
                 shape.c
@@ -370,7 +369,7 @@ fn windows(what: &str, shape: Shape, window: &Window) -> Result<[usize; 2]> {
 /// Checks channels, groups and lengths. `outer` and `inner` are the first two dimensions of the weights before grouping.
 fn check_conv(conv: &Conv, input: Shape, outer: usize, inner: usize) -> Result<()> {
     let groups = conv.groups;
-    if groups == 0 || input.c % groups != 0 || conv.out_channels % groups != 0 {
+    if groups == 0 || !input.c.is_multiple_of(groups) || !conv.out_channels.is_multiple_of(groups) {
         return Err(graph_error!(
             "convolution: {} input and {} output channels do not divide into {groups} groups",
             input.c,

@@ -45,7 +45,7 @@ pub unsafe fn apply<V: Vector>(p: *mut f32, n: usize, activation: Activation) {
             Activation::GeluTanh => each!(|x| {
                 let cubic = x.mul(x).fma(V::splat(0.044_715), V::splat(one)).mul(x);
                 // 0.5 (1 + tanh t) is the logistic function of 2 t
-                x.times_logistic(cubic.mul(V::splat(1.595_769_1)))
+                x.times_logistic(cubic.mul(V::splat(1.595_769)))
             }),
             Activation::Tanh => each!(|x| tanh(x)),
             Activation::Elu { alpha } => each!(|x| {
@@ -87,7 +87,7 @@ unsafe fn mish<V: Vector>(x: V) -> V {
         // above 20 the quotient is 1
         let e = exp(V::splat(20.).min(x));
         let n = e.mul(e.add(V::splat(2.)));
-        x.mul(n).div(n.add(V::splat(2.)))
+        x.mul(n.div(n.add(V::splat(2.))))
     }
 }
 
@@ -99,12 +99,7 @@ unsafe fn tanh<V: Vector>(x: V) -> V {
         let x2 = x.mul(x);
         let far = V::splat(2.).times_logistic(x.add(x)).sub(V::splat(1.));
         let mut p = V::splat(-5.704_988_7e-3);
-        for c in [
-            2.063_908_9e-2,
-            -5.373_971_5e-2,
-            1.333_144_2e-1,
-            -3.333_328e-1,
-        ] {
+        for c in [2.063_909e-2, -5.373_971_5e-2, 1.333_144_2e-1, -3.333_328e-1] {
             p = p.fma(x2, V::splat(c));
         }
         let near = p.fma(x2.mul(x), x);
@@ -121,7 +116,7 @@ unsafe fn gelu<V: Vector>(x: V) -> V {
         let a = z.abs();
         let t = V::splat(1.).div(a.fma(V::splat(0.327_591_1), V::splat(1.)));
         let mut p = V::splat(1.061_405_4);
-        for c in [-1.453_152, 1.421_413_7, -0.284_496_74, 0.254_829_6] {
+        for c in [-1.453_152, 1.421_413_7, -0.284_496_75, 0.254_829_6] {
             p = p.fma(t, V::splat(c));
         }
         // half of erfc(|z|)

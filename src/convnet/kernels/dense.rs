@@ -143,10 +143,10 @@ pub unsafe fn tile<V: Vector, const T: usize, const B: usize, const STEP: usize>
                             *w = V::load(weights.add(b * V::LANES));
                         }
                         weights = weights.add(B * V::LANES);
-                        for t in 0..T {
+                        for (t, row) in acc.iter_mut().enumerate() {
                             let v = V::splat(*x.add(t * step + i));
-                            for b in 0..B {
-                                acc[t][b] = v.fma(w[b], acc[t][b]);
+                            for (b, acc) in row.iter_mut().enumerate() {
+                                *acc = v.fma(w[b], *acc);
                             }
                         }
                     }

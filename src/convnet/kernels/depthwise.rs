@@ -88,15 +88,15 @@ pub unsafe fn tile<V: Vector, const T: usize, const K: usize, const S: usize>(
                 }
                 for kx in 0..K {
                     let w = V::load(w.add(kx * s.weight_step));
-                    for t in 0..T {
-                        acc[t][0] = pixels[t + kx].fma(w, acc[t][0]);
+                    for (t, acc) in acc.iter_mut().enumerate() {
+                        acc[0] = pixels[t + kx].fma(w, acc[0]);
                     }
                 }
             } else {
                 for kx in 0..K {
                     let w = V::load(w.add(kx * s.weight_step));
-                    for t in 0..T {
-                        acc[t][0] = V::load(x.add((t * S + kx) * c)).fma(w, acc[t][0]);
+                    for (t, acc) in acc.iter_mut().enumerate() {
+                        acc[0] = V::load(x.add((t * S + kx) * c)).fma(w, acc[0]);
                     }
                 }
             }
@@ -127,8 +127,8 @@ pub unsafe fn tile_any<V: Vector, const T: usize>(
                 let x = s.x.add(ky * s.dilation[0] * s.row + kx * s.dilation[1] * c);
                 let w = V::load(weights);
                 weights = weights.add(s.weight_step);
-                for t in 0..T {
-                    acc[t][0] = V::load(x.add(t * s.stride * c)).fma(w, acc[t][0]);
+                for (t, acc) in acc.iter_mut().enumerate() {
+                    acc[0] = V::load(x.add(t * s.stride * c)).fma(w, acc[0]);
                 }
             }
         }

@@ -70,6 +70,7 @@ macro_rules! instantiate {
 
         k::instantiate::steps! {
             vector: $vector, attributes: [$($attribute),*],
+            narrow: k::narrow::run => k::narrow::Narrow,
             pooling: k::pooling::run => k::pooling::Pooling,
             elementwise: k::elementwise::run => k::elementwise::Elementwise,
             resample: k::resample::run => k::resample::Resample,
@@ -103,6 +104,7 @@ macro_rules! instantiate {
                 any: &[$(depthwise_any::<$depthwise1>),*],
             },
             winograd,
+            narrow,
             pooling,
             elementwise,
             resample,

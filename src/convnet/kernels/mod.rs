@@ -15,11 +15,13 @@ pub mod elementwise;
 pub mod epilogue;
 pub mod gather;
 pub mod instantiate;
+pub mod narrow;
 pub mod pack;
 pub mod pooling;
 pub mod reduce;
 pub mod resample;
 mod scalar;
+pub mod step;
 pub mod transfer;
 pub mod vector;
 pub mod winograd;
@@ -66,6 +68,7 @@ pub struct Kernels {
     pub dense: dense::DenseTiles,
     pub depthwise: depthwise::DepthwiseTiles,
     pub winograd: StepFn<winograd::Winograd>,
+    pub narrow: StepFn<narrow::Narrow>,
     pub pooling: StepFn<pooling::Pooling>,
     pub elementwise: StepFn<elementwise::Elementwise>,
     pub resample: StepFn<resample::Resample>,
@@ -120,7 +123,7 @@ impl Kernels {
             })
     }
 
-    /// Returns the table that [`VARIABLE`] names, or the fastest one.
+    /// Returns the table that the environment variable `GST_DETECT_KERNELS` names, or the fastest one.
     pub fn from_environment() -> Result<&'static Kernels> {
         match std::env::var(VARIABLE) {
             Ok(name) if !name.is_empty() => Self::named(&name),

@@ -58,42 +58,111 @@ pub unsafe fn run<V: Vector>(p: &Pooling, context: &Context, part: usize, parts:
     let (from, to) = split(p.blocks.len() * rows, part, parts);
     for unit in from..to {
         let (input, output) = p.blocks[unit / rows];
+        let y = unit % rows;
         // SAFETY: the caller's.
-        unsafe { row::<V>(p, context, input, output, unit % rows) };
+        unsafe {
+            let out = context.base.0.add(output.offset + y * output.row);
+            match p.pool {
+                Pool::Max => {
+                    line::<V, true>(p, context, input, y);
+                    columns::<V, true>(p, context.scratch, out, |_| 1.);
+                }
+                Pool::Average { count_padding } => {
+                    let n = line::<V, false>(p, context, input, y);
+                    let factor = |columns: usize| match count_padding {
+                        true => 1. / p.taps as f32,
+                        false => 1. / (n * columns) as f32,
+                    };
+                    columns::<V, false>(p, context.scratch, out, factor);
+                }
+            }
+        }
     }
 }
 
 #[inline(always)]
-unsafe fn row<V: Vector>(p: &Pooling, context: &Context, input: Plane, output: Plane, y: usize) {
-    let (base, line) = (context.base.0, context.scratch);
+unsafe fn join<V: Vector, const MAX: bool>(a: V, b: V) -> V {
+    // SAFETY: the caller's.
+    unsafe { if MAX { b.max(a) } else { a.add(b) } }
+}
+
+/// Joins the input rows of output row `y` into the scratch, row after row; returns their number.
+#[inline(always)]
+unsafe fn line<V: Vector, const MAX: bool>(
+    p: &Pooling,
+    context: &Context,
+    input: Plane,
+    y: usize,
+) -> usize {
     let (first, rows) = p.rows[y];
-    let [step_y, step_x] = p.dilation;
-    let max = p.pool == Pool::Max;
-    // SAFETY: every window has a tap inside, and `taps` keeps rows and columns inside; the scratch holds one input row.
+    let (scratch, n) = (context.scratch, p.width * V::LANES);
+    // SAFETY: every window has a row inside, and `taps` keeps rows inside; the scratch holds one input row.
     unsafe {
-        let join = |a: V, b: V| if max { b.max(a) } else { a.add(b) };
-        let start = base.add(input.offset + first * input.row);
-        for x in 0..p.width {
-            let mut v = V::load(start.add(x * V::LANES));
-            for i in 1..rows {
-                v = join(v, V::load(start.add(i * step_y * input.row + x * V::LANES)));
-            }
-            v.store(line.add(x * V::LANES));
+        let start = context.base.0.add(input.offset + first * input.row);
+        let row = |i: usize| start.add(i * p.dilation[0] * input.row);
+        let second = row(rows.min(2) - 1);
+        for x in (0..n).step_by(V::LANES) {
+            let v = V::load(start.add(x));
+            let v = if rows > 1 {
+                join::<V, MAX>(v, V::load(second.add(x)))
+            } else {
+                v
+            };
+            v.store(scratch.add(x));
         }
-        for (x, &(first, columns)) in p.columns.iter().enumerate() {
-            let mut v = V::load(line.add(first * V::LANES));
-            for i in 1..columns {
-                v = join(v, V::load(line.add((first + i * step_x) * V::LANES)));
+        for i in 2..rows {
+            let row = row(i);
+            for x in (0..n).step_by(V::LANES) {
+                let v = V::load(scratch.add(x));
+                join::<V, MAX>(v, V::load(row.add(x))).store(scratch.add(x));
             }
-            if let Pool::Average { count_padding } = p.pool {
-                let n = if count_padding {
-                    p.taps
-                } else {
-                    rows * columns
-                };
-                v = v.mul(V::splat(1. / n as f32));
-            }
-            v.store(base.add(output.offset + y * output.row + x * V::LANES));
         }
+    }
+    rows
+}
+
+/// Joins the columns of the scratch into an output row. `factor` of the number of columns multiplies sums.
+#[inline(always)]
+unsafe fn columns<V: Vector, const MAX: bool>(
+    p: &Pooling,
+    line: *const f32,
+    out: *mut f32,
+    factor: impl Fn(usize) -> f32,
+) {
+    let step = p.dilation[1] * V::LANES;
+    for (x, &(first, columns)) in p.columns.iter().enumerate() {
+        // SAFETY: every window has a column inside, and `taps` keeps columns inside.
+        unsafe {
+            let at = line.add(first * V::LANES);
+            let mut v = match columns {
+                2 => window::<V, MAX, 2>(at, step),
+                3 => window::<V, MAX, 3>(at, step),
+                5 => window::<V, MAX, 5>(at, step),
+                _ => {
+                    let mut v = V::load(at);
+                    for i in 1..columns {
+                        v = join::<V, MAX>(v, V::load(at.add(i * step)));
+                    }
+                    v
+                }
+            };
+            if !MAX {
+                v = v.mul(V::splat(factor(columns)));
+            }
+            v.store(out.add(x * V::LANES));
+        }
+    }
+}
+
+/// Joins K columns.
+#[inline(always)]
+unsafe fn window<V: Vector, const MAX: bool, const K: usize>(at: *const f32, step: usize) -> V {
+    // SAFETY: the caller's.
+    unsafe {
+        let mut v = V::load(at);
+        for i in 1..K {
+            v = join::<V, MAX>(v, V::load(at.add(i * step)));
+        }
+        v
     }
 }

@@ -189,6 +189,7 @@ pub unsafe fn run<V: Vector, const M: usize, const N: usize>(
 ///
 /// Blocks are outside and tiles inside: neighbouring tiles are read in order, which the prefetchers follow.
 #[inline(always)]
+#[allow(clippy::needless_range_loop)] // rows and columns of a matrix
 unsafe fn transform<V: Vector, const M: usize, const N: usize>(
     w: &Winograd,
     context: &Context,
@@ -284,6 +285,7 @@ unsafe fn multiply<V: Vector, const N: usize>(
 
 /// Brings `n` products back into the output.
 #[inline(always)]
+#[allow(clippy::needless_range_loop)] // rows and columns of a matrix
 unsafe fn restore<V: Vector, const M: usize, const N: usize>(
     w: &Winograd,
     context: &Context,

@@ -49,7 +49,7 @@ impl Algorithm {
         }
     }
 
-    /// Reads [`VARIABLE`].
+    /// Reads `GST_DETECT_CONVOLUTION`.
     pub fn from_environment() -> Result<Self> {
         match std::env::var(VARIABLE).as_deref() {
             Err(_) | Ok("") => Ok(Algorithm::Auto),

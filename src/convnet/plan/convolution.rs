@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
+use super::Step;
 use super::bind::Binder;
 use super::choice::level2_bytes;
 use super::layer::Layer;
-use super::place::{Cluster, Placed, View};
-use super::step::Step;
+use super::view::{Cluster, Placed, View};
 use super::weights::Form;
-use crate::convnet::kernels::Plane;
 use crate::convnet::kernels::dense::{Dense, InBlock, OutBlock};
 use crate::convnet::kernels::depthwise::{Depthwise, DepthwiseBlock};
-use crate::convnet::kernels::pack::Packed;
+use crate::convnet::kernels::pack::{Aligned, Packed};
 use crate::convnet::kernels::winograd::{self, Winograd};
+use crate::convnet::kernels::{Plane, narrow};
 use crate::convnet::layout::{RootId, Run};
 
 impl Binder<'_> {
@@ -37,6 +37,9 @@ impl Binder<'_> {
                 unreachable!("dense layers read runs");
             };
             let step = match layer.winograd {
+                0 if self.is_narrow(layer, runs, residual.is_some()) => {
+                    self.narrow(layer, runs, out)
+                }
                 0 => self.dense(layer, cluster, runs, out, residual.as_deref()),
                 _ => self.winograd(layer, cluster, runs, out, residual.as_deref()),
             };
@@ -94,6 +97,47 @@ impl Binder<'_> {
         Step::Dense(dense)
     }
 
+    /// True if the layer has so few outputs that its registers should hold inputs.
+    fn is_narrow(&self, layer: &Layer, runs: &[Run], residual: bool) -> bool {
+        let lanes = self.kernels.lanes;
+        let taps = layer.kernel[0] * layer.kernel[1];
+        let whole = |run: &Run| run.channels.len() == lanes;
+        layer.groups == 1
+            && layer.out_channels <= narrow::MOST_OUTPUTS
+            && layer.in_channels * taps >= narrow::LEAST_INPUTS
+            && layer.out_step == [1, 1]
+            && !residual
+            && lanes > 4 * layer.out_channels
+            && runs.iter().all(whole)
+    }
+
+    fn narrow(&self, layer: &Layer, runs: &[Run], out: RootId) -> Step {
+        let taps = layer.kernel[0] * layer.kernel[1];
+        let read: Vec<(RootId, usize)> = runs.iter().map(|r| (r.root, r.block)).collect();
+        let mut weights = Vec::with_capacity(layer.weights.len());
+        for o in 0..layer.out_channels {
+            for run in runs {
+                for tap in 0..taps {
+                    weights.extend(run.channels.iter().map(|&c| {
+                        layer.weights[(o * layer.in_channels + c as usize) * taps + tap]
+                    }));
+                }
+            }
+        }
+        let channels = 0..layer.out_channels as u32;
+        Step::Narrow(narrow::Narrow {
+            blocks: self.first_taps(layer, &read),
+            kernel: layer.kernel,
+            stride: layer.stride,
+            dilation: layer.dilation,
+            output: self.plane(out, 0),
+            size: layer.size,
+            weights: Aligned::from_values(&weights),
+            bias: channels.map(|c| bias(layer, Some(c))).collect(),
+            epilogue: layer.epilogue,
+        })
+    }
+
     fn winograd(
         &self,
         layer: &Layer,
@@ -114,31 +158,8 @@ impl Binder<'_> {
             read.len() + cluster.blocks,
             weights.len(),
         );
-        let inputs = runs
-            .iter()
-            .map(|run| {
-                let block = read.iter().position(|&b| b == (run.root, run.block));
-                let block = block.expect("every run's block was listed");
-                InBlock {
-                    offset: Winograd::block_offset(chunk, lanes, block) + run.lane,
-                    lanes: run.channels.len(),
-                }
-            })
-            .collect();
-        let blocks = read
-            .iter()
-            .map(|&(root, block)| {
-                let plane = self.plane(root, block);
-                let start = layer.start[0] * plane.row as isize + layer.start[1] * lanes as isize;
-                Plane {
-                    offset: plane
-                        .offset
-                        .checked_add_signed(start)
-                        .expect("borders are part of the buffer"),
-                    row: plane.row,
-                }
-            })
-            .collect();
+        let inputs = transformed(runs, &read, chunk, lanes);
+        let blocks = self.first_taps(layer, &read);
         let outputs = (cluster.first_block..cluster.first_block + cluster.blocks)
             .map(|b| OutBlock {
                 offset: self.plane(out, b).offset,
@@ -158,6 +179,21 @@ impl Binder<'_> {
         })
     }
 
+    /// Blocks of an input, from the first tap of output pixel (0, 0) on.
+    fn first_taps(&self, layer: &Layer, blocks: &[(RootId, usize)]) -> Vec<Plane> {
+        let lanes = self.kernels.lanes as isize;
+        let shifted = |&(root, block): &(RootId, usize)| {
+            let plane = self.plane(root, block);
+            let start = layer.start[0] * plane.row as isize + layer.start[1] * lanes;
+            let offset = plane.offset.checked_add_signed(start);
+            Plane {
+                offset: offset.expect("borders are part of the buffer"),
+                row: plane.row,
+            }
+        };
+        blocks.iter().map(shifted).collect()
+    }
+
     fn packed(&self, layer: &Layer, cluster: &Cluster, runs: &[Run], out: RootId) -> Arc<Packed> {
         let lanes = self.kernels.lanes;
         let taps = layer.kernel[0] * layer.kernel[1];
@@ -174,29 +210,8 @@ impl Binder<'_> {
         let channels: Vec<Option<u32>> = (0..cluster.blocks * lanes)
             .map(|lane| place.channel_at(first + lane))
             .collect();
-        let (each_in, each_out) = (
-            layer.in_channels / layer.groups,
-            layer.out_channels / layer.groups,
-        );
-        // where an input row's and an output lane's weights begin, and their groups
-        let row_at: Vec<(usize, usize)> = rows
-            .iter()
-            .map(|&(channel, tap)| {
-                let i = cluster.inputs.start + channel as usize;
-                ((i % each_in) * taps + tap as usize, i / each_in)
-            })
-            .collect();
-        let lane_at: Vec<Option<(usize, usize)>> = channels
-            .iter()
-            .map(|o| o.map(|o| (o as usize * each_in * taps, o as usize / each_out)))
-            .collect();
-        let filter = |row: usize, lane: usize| -> &[f32] {
-            let (row, group) = row_at[row];
-            match lane_at[lane] {
-                Some((first, of)) if of == group => &layer.weights[first + row..],
-                _ => &[],
-            }
-        };
+        let places = WeightPlaces::new(layer, cluster, &rows, &channels);
+        let filter = |row: usize, lane: usize| places.filter(layer, row, lane);
         let bias = |lane: usize| bias(layer, channels[lane]);
         let (blocks, n) = (cluster.blocks, rows.len());
         let form = Form::dense(layer, lanes, &rows, &channels, cluster.inputs.start);
@@ -279,6 +294,57 @@ fn bias(layer: &Layer, channel: Option<u32>) -> f32 {
     match (channel, &layer.bias) {
         (Some(c), Some(bias)) => bias[c as usize],
         _ => 0.,
+    }
+}
+
+/// Lanes that the products of a Winograd layer read from the transformed blocks `read`.
+fn transformed(runs: &[Run], read: &[(RootId, usize)], chunk: usize, lanes: usize) -> Vec<InBlock> {
+    let lanes_of = |run: &Run| {
+        let block = read.iter().position(|&b| b == (run.root, run.block));
+        let block = block.expect("every run's block is listed");
+        InBlock {
+            offset: Winograd::block_offset(chunk, lanes, block) + run.lane,
+            lanes: run.channels.len(),
+        }
+    };
+    runs.iter().map(lanes_of).collect()
+}
+
+/// Where the weights of each packed row and lane begin in the layer's weights, and their groups.
+struct WeightPlaces {
+    rows: Vec<(usize, usize)>,
+    lanes: Vec<Option<(usize, usize)>>,
+}
+
+impl WeightPlaces {
+    fn new(
+        layer: &Layer,
+        cluster: &Cluster,
+        rows: &[(u32, u32)],
+        channels: &[Option<u32>],
+    ) -> Self {
+        let taps = layer.kernel[0] * layer.kernel[1];
+        let each_in = layer.in_channels / layer.groups;
+        let each_out = layer.out_channels / layer.groups;
+        let row = |&(channel, tap): &(u32, u32)| {
+            let i = cluster.inputs.start + channel as usize;
+            ((i % each_in) * taps + tap as usize, i / each_in)
+        };
+        let lane =
+            |o: &Option<u32>| o.map(|o| (o as usize * each_in * taps, o as usize / each_out));
+        WeightPlaces {
+            rows: rows.iter().map(row).collect(),
+            lanes: channels.iter().map(lane).collect(),
+        }
+    }
+
+    /// Weights from a row's tap on, for an output lane; none for padding and for other groups.
+    fn filter<'a>(&self, layer: &'a Layer, row: usize, lane: usize) -> &'a [f32] {
+        let (row, group) = self.rows[row];
+        match self.lanes[lane] {
+            Some((first, of)) if of == group => &layer.weights[first + row..],
+            _ => &[],
+        }
     }
 }
 

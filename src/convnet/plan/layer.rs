@@ -80,7 +80,7 @@ impl Layer {
         let source = |axis: usize, j: usize| {
             let at = first[axis] + stride[axis] * (taps[axis] - 1 - j);
             let k = at / window.dilation[axis];
-            (at % window.dilation[axis] == 0 && k < window.kernel[axis]).then_some(k)
+            (at.is_multiple_of(window.dilation[axis]) && k < window.kernel[axis]).then_some(k)
         };
         let mut weights = Vec::with_capacity(output.c * each_in * taps[0] * taps[1]);
         for o in 0..output.c {

@@ -1,7 +1,7 @@
 //! Places of buffers in the arena: buffers whose lives do not overlap share memory.
 
-use super::place::{Buffer, Placement};
 use super::stage::Work;
+use super::view::{Buffer, Placement};
 
 /// Place and life of a buffer.
 #[derive(Clone, Copy, Debug)]

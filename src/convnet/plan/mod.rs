@@ -3,21 +3,22 @@
 mod bind;
 mod choice;
 mod convolution;
+mod lanes;
 mod layer;
 mod memory;
 mod place;
 mod simplify;
 mod stage;
-mod step;
+mod view;
 mod weights;
 
 use std::sync::Arc;
 
 use super::error::{Error, Result};
 use super::graph::{Graph, Input, InputFormat, Op, Shape};
-use super::kernels::{Context, Kernels};
+use super::kernels::Kernels;
+pub use super::kernels::step::Step;
 pub use choice::{Algorithm, Choices};
-pub use step::Step;
 pub use weights::WeightCache;
 
 /// Limits of a plan. A graph that needs more is refused before memory is allocated.
@@ -101,6 +102,11 @@ impl Plan {
             weight_bytes(&placement, kernels.lanes),
             budget.weights,
         )?;
+        for buffer in &placement.buffers {
+            // before places are added up, which could overflow
+            let bytes = buffer.len().saturating_mul(size_of::<f32>());
+            within("bytes of activations", bytes, budget.activations)?;
+        }
         let memory = memory::assign(&placement);
         let bytes = memory.len.saturating_mul(size_of::<f32>());
         within("bytes of activations", bytes, budget.activations)?;
@@ -155,6 +161,11 @@ impl Plan {
         &self.outputs
     }
 
+    /// The table that the steps were bound for.
+    pub(super) fn table(&self) -> &'static Kernels {
+        self.kernels
+    }
+
     pub(super) fn arena_len(&self) -> usize {
         self.arena
     }
@@ -205,39 +216,6 @@ impl Plan {
         }
         Ok(())
     }
-
-    /// Runs part `part` of `parts` of a step.
-    ///
-    /// # Safety
-    /// The context holds an arena and a scratch of this plan's sizes, and inputs and outputs that passed
-    /// [`check`](Self::check). All steps before this one are done. No two threads run the same part.
-    pub(super) unsafe fn run_step(
-        &self,
-        step: usize,
-        context: &Context,
-        part: usize,
-        parts: usize,
-    ) {
-        let k = self.kernels;
-        // SAFETY: the caller's; the steps were bound for this plan's arena and kernels, which this machine can run.
-        unsafe {
-            match &self.steps[step] {
-                Step::Dense(s) => s.run(&k.dense, k.lanes, context.base, part, parts),
-                Step::Winograd(s) => (k.winograd)(s, context, part, parts),
-                Step::Depthwise(s) => s.run(&k.depthwise, k.lanes, context.base, part, parts),
-                Step::Pooling(s) => (k.pooling)(s, context, part, parts),
-                Step::Elementwise(s) => (k.elementwise)(s, context, part, parts),
-                Step::Resample(s) => (k.resample)(s, context, part, parts),
-                Step::Gather(s) => (k.gather)(s, context, part, parts),
-                Step::Global(s) => (k.global)(s, context, part, parts),
-                Step::OverChannels(s) => (k.over_channels)(s, context, part, parts),
-                Step::Softmax(s) => (k.softmax)(s, context, part, parts),
-                Step::Load(s) => (k.load)(s, context, part, parts),
-                Step::Border(s) => (k.border)(s, context, part, parts),
-                Step::Store(s) => (k.store)(s, context, part, parts),
-            }
-        }
-    }
 }
 
 fn within(what: &'static str, needed: usize, allowed: usize) -> Result<()> {
@@ -252,8 +230,8 @@ fn within(what: &'static str, needed: usize, allowed: usize) -> Result<()> {
 }
 
 /// Bytes of all convolutions' weights once packed.
-fn weight_bytes(placement: &place::Placement, lanes: usize) -> usize {
-    let of_stage = |stage: &place::Placed| match &stage.work {
+fn weight_bytes(placement: &view::Placement, lanes: usize) -> usize {
+    let of_stage = |stage: &view::Placed| match &stage.work {
         stage::Work::Conv { layers, .. } => layers
             .iter()
             .map(|layer| {

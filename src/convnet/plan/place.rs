@@ -4,68 +4,9 @@ use std::collections::HashMap;
 
 use super::layer::Layer;
 use super::stage::{Pointwise, Stage, Stages, Work};
+use super::view::*;
 use crate::convnet::graph::Shape;
 use crate::convnet::layout::*;
-
-/// What a stage reads.
-#[derive(Clone, Debug)]
-pub enum View {
-    /// Lanes by lanes, with the tensor's channels in them.
-    Runs(Vec<Run>),
-    /// Whole blocks, one for each block of the output.
-    Blocks(Vec<(RootId, usize)>),
-    /// The one lane of a tensor of one channel.
-    Lane(RootId, usize),
-}
-
-impl View {
-    /// Roots that this view reads.
-    pub fn roots(&self) -> Vec<RootId> {
-        match self {
-            View::Runs(runs) => runs.iter().map(|r| r.root).collect(),
-            View::Blocks(blocks) => blocks.iter().map(|b| b.0).collect(),
-            View::Lane(root, _) => vec![*root],
-        }
-    }
-}
-
-/// Channels of a grouped convolution that are computed together: a dense layer of its own.
-#[derive(Clone, Debug)]
-pub struct Cluster {
-    pub inputs: std::ops::Range<usize>,
-    pub outputs: std::ops::Range<usize>,
-    /// First block of the outputs.
-    pub first_block: usize,
-    pub blocks: usize,
-}
-
-/// A stage with its views.
-#[derive(Clone, Debug)]
-pub struct Placed {
-    pub work: Work,
-    pub views: Vec<View>,
-    /// Shapes of the operands.
-    pub shapes: Vec<Shape>,
-    pub out: Option<RootId>,
-    /// For dense convolutions.
-    pub clusters: Vec<Cluster>,
-}
-
-/// A root's buffer.
-#[derive(Clone, Debug)]
-pub struct Buffer {
-    pub shape: Shape,
-    pub lanes: Lanes,
-    /// Pixels of border: above, left, below, right.
-    pub pads: [usize; 4],
-}
-
-/// All stages with their views, and all buffers.
-#[derive(Debug)]
-pub struct Placement {
-    pub stages: Vec<Placed>,
-    pub buffers: Vec<Buffer>,
-}
 
 /// Places the roots of `stages` in blocks of `width` lanes.
 pub fn place(stages: Stages, width: usize) -> Placement {
@@ -106,80 +47,14 @@ impl Placer {
         let reads: Vec<Channels> = stage.reads.into_iter().map(|r| r.0).collect();
         let mut clusters = Vec::new();
         let views = match &stage.work {
-            Work::Load { .. } => {
-                let out = self.out(stage.out);
-                self.lanes[out] = Lanes::in_order(self.roots[out].c, 1);
-                vec![]
-            }
-            Work::Constant(_) => {
-                self.in_order(stage.out);
-                vec![]
-            }
             Work::Conv { layers, residual } if !layers[0].is_depthwise() => {
                 clusters = clusters_of(&layers[0], self.width);
-                self.dense(
-                    &layers[..],
-                    *residual,
-                    &reads,
-                    &shapes,
-                    stage.out,
-                    &mut clusters,
-                )
+                self.dense(layers, *residual, &reads, &shapes, stage.out, &mut clusters)
             }
             Work::Conv { layers, residual } => {
-                let view = self.blocks(&reads[0], shapes[0]);
-                let mut borders = [0; 4];
-                for layer in layers {
-                    widen(&mut borders, layer.borders(shapes[0].h, shapes[0].w));
-                }
-                for &(root, _) in &view.blocks {
-                    widen(&mut self.pads[root as usize], borders);
-                }
-                let mut views = vec![View::Blocks(view.blocks)];
-                if *residual {
-                    views.push(self.matching(&reads[1], shapes[1], &view.lanes));
-                }
-                self.set(stage.out, view.lanes);
-                views
+                self.depthwise(layers, *residual, &reads, &shapes, stage.out)
             }
-            Work::Elementwise(Pointwise::Binary(_), _) => {
-                let view = self.blocks(&reads[0], shapes[0]);
-                let second = if shapes[1].c == 1 && shapes[0].c > 1 {
-                    let (root, channel) = reads[1][0];
-                    let root = self.in_blocks(root);
-                    View::Lane(root, self.lanes[root as usize].lane_of(channel))
-                } else {
-                    self.matching(&reads[1], shapes[1], &view.lanes)
-                };
-                self.set(stage.out, view.lanes);
-                vec![View::Blocks(view.blocks), second]
-            }
-            Work::OverChannels(_) => {
-                let view = self.runs_of_blocks(&reads[0], shapes[0], true);
-                self.in_order(stage.out);
-                vec![view]
-            }
-            Work::Softmax { .. } => {
-                let view = self.runs_of_blocks(&reads[0], shapes[0], false);
-                self.in_order(stage.out);
-                vec![view]
-            }
-            Work::Store { .. } => vec![View::Runs(runs(&reads[0], &self.lanes))],
-            Work::DepthToSpace { .. } | Work::Gather => {
-                self.in_order(stage.out);
-                vec![View::Runs(runs(&reads[0], &self.lanes))]
-            }
-            Work::Pool(..)
-            | Work::Global(_)
-            | Work::Resize(_)
-            | Work::Crop(_)
-            | Work::Pad(..)
-            | Work::Reshape
-            | Work::Elementwise(..) => {
-                let view = self.blocks(&reads[0], shapes[0]);
-                self.set(stage.out, view.lanes);
-                vec![View::Blocks(view.blocks)]
-            }
+            work => self.views(work, &reads, &shapes, stage.out),
         };
         self.placed.push(Placed {
             work: stage.work,
@@ -188,6 +63,88 @@ impl Placer {
             out: stage.out,
             clusters,
         });
+    }
+
+    /// Places the output of everything but convolutions, and views its operands.
+    fn views(
+        &mut self,
+        work: &Work,
+        reads: &[Channels],
+        shapes: &[Shape],
+        out: Option<RootId>,
+    ) -> Vec<View> {
+        match work {
+            Work::Load { .. } => {
+                let out = self.out(out);
+                self.lanes[out] = Lanes::in_order(self.roots[out].c, 1);
+                vec![]
+            }
+            Work::Constant(_) => {
+                self.in_order(out);
+                vec![]
+            }
+            Work::Elementwise(Pointwise::Binary(_), _) => self.binary(reads, shapes, out),
+            Work::OverChannels(_) | Work::Softmax { .. } => {
+                let sorted = matches!(work, Work::OverChannels(_));
+                let view = self.runs_of_blocks(&reads[0], shapes[0], sorted);
+                self.in_order(out);
+                vec![view]
+            }
+            Work::Store { .. } => vec![View::Runs(runs(&reads[0], &self.lanes))],
+            Work::DepthToSpace { .. } | Work::Gather => {
+                self.in_order(out);
+                vec![View::Runs(runs(&reads[0], &self.lanes))]
+            }
+            Work::Conv { .. }
+            | Work::Pool(..)
+            | Work::Global(_)
+            | Work::Resize(_)
+            | Work::Crop(_)
+            | Work::Pad(..)
+            | Work::Reshape
+            | Work::Elementwise(..) => {
+                let view = self.blocks(&reads[0], shapes[0]);
+                self.set(out, view.lanes);
+                vec![View::Blocks(view.blocks)]
+            }
+        }
+    }
+
+    fn binary(&mut self, reads: &[Channels], shapes: &[Shape], out: Option<RootId>) -> Vec<View> {
+        let view = self.blocks(&reads[0], shapes[0]);
+        let second = if shapes[1].c == 1 && shapes[0].c > 1 {
+            let (root, channel) = reads[1][0];
+            let root = self.in_blocks(root);
+            View::Lane(root, self.lanes[root as usize].lane_of(channel))
+        } else {
+            self.matching(&reads[1], shapes[1], &view.lanes)
+        };
+        self.set(out, view.lanes);
+        vec![View::Blocks(view.blocks), second]
+    }
+
+    fn depthwise(
+        &mut self,
+        layers: &[Layer],
+        residual: bool,
+        reads: &[Channels],
+        shapes: &[Shape],
+        out: Option<RootId>,
+    ) -> Vec<View> {
+        let view = self.blocks(&reads[0], shapes[0]);
+        let mut borders = [0; 4];
+        for layer in layers {
+            widen(&mut borders, layer.borders(shapes[0].h, shapes[0].w));
+        }
+        for &(root, _) in &view.blocks {
+            widen(&mut self.pads[root as usize], borders);
+        }
+        let mut views = vec![View::Blocks(view.blocks)];
+        if residual {
+            views.push(self.matching(&reads[1], shapes[1], &view.lanes));
+        }
+        self.set(out, view.lanes);
+        views
     }
 
     fn dense(
@@ -378,30 +335,4 @@ fn widen(pads: &mut [usize; 4], by: [usize; 4]) {
     for (pad, by) in pads.iter_mut().zip(by) {
         *pad = (*pad).max(by);
     }
-}
-
-/// Joins groups of a grouped convolution until their outputs fill a block; a dense one is one cluster.
-fn clusters_of(layer: &Layer, width: usize) -> Vec<Cluster> {
-    let (each_in, each_out) = (
-        layer.in_channels / layer.groups,
-        layer.out_channels / layer.groups,
-    );
-    let together = (width / each_out.max(1)).clamp(1, layer.groups);
-    let mut first_block = 0;
-    (0..layer.groups)
-        .step_by(together)
-        .map(|group| {
-            let end = (group + together).min(layer.groups);
-            let outputs = group * each_out..end * each_out;
-            let blocks = outputs.len().div_ceil(width);
-            let cluster = Cluster {
-                inputs: group * each_in..end * each_in,
-                outputs,
-                first_block,
-                blocks,
-            };
-            first_block += blocks;
-            cluster
-        })
-        .collect()
 }

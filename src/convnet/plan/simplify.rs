@@ -195,15 +195,21 @@ fn focus(nodes: &[Node], i: usize) -> Rewrite {
             && crop.top < 2
             && crop.left < 2
             && crop.size == [shape.h / 2, shape.w / 2]
-            && shape.h % 2 == 0
-            && shape.w % 2 == 0;
+            && shape.h.is_multiple_of(2)
+            && shape.w.is_multiple_of(2);
         if !even || *source.get_or_insert(x) != x {
             return None;
         }
         from.extend((0..shape.c).map(|c| (c, crop.top, crop.left)));
     }
     let x = source?;
-    let c = at(nodes, x).shape.c;
+    let conv = widened(conv, at(nodes, x).shape.c, &from);
+    Some((Op::Conv(conv), vec![x]))
+}
+
+/// Returns the convolution of twice the kernel and stride 2. `from` lists, for each input channel of `conv`, the
+/// channel, row and column of the source, which has `c` channels.
+fn widened(conv: &Conv, c: usize, from: &[(usize, usize, usize)]) -> Conv {
     let [kh, kw] = conv.window.kernel;
     let mut weights = vec![0.; conv.out_channels * c * 4 * kh * kw];
     for o in 0..conv.out_channels {
@@ -229,12 +235,11 @@ fn focus(nodes: &[Node], i: usize) -> Rewrite {
             right: 2 * pads.right,
         },
     };
-    let conv = Conv {
+    Conv {
         out_channels: conv.out_channels,
         groups: 1,
         window,
         weights: weights.into(),
         bias: conv.bias.clone(),
-    };
-    Some((Op::Conv(conv), vec![x]))
+    }
 }

@@ -112,11 +112,14 @@ struct Builder<'a> {
     stages: Stages,
 }
 
+type Values = Arc<[f32]>;
+
 /// Nodes that follow another one and can be computed with it.
 #[derive(Default)]
 struct Chain {
     last: usize,
-    affine: Option<(Arc<[f32]>, Arc<[f32]>)>,
+    /// Scale and bias of each channel.
+    affine: Option<(Values, Values)>,
     residual: Option<TensorId>,
     epilogue: Epilogue,
 }

@@ -5,7 +5,7 @@ use crate::base::classes::ClassesError;
 use crate::detector::{DetectError, OpenError};
 use crate::engine::EngineError;
 use crate::host::affinity::AffinityError;
-use crate::model::ModelError;
+use crate::model::{ModelError, OnnxError};
 use gst::glib;
 use std::any::Any;
 use std::io::{self, ErrorKind};
@@ -99,28 +99,36 @@ impl Failure {
         let detail = format!("{path}: {err:?}");
         let sentence = sentence.as_str();
         match err {
-            ModelError::NotFound { .. } => {
+            ModelError::Onnx(OnnxError::NotFound { .. }) => {
                 Self::new(gst::ResourceError::NotFound, sentence, detail)
             }
-            ModelError::Read { source, .. } if source.kind() == ErrorKind::PermissionDenied => {
+            ModelError::Onnx(OnnxError::Read { source, .. })
+                if source.kind() == ErrorKind::PermissionDenied =>
+            {
                 Self::new(gst::ResourceError::OpenRead, sentence, detail)
             }
-            ModelError::NotAFile { .. } => {
+            ModelError::Onnx(OnnxError::NotAFile { .. }) => {
                 Self::new(gst::ResourceError::OpenRead, sentence, detail)
             }
-            ModelError::Read { .. }
-            | ModelError::ExternalData { .. }
-            | ModelError::TooLarge { .. } => Self::new(gst::ResourceError::Read, sentence, detail),
-            ModelError::Empty { .. }
-            | ModelError::NotOnnx { .. }
-            | ModelError::Truncated { .. }
-            | ModelError::Lossy { .. } => Self::new(gst::StreamError::Decode, sentence, detail),
-            ModelError::NotADetector { .. }
+            ModelError::Onnx(OnnxError::Read { .. })
+            | ModelError::Onnx(OnnxError::ExternalData { .. })
+            | ModelError::Onnx(OnnxError::TooLarge { .. }) => {
+                Self::new(gst::ResourceError::Read, sentence, detail)
+            }
+            ModelError::Onnx(OnnxError::Empty { .. })
+            | ModelError::Onnx(OnnxError::NotOnnx { .. })
+            | ModelError::Onnx(OnnxError::Truncated { .. })
+            | ModelError::Onnx(OnnxError::Lossy { .. }) => {
+                Self::new(gst::StreamError::Decode, sentence, detail)
+            }
+            ModelError::Onnx(OnnxError::NotADetector { .. })
             | ModelError::Ambiguous { .. }
-            | ModelError::Unsupported { .. } => {
+            | ModelError::Onnx(OnnxError::Unsupported { .. }) => {
                 Self::new(gst::StreamError::WrongType, sentence, detail)
             }
-            ModelError::Card { .. } | ModelError::Labels { .. } | ModelError::InputSize { .. } => {
+            ModelError::Card { .. }
+            | ModelError::Labels { .. }
+            | ModelError::Onnx(OnnxError::InputSize { .. }) => {
                 Self::new(gst::LibraryError::Settings, sentence, detail)
             }
         }

@@ -6,7 +6,7 @@
 
 use super::detectors::Detectors;
 use super::settings::Settings;
-use crate::bridge::message::{Decision, DetectModel, InForce, KeptClass};
+use crate::bridge::message::{DetectModel, InForce, KeptClass};
 use crate::detector::{Detector, OpenError};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -85,12 +85,6 @@ fn model_report(
     running_time: Option<gst::ClockTime>,
 ) -> DetectModel {
     let model = detector.model();
-    let decision = |decision: &crate::model::Decision| Decision {
-        topic: decision.topic.into(),
-        value: decision.value.clone(),
-        reason: decision.reason.clone(),
-        guessed: decision.guessed,
-    };
     DetectModel {
         path: settings.model_name(),
         family: model.family.to_string(),
@@ -102,7 +96,7 @@ fn model_report(
         labels_source: model.labels_source.clone(),
         load_time: detector.load_time(),
         warm_up_time: detector.warm_up_time(),
-        decisions: model.decisions.iter().map(decision).collect(),
+        decisions: model.decisions.clone(),
         rewritten: model.rewrites.clone(),
         warnings: model.warnings.clone(),
         in_force: InForce::default(),

@@ -5,14 +5,14 @@
 //! Score = sigmoid(raw). Box: centre x and y off the middle of the cell, width and height, all in input pixels;
 //! then the key points, which are not read.
 
+use super::AnchorLayer;
 use crate::base::detection::Detection;
 use crate::base::geometry::{BBox, Size};
 use crate::base::tensor::{Tensor, TensorSpec};
-use crate::families::decoder::{DecodeError, Decoder};
 use crate::families::decoding::candidates::{least_raw_score, push, sigmoid};
 use crate::families::decoding::grid::Grid;
 use crate::families::decoding::output::{Dim, Output};
-use crate::families::family::AnchorLayer;
+use crate::families::decoding::{DecodeError, Decoder};
 
 const BOX_FIELDS: usize = 4;
 
@@ -121,7 +121,7 @@ impl Decoder for BlazeFace {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::families::decoder::testing::{decoded, detection, f32_spec};
+    use crate::families::decoding::testing::{decoded, detection, f32_spec};
 
     /// 2 x 2 cells of 16 with one anchor, 1 x 1 of 32 with two: 4 and 2.
     const INPUT: Size = Size::new(32, 32);

@@ -4,10 +4,10 @@
 //! The anchors lie in two grids, 2 a cell in the finer and 6 a cell in one of twice the stride. The front camera's
 //! model takes 128x128 (strides 8 and 16), the back camera's 256x256 (strides 16 and 32).
 
+use super::{ANCHOR_LAYERS, AnchorLayer, BlazeFace};
 use crate::base::tensor::{ColourOrder, Interpolation, ResizeMode};
 use crate::families::card::Card;
-use crate::families::family::{AnchorLayer, Family};
-use crate::families::recognise::{Convention, Reading};
+use crate::families::reading::{Convention, Reading};
 use crate::onnx::facts::Facts;
 
 const ANCHORS_FINE: usize = 2;
@@ -27,8 +27,8 @@ pub fn read(facts: &Facts) -> Option<Reading> {
     Some(reading(layers, because))
 }
 
-pub fn told(facts: &Facts, card: &Card) -> Result<Reading, String> {
-    let Some(layers) = &card.anchor_layers else {
+pub fn read_as(facts: &Facts, card: &Card) -> Result<Reading, String> {
+    let Some(layers) = card.get(&ANCHOR_LAYERS) else {
         return read(facts).ok_or_else(|| {
             "decode is \"blazeface\" but the outputs are not [1, n, 1] and [1, n, 16] of two grids, expected \
              anchor_layers: [[stride, anchors], ...]"
@@ -38,7 +38,7 @@ pub fn told(facts: &Facts, card: &Card) -> Result<Reading, String> {
     if counts(facts).is_none() {
         return Err("decode is \"blazeface\", which has outputs [1, n, 1] and [1, n, 16]".into());
     }
-    Ok(reading(layers.clone(), "the card says so".into()))
+    Ok(reading(layers, "the card says so".into()))
 }
 
 fn reading(anchor_layers: Vec<AnchorLayer>, because: String) -> Reading {
@@ -49,7 +49,7 @@ fn reading(anchor_layers: Vec<AnchorLayer>, because: String) -> Reading {
             .map(|layer| layer.stride)
             .max()
             .unwrap_or(1),
-        family: Family::BlazeFace { anchor_layers },
+        family: Box::new(BlazeFace { anchor_layers }),
         because,
         classes: 1,
         convention: Convention {

@@ -3,12 +3,12 @@
 //! YOLO-NAS has the same dims with the boxes first. That the boxes are made in the graph shows in the grid it adds to
 //! them, that the scores are probabilities in their sigmoid.
 
+use super::{BoxesScores, BoxesScoresPlaces};
 use crate::base::tensor::ResizeMode;
+use crate::families::evidence::conventions;
 use crate::families::evidence::grid_cells::{STRIDES, cells, largest};
 use crate::families::evidence::head::Head;
-use crate::families::evidence::yolo::ultralytics_convention;
-use crate::families::family::{BoxesScoresPlaces, Family};
-use crate::families::recognise::{Convention, Reading};
+use crate::families::reading::{Convention, Reading};
 use crate::onnx::facts::Facts;
 
 const PLACES: BoxesScoresPlaces = BoxesScoresPlaces {
@@ -21,7 +21,8 @@ pub fn read(facts: &Facts) -> Option<Reading> {
     let strides = STRIDES
         .into_iter()
         .find(|strides| candidates.is_some() && cells(facts, strides) == candidates)?;
-    let head = |place: usize, features| Head::of(facts.graph, &facts.outputs[place].name, features);
+    let head =
+        |place: usize, features| Head::trace(facts.graph, &facts.outputs[place].name, features);
     let (scores, boxes) = (head(PLACES.scores, classes), head(PLACES.boxes, 4));
     if scores.sigmoids == 0 || scores.selects || !boxes.is_decoded() {
         return None;
@@ -47,17 +48,17 @@ fn pair(facts: &Facts) -> Option<(usize, Option<usize>)> {
 fn reading(classes: usize, stride: u32, because: String) -> Reading {
     Reading {
         name: "DAMO-YOLO",
-        family: Family::BoxesScores {
+        family: Box::new(BoxesScores {
             places: PLACES,
             by_class: false,
-        },
+        }),
         because,
         classes,
         convention: Convention {
             std: [1.0; 3],
             resize: ResizeMode::LetterboxTopLeft,
             pad_value: 0.0,
-            ..ultralytics_convention()
+            ..conventions::ultralytics()
         },
         sure: false,
         stride,
@@ -90,7 +91,7 @@ mod tests {
             float_tensor("bias", &[4], &[0.0; 4]),
         ];
         let graph = model.graph.as_ref().expect("just made");
-        let facts = Facts::of(&model, graph).expect("it takes a picture");
+        let facts = Facts::new(&model, graph).expect("it takes a picture");
         read(&facts).map(|reading| reading.classes)
     }
 

@@ -2,14 +2,14 @@
 //! probability a class, `[1, n, classes]` or, class by class, `[1, classes, n]`. YOLO-NAS and PaddleDetection without
 //! NMS.
 
+use super::BoxesScoresPlaces;
 use crate::base::detection::Detection;
 use crate::base::geometry::BBox;
 use crate::base::tensor::{Tensor, TensorSpec};
-use crate::families::decoder::{DecodeError, Decoder, Labelling};
 use crate::families::decoding::candidates::push;
 use crate::families::decoding::output::{Dim, Output};
 use crate::families::decoding::whole_numbers::{at_place, check_count};
-use crate::families::family::BoxesScoresPlaces;
+use crate::families::decoding::{DecodeError, Decoder, Labelling};
 
 const EXPECTED: &str = "boxes [1, n, 4] and scores";
 
@@ -17,7 +17,7 @@ pub(crate) struct BoxesScores {
     boxes: Output,
     scores: Output,
     by_class: bool,
-    /// Of the output of scores, for errors.
+    /// Name of the output of scores, for errors.
     name: String,
     labelling: Labelling,
 }
@@ -87,7 +87,7 @@ impl Decoder for BoxesScores {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::families::decoder::testing::{decoded, detection, f32_spec};
+    use crate::families::decoding::testing::{decoded, detection, f32_spec};
 
     const PLACES: BoxesScoresPlaces = BoxesScoresPlaces {
         boxes: 0,

@@ -5,23 +5,23 @@
 //! | YOLO-NAS without NMS | `[1, n, classes]` | one candidate a cell, boxes made in the graph and before the scores |
 //! | PaddleDetection without NMS | `[1, classes, n]` | classes before candidates |
 
+use super::{BoxesScores, BoxesScoresPlaces};
 use crate::families::card::Card;
+use crate::families::evidence::conventions;
 use crate::families::evidence::grid_cells::{STRIDES, cells, misfit, told_by_card};
 use crate::families::evidence::head::Head;
 use crate::families::evidence::named_outputs::{self, is_integer, place};
-use crate::families::evidence::yolo::ultralytics_convention;
-use crate::families::family::{BoxesScoresPlaces, Family};
-use crate::families::recognise::{Convention, Reading};
-use crate::families::rows::recognise::{of_paddle, paddle_convention};
+use crate::families::evidence::paddle::of_paddle;
+use crate::families::reading::{Convention, Reading};
 use crate::onnx::facts::{Facts, Port};
 
 pub fn read_yolo_nas(facts: &Facts) -> Option<Reading> {
-    let pair = Pair::of(facts)?;
+    let pair = Pair::find(facts)?;
     let strides = STRIDES[0];
     if pair.candidates.is_none() || cells(facts, strides) != pair.candidates {
         return None;
     }
-    let head = Head::of(facts.graph, &facts.outputs[pair.places.boxes].name, 4);
+    let head = Head::trace(facts.graph, &facts.outputs[pair.places.boxes].name, 4);
     // DAMO-YOLO, of the same dims, has its scores first, and takes other pixels.
     if pair.by_class || of_paddle(facts) || !head.is_decoded() || pair.places.boxes != 0 {
         return None;
@@ -30,20 +30,24 @@ pub fn read_yolo_nas(facts: &Facts) -> Option<Reading> {
         "it has corners and {} scores for one candidate a cell of strides {strides:?}, boxes first",
         pair.classes
     );
-    Some(pair.reading("YOLO-NAS without NMS", ultralytics_convention(), because))
+    Some(pair.reading("YOLO-NAS without NMS", conventions::ultralytics(), because))
 }
 
 pub fn read_paddle(facts: &Facts) -> Option<Reading> {
-    let pair = Pair::of(facts).filter(|pair| pair.by_class)?;
+    let pair = Pair::find(facts).filter(|pair| pair.by_class)?;
     let because = "its scores lie class by class beside the boxes of all candidates";
     let name = "PaddleDetection without NMS";
-    Some(pair.reading(name, paddle_convention(facts), because.into()))
+    Some(pair.reading(name, conventions::paddle(facts), because.into()))
 }
 
-pub fn told(facts: &Facts, _: &Card) -> Result<Reading, String> {
+pub fn read_as(facts: &Facts, _: &Card) -> Result<Reading, String> {
     let expected = "boxes [1, n, 4] and scores [1, n, classes] or [1, classes, n]";
-    let pair = Pair::of(facts).ok_or_else(|| misfit(facts, "boxes_scores", expected))?;
-    Ok(pair.reading("boxes and scores", ultralytics_convention(), told_by_card()))
+    let pair = Pair::find(facts).ok_or_else(|| misfit(facts, "boxes_scores", expected))?;
+    Ok(pair.reading(
+        "boxes and scores",
+        conventions::ultralytics(),
+        told_by_card(),
+    ))
 }
 
 struct Pair {
@@ -54,7 +58,7 @@ struct Pair {
 }
 
 impl Pair {
-    fn of(facts: &Facts) -> Option<Self> {
+    fn find(facts: &Facts) -> Option<Self> {
         let [a, b] = &facts.outputs[..] else {
             return None;
         };
@@ -104,7 +108,7 @@ impl Pair {
     }
 
     fn reading(&self, name: &'static str, convention: Convention, because: String) -> Reading {
-        let family = Family::BoxesScores {
+        let family = BoxesScores {
             places: self.places,
             by_class: self.by_class,
         };
@@ -120,10 +124,11 @@ impl Pair {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::families::Family;
     use crate::families::evidence::named_outputs::testing::{of_facts, with_outputs};
     use crate::onnx::testing::{float_tensor, node};
 
-    type Found = Option<(Family, usize)>;
+    type Found = Option<(Box<dyn Family>, usize)>;
 
     /// Both readers on a model that adds a grid to its boxes; 64x64 pixels are 84 cells.
     fn found(outputs: &[(&str, &[i64])]) -> [Found; 2] {
@@ -143,9 +148,9 @@ mod tests {
         })
     }
 
-    fn family(boxes: usize, scores: usize, by_class: bool) -> Family {
+    fn family(boxes: usize, scores: usize, by_class: bool) -> Box<dyn Family> {
         let places = BoxesScoresPlaces { boxes, scores };
-        Family::BoxesScores { places, by_class }
+        Box::new(BoxesScores { places, by_class })
     }
 
     #[test]
@@ -176,7 +181,7 @@ mod tests {
         let outputs = [("a", &[1, 84, 4][..]), ("b", &[1, 84, 80])];
         let model = with_outputs(vec![node("Conv", &["images"], &["a"])], &outputs);
         assert!(of_facts(&model, |facts| read_yolo_nas(facts).is_none()));
-        let told = of_facts(&model, |facts| told(facts, &Card::default()));
+        let told = of_facts(&model, |facts| read_as(facts, &Card::default()));
         assert_eq!(told.map(|reading| reading.classes), Ok(80));
     }
 }

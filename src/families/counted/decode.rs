@@ -2,98 +2,30 @@
 //! pixels; scores `[1, n]`; class numbers `[1, n]`, integers or floats. Already suppressed; what lies behind the number
 //! fills up. YOLO exported with TensorRT's outputs, YOLO-NAS in batches.
 
-use crate::base::detection::Detection;
-use crate::base::geometry::BBox;
-use crate::base::tensor::{Tensor, TensorSpec};
-use crate::families::decoder::{DecodeError, Decoder};
-use crate::families::decoding::candidates::push;
-use crate::families::decoding::output::{Dim, Output};
-use crate::families::decoding::whole_numbers::{at_place, check_count, whole_at};
-use crate::families::family::CountedPlaces;
+use super::CountedPlaces;
+use crate::base::tensor::TensorSpec;
+use crate::families::decoding::DecodeError;
+use crate::families::decoding::chosen_rows::ChosenRows;
 
-const EXPECTED: &str =
-    "a number of detections, boxes [1, n, 4], scores [1, n] and class numbers [1, n]";
-
-pub(crate) struct Counted {
-    count: Output,
-    boxes: Output,
-    scores: Output,
-    classes: Output,
-    /// Of the output of scores and of classes, for errors.
-    names: [String; 2],
-}
-
-impl Counted {
-    pub fn new(places: CountedPlaces, outputs: &[TensorSpec]) -> Result<Self, DecodeError> {
-        Self::expecting(EXPECTED, places, outputs)
-    }
-
-    /// The same for a family that calls its outputs otherwise.
-    pub fn expecting(
-        expected: &str,
-        places: CountedPlaces,
-        outputs: &[TensorSpec],
-    ) -> Result<Self, DecodeError> {
-        let spec = |place| at_place(outputs, place, expected);
-        let (count, boxes) = (spec(places.count)?, spec(places.boxes)?);
-        let (scores, classes) = (spec(places.scores)?, spec(places.classes)?);
-        let list = [Dim::Is(1), Dim::ANY];
-        let rows = [Dim::Is(1), Dim::ANY, Dim::Is(4)];
-        // A number, in as many brackets as the exporter likes.
-        let one = vec![Dim::Is(1); count.dims.len()];
-        Ok(Self {
-            count: Output::of_any_type(places.count, count, &one, "a number of detections [1]")?,
-            boxes: Output::at(places.boxes, boxes, &rows, "boxes [1, n, 4]")?,
-            scores: Output::at(places.scores, scores, &list, "scores [1, n]")?,
-            classes: Output::of_any_type(places.classes, classes, &list, "class numbers [1, n]")?,
-            names: [scores.name.clone(), classes.name.clone()],
-        })
-    }
-
-    /// Gives the four numbers of the box, the score and the class number of every detection that reaches the threshold.
-    pub fn each(
-        &self,
-        outputs: &[Tensor],
-        score_threshold: f32,
-        mut take: impl FnMut(&[f32], f32, u32),
-    ) -> Result<(), DecodeError> {
-        let (boxes, _) = self.boxes.read(outputs)?;
-        let (scores, _) = self.scores.read(outputs)?;
-        let classes = self.classes.data(outputs)?;
-        check_count(&self.names[0], scores.len(), boxes.len() / 4)?;
-        check_count(&self.names[1], classes.len(), boxes.len() / 4)?;
-        // What is not a number of detections is none, as with scores.
-        let count = whole_at(self.count.data(outputs)?, 0).unwrap_or(0) as usize;
-        let rows = scores.iter().zip(boxes.chunks_exact(4)).take(count);
-        for (index, (&score, row)) in rows.enumerate() {
-            let passes = score >= score_threshold && score.is_finite();
-            if passes && let Some(class) = whole_at(classes, index) {
-                take(row, score, class);
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Decoder for Counted {
-    fn decode(
-        &self,
-        outputs: &[Tensor],
-        score_threshold: f32,
-        found: &mut Vec<Detection>,
-    ) -> Result<(), DecodeError> {
-        self.each(outputs, score_threshold, |row, score, class| {
-            let bbox = BBox::new(row[0], row[1], row[2], row[3]);
-            push(found, bbox, class, score);
-        })
-    }
+/// Makes the decoder.
+///
+/// # Errors
+/// [`DecodeError`] if the outputs are others.
+pub fn rows(places: CountedPlaces, outputs: &[TensorSpec]) -> Result<ChosenRows, DecodeError> {
+    const EXPECTED: &str =
+        "a number of detections, boxes [1, n, 4], scores [1, n] and class numbers [1, n]";
+    let places = [places.count, places.boxes, places.scores, places.classes];
+    ChosenRows::counted(places, outputs, EXPECTED)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::detection::Detection;
+    use crate::base::tensor::Tensor;
     use crate::base::tensor::{Element, TensorData};
-    use crate::families::decoder::testing::{decoded, detection, f32_spec, spec};
+    use crate::families::decoding::Decoder;
+    use crate::families::decoding::testing::{decoded, detection, f32_spec, spec};
 
     const PLACES: CountedPlaces = CountedPlaces {
         count: 0,
@@ -103,14 +35,14 @@ mod tests {
     };
     const BOX: [f32; 4] = [1.0, 2.0, 30.0, 40.0];
 
-    fn decoder() -> Counted {
+    fn decoder() -> ChosenRows {
         let specs = [
             spec("count", &[1, 1], Element::I32),
             f32_spec("boxes", &[1, 2, 4]),
             f32_spec("scores", &[1, 2]),
             spec("classes", &[1, 2], Element::I32),
         ];
-        Counted::new(PLACES, &specs).expect("the layout")
+        rows(PLACES, &specs).expect("the layout")
     }
 
     fn outputs(
@@ -186,12 +118,12 @@ mod tests {
             f32_spec("scores", &[1, 2]),
             f32_spec("classes", &[1, 2]),
         ];
-        let error = Counted::new(PLACES, &specs).err().expect("two counts");
+        let error = rows(PLACES, &specs).err().expect("two counts");
         assert_eq!(
             error.to_string(),
             "output count has shape [1, 2], expected a number of detections [1]"
         );
-        assert!(Counted::new(PLACES, &specs[..3]).is_err(), "no classes");
+        assert!(rows(PLACES, &specs[..3]).is_err(), "no classes");
         let mut uneven = outputs(2, [BOX; 2], [0.9; 2], [0; 2]);
         uneven[1] = Tensor::f32("boxes", [1, 1, 4], BOX.to_vec());
         let mut found = Vec::new();

@@ -6,12 +6,12 @@
 //! | YOLOv5 to v8, end-to-end for TensorRT | `num_dets`, `det_boxes`, `det_scores`, `det_classes` |
 //! | YOLO-NAS, batch | `num_predictions`, `pred_boxes`, `pred_scores`, `pred_classes` |
 
+use super::{Counted, CountedPlaces};
 use crate::families::card::Card;
+use crate::families::evidence::conventions;
 use crate::families::evidence::grid_cells::{misfit, told_by_card};
 use crate::families::evidence::named_outputs::{self, place};
-use crate::families::evidence::yolo::ultralytics_convention;
-use crate::families::family::{CountedPlaces, Family};
-use crate::families::recognise::Reading;
+use crate::families::reading::Reading;
 use crate::onnx::facts::Facts;
 
 /// Name of the reading, and how the names of its outputs end: exporters put the name of a part of the graph before.
@@ -36,7 +36,7 @@ pub fn read(facts: &Facts) -> Option<Reading> {
     Some(reading(name, places, "its outputs are named so".into()))
 }
 
-pub fn told(facts: &Facts, _: &Card) -> Result<Reading, String> {
+pub fn read_as(facts: &Facts, _: &Card) -> Result<Reading, String> {
     let expected = NAMES.map(|(_, names)| names.join(", ")).join(", or ");
     let (name, places) = places(facts).ok_or_else(|| misfit(facts, "counted", &expected))?;
     Ok(reading(name, places, told_by_card()))
@@ -45,12 +45,7 @@ pub fn told(facts: &Facts, _: &Card) -> Result<Reading, String> {
 fn reading(name: &'static str, places: CountedPlaces, because: String) -> Reading {
     Reading {
         stride: 32,
-        ..named_outputs::reading(
-            name,
-            Family::Counted(places),
-            ultralytics_convention(),
-            because,
-        )
+        ..named_outputs::reading(name, Counted(places), conventions::ultralytics(), because)
     }
 }
 

@@ -5,26 +5,26 @@ use crate::base::detection::Detection;
 use crate::base::geometry::BBox;
 use std::sync::Arc;
 
-/// As how many classes one candidate may be reported.
+/// The classes as which one candidate is reported.
 ///
 /// Where only some classes are wanted the decoder knows them, so that a class that nobody wants, or that does not reach
 /// its own threshold, does not hide one that is wanted and does.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub enum Labelling {
-    /// As its best class; equal scores take the lower class. What a viewer wants.
+    /// Its best class; equal scores take the lower class. A viewer wants this.
     #[default]
     Best,
-    /// As every class whose score reaches the threshold. What evaluations at very low thresholds assume: the second
+    /// Every class whose score reaches the threshold. Evaluations at very low thresholds assume this: the second
     /// guess about an object then counts too.
     Every,
-    /// As the best of the classes that are wanted and reach their own threshold.
+    /// The best of the classes that are wanted and reach their own threshold.
     BestOf(Arc<Cutoffs>),
-    /// As every class that is wanted and reaches its own threshold.
+    /// Every class that is wanted and reaches its own threshold.
     EveryOf(Arc<Cutoffs>),
 }
 
 impl Labelling {
-    /// Of the classes that `cutoffs` admit; `None`: of all.
+    /// Chooses among the classes that `cutoffs` admit; `None` admits all.
     pub fn new(every: bool, cutoffs: Option<Arc<Cutoffs>>) -> Self {
         match (every, cutoffs) {
             (false, None) => Self::Best,

@@ -6,9 +6,9 @@ use super::grid::Cell;
 use super::output::{Dim, Output};
 use crate::base::geometry::Size;
 use crate::base::tensor::{Tensor, TensorSpec};
-use crate::families::decoder::DecodeError;
+use crate::families::decoding::DecodeError;
 
-/// What is wanted of the channels of one head.
+/// The number of channels that a head must have.
 pub(crate) struct Channels {
     dim: Dim,
     text: String,
@@ -87,7 +87,7 @@ pub(crate) struct Maps<'a, const N: usize> {
     pub heads: [&'a [f32]; N],
 }
 
-/// Those of every level: all are read before the first is decoded, as an error must leave what was found as it was.
+/// Reads the maps of every level before the first is decoded, as an error must leave what was found as it was.
 ///
 /// # Errors
 /// [`DecodeError`] if the run gave another shape or type than the decoder was made for.

@@ -1,7 +1,16 @@
-//! What decoders share: outputs checked and read, grids of cells, candidates.
+//! [`Decoder`], and what decoders share: outputs checked and read, grids of cells, candidates.
 
-pub mod candidates;
-pub mod grid;
-pub mod maps;
-pub mod output;
-pub mod whole_numbers;
+pub(crate) mod candidates;
+pub(crate) mod chosen_rows;
+mod decoder;
+pub(crate) mod distribution;
+pub(crate) mod face_priors;
+pub(crate) mod grid;
+pub(crate) mod maps;
+pub(crate) mod output;
+#[cfg(test)]
+pub(crate) mod testing;
+pub(crate) mod whole_numbers;
+
+pub use candidates::Labelling;
+pub use decoder::{DecodeError, Decoder};

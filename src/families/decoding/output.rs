@@ -1,9 +1,9 @@
 //! [`Output`]: which output a decoder reads and what shape it must have, checked once when the decoder is made.
 
 use crate::base::tensor::{Element, Tensor, TensorData, TensorSpec};
-use crate::families::decoder::DecodeError;
+use crate::families::decoding::DecodeError;
 
-/// What a layout wants of one dim.
+/// The condition of a layout on one dim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Dim {
     Is(usize),
@@ -81,7 +81,8 @@ impl Output {
         Ok(output)
     }
 
-    /// As [`Output::at`], whatever the type of its numbers: class numbers and counts. To be read with [`Output::data`].
+    /// Takes an output like [`Output::at`], but with numbers of any type: class numbers and counts. Read it with
+    /// [`Output::data`].
     ///
     /// # Errors
     /// [`DecodeError`] if it has another shape.

@@ -1,8 +1,8 @@
-//! What the heads share whose graph has chosen the detections: rows that carry the number of their class.
+//! Class numbers and counts, for decoders of rows that the graph has chosen.
 
 use super::output::shape_error;
 use crate::base::tensor::{TensorData, TensorSpec};
-use crate::families::decoder::DecodeError;
+use crate::families::decoding::DecodeError;
 
 /// More classes than any detector has.
 const MAX_NUMBER: f32 = 65_536.0;
@@ -39,7 +39,7 @@ pub(crate) fn at_place<'a>(
     })
 }
 
-/// As many numbers as there are boxes, or the error that says so.
+/// Checks that there are as many numbers as boxes.
 pub(crate) fn check_count(name: &str, found: usize, boxes: usize) -> Result<(), DecodeError> {
     if found == boxes {
         return Ok(());

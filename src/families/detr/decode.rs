@@ -4,21 +4,21 @@
 //! Score = sigmoid(logit) for RT-DETR, D-FINE, RF-DETR, Conditional and Deformable DETR. For the first DETR and YOLOS it is
 //! the softmax over the row, whose last logit is that of no object and is no class.
 
+use super::{Activation, DetrPlaces};
 use crate::base::detection::Detection;
 use crate::base::geometry::{BBox, Size};
 use crate::base::tensor::{Tensor, TensorSpec};
-use crate::families::decoder::{DecodeError, Decoder, Labelling};
 use crate::families::decoding::candidates::{least_raw_score, push, sigmoid};
 use crate::families::decoding::output::{Dim, Output};
 use crate::families::decoding::whole_numbers::{at_place, check_count};
-use crate::families::family::{Activation, DetrPlaces};
+use crate::families::decoding::{DecodeError, Decoder, Labelling};
 
 const EXPECTED: &str = "logits [1, n, classes] and boxes [1, n, 4]";
 
 pub(crate) struct Detr {
     logits: Output,
     boxes: Output,
-    /// Of the output of logits, for errors.
+    /// Name of the output of logits, for errors.
     name: String,
     input: Size,
     activation: Activation,
@@ -120,7 +120,7 @@ impl Detr {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::families::decoder::testing::{decoded, detection, f32_spec};
+    use crate::families::decoding::testing::{decoded, detection, f32_spec};
 
     const PLACES: DetrPlaces = DetrPlaces {
         logits: 0,
@@ -168,7 +168,7 @@ mod tests {
         assert_eq!(found, [detection([40.0, 40.0, 60.0, 60.0], 1, 0.5)]);
     }
 
-    /// Of two classes, with the logit of no object behind them.
+    /// Makes outputs of two classes, with the logit of no object behind them.
     fn by_softmax(logits: [f32; 3], threshold: f32) -> Vec<Detection> {
         let specs = [
             f32_spec("logits", &[1, 0, 3]),

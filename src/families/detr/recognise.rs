@@ -10,11 +10,12 @@
 //! Where queries are learnt, the number of logits must tell: one more than the metadata have names, or 92, is softmax;
 //! as many as the names, or 91, sigmoid (91 are COCO's category ids from 0 to 90). Any other number could be either.
 
+use super::{ACTIVATION, Activation, Detr, DetrPlaces};
 use crate::families::card::Card;
+use crate::families::evidence::conventions;
 use crate::families::evidence::grid_cells::{misfit, told_by_card};
-use crate::families::evidence::named_outputs::{self, agree, imagenet, place, stretched};
-use crate::families::family::{Activation, DetrPlaces, Family};
-use crate::families::recognise::{Convention, Reading};
+use crate::families::evidence::named_outputs::{self, agree, place};
+use crate::families::reading::{Convention, Reading};
 use crate::onnx::facts::Facts;
 use crate::onnx::python_literal;
 
@@ -27,43 +28,43 @@ const RF: [&str; 2] = ["labels", "dets"];
 const COCO_IDS: usize = 91;
 
 pub fn read_sigmoid(facts: &Facts) -> Option<Reading> {
-    let outputs = Outputs::of(facts)?;
+    let outputs = Outputs::find(facts)?;
     let because = match outputs.evidence(facts) {
         (Some(Sigmoid), why) => why,
         (None, why) => format!("{why}: sigmoid, if all of them are classes"),
         (Some(Softmax), _) => return None,
     };
     let (name, convention) = match (outputs.of_rf, chooses(facts)) {
-        (true, _) => ("RF-DETR", imagenet()),
-        (false, true) => ("RT-DETR", stretched()),
-        (false, false) => ("Conditional or Deformable DETR", imagenet()),
+        (true, _) => ("RF-DETR", conventions::imagenet()),
+        (false, true) => ("RT-DETR", conventions::stretched()),
+        (false, false) => ("Conditional or Deformable DETR", conventions::imagenet()),
     };
     Some(outputs.reading(name, Sigmoid, convention, because))
 }
 
 pub fn read_softmax(facts: &Facts) -> Option<Reading> {
-    let outputs = Outputs::of(facts)?;
+    let outputs = Outputs::find(facts)?;
     let because = match outputs.evidence(facts) {
         (Some(Softmax), why) => why,
         (None, why) => format!("{why}: softmax, if the last of them is that of no object"),
         (Some(Sigmoid), _) => return None,
     };
-    (outputs.logits > 1).then(|| outputs.reading("DETR", Softmax, imagenet(), because))
+    (outputs.logits > 1).then(|| outputs.reading("DETR", Softmax, conventions::imagenet(), because))
 }
 
-pub fn told(facts: &Facts, card: &Card) -> Result<Reading, String> {
+pub fn read_as(facts: &Facts, card: &Card) -> Result<Reading, String> {
     let expected = "logits [1, n, classes] and boxes [1, n, 4], named \"logits\" and \"pred_boxes\" or \"labels\" \
         and \"dets\"";
-    let outputs = Outputs::of(facts).ok_or_else(|| misfit(facts, "detr", expected))?;
-    let activation = (card.activation.or(outputs.evidence(facts).0)).ok_or(
+    let outputs = Outputs::find(facts).ok_or_else(|| misfit(facts, "detr", expected))?;
+    let activation = (card.get(&ACTIVATION).or(outputs.evidence(facts).0)).ok_or(
         "decode is \"detr\" and nothing tells how logits become scores, expected activation beside it: \
             \"sigmoid\" or \"softmax\"",
     )?;
     let (name, convention) = match activation {
-        Sigmoid if outputs.of_rf => ("RF-DETR", imagenet()),
-        Sigmoid if chooses(facts) => ("RT-DETR", stretched()),
-        Sigmoid => ("Conditional or Deformable DETR", imagenet()),
-        Softmax => ("DETR", imagenet()),
+        Sigmoid if outputs.of_rf => ("RF-DETR", conventions::imagenet()),
+        Sigmoid if chooses(facts) => ("RT-DETR", conventions::stretched()),
+        Sigmoid => ("Conditional or Deformable DETR", conventions::imagenet()),
+        Softmax => ("DETR", conventions::imagenet()),
     };
     Ok(outputs.reading(name, activation, convention, told_by_card()))
 }
@@ -83,7 +84,7 @@ struct Outputs {
 }
 
 impl Outputs {
-    fn of(facts: &Facts) -> Option<Self> {
+    fn find(facts: &Facts) -> Option<Self> {
         [RT, RF].into_iter().find_map(|[logits, boxes]| {
             let named = |name| place(facts, |output| output.name == name);
             let places = DetrPlaces {
@@ -102,7 +103,7 @@ impl Outputs {
         })
     }
 
-    /// What makes scores of the logits, where the file tells it, and why.
+    /// Returns the function that makes scores of the logits, where the file tells it, and the evidence.
     fn evidence(&self, facts: &Facts) -> (Option<Activation>, String) {
         let names = [self.places.logits, self.places.boxes].map(|place| &facts.outputs[place].name);
         let named = format!(
@@ -145,7 +146,7 @@ impl Outputs {
         convention: Convention,
         because: String,
     ) -> Reading {
-        let family = Family::Detr {
+        let family = Detr {
             places: self.places,
             activation,
         };
@@ -165,10 +166,10 @@ impl Outputs {
 mod tests {
     use super::*;
     use crate::families::evidence::named_outputs::testing::{of_facts, with_outputs};
+    use crate::families::evidence::testing::card;
     use crate::families::recognise::recognise;
-    use crate::families::recognise::testing::card;
+    use crate::onnx::proto::{ModelProto, StringStringEntryProto};
     use crate::onnx::testing::node;
-    use tract_onnx::pb::{ModelProto, StringStringEntryProto};
 
     fn queries(op: &str, outputs: &[(&str, &[i64])]) -> ModelProto {
         with_outputs(vec![node(op, &["images"], &["t"])], outputs)
@@ -181,9 +182,9 @@ mod tests {
                 .into_iter()
                 .filter_map(|read| read(facts));
             readings
-                .map(|reading| match reading.family {
-                    Family::Detr { activation, .. } => (reading.name, activation, reading.classes),
-                    other => panic!("{other}"),
+                .map(|reading| {
+                    let family: &Detr = reading.family.downcast_ref().expect("DETR");
+                    (reading.name, family.activation, reading.classes)
                 })
                 .collect()
         })
@@ -207,7 +208,7 @@ mod tests {
         // Four classes: the dims alone would not tell.
         let rf = queries("TopK", &[("dets", &[1, 300, 4]), ("labels", &[1, 300, 4])]);
         assert_eq!(found(&rf), [("RF-DETR", Sigmoid, 4)]);
-        let places = of_facts(&rf, |facts| Outputs::of(facts).map(|o| o.places));
+        let places = of_facts(&rf, |facts| Outputs::find(facts).map(|o| o.places));
         assert_eq!(
             places,
             Some(DetrPlaces {
@@ -251,7 +252,9 @@ mod tests {
             let reading = of_facts(&model, |facts| recognise(facts, &card(text)).unwrap());
             assert_eq!((reading.name, reading.classes), ("DETR", 7), "{text}");
         }
-        let error = of_facts(&model, |facts| told(facts, &Card::default()).unwrap_err());
+        let error = of_facts(&model, |facts| {
+            read_as(facts, &Card::default()).unwrap_err()
+        });
         assert!(error.contains("activation"), "{error}");
     }
 

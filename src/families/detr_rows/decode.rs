@@ -5,9 +5,9 @@
 use crate::base::detection::Detection;
 use crate::base::geometry::{BBox, Size};
 use crate::base::tensor::{Tensor, TensorSpec};
-use crate::families::decoder::{DecodeError, Decoder, Labelling};
 use crate::families::decoding::candidates::push;
 use crate::families::decoding::output::{Dim, Output, with_classes};
+use crate::families::decoding::{DecodeError, Decoder, Labelling};
 
 const BOX: usize = 4;
 
@@ -61,7 +61,7 @@ impl Decoder for DetrRows {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::families::decoder::testing::{decoded, detection, f32_spec};
+    use crate::families::decoding::testing::{decoded, detection, f32_spec};
 
     const INPUT: Size = Size::new(100, 200);
 

@@ -3,13 +3,14 @@
 //!
 //! Its queries are chosen inside of the graph, but every one of them comes out.
 
+use super::DetrRows;
 use crate::families::card::Card;
+use crate::families::evidence::conventions;
 use crate::families::evidence::grid_cells::{STRIDES, cells, misfit, told_by_card};
 use crate::families::evidence::head::Head;
-use crate::families::evidence::named_outputs::{self, stretched};
-use crate::families::evidence::yolo::is_ultralytics;
-use crate::families::family::Family;
-use crate::families::recognise::Reading;
+use crate::families::evidence::named_outputs;
+use crate::families::evidence::ultralytics::is_ultralytics;
+use crate::families::reading::Reading;
 use crate::onnx::facts::Facts;
 use crate::onnx::python_literal;
 
@@ -21,7 +22,7 @@ pub fn read(facts: &Facts) -> Option<Reading> {
     let labels = facts.metadata("names").and_then(python_literal::names);
     let as_named = labels.is_some_and(|names| names.len() == classes);
     let chooses = facts.graph.node.iter().any(|node| node.op_type == "TopK");
-    let head = Head::of(facts.graph, name, row);
+    let head = Head::trace(facts.graph, name, row);
     // A table of all cells is another family's, and so are rows that were chosen last.
     let of_cells = STRIDES.iter().any(|strides| {
         let cells = cells(facts, strides);
@@ -42,7 +43,7 @@ pub fn read(facts: &Facts) -> Option<Reading> {
     })
 }
 
-pub fn told(facts: &Facts, _: &Card) -> Result<Reading, String> {
+pub fn read_as(facts: &Facts, _: &Card) -> Result<Reading, String> {
     let expected = "one output [1, n, 4 + classes]";
     let (_, _, row) = output(facts).ok_or_else(|| misfit(facts, "detr_rows", expected))?;
     Ok(reading(row - BOX, told_by_card()))
@@ -53,7 +54,7 @@ fn reading(classes: usize, because: String) -> Reading {
     Reading {
         classes,
         stride: 32,
-        ..named_outputs::reading(name, Family::DetrRows, stretched(), because)
+        ..named_outputs::reading(name, DetrRows, conventions::stretched(), because)
     }
 }
 
@@ -69,8 +70,8 @@ fn output<'a>(facts: &'a Facts) -> Option<(&'a str, Option<usize>, usize)> {
 mod tests {
     use super::*;
     use crate::families::evidence::named_outputs::testing::{of_facts, with_outputs};
+    use crate::onnx::proto::{ModelProto, StringStringEntryProto};
     use crate::onnx::testing::node;
-    use tract_onnx::pb::{ModelProto, StringStringEntryProto};
 
     /// Queries that are chosen before what makes boxes and scores of them.
     fn model(names: &str, rows: i64) -> ModelProto {
@@ -109,7 +110,7 @@ mod tests {
         let graph = model.graph.as_mut().expect("a graph");
         graph.node[3] = node("Gather", &["boxes", "queries"], &["output0"]);
         assert_eq!(classes(&model), None);
-        let told = of_facts(&model, |facts| told(facts, &Card::default()));
+        let told = of_facts(&model, |facts| read_as(facts, &Card::default()));
         assert_eq!(told.map(|reading| reading.classes), Ok(2));
     }
 }

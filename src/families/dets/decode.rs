@@ -2,90 +2,56 @@
 //! `[1, n]`, integers or floats. Already suppressed; what is left of the `n` rows is zero, or has a class below 0. The
 //! leading 1 may be missing. mmdeploy.
 
-use crate::base::detection::Detection;
-use crate::base::geometry::BBox;
-use crate::base::tensor::{Tensor, TensorSpec};
-use crate::families::decoder::{DecodeError, Decoder};
-use crate::families::decoding::candidates::push;
+use super::DetsPlaces;
+use crate::base::tensor::TensorSpec;
+use crate::families::decoding::DecodeError;
+use crate::families::decoding::chosen_rows::{ChosenRows, Field, with_batch};
 use crate::families::decoding::output::{Dim, Output};
-use crate::families::decoding::whole_numbers::{at_place, check_count, whole_at};
-use crate::families::family::DetsPlaces;
+use crate::families::decoding::whole_numbers::at_place;
 
-const EXPECTED: &str = "boxes with scores [1, n, 5] and class numbers [1, n]";
 const ROW: usize = 5;
 
-pub(crate) struct Dets {
-    dets: Output,
-    labels: Output,
-    /// Of the output of labels, for errors.
-    name: String,
-}
-
-impl Dets {
-    pub fn new(places: DetsPlaces, outputs: &[TensorSpec]) -> Result<Self, DecodeError> {
-        let dets = at_place(outputs, places.dets, EXPECTED)?;
-        let labels = at_place(outputs, places.labels, EXPECTED)?;
-        let with_batch = |spec: &TensorSpec, wanted: &[Dim]| -> Vec<Dim> {
-            let batch = (spec.dims.len() > wanted.len()).then_some(Dim::Is(1));
-            batch.into_iter().chain(wanted.iter().copied()).collect()
-        };
-        let (list, rows) = ([Dim::ANY], [Dim::ANY, Dim::Is(ROW)]);
-        let expected = "class numbers [1, n]";
-        let wanted = with_batch(labels, &list);
-        Ok(Self {
-            dets: Output::at(
-                places.dets,
-                dets,
-                &with_batch(dets, &rows),
-                "boxes with scores [1, n, 5]",
-            )?,
-            labels: Output::of_any_type(places.labels, labels, &wanted, expected)?,
-            name: labels.name.clone(),
-        })
-    }
-}
-
-impl Decoder for Dets {
-    fn decode(
-        &self,
-        outputs: &[Tensor],
-        score_threshold: f32,
-        found: &mut Vec<Detection>,
-    ) -> Result<(), DecodeError> {
-        let (dets, _) = self.dets.read(outputs)?;
-        let labels = self.labels.data(outputs)?;
-        check_count(&self.name, labels.len(), dets.len() / ROW)?;
-        for (index, row) in dets.chunks_exact(ROW).enumerate() {
-            let score = row[4];
-            // A row of zeros fills up; it is nothing, even where every score is asked for.
-            let passes = score >= score_threshold && score > 0.0 && score.is_finite();
-            if passes && let Some(class) = whole_at(labels, index) {
-                push(
-                    found,
-                    BBox::new(row[0], row[1], row[2], row[3]),
-                    class,
-                    score,
-                );
-            }
-        }
-        Ok(())
-    }
+/// Makes the decoder.
+///
+/// # Errors
+/// [`DecodeError`] if the outputs are others.
+pub fn rows(places: DetsPlaces, outputs: &[TensorSpec]) -> Result<ChosenRows, DecodeError> {
+    const EXPECTED: &str = "boxes with scores [1, n, 5] and class numbers [1, n]";
+    let dets = at_place(outputs, places.dets, EXPECTED)?;
+    let labels = at_place(outputs, places.labels, EXPECTED)?;
+    let (rows, list) = ([Dim::ANY, Dim::Is(ROW)], [Dim::ANY]);
+    let rows = with_batch(dets, &rows);
+    let list = with_batch(labels, &list);
+    let boxes = Output::at(places.dets, dets, &rows, "boxes with scores [1, n, 5]")?;
+    let classes = Output::of_any_type(places.labels, labels, &list, "class numbers [1, n]")?;
+    Ok(ChosenRows {
+        boxes,
+        width: ROW,
+        corners: [0, 1, 2, 3],
+        scores: Field::InRow(4),
+        classes: Field::Beside(classes, labels.name.clone()),
+        count: None,
+        zeros_fill_up: true,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::detection::Detection;
+    use crate::base::tensor::Tensor;
     use crate::base::tensor::{Element, TensorData};
-    use crate::families::decoder::testing::{decoded, detection, f32_spec, spec};
+    use crate::families::decoding::Decoder;
+    use crate::families::decoding::testing::{decoded, detection, f32_spec, spec};
 
     const PLACES: DetsPlaces = DetsPlaces { dets: 0, labels: 1 };
 
-    fn decoder() -> Dets {
+    fn decoder() -> ChosenRows {
         let specs = [
             f32_spec("dets", &[1, 0, ROW]),
             spec("labels", &[1, 0], Element::I64),
         ];
-        Dets::new(PLACES, &specs).expect("the layout")
+        rows(PLACES, &specs).expect("the layout")
     }
 
     fn outputs(rows: &[[f32; ROW]], labels: &[i64]) -> [Tensor; 2] {
@@ -100,8 +66,8 @@ mod tests {
         ]
     }
 
-    fn found(rows: &[[f32; ROW]], labels: &[i64], threshold: f32) -> Vec<Detection> {
-        decoded(&decoder(), &outputs(rows, labels), threshold)
+    fn found(found_rows: &[[f32; ROW]], labels: &[i64], threshold: f32) -> Vec<Detection> {
+        decoded(&decoder(), &outputs(found_rows, labels), threshold)
     }
 
     #[test]
@@ -145,9 +111,7 @@ mod tests {
     fn refuses_other_shapes() {
         let new = |dets: &[usize], labels: &[usize]| {
             let specs = [f32_spec("dets", dets), spec("labels", labels, Element::I64)];
-            Dets::new(PLACES, &specs)
-                .err()
-                .map(|error| error.to_string())
+            rows(PLACES, &specs).err().map(|error| error.to_string())
         };
         assert_eq!(new(&[100, 5], &[100]), None, "the leading 1 may be missing");
         assert_eq!(
@@ -158,7 +122,7 @@ mod tests {
         let uneven = outputs(&[[0.0, 0.0, 2.0, 2.0, 0.9]; 2], &[1]);
         assert!(decoder().decode(&uneven, 0.1, &mut found).is_err() && found.is_empty());
         assert!(
-            Dets::new(PLACES, &[f32_spec("dets", &[1, 0, ROW])]).is_err(),
+            rows(PLACES, &[f32_spec("dets", &[1, 0, ROW])]).is_err(),
             "no labels"
         );
     }

@@ -4,12 +4,13 @@
 //! How pictures are prepared is a matter of each model's configuration; what most of them do is guessed: RGB with
 //! ImageNet's mean and deviation, at the top left of the input.
 
+use super::{Dets, DetsPlaces};
 use crate::base::tensor::ResizeMode;
 use crate::families::card::Card;
+use crate::families::evidence::conventions;
 use crate::families::evidence::grid_cells::{misfit, told_by_card};
-use crate::families::evidence::named_outputs::{self, agree, imagenet, is_integer, place};
-use crate::families::family::{DetsPlaces, Family};
-use crate::families::recognise::{Convention, Reading};
+use crate::families::evidence::named_outputs::{self, agree, is_integer, place};
+use crate::families::reading::{Convention, Reading};
 use crate::onnx::facts::{Facts, Port};
 
 pub fn read(facts: &Facts) -> Option<Reading> {
@@ -23,7 +24,7 @@ pub fn read(facts: &Facts) -> Option<Reading> {
     Some(reading(places, because))
 }
 
-pub fn told(facts: &Facts, _: &Card) -> Result<Reading, String> {
+pub fn read_as(facts: &Facts, _: &Card) -> Result<Reading, String> {
     let places =
         places(facts).ok_or_else(|| misfit(facts, "dets", "boxes [1, n, 5] and labels [1, n]"))?;
     Ok(reading(places, told_by_card()))
@@ -32,11 +33,11 @@ pub fn told(facts: &Facts, _: &Card) -> Result<Reading, String> {
 fn reading(places: DetsPlaces, because: String) -> Reading {
     let convention = Convention {
         resize: ResizeMode::LetterboxTopLeft,
-        ..imagenet()
+        ..conventions::imagenet()
     };
     Reading {
         stride: 32,
-        ..named_outputs::reading("mmdeploy", Family::Dets(places), convention, because)
+        ..named_outputs::reading("mmdeploy", Dets(places), convention, because)
     }
 }
 

@@ -2,61 +2,44 @@
 //! class. Already suppressed, in falling order of score; what is left of the `n` rows is zero. YOLOv10, YOLO26,
 //! Ultralytics' exports with NMS.
 
-use crate::base::detection::Detection;
-use crate::base::geometry::BBox;
-use crate::base::tensor::{Tensor, TensorSpec};
-use crate::families::decoder::{DecodeError, Decoder};
-use crate::families::decoding::candidates::push;
+use crate::base::tensor::TensorSpec;
+use crate::families::decoding::DecodeError;
+use crate::families::decoding::chosen_rows::{ChosenRows, Field};
 use crate::families::decoding::output::{Dim, Output};
-use crate::families::decoding::whole_numbers::whole;
 
 const ROW: usize = 6;
 
-pub(crate) struct E2e6 {
-    output: Output,
-}
-
-impl E2e6 {
-    pub fn new(outputs: &[TensorSpec]) -> Result<Self, DecodeError> {
-        let wanted = [Dim::Is(1), Dim::ANY, Dim::Is(ROW)];
-        let output = Output::find(outputs, &wanted, "[1, detections, 6]")?;
-        Ok(Self { output })
-    }
-}
-
-impl Decoder for E2e6 {
-    fn decode(
-        &self,
-        outputs: &[Tensor],
-        score_threshold: f32,
-        found: &mut Vec<Detection>,
-    ) -> Result<(), DecodeError> {
-        let (values, _) = self.output.read(outputs)?;
-        for row in values.chunks_exact(ROW) {
-            let score = row[4];
-            // A row of zeros fills up; it is nothing, even where every score is asked for.
-            let passes = score >= score_threshold && score > 0.0 && score.is_finite();
-            if passes && let Some(class) = whole(row[5]) {
-                push(
-                    found,
-                    BBox::new(row[0], row[1], row[2], row[3]),
-                    class,
-                    score,
-                );
-            }
-        }
-        Ok(())
-    }
+/// Makes the decoder.
+///
+/// # Errors
+/// [`DecodeError`] if the outputs are others.
+pub fn rows(outputs: &[TensorSpec]) -> Result<ChosenRows, DecodeError> {
+    let wanted = [Dim::Is(1), Dim::ANY, Dim::Is(ROW)];
+    Ok(ChosenRows {
+        boxes: Output::find(outputs, &wanted, "[1, detections, 6]")?,
+        width: ROW,
+        corners: [0, 1, 2, 3],
+        scores: Field::InRow(4),
+        classes: Field::InRow(5),
+        count: None,
+        zeros_fill_up: true,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::families::decoder::testing::{decoded, detection, f32_spec};
+    use crate::base::detection::Detection;
+    use crate::base::tensor::Tensor;
+    use crate::families::decoding::testing::{decoded, detection, f32_spec};
 
-    fn found(rows: &[[f32; ROW]], threshold: f32) -> Vec<Detection> {
-        let decoder = E2e6::new(&[f32_spec("out", &[1, 0, ROW])]).expect("the layout");
-        let outputs = [Tensor::f32("out", [1, rows.len(), ROW], rows.concat())];
+    fn found(found_rows: &[[f32; ROW]], threshold: f32) -> Vec<Detection> {
+        let decoder = rows(&[f32_spec("out", &[1, 0, ROW])]).expect("the layout");
+        let outputs = [Tensor::f32(
+            "out",
+            [1, found_rows.len(), ROW],
+            found_rows.concat(),
+        )];
         decoded(&decoder, &outputs, threshold)
     }
 
@@ -101,14 +84,14 @@ mod tests {
 
     #[test]
     fn refuses_other_shapes() {
-        let error = E2e6::new(&[f32_spec("out", &[1, 300, 7])]).err();
+        let error = rows(&[f32_spec("out", &[1, 300, 7])]).err();
         assert_eq!(
             error.expect("seven numbers").to_string(),
             "output out has shape [1, 300, 7], expected [1, detections, 6]"
         );
         let masks = [f32_spec("out", &[1, 300, 6]), f32_spec("m", &[1, 32, 8, 8])];
-        assert!(E2e6::new(&masks).is_ok(), "others are passed over");
-        assert!(E2e6::new(&[]).is_err());
+        assert!(rows(&masks).is_ok(), "others are passed over");
+        assert!(rows(&[]).is_err());
     }
 
     #[test]

@@ -3,13 +3,14 @@
 //! YOLOv10 and YOLO26 choose with TopK, other models of Ultralytics, exported with `nms=True`, with NMS. A table of
 //! one class of the YOLOv5 layout has the same dims and no choice in its graph.
 
+use super::E2e6;
 use crate::families::card::Card;
+use crate::families::evidence::conventions;
 use crate::families::evidence::grid_cells::{misfit, told_by_card};
 use crate::families::evidence::head::Head;
 use crate::families::evidence::named_outputs;
-use crate::families::evidence::yolo::{is_ultralytics, ultralytics_convention};
-use crate::families::family::Family;
-use crate::families::recognise::{Convention, Reading};
+use crate::families::evidence::ultralytics::is_ultralytics;
+use crate::families::reading::{Convention, Reading};
 use crate::onnx::facts::Facts;
 
 const ROW: usize = 6;
@@ -22,7 +23,7 @@ pub fn read(facts: &Facts) -> Option<Reading> {
     let with_nms = |args: &str| args.contains("'nms': True");
     let told =
         facts.metadata("end2end") == Some("True") || facts.metadata("args").is_some_and(with_nms);
-    if !told && !Head::of(facts.graph, output, ROW).selects {
+    if !told && !Head::trace(facts.graph, output, ROW).selects {
         return None;
     }
     let because = if told {
@@ -37,7 +38,7 @@ pub fn read(facts: &Facts) -> Option<Reading> {
     })
 }
 
-pub fn told(facts: &Facts, _: &Card) -> Result<Reading, String> {
+pub fn read_as(facts: &Facts, _: &Card) -> Result<Reading, String> {
     output(facts).ok_or_else(|| misfit(facts, "e2e6", "one output [1, n, 6]"))?;
     Ok(reading(told_by_card()))
 }
@@ -48,10 +49,10 @@ fn output<'a>(facts: &'a Facts) -> Option<&'a str> {
 }
 
 fn reading(because: String) -> Reading {
-    let convention: Convention = ultralytics_convention();
+    let convention: Convention = conventions::ultralytics();
     Reading {
         stride: 32,
-        ..named_outputs::reading("YOLO, end-to-end", Family::E2e6, convention, because)
+        ..named_outputs::reading("YOLO, end-to-end", E2e6, convention, because)
     }
 }
 
@@ -59,8 +60,8 @@ fn reading(because: String) -> Reading {
 mod tests {
     use super::*;
     use crate::families::evidence::named_outputs::testing::{of_facts, with_outputs};
+    use crate::onnx::proto::{ModelProto, StringStringEntryProto};
     use crate::onnx::testing::node;
-    use tract_onnx::pb::{ModelProto, StringStringEntryProto};
 
     fn name(model: &ModelProto) -> Option<&'static str> {
         of_facts(model, |facts| {

@@ -1,4 +1,4 @@
-//! What readers share: the cells of grids over the input, and words for a card that does not fit.
+//! The cells of grids over the input, and words for a card that does not fit.
 
 use crate::onnx::facts::Facts;
 

@@ -3,8 +3,8 @@
 //! The dims of an output do not tell whether its boxes are pixels or offsets in a grid. The operators do: whoever
 //! makes pixels adds the coordinates of every cell, and YOLOX takes the exponential of the sizes besides.
 
+use crate::onnx::proto::{GraphProto, NodeProto, TensorProto};
 use std::collections::{HashMap, HashSet};
-use tract_onnx::pb::{GraphProto, NodeProto, TensorProto};
 
 /// Operators met going back from an output until the convolutions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -21,7 +21,7 @@ pub struct Head {
 
 impl Head {
     /// Looks at the output `name`, whose rows or columns have `features` numbers for each candidate.
-    pub fn of(graph: &GraphProto, name: &str, features: usize) -> Self {
+    pub fn trace(graph: &GraphProto, name: &str, features: usize) -> Self {
         let walk = Walk::new(graph);
         let mut head = Self::default();
         let mut seen = HashSet::new();
@@ -147,7 +147,7 @@ mod tests {
             ],
             &[("bias", 7)],
         );
-        let head = Head::of(&graph, "y", 7);
+        let head = Head::trace(&graph, "y", 7);
         assert_eq!(
             head,
             Head {
@@ -169,9 +169,9 @@ mod tests {
             ]
         };
         let constants = [("big", 42), ("small", 7), ("q", 42)];
-        assert!(Head::of(&graph(nodes("big"), &constants), "y", 7).grid);
-        assert!(Head::of(&graph(nodes("dq"), &constants), "y", 7).grid);
-        assert!(!Head::of(&graph(nodes("small"), &constants), "y", 7).grid);
+        assert!(Head::trace(&graph(nodes("big"), &constants), "y", 7).grid);
+        assert!(Head::trace(&graph(nodes("dq"), &constants), "y", 7).grid);
+        assert!(!Head::trace(&graph(nodes("small"), &constants), "y", 7).grid);
     }
 
     #[test]
@@ -181,7 +181,7 @@ mod tests {
             node("TopK", &["e"], &["t"]),
             node("Gather", &["e", "t"], &["y"]),
         ];
-        let head = Head::of(&graph(nodes, &[]), "y", 7);
+        let head = Head::trace(&graph(nodes, &[]), "y", 7);
         assert!(head.selects && head.exponential && !head.is_decoded());
     }
 
@@ -191,6 +191,6 @@ mod tests {
             node("Identity", &["y"], &["a"]),
             node("Add", &["a", "a"], &["y"]),
         ];
-        assert_eq!(Head::of(&graph(nodes, &[]), "y", 7), Head::default());
+        assert_eq!(Head::trace(&graph(nodes, &[]), "y", 7), Head::default());
     }
 }

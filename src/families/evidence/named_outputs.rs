@@ -1,10 +1,9 @@
-//! What the families share whose graph has chosen the detections: outputs told by name and type, nothing to suppress.
+//! Outputs told by name and type, for families whose graph has chosen the detections and nothing is to be suppressed.
 
-use crate::base::tensor::{ColourOrder, Interpolation, ResizeMode};
 use crate::families::family::Family;
-use crate::families::recognise::{Convention, Reading};
+use crate::families::reading::{Convention, Reading};
 use crate::onnx::facts::{Facts, Port};
-use tract_onnx::pb::tensor_proto::DataType;
+use crate::onnx::proto::tensor_proto::DataType;
 
 /// The name without the ":0" that TensorFlow ends it with.
 pub fn plain(name: &str) -> &str {
@@ -31,37 +30,16 @@ pub fn agree(a: Option<usize>, b: Option<usize>) -> bool {
     a.is_none() || b.is_none() || a == b
 }
 
-/// Pixels from 0 to 1, RGB, stretched over the input.
-pub fn stretched() -> Convention {
-    Convention {
-        colour: ColourOrder::Rgb,
-        mean: [0.0; 3],
-        std: [255.0; 3],
-        resize: ResizeMode::Stretch,
-        pad_value: 114.0,
-        interpolation: Interpolation::Linear,
-    }
-}
-
-/// [`stretched`], with ImageNet's mean and deviation.
-pub fn imagenet() -> Convention {
-    Convention {
-        mean: [123.675, 116.28, 103.53],
-        std: [58.395, 57.12, 57.375],
-        ..stretched()
-    }
-}
-
 /// A reading whose number of classes, and what the graph does to a free size, are not known.
 pub fn reading(
     name: &'static str,
-    family: Family,
+    family: impl Family,
     convention: Convention,
     because: String,
 ) -> Reading {
     Reading {
         name,
-        family,
+        family: Box::new(family),
         because,
         classes: 0,
         convention,
@@ -77,8 +55,8 @@ pub fn reading(
 #[cfg(test)]
 pub mod testing {
     use super::*;
+    use crate::onnx::proto::{ModelProto, NodeProto, type_proto};
     use crate::onnx::testing::model;
-    use tract_onnx::pb::{ModelProto, NodeProto, type_proto};
 
     /// A model of a picture of 64x64 with these outputs; those whose name begins with "int_" are int64, without it.
     pub fn with_outputs(nodes: Vec<NodeProto>, outputs: &[(&str, &[i64])]) -> ModelProto {
@@ -96,10 +74,10 @@ pub mod testing {
         model
     }
 
-    /// What `f` makes of the facts of a model.
+    /// Calls `f` with the facts of a model.
     pub fn of_facts<T>(model: &ModelProto, f: impl Fn(&Facts) -> T) -> T {
         let graph = model.graph.as_ref().expect("a graph");
-        f(&Facts::of(model, graph).expect("a picture goes in"))
+        f(&Facts::new(model, graph).expect("a picture goes in"))
     }
 }
 

@@ -1,8 +1,8 @@
-//! What the last operators of a graph tell of an output: [`whole_pieces`] of rows, the [`divisor`] of class numbers.
+//! The last operators before an output: [`whole_pieces`] of rows, the [`divisor`] of class numbers.
 
-use crate::families::tfssd::recognise::only_number;
+use crate::onnx::proto::tensor_proto::DataType;
+use crate::onnx::proto::{GraphProto, NodeProto, TensorProto};
 use std::collections::HashMap;
-use tract_onnx::pb::{GraphProto, NodeProto};
 
 /// For each piece, in the order of the columns, whether its numbers were whole ones: cast from another type on the
 /// way. `None` where the output is not made by a `Concat`.
@@ -67,6 +67,44 @@ fn back<'a>(
         Some(node)
     });
     nodes.take(16)
+}
+
+/// The number of a constant that has only one.
+pub fn only_number(tensor: &TensorProto) -> Option<f64> {
+    if tensor.dims.iter().any(|dim| *dim != 1) {
+        return None;
+    }
+    let raw = tensor.raw_data.as_slice();
+    match DataType::try_from(tensor.data_type).ok()? {
+        DataType::Float => {
+            let raw = || Some(f32::from_le_bytes(raw.try_into().ok()?));
+            tensor
+                .float_data
+                .first()
+                .copied()
+                .or_else(raw)
+                .map(f64::from)
+        }
+        DataType::Int64 => {
+            let raw = || Some(i64::from_le_bytes(raw.try_into().ok()?));
+            tensor
+                .int64_data
+                .first()
+                .copied()
+                .or_else(raw)
+                .map(|n| n as f64)
+        }
+        DataType::Int32 => {
+            let raw = || Some(i32::from_le_bytes(raw.try_into().ok()?));
+            tensor
+                .int32_data
+                .first()
+                .copied()
+                .or_else(raw)
+                .map(f64::from)
+        }
+        _ => None,
+    }
 }
 
 #[cfg(test)]

@@ -5,9 +5,9 @@
 //! the weights' absolute values is 0.04 to 0.25 in models for 0..255 (YuNet, YOLOX) and 2 to 62 in those for pixels
 //! divided by their deviation or by 255 (UltraFace, NanoDet, YOLOv8, FastestDet, PicoDet).
 
+use crate::onnx::proto::tensor_proto::DataType;
+use crate::onnx::proto::{GraphProto, NodeProto, TensorProto};
 use std::collections::HashSet;
-use tract_onnx::pb::tensor_proto::DataType;
-use tract_onnx::pb::{GraphProto, NodeProto, TensorProto};
 
 /// Between these the weights tell nothing.
 const MOST_FOR_LEVELS: f32 = 0.5;
@@ -24,7 +24,7 @@ pub enum Scale {
 
 impl Scale {
     /// `None` where the first convolution tells nothing: no bias, so that a normalisation may follow; no float weights.
-    pub fn of(graph: &GraphProto) -> Option<Self> {
+    pub fn find(graph: &GraphProto) -> Option<Self> {
         let conv = graph.node.iter().find(|node| is_convolution(node))?;
         let [_, weights, bias] = &conv.input[..] else {
             return None;
@@ -105,7 +105,7 @@ mod tests {
             float_tensor("w", &[2, 3, 1, 1], &weights),
             float_tensor("b", &[2], &[0.0; 2]),
         ];
-        Scale::of(&graph)
+        Scale::find(&graph)
     }
 
     #[test]

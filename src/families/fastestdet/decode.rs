@@ -7,9 +7,9 @@
 use crate::base::detection::Detection;
 use crate::base::geometry::{BBox, Size};
 use crate::base::tensor::{Tensor, TensorSpec};
-use crate::families::decoder::{DecodeError, Decoder, Labelling};
 use crate::families::decoding::candidates::{ROW_FIELDS, push, sigmoid};
 use crate::families::decoding::output::{Dim, Output, with_classes};
+use crate::families::decoding::{DecodeError, Decoder, Labelling};
 
 const OBJECTNESS_POWER: f32 = 0.6;
 const CLASS_POWER: f32 = 0.4;
@@ -82,7 +82,7 @@ impl Decoder for FastestDet {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::families::decoder::testing::{decoded, detection, f32_spec};
+    use crate::families::decoding::testing::{decoded, detection, f32_spec};
 
     /// 2 x 2 cells of 16.
     const INPUT: Size = Size::new(32, 32);

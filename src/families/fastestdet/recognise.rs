@@ -1,12 +1,12 @@
 //! FastestDet: one output `[1, 5 + classes, rows, columns]` of cells of 16 pixels, with a sigmoid for the objectness
 //! and a softmax over the classes in the graph.
 
+use super::FastestDet;
 use crate::base::tensor::{ColourOrder, Interpolation, ResizeMode};
 use crate::families::card::Card;
 use crate::families::evidence::grid_cells::{misfit, told_by_card};
 use crate::families::evidence::head::Head;
-use crate::families::family::Family;
-use crate::families::recognise::{Convention, Reading};
+use crate::families::reading::{Convention, Reading};
 use crate::onnx::facts::Facts;
 
 const STRIDE: u32 = 16;
@@ -20,7 +20,7 @@ pub fn read(facts: &Facts) -> Option<Reading> {
     if (rows, columns) != (cells(height), cells(width)) {
         return None;
     }
-    let head = Head::of(facts.graph, name, features);
+    let head = Head::trace(facts.graph, name, features);
     let softmax = facts
         .graph
         .node
@@ -36,7 +36,7 @@ pub fn read(facts: &Facts) -> Option<Reading> {
     Some(reading(features - FIELDS, because))
 }
 
-pub fn told(facts: &Facts, _: &Card) -> Result<Reading, String> {
+pub fn read_as(facts: &Facts, _: &Card) -> Result<Reading, String> {
     let (_, features, ..) = map(facts).ok_or_else(|| {
         misfit(
             facts,
@@ -61,7 +61,7 @@ fn map<'a>(facts: &'a Facts) -> Option<(&'a str, usize, Option<usize>, Option<us
 fn reading(classes: usize, because: String) -> Reading {
     Reading {
         name: "FastestDet",
-        family: Family::FastestDet,
+        family: Box::new(FastestDet),
         because,
         classes,
         convention: Convention {
@@ -84,7 +84,7 @@ fn reading(classes: usize, because: String) -> Reading {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::families::recognise::testing::{Outputs, with_facts_of};
+    use crate::families::evidence::testing::{Outputs, with_facts_of};
     use crate::onnx::testing::node;
 
     const INPUT: [i64; 4] = [1, 3, 32, 64];
@@ -115,7 +115,7 @@ mod tests {
         let card = Card::default();
         let told_of = |outputs| {
             with_facts_of(vec![], &INPUT, outputs, |facts| {
-                told(facts, &card).map(|reading| reading.classes)
+                read_as(facts, &card).map(|reading| reading.classes)
             })
         };
         assert_eq!(told_of(outputs), Ok(3));

@@ -6,18 +6,19 @@
 //! times the stride, in input pixels from the anchor point of the cell. Boxes are held to the input, as the authors do
 //! before suppression.
 
+use super::AnchorPoint;
 use crate::base::detection::Detection;
 use crate::base::geometry::{BBox, Size};
 use crate::base::tensor::{Tensor, TensorSpec};
-use crate::families::decoder::{DecodeError, Decoder, Labelling};
 use crate::families::decoding::candidates::{push, reaches};
+use crate::families::decoding::distribution::mean_bin;
 use crate::families::decoding::grid::Grid;
 use crate::families::decoding::output::{Dim, Output, with_classes};
-use crate::families::family::AnchorPoint;
+use crate::families::decoding::{DecodeError, Decoder, Labelling};
 
 const SIDES: usize = 4;
 
-/// What the outputs do not tell.
+/// The facts that the outputs do not tell.
 pub(crate) struct Layout<'a> {
     pub strides: &'a [u32],
     /// Numbers of one side.
@@ -184,25 +185,10 @@ impl Decoder for Gfl {
     }
 }
 
-/// Mean index of the softmax over `bins`; NaN if a number is not finite.
-pub(crate) fn mean_bin(bins: impl Iterator<Item = f32> + Clone) -> f32 {
-    if !bins.clone().all(f32::is_finite) {
-        return f32::NAN;
-    }
-    let highest = bins.clone().fold(f32::NEG_INFINITY, f32::max);
-    let (mut sum, mut mean) = (0.0, 0.0);
-    for (index, bin) in bins.enumerate() {
-        let weight = (bin - highest).exp();
-        sum += weight;
-        mean += weight * index as f32;
-    }
-    mean / sum
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::families::decoder::testing::{decoded, detection, f32_spec};
+    use crate::families::decoding::testing::{decoded, detection, f32_spec};
 
     /// 4 x 2 cells of 16, 2 x 1 of 32.
     const INPUT: Size = Size::new(64, 32);

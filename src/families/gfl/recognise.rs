@@ -9,12 +9,12 @@
 //!
 //! Other orders of the outputs apart are decoded, but no reading tells how their pictures are prepared.
 
+use super::{AnchorPoint, Gfl, REG_MAX};
 use crate::base::tensor::{ColourOrder, Interpolation, ResizeMode};
-use crate::families::card::Card;
+use crate::families::card::{self, Card};
 use crate::families::evidence::grid_cells::{STRIDES, cells, largest, misfit, told_by_card};
 use crate::families::evidence::head::Head;
-use crate::families::family::{AnchorPoint, Family};
-use crate::families::recognise::{Convention, Reading};
+use crate::families::reading::{Convention, Reading};
 use crate::onnx::facts::Facts;
 
 const BINS: usize = 8;
@@ -30,7 +30,7 @@ fn read_joined(facts: &Facts) -> Option<Reading> {
     let strides = STRIDES
         .into_iter()
         .find(|strides| candidates.is_some() && cells(facts, strides) == candidates)?;
-    let head = Head::of(facts.graph, &facts.outputs[0].name, features);
+    let head = Head::trace(facts.graph, &facts.outputs[0].name, features);
     // YOLOX, with the same dims, has a sigmoid for the objectness and one for the classes at every stride.
     let raw = !(head.exponential || head.grid || head.selects);
     if !raw || !(1..=strides.len()).contains(&head.sigmoids) {
@@ -49,7 +49,7 @@ fn read_joined(facts: &Facts) -> Option<Reading> {
 }
 
 fn read_apart(facts: &Facts) -> Option<Reading> {
-    let apart = Apart::of(facts, SIDES * BINS).filter(|apart| apart.scores_first)?;
+    let apart = Apart::find(facts, SIDES * BINS).filter(|apart| apart.scores_first)?;
     let of_cells = |strides: &&[u32]| {
         strides.len() == apart.counts.len()
             && (strides.iter().zip(&apart.counts))
@@ -74,10 +74,10 @@ fn read_apart(facts: &Facts) -> Option<Reading> {
     })
 }
 
-pub fn told(facts: &Facts, card: &Card) -> Result<Reading, String> {
-    let bins = card.reg_max.map_or(BINS, |reg_max| reg_max + 1);
+pub fn read_as(facts: &Facts, card: &Card) -> Result<Reading, String> {
+    let bins = card.get(&REG_MAX).map_or(BINS, |reg_max| reg_max + 1);
     let fields = SIDES * bins;
-    let apart = Apart::of(facts, fields);
+    let apart = Apart::find(facts, fields);
     let in_one = joined(facts).filter(|(features, _)| *features > fields);
     let (classes, levels) = match (&apart, in_one) {
         (Some(apart), _) => (apart.classes, Some(apart.counts.len())),
@@ -98,7 +98,8 @@ pub fn told(facts: &Facts, card: &Card) -> Result<Reading, String> {
         };
         STRIDES.into_iter().find(fits)
     };
-    let strides = match &card.strides {
+    let own = card.get(&card::STRIDES);
+    let strides = match &own {
         Some(strides) => &strides[..],
         None => usual().ok_or(
             "decode is \"gfl\" but the strides are not known, expected strides: [8, 16, 32]",
@@ -126,7 +127,7 @@ struct Apart {
 
 impl Apart {
     /// `fields` numbers are the sides of one box.
-    fn of(facts: &Facts, fields: usize) -> Option<Self> {
+    fn find(facts: &Facts, fields: usize) -> Option<Self> {
         let mut all = Vec::new();
         for output in &facts.outputs {
             match *output.dims() {
@@ -153,22 +154,19 @@ impl Apart {
     }
 }
 
-fn family(strides: &[u32], bins: usize, anchor_point: AnchorPoint) -> Family {
-    Family::Gfl {
+fn family(strides: &[u32], bins: usize, anchor_point: AnchorPoint) -> Gfl {
+    Gfl {
         strides: strides.to_vec(),
         bins,
         anchor_point,
     }
 }
 
-fn nanodet(name: &'static str, family: Family, classes: usize, because: String) -> Reading {
-    let stride = match &family {
-        Family::Gfl { strides, .. } => largest(strides),
-        _ => 1,
-    };
+fn nanodet(name: &'static str, family: Gfl, classes: usize, because: String) -> Reading {
     Reading {
         name,
-        family,
+        stride: largest(&family.strides),
+        family: Box::new(family),
         because,
         classes,
         convention: Convention {
@@ -180,7 +178,6 @@ fn nanodet(name: &'static str, family: Family, classes: usize, because: String) 
             interpolation: Interpolation::Linear,
         },
         sure: false,
-        stride,
         labels: &[],
         score_threshold: Some(0.4),
         iou_threshold: Some(0.6),
@@ -201,7 +198,8 @@ fn picodet_convention() -> Convention {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::families::recognise::testing::{Outputs, card, with_facts, with_facts_of};
+    use crate::families::Family;
+    use crate::families::evidence::testing::{Outputs, card, with_facts, with_facts_of};
     use crate::onnx::testing::node;
 
     /// 8 x 8, 4 x 4, 2 x 2 cells and one of 64.
@@ -273,7 +271,7 @@ mod tests {
         let card = card(r#"{"center_offset": "zero"}"#);
         with_facts(&INPUT, &pairs, |facts| {
             assert_eq!(read(facts), None);
-            let told = told(facts, &card).expect("three strides");
+            let told = read_as(facts, &card).expect("three strides");
             assert_eq!(told.family, family(&[8, 16, 32], 8, AnchorPoint::Middle));
         });
     }
@@ -299,11 +297,14 @@ mod tests {
         let card = card(r#"{"reg_max": 15, "strides": [8, 16, 32]}"#);
         let told_of = |dims: &[i64]| {
             with_facts(&INPUT, &[("y", dims)], |facts| {
-                told(facts, &card).map(|r| (r.classes, r.family))
+                read_as(facts, &card).map(|r| (r.classes, r.family))
             })
         };
         let wanted = family(&[8, 16, 32], 16, AnchorPoint::Middle);
-        assert_eq!(told_of(&[1, -1, 66]), Ok((2, wanted)));
+        assert_eq!(
+            told_of(&[1, -1, 66]),
+            Ok((2, Box::new(wanted) as Box<dyn Family>))
+        );
         let error = told_of(&[1, 84, 64]).unwrap_err();
         assert!(
             error.contains("classes + 64") && error.contains("reg_max 15"),

@@ -2,98 +2,49 @@
 //! class numbers `[n]`, integers or floats. Already suppressed, in no certain order; `n` is as many as were found,
 //! and may be none. Each may have a leading 1. torchvision, and graphs that end in NMS.
 
-use crate::base::detection::Detection;
-use crate::base::geometry::BBox;
-use crate::base::tensor::{Tensor, TensorSpec};
-use crate::families::decoder::{DecodeError, Decoder};
-use crate::families::decoding::candidates::push;
+use super::Nms3Places;
+use crate::base::tensor::TensorSpec;
+use crate::families::decoding::DecodeError;
+use crate::families::decoding::chosen_rows::{ChosenRows, Field, with_batch};
 use crate::families::decoding::output::{Dim, Output};
-use crate::families::decoding::whole_numbers::{at_place, check_count, whole_at};
-use crate::families::family::Nms3Places;
+use crate::families::decoding::whole_numbers::at_place;
 
-const EXPECTED: &str = "boxes [n, 4], scores [n] and class numbers [n]";
-
-pub(crate) struct Nms3 {
-    boxes: Output,
-    scores: Output,
-    labels: Output,
-    /// Of the output of scores and of labels, for errors.
-    names: [String; 2],
-}
-
-impl Nms3 {
-    pub fn new(places: Nms3Places, outputs: &[TensorSpec]) -> Result<Self, DecodeError> {
-        let spec = |place| at_place(outputs, place, EXPECTED);
-        let (boxes, scores, labels) = (
-            spec(places.boxes)?,
-            spec(places.scores)?,
-            spec(places.labels)?,
-        );
-        let with_batch = |spec: &TensorSpec, wanted: &[Dim]| {
-            let batch = (spec.dims.len() > wanted.len()).then_some(Dim::Is(1));
-            batch
-                .into_iter()
-                .chain(wanted.iter().copied())
-                .collect::<Vec<Dim>>()
-        };
-        let (list, rows) = ([Dim::ANY], [Dim::ANY, Dim::Is(4)]);
-        Ok(Self {
-            boxes: Output::at(
-                places.boxes,
-                boxes,
-                &with_batch(boxes, &rows),
-                "boxes [n, 4]",
-            )?,
-            scores: Output::at(
-                places.scores,
-                scores,
-                &with_batch(scores, &list),
-                "scores [n]",
-            )?,
-            labels: Output::of_any_type(
-                places.labels,
-                labels,
-                &with_batch(labels, &list),
-                "class numbers [n]",
-            )?,
-            names: [scores.name.clone(), labels.name.clone()],
-        })
-    }
-}
-
-impl Decoder for Nms3 {
-    fn decode(
-        &self,
-        outputs: &[Tensor],
-        score_threshold: f32,
-        found: &mut Vec<Detection>,
-    ) -> Result<(), DecodeError> {
-        let (boxes, _) = self.boxes.read(outputs)?;
-        let (scores, _) = self.scores.read(outputs)?;
-        let labels = self.labels.data(outputs)?;
-        let count = boxes.len() / 4;
-        check_count(&self.names[0], scores.len(), count)?;
-        check_count(&self.names[1], labels.len(), count)?;
-        for (index, (&score, row)) in scores.iter().zip(boxes.chunks_exact(4)).enumerate() {
-            let passes = score >= score_threshold && score.is_finite();
-            if passes && let Some(class) = whole_at(labels, index) {
-                push(
-                    found,
-                    BBox::new(row[0], row[1], row[2], row[3]),
-                    class,
-                    score,
-                );
-            }
-        }
-        Ok(())
-    }
+/// Makes the decoder.
+///
+/// # Errors
+/// [`DecodeError`] if the outputs are others.
+pub fn rows(places: Nms3Places, outputs: &[TensorSpec]) -> Result<ChosenRows, DecodeError> {
+    const EXPECTED: &str = "boxes [n, 4], scores [n] and class numbers [n]";
+    let spec = |place| at_place(outputs, place, EXPECTED);
+    let (boxes, scores, labels) = (
+        spec(places.boxes)?,
+        spec(places.scores)?,
+        spec(places.labels)?,
+    );
+    let (rows, list) = ([Dim::ANY, Dim::Is(4)], [Dim::ANY]);
+    let rows = with_batch(boxes, &rows);
+    let class_list = with_batch(labels, &list);
+    let classes = Output::of_any_type(places.labels, labels, &class_list, "class numbers [n]")?;
+    let list = with_batch(scores, &list);
+    let list = Output::at(places.scores, scores, &list, "scores [n]")?;
+    Ok(ChosenRows {
+        boxes: Output::at(places.boxes, boxes, &rows, "boxes [n, 4]")?,
+        width: 4,
+        corners: [0, 1, 2, 3],
+        scores: Field::Beside(list, scores.name.clone()),
+        classes: Field::Beside(classes, labels.name.clone()),
+        count: None,
+        zeros_fill_up: false,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::tensor::Tensor;
     use crate::base::tensor::{Element, TensorData};
-    use crate::families::decoder::testing::{decoded, detection, f32_spec, spec};
+    use crate::families::decoding::Decoder;
+    use crate::families::decoding::testing::{decoded, detection, f32_spec, spec};
 
     const PLACES: Nms3Places = Nms3Places {
         boxes: 1,
@@ -101,13 +52,13 @@ mod tests {
         labels: 0,
     };
 
-    fn decoder() -> Nms3 {
+    fn decoder() -> ChosenRows {
         let specs = [
             spec("labels", &[0], Element::I64),
             f32_spec("boxes", &[0, 4]),
             f32_spec("scores", &[0]),
         ];
-        Nms3::new(PLACES, &specs).expect("the layout")
+        rows(PLACES, &specs).expect("the layout")
     }
 
     fn outputs(boxes: &[[f32; 4]], scores: &[f32], labels: TensorData) -> [Tensor; 3] {
@@ -155,7 +106,7 @@ mod tests {
             f32_spec("boxes", &[1, 2, 4]),
             f32_spec("scores", &[1, 2]),
         ];
-        let decoder = Nms3::new(PLACES, &specs).expect("the layout with a batch");
+        let decoder = rows(PLACES, &specs).expect("the layout with a batch");
         let mut outputs = outputs(
             &[[0.0, 0.0, 2.0, 2.0]; 2],
             &[0.9, 0.1],
@@ -201,12 +152,12 @@ mod tests {
             f32_spec("dets", &[0, 5]),
             f32_spec("scores", &[0]),
         ];
-        let error = Nms3::new(PLACES, &dets).err().expect("five numbers");
+        let error = rows(PLACES, &dets).err().expect("five numbers");
         assert_eq!(
             error.to_string(),
             "output dets has shape [0, 5], expected boxes [n, 4]"
         );
-        assert!(Nms3::new(PLACES, &dets[..2]).is_err(), "no scores");
+        assert!(rows(PLACES, &dets[..2]).is_err(), "no scores");
     }
 
     #[test]

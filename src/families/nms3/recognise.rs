@@ -6,13 +6,13 @@
 //! Names of outputs vary; types and dims tell them apart. Where class numbers are floats, a name must speak of classes or
 //! labels. Boxes as TensorFlow's API names them are shares of the input and not meant here.
 
+use super::{Nms3, Nms3Places};
 use crate::families::card::Card;
+use crate::families::evidence::conventions;
 use crate::families::evidence::grid_cells::{misfit, told_by_card};
-use crate::families::evidence::named_outputs::{self, agree, is_integer, place, plain, stretched};
+use crate::families::evidence::named_outputs::{self, agree, is_integer, place, plain};
 use crate::families::evidence::pieces::divisor;
-use crate::families::evidence::yolo::ultralytics_convention;
-use crate::families::family::{Family, Nms3Places};
-use crate::families::recognise::Reading;
+use crate::families::reading::Reading;
 use crate::onnx::facts::{Facts, Port};
 use crate::onnx::side_input::Side;
 
@@ -28,27 +28,32 @@ pub fn read(facts: &Facts) -> Option<Reading> {
     Some(reading(facts, places, because))
 }
 
-pub fn told(facts: &Facts, _: &Card) -> Result<Reading, String> {
+pub fn read_as(facts: &Facts, _: &Card) -> Result<Reading, String> {
     let places = places(facts)
         .ok_or_else(|| misfit(facts, "nms3", "boxes [n, 4], scores [n] and labels [n]"))?;
     Ok(reading(facts, places, told_by_card()))
 }
 
 fn reading(facts: &Facts, places: Nms3Places, because: String) -> Reading {
-    let family = Family::Nms3(places);
+    let family = Nms3(places);
     if facts.sides.contains(&Side::OriginalSize) {
         let because = format!("{because}, and it takes \"orig_target_sizes\"");
         let labels = &facts.outputs[places.labels].name;
         return Reading {
             classes: divisor(facts.graph, labels).unwrap_or(0),
             stride: 32,
-            ..named_outputs::reading("RT-DETR, D-FINE, DEIM", family, stretched(), because)
+            ..named_outputs::reading(
+                "RT-DETR, D-FINE, DEIM",
+                family,
+                conventions::stretched(),
+                because,
+            )
         };
     }
     named_outputs::reading(
         "boxes, scores and labels",
         family,
-        ultralytics_convention(),
+        conventions::ultralytics(),
         because,
     )
 }

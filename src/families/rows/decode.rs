@@ -3,72 +3,53 @@
 //! found, and may be none. A row that fills up has a class or a score below 0, or zeros. YOLOv7 and YOLOv6 with NMS,
 //! YOLO-NAS, PaddleDetection.
 
-use crate::base::detection::Detection;
-use crate::base::geometry::BBox;
-use crate::base::tensor::{Tensor, TensorSpec};
-use crate::families::decoder::{DecodeError, Decoder};
-use crate::families::decoding::candidates::push;
+use super::Column;
+use crate::base::tensor::TensorSpec;
+use crate::families::decoding::DecodeError;
+use crate::families::decoding::chosen_rows::{ChosenRows, Field, with_batch};
 use crate::families::decoding::output::{Dim, Output};
-use crate::families::decoding::whole_numbers::{at_place, whole};
-use crate::families::family::Column;
+use crate::families::decoding::whole_numbers::at_place;
 
-pub(crate) struct Rows {
-    output: Output,
-    width: usize,
-    /// Where in a row the numbers of [`Column::WANTED`] are.
-    at: [usize; 6],
-}
-
-impl Rows {
-    pub fn new(
-        place: usize,
-        columns: &[Column],
-        outputs: &[TensorSpec],
-    ) -> Result<Self, DecodeError> {
-        let width = columns.len();
-        let expected = format!("[detections, {width}], with corners, score and class");
-        let spec = at_place(outputs, place, &expected)?;
-        let batch = (spec.dims.len() > 2).then_some(Dim::Is(1));
-        let wanted: Vec<Dim> = (batch.into_iter())
-            .chain([Dim::ANY, Dim::Is(width)])
-            .collect();
-        let output = Output::at(place, spec, &wanted, &expected)?;
-        let mut at = [0; 6];
-        for (at, column) in at.iter_mut().zip(Column::WANTED) {
-            let found = columns.iter().position(|own| *own == column);
-            *at = found.ok_or_else(|| DecodeError::Outputs {
-                found: outputs.to_vec(),
-                expected: expected.clone(),
-            })?;
-        }
-        Ok(Self { output, width, at })
+/// Makes the decoder.
+///
+/// # Errors
+/// [`DecodeError`] if the outputs are others, or if a column that every row must have is missing.
+pub fn rows(
+    place: usize,
+    columns: &[Column],
+    outputs: &[TensorSpec],
+) -> Result<ChosenRows, DecodeError> {
+    let width = columns.len();
+    let expected = format!("[detections, {width}], with corners, score and class");
+    let spec = at_place(outputs, place, &expected)?;
+    let wanted = with_batch(spec, &[Dim::ANY, Dim::Is(width)]);
+    let boxes = Output::at(place, spec, &wanted, &expected)?;
+    let mut at = [0; 6];
+    for (at, column) in at.iter_mut().zip(Column::WANTED) {
+        let found = columns.iter().position(|own| *own == column);
+        *at = found.ok_or_else(|| DecodeError::Outputs {
+            found: outputs.to_vec(),
+            expected: expected.clone(),
+        })?;
     }
-}
-
-impl Decoder for Rows {
-    fn decode(
-        &self,
-        outputs: &[Tensor],
-        score_threshold: f32,
-        found: &mut Vec<Detection>,
-    ) -> Result<(), DecodeError> {
-        let (values, _) = self.output.read(outputs)?;
-        for row in values.chunks_exact(self.width) {
-            let [x1, y1, x2, y2, score, class] = self.at.map(|at| row[at]);
-            // A row of zeros fills up; it is nothing, even where every score is asked for.
-            let passes = score >= score_threshold && score > 0.0 && score.is_finite();
-            if passes && let Some(class) = whole(class) {
-                push(found, BBox::new(x1, y1, x2, y2), class, score);
-            }
-        }
-        Ok(())
-    }
+    let [left, top, right, bottom, score, class] = at;
+    Ok(ChosenRows {
+        boxes,
+        width,
+        corners: [left, top, right, bottom],
+        scores: Field::InRow(score),
+        classes: Field::InRow(class),
+        count: None,
+        zeros_fill_up: true,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::families::decoder::testing::{decoded, detection, f32_spec};
+    use crate::base::detection::Detection;
+    use crate::base::tensor::Tensor;
+    use crate::families::decoding::testing::{decoded, detection, f32_spec};
     use Column::{Bottom, Class, Left, Other, Right, Score, Top};
 
     const PADDLE: [Column; 6] = [Class, Score, Left, Top, Right, Bottom];
@@ -76,11 +57,15 @@ mod tests {
 
     fn found<const N: usize>(
         columns: [Column; N],
-        rows: &[[f32; N]],
+        found_rows: &[[f32; N]],
         threshold: f32,
     ) -> Vec<Detection> {
-        let decoder = Rows::new(0, &columns, &[f32_spec("out", &[0, N])]).expect("the layout");
-        let outputs = [Tensor::f32("out", [rows.len(), N], rows.concat())];
+        let decoder = rows(0, &columns, &[f32_spec("out", &[0, N])]).expect("the layout");
+        let outputs = [Tensor::f32(
+            "out",
+            [found_rows.len(), N],
+            found_rows.concat(),
+        )];
         decoded(&decoder, &outputs, threshold)
     }
 
@@ -133,7 +118,7 @@ mod tests {
     #[test]
     fn refuses_other_shapes() {
         let new = |columns: &[Column], dims: &[usize]| {
-            Rows::new(0, columns, &[f32_spec("out", dims)])
+            rows(0, columns, &[f32_spec("out", dims)])
                 .err()
                 .map(|error| error.to_string())
         };
@@ -148,6 +133,6 @@ mod tests {
             new(&[Left, Top, Right, Bottom], &[300, 4]).is_some(),
             "no score"
         );
-        assert!(Rows::new(1, &PADDLE, &[f32_spec("out", &[0, 6])]).is_err());
+        assert!(rows(1, &PADDLE, &[f32_spec("out", &[0, 6])]).is_err());
     }
 }

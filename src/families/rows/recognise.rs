@@ -10,17 +10,17 @@
 //! In the graph, class numbers were whole numbers and scores were not: where the pieces of a row are seen to be put
 //! together, that decides.
 
-use crate::base::tensor::{Element, Interpolation};
+use super::{COLUMNS, Column, Rows};
+use crate::base::tensor::Element;
 use crate::families::card::Card;
+use crate::families::evidence::conventions;
 use crate::families::evidence::grid_cells::{misfit, told_by_card};
 use crate::families::evidence::head::Head;
-use crate::families::evidence::named_outputs::{self, is_integer, plain, stretched};
+use crate::families::evidence::named_outputs::{self, is_integer, plain};
+use crate::families::evidence::paddle::of_paddle;
 use crate::families::evidence::pieces::whole_pieces;
-use crate::families::evidence::yolo::ultralytics_convention;
-use crate::families::family::{Column, Family};
-use crate::families::recognise::{Convention, Reading};
+use crate::families::reading::{Convention, Reading};
 use crate::onnx::facts::{Facts, Port};
-use crate::onnx::side_input::Side;
 
 use Column::{Bottom, Class, Left, Other, Right, Score, Top};
 
@@ -30,7 +30,7 @@ const PADDLE: [Column; 6] = [Class, Score, Left, Top, Right, Bottom];
 const CORNERS: [Column; 6] = [Left, Top, Right, Bottom, Score, Class];
 
 pub fn read_yolov7(facts: &Facts) -> Option<Reading> {
-    let table = Table::of(facts, YOLOV7.len())?;
+    let table = Table::find(facts, YOLOV7.len())?;
     let name = plain(&table.output.name);
     let because = match table.class_in(facts, [2, 3]) {
         Some(2) => "the graph puts the class before the score in rows of 7 numbers".into(),
@@ -44,13 +44,13 @@ pub fn read_yolov7(facts: &Facts) -> Option<Reading> {
     Some(table.reading(
         "YOLOv7 or YOLOv6 with NMS",
         &YOLOV7,
-        ultralytics_convention(),
+        conventions::ultralytics(),
         because,
     ))
 }
 
 pub fn read_yolo_nas(facts: &Facts) -> Option<Reading> {
-    let table = Table::of(facts, YOLO_NAS.len())?;
+    let table = Table::find(facts, YOLO_NAS.len())?;
     let name = plain(&table.output.name);
     let because = match table.class_in(facts, [2, 3]) {
         Some(3) => "the graph puts the score before the class in rows of 7 numbers",
@@ -64,13 +64,13 @@ pub fn read_yolo_nas(facts: &Facts) -> Option<Reading> {
     Some(table.reading(
         "YOLO-NAS, flat",
         &YOLO_NAS,
-        ultralytics_convention(),
+        conventions::ultralytics(),
         because.into(),
     ))
 }
 
 pub fn read_paddle(facts: &Facts) -> Option<Reading> {
-    let table = Table::of(facts, PADDLE.len())?;
+    let table = Table::find(facts, PADDLE.len())?;
     let because = match table.class_in(facts, [0, 2]) {
         Some(0) => "the graph puts the class first in rows of 6 numbers",
         Some(_) => return None,
@@ -81,13 +81,13 @@ pub fn read_paddle(facts: &Facts) -> Option<Reading> {
     Some(table.reading(
         "PaddleDetection",
         &PADDLE,
-        paddle_convention(facts),
+        conventions::paddle(facts),
         because.into(),
     ))
 }
 
 pub fn read_corners(facts: &Facts) -> Option<Reading> {
-    let table = Table::of(facts, CORNERS.len())?;
+    let table = Table::find(facts, CORNERS.len())?;
     let because = match table.class_in(facts, [0, 2]) {
         Some(2) => "the graph puts the class last in rows of 6 numbers",
         Some(_) => return None,
@@ -95,13 +95,12 @@ pub fn read_corners(facts: &Facts) -> Option<Reading> {
         None => "its output has rows of 6 numbers, the last of which may be the class",
     };
     let name = "YOLO, end-to-end, without batch";
-    Some(table.reading(name, &CORNERS, ultralytics_convention(), because.into()))
+    Some(table.reading(name, &CORNERS, conventions::ultralytics(), because.into()))
 }
 
-pub fn told(facts: &Facts, card: &Card) -> Result<Reading, String> {
+pub fn read_as(facts: &Facts, card: &Card) -> Result<Reading, String> {
     let columns = card
-        .columns
-        .as_ref()
+        .get(&COLUMNS)
         .ok_or("decode is \"rows\", expected columns beside it: what the numbers of a row are")?;
     let rows = format!("an output [n, {0}] or [1, n, {0}]", columns.len());
     let place = named_outputs::place(
@@ -109,39 +108,14 @@ pub fn told(facts: &Facts, card: &Card) -> Result<Reading, String> {
         |output| matches!(output.dims(), [.., _, Some(row)] if *row == columns.len()),
     );
     let place = place.ok_or_else(|| misfit(facts, "rows", &rows))?;
-    let family = Family::Rows {
-        place,
-        columns: columns.clone(),
-    };
-    let convention = ultralytics_convention();
+    let family = Rows { place, columns };
+    let convention = conventions::ultralytics();
     Ok(named_outputs::reading(
         "rows",
         family,
         convention,
         told_by_card(),
     ))
-}
-
-/// Whether an input is one of PaddleDetection's.
-pub fn of_paddle(facts: &Facts) -> bool {
-    facts
-        .sides
-        .iter()
-        .any(|side| matches!(side, Side::InputShape | Side::ScaleFactor))
-}
-
-/// RT-DETR and PP-YOLOE+ take pixels from 0 to 1; PicoDet, PP-YOLOE and others ImageNet's mean and deviation. Only
-/// the former want the shape of the input.
-pub fn paddle_convention(facts: &Facts) -> Convention {
-    let plain = facts.sides.contains(&Side::InputShape);
-    Convention {
-        interpolation: Interpolation::Cubic,
-        ..if plain {
-            stretched()
-        } else {
-            named_outputs::imagenet()
-        }
-    }
 }
 
 /// The one output `[n, row]`, perhaps beside a number of rows.
@@ -152,7 +126,7 @@ struct Table<'a> {
 }
 
 impl<'a> Table<'a> {
-    fn of(facts: &'a Facts, row: usize) -> Option<Self> {
+    fn find(facts: &'a Facts, row: usize) -> Option<Self> {
         let place = named_outputs::place(facts, |output| {
             matches!(output.dims(), [_, Some(n)] if *n == row) && !is_integer(output)
         })?;
@@ -165,7 +139,7 @@ impl<'a> Table<'a> {
         }
         // A list of numbers that nothing chooses is no list of detections.
         let free = matches!(output.dims(), [None, _]);
-        let chosen = free || counted || Head::of(facts.graph, &output.name, row).selects;
+        let chosen = free || counted || Head::trace(facts.graph, &output.name, row).selects;
         chosen.then_some(Self {
             place,
             output,
@@ -194,7 +168,7 @@ impl<'a> Table<'a> {
         convention: Convention,
         because: String,
     ) -> Reading {
-        let family = Family::Rows {
+        let family = Rows {
             place: self.place,
             columns: columns.to_vec(),
         };
@@ -208,12 +182,12 @@ impl<'a> Table<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::families::FamilyError;
     use crate::families::evidence::named_outputs::testing::{of_facts, with_outputs};
+    use crate::families::evidence::testing::card;
     use crate::families::recognise::recognise;
-    use crate::families::recognise::testing::card;
-    use crate::model::ModelError;
+    use crate::onnx::proto::{ModelProto, NodeProto};
     use crate::onnx::testing::{model, node};
-    use tract_onnx::pb::{ModelProto, NodeProto};
 
     type Read = fn(&Facts) -> Option<Reading>;
 
@@ -283,7 +257,7 @@ mod tests {
         let error = of_facts(&model, |facts| {
             recognise(facts, &Card::default()).unwrap_err()
         });
-        let ModelError::Ambiguous { readings } = error else {
+        let FamilyError::Ambiguous { readings } = error else {
             panic!("{error}")
         };
         assert!(
@@ -303,7 +277,7 @@ mod tests {
                 recognise(facts, &card(&text)).map(|r| r.family)
             });
             let columns = vec![Top, Left, Bottom, Right, Class, Score];
-            assert_eq!(family.unwrap(), Family::Rows { place: 0, columns });
+            assert_eq!(family.unwrap(), Rows { place: 0, columns });
         }
     }
 

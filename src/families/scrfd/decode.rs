@@ -8,10 +8,10 @@
 use crate::base::detection::Detection;
 use crate::base::geometry::{BBox, Size};
 use crate::base::tensor::{Tensor, TensorSpec};
-use crate::families::decoder::{DecodeError, Decoder};
 use crate::families::decoding::candidates::push;
 use crate::families::decoding::grid::Grid;
 use crate::families::decoding::output::{Dim, Output};
+use crate::families::decoding::{DecodeError, Decoder};
 
 const BOX_FIELDS: usize = 4;
 
@@ -108,7 +108,7 @@ impl Decoder for Scrfd {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::families::decoder::testing::{decoded, detection, f32_spec};
+    use crate::families::decoding::testing::{decoded, detection, f32_spec};
 
     /// 2 x 1 cells of 16, 1 x 1 of 32, two anchors each.
     const INPUT: Size = Size::new(32, 16);

@@ -4,12 +4,12 @@
 //! Two anchors a cell of strides 8, 16 and 32, or one a cell of 8 to 128. Its authors' exports have a free input, and the
 //! outputs that belong to one of 640x640: then the ratios of their lengths tell.
 
+use super::Scrfd;
 use crate::base::tensor::{ColourOrder, Interpolation, ResizeMode};
-use crate::families::card::Card;
+use crate::families::card::{Card, STRIDES};
 use crate::families::evidence::grid_cells::{cells, largest, misfit, told_by_card};
 use crate::families::evidence::head::Head;
-use crate::families::family::Family;
-use crate::families::recognise::{Convention, Reading};
+use crate::families::reading::{Convention, Reading};
 use crate::onnx::facts::Facts;
 
 /// Strides, and anchors a cell.
@@ -18,13 +18,13 @@ const EXPECTED: &str =
     "for three or five strides one [n, 1] and one [n, 4] each, and perhaps one [n, 10]";
 
 pub fn read(facts: &Facts) -> Option<Reading> {
-    let levels = Levels::of(facts)?;
+    let levels = Levels::find(facts)?;
     let &(strides, anchors) = (FORMS.iter()).find(|form| form.0.len() == levels.counts.len())?;
     if !levels.fit(facts, strides, anchors) {
         return None;
     }
     // Scores that are none yet would be read as if they were.
-    if Head::of(facts.graph, levels.scores, 1).sigmoids == 0 {
+    if Head::trace(facts.graph, levels.scores, 1).sigmoids == 0 {
         return None;
     }
     let because = format!(
@@ -33,13 +33,14 @@ pub fn read(facts: &Facts) -> Option<Reading> {
     Some(reading(strides, anchors, because))
 }
 
-pub fn told(facts: &Facts, card: &Card) -> Result<Reading, String> {
-    let levels = Levels::of(facts).ok_or_else(|| misfit(facts, "scrfd", EXPECTED))?;
+pub fn read_as(facts: &Facts, card: &Card) -> Result<Reading, String> {
+    let levels = Levels::find(facts).ok_or_else(|| misfit(facts, "scrfd", EXPECTED))?;
     let form = FORMS
         .iter()
         .find(|form| form.0.len() == levels.counts.len());
     let &(strides, anchors) = form.ok_or_else(|| misfit(facts, "scrfd", EXPECTED))?;
-    let strides = card.strides.as_deref().unwrap_or(strides);
+    let own = card.get(&STRIDES);
+    let strides = own.as_deref().unwrap_or(strides);
     Ok(reading(strides, anchors, told_by_card()))
 }
 
@@ -52,7 +53,7 @@ struct Levels<'a> {
 }
 
 impl<'a> Levels<'a> {
-    fn of(facts: &'a Facts) -> Option<Self> {
+    fn find(facts: &'a Facts) -> Option<Self> {
         let mut all = Vec::new();
         for output in &facts.outputs {
             match *output.dims() {
@@ -97,10 +98,10 @@ fn reading(strides: &[u32], anchors: usize, because: String) -> Reading {
     Reading {
         name: "SCRFD",
         stride: largest(strides),
-        family: Family::Scrfd {
+        family: Box::new(Scrfd {
             strides: strides.to_vec(),
             anchors,
-        },
+        }),
         because,
         classes: 1,
         convention: Convention {
@@ -121,7 +122,8 @@ fn reading(strides: &[u32], anchors: usize, because: String) -> Reading {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::families::recognise::testing::{Outputs, card, with_facts, with_facts_of};
+    use crate::families::Family;
+    use crate::families::evidence::testing::{Outputs, card, with_facts, with_facts_of};
     use crate::onnx::testing::node;
 
     /// 8 x 8, 4 x 4 and 2 x 2 cells of two anchors.
@@ -138,17 +140,17 @@ mod tests {
         ("500", &[8, 10]),
     ];
 
-    fn family(input: &[i64], outputs: Outputs) -> Option<Family> {
+    fn family(input: &[i64], outputs: Outputs) -> Option<Box<dyn Family>> {
         let nodes = vec![node("Sigmoid", &["x"], &[outputs[0].0])];
         with_facts_of(nodes, input, outputs, |facts| read(facts).map(|r| r.family))
     }
 
-    fn three() -> Option<Family> {
+    fn three() -> Option<Box<dyn Family>> {
         let strides = vec![8, 16, 32];
-        Some(Family::Scrfd {
+        Some(Box::new(Scrfd {
             strides,
             anchors: 2,
-        })
+        }))
     }
 
     #[test]
@@ -172,11 +174,14 @@ mod tests {
             .collect();
         let outputs: Vec<(&str, &[i64])> = dims.iter().map(|d| ("o", &d[..])).collect();
         let strides = vec![8, 16, 32, 64, 128];
-        let wanted = Family::Scrfd {
+        let wanted = Scrfd {
             strides,
             anchors: 1,
         };
-        assert_eq!(family(&[1, 3, 128, 128], &outputs), Some(wanted));
+        assert_eq!(
+            family(&[1, 3, 128, 128], &outputs),
+            Some(Box::new(wanted) as Box<dyn Family>)
+        );
     }
 
     #[test]
@@ -201,9 +206,9 @@ mod tests {
     fn a_card_tells_it_of_raw_looking_graphs() {
         let card = card(r#"{"strides": [8, 16, 32]}"#);
         with_facts(&INPUT, OUTPUTS, |facts| {
-            assert_eq!(told(facts, &card).ok().map(|r| r.family), three());
+            assert_eq!(read_as(facts, &card).ok().map(|r| r.family), three());
         });
-        let error = with_facts(&INPUT, &OUTPUTS[..2], |facts| told(facts, &card).err());
+        let error = with_facts(&INPUT, &OUTPUTS[..2], |facts| read_as(facts, &card).err());
         assert!(error.is_some_and(|error| error.contains(EXPECTED)));
     }
 }

@@ -8,13 +8,13 @@
 //! Priors lie in layers of cells, row by row, those of a cell one after the other: rectangles of given sizes around its
 //! middle.
 
+use super::{Priors, SsdPlaces};
 use crate::base::detection::Detection;
 use crate::base::geometry::{BBox, Size};
 use crate::base::tensor::{Tensor, TensorSpec};
-use crate::families::decoder::{DecodeError, Decoder, Labelling};
 use crate::families::decoding::candidates::{least_raw_score, push, side_from_log};
 use crate::families::decoding::output::{Dim, Output, with_classes};
-use crate::families::family::{BoxesScoresPlaces, Priors};
+use crate::families::decoding::{DecodeError, Decoder, Labelling};
 
 const BOX_FIELDS: usize = 4;
 const BACKGROUND: usize = 1;
@@ -28,9 +28,9 @@ struct Prior {
     height: f32,
 }
 
-/// What the outputs do not tell.
+/// The facts that the outputs do not tell.
 pub(crate) struct Layout<'a> {
-    pub places: BoxesScoresPlaces,
+    pub places: SsdPlaces,
     /// The scores are logits.
     pub logits: bool,
     /// `None` where the graph has decoded the boxes.
@@ -184,11 +184,11 @@ fn priors_over(priors: &Priors, input: Size) -> Vec<Prior> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::families::decoder::testing::{decoded, detection, f32_spec};
-    use crate::families::family::PriorLayer;
+    use crate::families::decoding::testing::{decoded, detection, f32_spec};
+    use crate::families::ssd::PriorLayer;
 
     const INPUT: Size = Size::new(60, 30);
-    const PLACES: BoxesScoresPlaces = BoxesScoresPlaces {
+    const PLACES: SsdPlaces = SsdPlaces {
         boxes: 1,
         scores: 0,
     };

@@ -8,13 +8,14 @@
 //! Raw boxes lie beside priors, which no file tells and which differ between models of the same dims: they need a card
 //! with `prior_layers`, and are refused without. Whether scores have been through a softmax, the graph tells.
 
+use super::{PRIOR_LAYERS, Ssd, SsdPlaces};
 use crate::families::card::Card;
+use crate::families::evidence::conventions;
+use crate::families::evidence::face_priors;
 use crate::families::evidence::grid_cells::{misfit, told_by_card};
 use crate::families::evidence::head::Head;
-use crate::families::evidence::named_outputs::{is_integer, stretched};
-use crate::families::family::{BoxesScoresPlaces, Family};
-use crate::families::recognise::{Convention, Reading};
-use crate::families::ultraface::recognise as ultraface;
+use crate::families::evidence::named_outputs::is_integer;
+use crate::families::reading::{Convention, Reading};
 use crate::onnx::facts::Facts;
 
 /// Priors of the VGG form at 300x300.
@@ -22,7 +23,7 @@ const VGG_PRIORS: usize = 8732;
 const EXPECTED: &str = "scores [1, n, 1 + classes] and boxes [1, n, 4]";
 
 pub fn read(facts: &Facts) -> Option<Reading> {
-    let pair = Pair::of(facts)?;
+    let pair = Pair::find(facts)?;
     if !pair.softmax(facts) || !pair.decoded(facts) || pair.of_ultraface(facts) {
         return None;
     }
@@ -35,7 +36,7 @@ pub fn read(facts: &Facts) -> Option<Reading> {
 
 /// Why outputs that look like these are refused.
 pub fn why_not(facts: &Facts) -> Option<String> {
-    let pair = Pair::of(facts).filter(|pair| !pair.decoded(facts))?;
+    let pair = Pair::find(facts).filter(|pair| !pair.decoded(facts))?;
     let count = pair.count.map_or("many".into(), |n| n.to_string());
     Some(format!(
         "its outputs look like those of SSD, {} scores and a raw box for each of {count} priors, but no file tells the \
@@ -44,9 +45,9 @@ pub fn why_not(facts: &Facts) -> Option<String> {
     ))
 }
 
-pub fn told(facts: &Facts, card: &Card) -> Result<Reading, String> {
-    let pair = Pair::of(facts).ok_or_else(|| misfit(facts, "ssd", EXPECTED))?;
-    if card.priors.is_none() && !pair.decoded(facts) {
+pub fn read_as(facts: &Facts, card: &Card) -> Result<Reading, String> {
+    let pair = Pair::find(facts).ok_or_else(|| misfit(facts, "ssd", EXPECTED))?;
+    if card.get(&PRIOR_LAYERS).is_none() && !pair.decoded(facts) {
         let what =
             "decode is \"ssd\" but the graph does not decode the boxes, expected \"prior_layers\"";
         return Err(what.into());
@@ -55,14 +56,14 @@ pub fn told(facts: &Facts, card: &Card) -> Result<Reading, String> {
 }
 
 struct Pair {
-    places: BoxesScoresPlaces,
+    places: SsdPlaces,
     count: Option<usize>,
     /// Numbers of a row of scores, the background's among them.
     scores: usize,
 }
 
 impl Pair {
-    fn of(facts: &Facts) -> Option<Self> {
+    fn find(facts: &Facts) -> Option<Self> {
         let [a, b] = &facts.outputs[..] else {
             return None;
         };
@@ -75,7 +76,7 @@ impl Pair {
                 return None;
             };
             (n == m && width >= 2).then_some(Self {
-                places: BoxesScoresPlaces { boxes, scores },
+                places: SsdPlaces { boxes, scores },
                 count: n,
                 scores: width,
             })
@@ -95,11 +96,11 @@ impl Pair {
 
     fn decoded(&self, facts: &Facts) -> bool {
         let name = &facts.outputs[self.places.boxes].name;
-        Head::of(facts.graph, name, 4).is_decoded()
+        Head::trace(facts.graph, name, 4).is_decoded()
     }
 
     fn of_ultraface(&self, facts: &Facts) -> bool {
-        self.scores == 2 && self.count.is_some() && self.count == ultraface::priors(facts)
+        self.scores == 2 && self.count.is_some() && self.count == face_priors::count(facts)
     }
 
     fn reading(&self, facts: &Facts, because: String) -> Reading {
@@ -107,22 +108,22 @@ impl Pair {
             Convention {
                 mean: [123.0, 117.0, 104.0],
                 std: [1.0; 3],
-                ..stretched()
+                ..conventions::stretched()
             }
         } else {
             Convention {
                 mean: [127.0; 3],
                 std: [128.0; 3],
-                ..stretched()
+                ..conventions::stretched()
             }
         };
         Reading {
             name: "SSD",
-            family: Family::Ssd {
+            family: Box::new(Ssd {
                 places: self.places,
                 logits: !self.softmax(facts),
                 priors: None,
-            },
+            }),
             because,
             classes: self.scores - 1,
             convention,
@@ -140,7 +141,7 @@ fn maker<'a>(facts: &'a Facts, name: &str) -> Option<&'a str> {
     let mut name = name;
     // Bounded: a graph that is no model may run in a circle.
     for _ in 0..16 {
-        let made = |node: &&tract_onnx::pb::NodeProto| node.output.iter().any(|o| o == name);
+        let made = |node: &&crate::onnx::proto::NodeProto| node.output.iter().any(|o| o == name);
         let node = facts.graph.node.iter().find(made)?;
         match node.op_type.as_str() {
             "Identity" | "Cast" | "Reshape" | "Transpose" | "Concat" | "Squeeze" | "Unsqueeze"
@@ -154,7 +155,7 @@ fn maker<'a>(facts: &'a Facts, name: &str) -> Option<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::families::recognise::testing::{Outputs, card, with_facts_of};
+    use crate::families::evidence::testing::{Outputs, card, with_facts_of};
     use crate::onnx::testing::node;
 
     const INPUT: [i64; 4] = [1, 3, 300, 300];
@@ -201,7 +202,7 @@ mod tests {
     fn three_classes_are_told_by_name_or_order() {
         let places = |outputs| {
             with("Softmax", "Exp", outputs, |facts| {
-                Pair::of(facts).map(|pair| pair.places.boxes)
+                Pair::find(facts).map(|pair| pair.places.boxes)
             })
         };
         assert_eq!(
@@ -230,13 +231,14 @@ mod tests {
                 why.contains("3000 priors") && why.contains("\"prior_layers\""),
                 "{why}"
             );
-            assert!(told(facts, &empty).is_err_and(|what| what.contains("prior_layers")));
-            let reading = told(facts, &priors).expect("the card has priors");
-            assert!(matches!(reading.family, Family::Ssd { logits: true, .. }));
+            assert!(read_as(facts, &empty).is_err_and(|what| what.contains("prior_layers")));
+            let reading = read_as(facts, &priors).expect("the card has priors");
+            let family: Option<&Ssd> = reading.family.downcast_ref();
+            assert!(family.is_some_and(|own| own.logits));
         });
         with("Conv", "Exp", OUTPUTS, |facts| {
             assert_eq!(why_not(facts), None);
-            assert!(told(facts, &empty).is_ok());
+            assert!(read_as(facts, &empty).is_ok());
         });
     }
 }

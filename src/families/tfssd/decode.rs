@@ -3,19 +3,19 @@
 //! detections. Already suppressed. Numbers are floats or integers. The API counts classes from 1; the class reported
 //! counts from 0.
 
+use super::TfSsdPlaces;
 use crate::base::detection::Detection;
 use crate::base::geometry::{BBox, Size};
 use crate::base::tensor::{Tensor, TensorSpec};
-use crate::families::counted::decode::Counted;
-use crate::families::decoder::{DecodeError, Decoder};
 use crate::families::decoding::candidates::push;
-use crate::families::family::{CountedPlaces, TfSsdPlaces};
+use crate::families::decoding::chosen_rows::ChosenRows;
+use crate::families::decoding::{DecodeError, Decoder};
 
 const EXPECTED: &str =
     "boxes [1, n, 4], class numbers [1, n], scores [1, n] and a number of detections";
 
 pub(crate) struct TfSsd {
-    list: Counted,
+    list: ChosenRows,
     first_class: u32,
     input: Size,
 }
@@ -27,14 +27,9 @@ impl TfSsd {
         input: Size,
         outputs: &[TensorSpec],
     ) -> Result<Self, DecodeError> {
-        let places = CountedPlaces {
-            count: places.count,
-            boxes: places.boxes,
-            scores: places.scores,
-            classes: places.classes,
-        };
+        let places = [places.count, places.boxes, places.scores, places.classes];
         Ok(Self {
-            list: Counted::expecting(EXPECTED, places, outputs)?,
+            list: ChosenRows::counted(places, outputs, EXPECTED)?,
             first_class,
             input,
         })
@@ -68,7 +63,7 @@ impl Decoder for TfSsd {
 mod tests {
     use super::*;
     use crate::base::tensor::{Element, TensorData};
-    use crate::families::decoder::testing::{decoded, detection, f32_spec, spec};
+    use crate::families::decoding::testing::{decoded, detection, f32_spec, spec};
 
     const PLACES: TfSsdPlaces = TfSsdPlaces {
         boxes: 0,

@@ -4,23 +4,24 @@
 //! Inside its graphs classes count from 0, as whatever chooses numbers them; the API adds 1 at the end, for the
 //! background. Whether a graph does so tells where its class numbers begin.
 
+use super::{TfSsd, TfSsdPlaces};
 use crate::families::card::Card;
+use crate::families::evidence::conventions;
 use crate::families::evidence::grid_cells::{misfit, told_by_card};
-use crate::families::evidence::named_outputs::{self, place, plain, stretched};
+use crate::families::evidence::named_outputs::{self, place, plain};
+use crate::families::evidence::pieces::only_number;
 use crate::families::evidence::scale::{Scale, takes_pixels_as_they_are};
-use crate::families::family::{Family, TfSsdPlaces};
-use crate::families::recognise::{Convention, Reading};
+use crate::families::reading::{Convention, Reading};
 use crate::onnx::facts::Facts;
+use crate::onnx::proto::{GraphProto, NodeProto};
 use std::collections::{HashMap, HashSet};
-use tract_onnx::pb::tensor_proto::DataType;
-use tract_onnx::pb::{GraphProto, NodeProto, TensorProto};
 
 pub fn read(facts: &Facts) -> Option<Reading> {
     let places = places(facts)?;
     Some(reading(facts, places, "its outputs are named so".into()))
 }
 
-pub fn told(facts: &Facts, _: &Card) -> Result<Reading, String> {
+pub fn read_as(facts: &Facts, _: &Card) -> Result<Reading, String> {
     let expected = "detection_boxes, detection_classes, detection_scores and num_detections";
     let places = places(facts).ok_or_else(|| misfit(facts, "tfssd", expected))?;
     Ok(reading(facts, places, told_by_card()))
@@ -34,12 +35,15 @@ fn reading(facts: &Facts, places: TfSsdPlaces, because: String) -> Reading {
     };
     // Whatever else is done to pixels is in the graph, unless they meet weights for shares as they are.
     let as_they_are = takes_pixels_as_they_are(facts.graph, &facts.picture.name);
-    let std = match as_they_are.then(|| Scale::of(facts.graph)).flatten() {
+    let std = match as_they_are.then(|| Scale::find(facts.graph)).flatten() {
         Some(Scale::Shares) => [255.0; 3],
         _ => [1.0; 3],
     };
-    let convention = Convention { std, ..stretched() };
-    let family = Family::TfSsd {
+    let convention = Convention {
+        std,
+        ..conventions::stretched()
+    };
+    let family = TfSsd {
         places,
         first_class: u32::from(adds_one),
     };
@@ -89,50 +93,13 @@ fn adds_one(graph: &GraphProto, output: &str) -> bool {
     false
 }
 
-/// The number of a constant that has only one.
-pub fn only_number(tensor: &TensorProto) -> Option<f64> {
-    if tensor.dims.iter().any(|dim| *dim != 1) {
-        return None;
-    }
-    let raw = tensor.raw_data.as_slice();
-    match DataType::try_from(tensor.data_type).ok()? {
-        DataType::Float => {
-            let raw = || Some(f32::from_le_bytes(raw.try_into().ok()?));
-            tensor
-                .float_data
-                .first()
-                .copied()
-                .or_else(raw)
-                .map(f64::from)
-        }
-        DataType::Int64 => {
-            let raw = || Some(i64::from_le_bytes(raw.try_into().ok()?));
-            tensor
-                .int64_data
-                .first()
-                .copied()
-                .or_else(raw)
-                .map(|n| n as f64)
-        }
-        DataType::Int32 => {
-            let raw = || Some(i32::from_le_bytes(raw.try_into().ok()?));
-            tensor
-                .int32_data
-                .first()
-                .copied()
-                .or_else(raw)
-                .map(f64::from)
-        }
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::families::evidence::named_outputs::testing::{of_facts, with_outputs};
+    use crate::onnx::proto::ModelProto;
+    use crate::onnx::proto::TensorProto;
     use crate::onnx::testing::{float_tensor, int64_tensor, node};
-    use tract_onnx::pb::ModelProto;
 
     const OUTPUTS: [(&str, &[i64]); 5] = [
         ("raw_detection_boxes:0", &[1, 1917, 4]),
@@ -161,9 +128,9 @@ mod tests {
     }
 
     fn first_class(model: &ModelProto) -> Option<u32> {
-        of_facts(model, |facts| match read(facts)?.family {
-            Family::TfSsd { first_class, .. } => Some(first_class),
-            other => panic!("{other}"),
+        of_facts(model, |facts| {
+            let family = read(facts)?.family;
+            Some(family.downcast_ref::<TfSsd>()?.first_class)
         })
     }
 
@@ -205,14 +172,14 @@ mod tests {
         let model = with_outputs(vec![], &OUTPUTS);
         let reading = of_facts(&model, |facts| {
             let mut reading = read(facts).expect("its names");
-            card.apply(&mut reading).expect("the file tells no classes");
+            reading
+                .apply_card(&card)
+                .expect("the file tells no classes");
             reading
         });
         assert_eq!(reading.classes, 90);
-        assert!(matches!(
-            reading.family,
-            Family::TfSsd { first_class: 1, .. }
-        ));
+        let family: Option<&TfSsd> = reading.family.downcast_ref();
+        assert_eq!(family.map(|own| own.first_class), Some(1));
     }
 
     #[test]

@@ -9,21 +9,15 @@
 use crate::base::detection::Detection;
 use crate::base::geometry::{BBox, Size};
 use crate::base::tensor::{Tensor, TensorSpec};
-use crate::families::decoder::{DecodeError, Decoder};
 use crate::families::decoding::candidates::{push, side_from_log};
+use crate::families::decoding::face_priors::PRIORS;
 use crate::families::decoding::output::{Dim, Output};
+use crate::families::decoding::{DecodeError, Decoder};
 
 const BOX_FIELDS: usize = 4;
 const SCORE_FIELDS: usize = 2;
 const FACE: usize = 1;
 
-/// Stride, and the sides of the priors of a cell in input pixels.
-pub(crate) const PRIORS: [(u32, &[f32]); 4] = [
-    (8, &[10.0, 16.0, 24.0]),
-    (16, &[32.0, 48.0]),
-    (32, &[64.0, 96.0]),
-    (64, &[128.0, 192.0, 256.0]),
-];
 const CENTRE_VARIANCE: f32 = 0.1;
 const SIDE_VARIANCE: f32 = 0.2;
 
@@ -139,7 +133,7 @@ fn priors(input: Size) -> Vec<Prior> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::families::decoder::testing::{decoded, detection, f32_spec};
+    use crate::families::decoding::testing::{decoded, detection, f32_spec};
 
     /// 2 x 1 cells of 8, one of each other stride: 6 + 2 + 2 + 3 priors.
     const INPUT: Size = Size::new(16, 8);

@@ -3,55 +3,47 @@
 //!
 //! Exported with its decoding, whose exponential shows in the graph, or without.
 
+use super::{UltraFace, UltraFaceRaw};
 use crate::base::tensor::{ColourOrder, Interpolation, ResizeMode};
 use crate::families::card::Card;
-use crate::families::evidence::grid_cells::{cells, misfit, told_by_card};
+use crate::families::evidence::face_priors;
+use crate::families::evidence::grid_cells::{misfit, told_by_card};
 use crate::families::evidence::head::Head;
 use crate::families::family::Family;
-use crate::families::recognise::{Convention, Reading};
+use crate::families::reading::{Convention, Reading};
 use crate::onnx::facts::{Facts, Port};
 
-/// Stride and priors a cell of each grid.
-pub const PRIORS: [(u32, usize); 4] = [(8, 3), (16, 2), (32, 2), (64, 3)];
 const EXPECTED: &str = "scores [1, n, 2] and boxes [1, n, 4]";
 
 pub fn read(facts: &Facts) -> Option<Reading> {
     let (boxes, count) = boxes(facts)?;
-    let priors = priors(facts)?;
+    let priors = face_priors::count(facts)?;
     if count != Some(priors) {
         return None;
     }
-    let head = Head::of(facts.graph, &boxes.name, 4);
+    let head = Head::trace(facts.graph, &boxes.name, 4);
     if head.selects {
         return None;
     }
-    let (family, decoding) = if head.is_decoded() {
-        (Family::UltraFace, "decodes")
-    } else {
-        (Family::UltraFaceRaw, "does not decode")
+    let because = |decodes: &str| {
+        format!(
+            "it has two scores and a box for each of {priors} priors, which the graph {decodes}"
+        )
     };
-    let because = format!(
-        "it has two scores and a box for each of {priors} priors, which the graph {decoding}"
-    );
-    Some(reading(family, because))
+    Some(match head.is_decoded() {
+        true => reading(UltraFace, because("decodes")),
+        false => reading(UltraFaceRaw, because("does not decode")),
+    })
 }
 
-/// Priors over the input, if its size is fixed.
-pub fn priors(facts: &Facts) -> Option<usize> {
-    PRIORS
-        .iter()
-        .map(|&(stride, priors)| Some(cells(facts, &[stride])? * priors))
-        .sum()
-}
-
-pub fn told(facts: &Facts, _: &Card) -> Result<Reading, String> {
+pub fn read_as(facts: &Facts, _: &Card) -> Result<Reading, String> {
     boxes(facts).ok_or_else(|| misfit(facts, "ultraface", EXPECTED))?;
-    Ok(reading(Family::UltraFace, told_by_card()))
+    Ok(reading(UltraFace, told_by_card()))
 }
 
-pub fn told_raw(facts: &Facts, _: &Card) -> Result<Reading, String> {
+pub fn read_as_raw(facts: &Facts, _: &Card) -> Result<Reading, String> {
     boxes(facts).ok_or_else(|| misfit(facts, "ultraface_raw", EXPECTED))?;
-    Ok(reading(Family::UltraFaceRaw, told_by_card()))
+    Ok(reading(UltraFaceRaw, told_by_card()))
 }
 
 /// The output of boxes and their number, if there are as many scores.
@@ -66,10 +58,10 @@ fn boxes<'a>(facts: &'a Facts) -> Option<(&'a Port, Option<usize>)> {
     }
 }
 
-fn reading(family: Family, because: String) -> Reading {
+fn reading(family: impl Family, because: String) -> Reading {
     Reading {
         name: "UltraFace",
-        family,
+        family: Box::new(family),
         because,
         classes: 1,
         convention: Convention {
@@ -92,7 +84,7 @@ fn reading(family: Family, because: String) -> Reading {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::families::recognise::testing::{Outputs, with_facts, with_facts_of};
+    use crate::families::evidence::testing::{Outputs, boxed, with_facts, with_facts_of};
     use crate::onnx::testing::node;
 
     /// 8 x 8, 4 x 4, 2 x 2 and 1 cells: 192 + 32 + 8 + 3 priors.
@@ -107,8 +99,8 @@ mod tests {
                 read(facts).map(|r| r.family)
             })
         };
-        assert_eq!(family("Exp"), Some(Family::UltraFace));
-        assert_eq!(family("Concat"), Some(Family::UltraFaceRaw));
+        assert_eq!(family("Exp"), Some(boxed(UltraFace)));
+        assert_eq!(family("Concat"), Some(boxed(UltraFaceRaw)));
         assert_eq!(family("TopK"), None);
     }
 
@@ -119,12 +111,12 @@ mod tests {
         with_facts(&INPUT, outputs, |facts| {
             assert_eq!(read(facts), None);
             let family = |told: Result<Reading, String>| told.map(|r| r.family);
-            assert_eq!(family(told(facts, &card)), Ok(Family::UltraFace));
-            assert_eq!(family(told_raw(facts, &card)), Ok(Family::UltraFaceRaw));
+            assert_eq!(family(read_as(facts, &card)), Ok(boxed(UltraFace)));
+            assert_eq!(family(read_as_raw(facts, &card)), Ok(boxed(UltraFaceRaw)));
         });
         with_facts(&INPUT, &outputs[..1], |facts| {
             assert_eq!(read(facts), None);
-            let error = told(facts, &card).err().unwrap_or_default();
+            let error = read_as(facts, &card).err().unwrap_or_default();
             assert!(error.contains(EXPECTED), "{error}");
         });
     }

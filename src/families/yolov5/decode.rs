@@ -6,9 +6,9 @@
 use crate::base::detection::Detection;
 use crate::base::geometry::BBox;
 use crate::base::tensor::{Tensor, TensorSpec};
-use crate::families::decoder::{DecodeError, Decoder, Labelling};
 use crate::families::decoding::candidates::{ROW_FIELDS, decode_rows};
 use crate::families::decoding::output::{Dim, Output, with_classes};
+use crate::families::decoding::{DecodeError, Decoder, Labelling};
 
 pub(crate) struct Yolov5 {
     output: Output,
@@ -53,7 +53,7 @@ impl Decoder for Yolov5 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::families::decoder::testing::{decoded, detection, f32_spec};
+    use crate::families::decoding::testing::{decoded, detection, f32_spec};
 
     fn decoder(classes: usize) -> Yolov5 {
         let specs = [f32_spec("out", &[1, 0, ROW_FIELDS + classes])];

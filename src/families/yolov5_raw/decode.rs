@@ -5,13 +5,13 @@
 //! All go through a sigmoid, unless the graph has done that. Score = objectness x class. Box: centre = (2 x - 0.5 +
 //! column) x stride, width = (2 width)^2 x that of the anchor; rows and heights alike. Also YOLOv7.
 
+use super::AnchorBoxes;
 use crate::base::detection::Detection;
 use crate::base::geometry::{BBox, Size};
 use crate::base::tensor::{Tensor, TensorSpec};
-use crate::families::decoder::{DecodeError, Decoder, Labelling};
 use crate::families::decoding::candidates::{ROW_FIELDS, least_raw_score, push, sigmoid};
 use crate::families::decoding::output::{Dim, Output, with_classes};
-use crate::families::family::AnchorBoxes;
+use crate::families::decoding::{DecodeError, Decoder, Labelling};
 
 pub(crate) struct Yolov5Raw {
     levels: Vec<Level>,
@@ -151,7 +151,7 @@ struct Map<'a> {
 }
 
 impl<'a> Map<'a> {
-    fn of(values: &'a [f32], dims: &[usize], anchors: usize) -> Option<Self> {
+    fn new(values: &'a [f32], dims: &[usize], anchors: usize) -> Option<Self> {
         let (fields, rows, columns, apart) = match *dims {
             [_, _, rows, columns, fields] => (fields, rows, columns, true),
             [_, together, rows, columns] if together.is_multiple_of(anchors) => {
@@ -190,7 +190,7 @@ impl Decoder for Yolov5Raw {
         for level in &self.levels {
             let (values, dims) = level.output.read(outputs)?;
             let anchors = level.anchors.sizes.len().max(1);
-            let map = Map::of(values, dims, anchors).ok_or_else(|| {
+            let map = Map::new(values, dims, anchors).ok_or_else(|| {
                 let expected = format!("as many numbers for each of {anchors} anchors");
                 crate::families::decoding::output::shape_error("of a stride", dims, &expected)
             })?;
@@ -206,7 +206,7 @@ impl Decoder for Yolov5Raw {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::families::decoder::testing::{decoded, f32_spec};
+    use crate::families::decoding::testing::{decoded, f32_spec};
 
     /// 2 x 1 cells of 16, one of 32.
     const INPUT: Size = Size::new(32, 16);

@@ -6,14 +6,15 @@
 //! metadata that only YOLOv5 writes. With four strides the anchors are the same. They are those that the authors begin
 //! with: a model trained on other boxes may have its own, and then needs a card with `anchors`.
 
+use super::{AnchorBoxes, Yolov5Raw};
 use crate::families::card::Card;
+use crate::families::evidence::conventions;
 use crate::families::evidence::grid_cells::{largest, misfit, told_by_card};
 use crate::families::evidence::head::Head;
-use crate::families::evidence::yolo::{is_ultralytics, ultralytics_convention};
-use crate::families::family::{AnchorBoxes, Family};
-use crate::families::recognise::Reading;
+use crate::families::evidence::ultralytics::is_ultralytics;
+use crate::families::reading::Reading;
 use crate::onnx::facts::Facts;
-use tract_onnx::pb::NodeProto;
+use crate::onnx::proto::NodeProto;
 
 const FIELDS: usize = 5;
 const ANCHORS: usize = 3;
@@ -47,7 +48,7 @@ enum Author {
 }
 
 pub fn read_yolov5(facts: &Facts) -> Option<Reading> {
-    let heads = Heads::of(facts)?;
+    let heads = Heads::find(facts)?;
     let (author, evidence) = author(facts);
     if author == Some(Author::Yolov7) && heads.strides.len() == YOLOV7.len() {
         return None;
@@ -61,7 +62,7 @@ pub fn read_yolov5(facts: &Facts) -> Option<Reading> {
 }
 
 pub fn read_yolov7(facts: &Facts) -> Option<Reading> {
-    let heads = Heads::of(facts).filter(|heads| heads.strides.len() == YOLOV7.len())?;
+    let heads = Heads::find(facts).filter(|heads| heads.strides.len() == YOLOV7.len())?;
     let (author, evidence) = author(facts);
     if author == Some(Author::Yolov5) {
         return None;
@@ -70,9 +71,9 @@ pub fn read_yolov7(facts: &Facts) -> Option<Reading> {
     Some(heads.reading("YOLOv7, raw", &YOLOV7, because))
 }
 
-pub fn told(facts: &Facts, card: &Card) -> Result<Reading, String> {
-    let heads = Heads::of(facts).ok_or_else(|| misfit(facts, "yolov5_raw", EXPECTED))?;
-    let Some(own) = &card.anchors else {
+pub fn read_as(facts: &Facts, card: &Card) -> Result<Reading, String> {
+    let heads = Heads::find(facts).ok_or_else(|| misfit(facts, "yolov5_raw", EXPECTED))?;
+    let Some(own) = card.get(&super::ANCHORS) else {
         // Both are there where nothing tells whose anchors they are.
         return match (read_yolov5(facts), read_yolov7(facts)) {
             (Some(reading), None) | (None, Some(reading)) => Ok(reading),
@@ -103,7 +104,7 @@ struct Heads {
 }
 
 impl Heads {
-    fn of(facts: &Facts) -> Option<Self> {
+    fn find(facts: &Facts) -> Option<Self> {
         let (width, height) = (facts.picture.width?, facts.picture.height?);
         let mut strides = Vec::new();
         let mut kinds = Vec::new();
@@ -122,7 +123,7 @@ impl Heads {
                 .into_iter()
                 .find(|&stride| (rows, columns) == (cells(height, stride), cells(width, stride)))?;
             strides.push(stride);
-            let head = Head::of(facts.graph, &output.name, fields);
+            let head = Head::trace(facts.graph, &output.name, fields);
             kinds.push((fields, head.sigmoids > 0));
         }
         let mut sorted = strides.clone();
@@ -156,13 +157,13 @@ impl Heads {
         };
         Reading {
             name,
-            family: Family::Yolov5Raw {
+            family: Box::new(Yolov5Raw {
                 levels: self.strides.iter().map(level).collect(),
                 activated: self.activated,
-            },
+            }),
             because,
             classes: self.classes,
-            convention: ultralytics_convention(),
+            convention: conventions::ultralytics(),
             sure: false,
             stride: largest(&self.strides),
             labels: &[],
@@ -228,7 +229,7 @@ fn from_convolution(facts: &Facts, name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::families::recognise::testing::{Outputs, card};
+    use crate::families::evidence::testing::{Outputs, card};
     use crate::onnx::testing::{model, node};
 
     const APART: Outputs = &[
@@ -250,7 +251,7 @@ mod tests {
             .collect();
         let model = model(nodes, &[("x", &[1, 3, 64, 64])], outputs);
         let graph = model.graph.as_ref().expect("just made");
-        look(&Facts::of(&model, graph).expect("it takes a picture"))
+        look(&Facts::new(&model, graph).expect("it takes a picture"))
     }
 
     fn names(outputs: Outputs, op: &str, weight: &str) -> Vec<&'static str> {
@@ -281,11 +282,13 @@ mod tests {
         let reading = with(&turned, "Conv", "model.24.m.0.weight", read_yolov5);
         let reading = reading.expect("YOLOv5");
         assert_eq!((reading.classes, reading.stride), (2, 32));
-        let Family::Yolov5Raw { levels, activated } = reading.family else {
-            panic!("{:?}", reading.family)
-        };
-        assert!(!activated);
-        let levels: Vec<_> = levels.iter().map(|l| (l.stride, l.sizes[0])).collect();
+        let family: &Yolov5Raw = reading.family.downcast_ref().expect("raw");
+        assert!(!family.activated);
+        let levels: Vec<_> = family
+            .levels
+            .iter()
+            .map(|l| (l.stride, l.sizes[0]))
+            .collect();
         assert_eq!(
             levels,
             [(32, [116.0, 90.0]), (8, [10.0, 13.0]), (16, [30.0, 61.0])]
@@ -295,7 +298,7 @@ mod tests {
     #[test]
     fn a_sigmoid_in_the_graph_is_seen() {
         let activated = with(APART, "Sigmoid", "model.24.m.0.weight", |facts| {
-            Heads::of(facts).map(|heads| heads.activated)
+            Heads::find(facts).map(|heads| heads.activated)
         });
         assert_eq!(activated, Some(true));
     }
@@ -327,7 +330,7 @@ mod tests {
         let told_of = |text: &str, weight: &str| {
             let card = card(text);
             with(APART, "Conv", weight, |facts| {
-                told(facts, &card).map(|r| r.name)
+                read_as(facts, &card).map(|r| r.name)
             })
         };
         let error = told_of("{}", "w").unwrap_err();

@@ -6,9 +6,9 @@
 use crate::base::detection::Detection;
 use crate::base::geometry::BBox;
 use crate::base::tensor::{Tensor, TensorSpec};
-use crate::families::decoder::{DecodeError, Decoder, Labelling};
 use crate::families::decoding::candidates::push;
 use crate::families::decoding::output::{Dim, Output, with_classes};
+use crate::families::decoding::{DecodeError, Decoder, Labelling};
 
 /// Fields of a column before its class scores.
 const COLUMN_FIELDS: usize = 4;
@@ -89,7 +89,7 @@ pub(crate) fn highest_scores(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::families::decoder::testing::{decoded, detection, f32_spec};
+    use crate::families::decoding::testing::{decoded, detection, f32_spec};
 
     fn decoder(classes: usize, labelling: Labelling) -> Yolov8 {
         let specs = [f32_spec("out", &[1, COLUMN_FIELDS + classes, 0])];

@@ -10,10 +10,10 @@
 use crate::base::detection::Detection;
 use crate::base::geometry::{BBox, Size};
 use crate::base::tensor::{Tensor, TensorSpec};
-use crate::families::decoder::{DecodeError, Decoder, Labelling};
 use crate::families::decoding::candidates::{least_raw_score, probability, push};
+use crate::families::decoding::distribution::mean_bin;
 use crate::families::decoding::maps::{Channels, Level, Maps, levels, read};
-use crate::families::gfl::decode::mean_bin;
+use crate::families::decoding::{DecodeError, Decoder, Labelling};
 use crate::families::yolov8::decode::{BLOCK, highest_scores};
 
 const SIDES: usize = 4;
@@ -97,8 +97,8 @@ fn bbox(maps: &Maps<2>, place: usize, bins: usize) -> BBox {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::families::decoder::testing::{decoded, detection, f32_spec};
     use crate::families::decoding::candidates::sigmoid;
+    use crate::families::decoding::testing::{decoded, detection, f32_spec};
 
     /// 4 x 2 cells of 16, 2 x 1 of 32.
     const INPUT: Size = Size::new(64, 32);

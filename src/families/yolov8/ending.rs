@@ -1,16 +1,13 @@
 //! Heads of YOLOv8: the bins of four sides, then classes. A candidate is centre, size and scores.
 
-use crate::families::family::Family;
+use super::Yolov8;
 use crate::onnx::infer::Inference;
-use crate::onnx::rewrite::cut_head::Ending;
-use crate::onnx::rewrite::cut_head::level::{Cell, sigmoid};
-use tract_onnx::pb::NodeProto;
+use crate::onnx::proto::NodeProto;
+use crate::onnx::rewrite::{Cell, Ending, sigmoid};
 
 /// Left, top, right, bottom.
-const SIDES: usize = 4;
+pub const SIDES: usize = 4;
 const MAX_BINS: usize = 64;
-
-pub struct Yolov8;
 
 impl Ending for Yolov8 {
     fn axis(&self) -> usize {
@@ -46,11 +43,12 @@ impl Ending for Yolov8 {
         boxes.chain(cell.numbers(1).map(sigmoid)).collect()
     }
 
-    fn family(&self, strides: &[u32], channels: &[usize]) -> Option<Family> {
-        Some(Family::Yolov8Heads {
-            strides: strides.to_vec(),
-            bins: channels.first()? / SIDES,
-        })
+    fn accepts(&self, _strides: &[u32], _channels: &[usize]) -> bool {
+        true
+    }
+
+    fn computes(&self, node: &NodeProto, shapes: &Inference) -> bool {
+        is_mean_of_bins(node, shapes)
     }
 }
 
@@ -69,7 +67,7 @@ fn distance(bins: impl Iterator<Item = f32> + Clone) -> f32 {
 }
 
 /// The convolution that takes the mean over bins: its weights count them.
-pub fn is_mean_of_bins(node: &NodeProto, shapes: &Inference) -> bool {
+fn is_mean_of_bins(node: &NodeProto, shapes: &Inference) -> bool {
     let weights = || shapes.get(node.input.get(1)?);
     node.op_type == "Conv"
         && weights().is_some_and(|weights| {
@@ -83,10 +81,13 @@ pub fn is_mean_of_bins(node: &NodeProto, shapes: &Inference) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::families::Family;
+    use crate::families::evidence::testing::boxed;
+    use crate::families::yolov8::Yolov8Heads;
+    use crate::onnx::proto::GraphProto;
     use crate::onnx::rewrite::cut_head::run;
     use crate::onnx::rewrite::cut_head::testing::{concat, conv, weights};
     use crate::onnx::testing::{float_tensor, input_spec, int64_tensor, model, node, with};
-    use tract_onnx::pb::GraphProto;
 
     /// One stride of 32, two cells, distances of one bin; `classes` behind them.
     fn graph(classes: i64) -> GraphProto {
@@ -130,15 +131,12 @@ mod tests {
 
     #[test]
     fn heads_of_no_class_stay_in_the_graph() {
-        let heads =
-            run(&mut graph(2), 13, &input_spec(), &Family::Yolov8).expect("sides and classes");
-        assert_eq!(
-            heads.family,
-            Family::Yolov8Heads {
-                strides: vec![32],
-                bins: 1
-            }
-        );
-        assert_eq!(run(&mut graph(0), 13, &input_spec(), &Family::Yolov8), None);
+        let heads = run(&mut graph(2), 13, &input_spec(), &Yolov8).expect("sides and classes");
+        let wanted = Yolov8Heads {
+            strides: vec![32],
+            bins: 1,
+        };
+        assert_eq!(Yolov8.ended_at(&heads), Some(boxed(wanted)));
+        assert_eq!(run(&mut graph(0), 13, &input_spec(), &Yolov8), None);
     }
 }

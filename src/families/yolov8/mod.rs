@@ -1,5 +1,109 @@
 //! YOLOv8, v9, v11, v12.
 
-pub(crate) mod decode;
-pub(crate) mod decode_heads;
-pub(crate) mod ending;
+mod decode;
+mod decode_heads;
+mod ending;
+mod recognise;
+
+use super::decoding::{DecodeError, Decoder};
+use super::family::{DecoderInput, Family};
+use super::registration::Registration;
+#[cfg(any(test, feature = "stub-engine"))]
+use super::sample::Given;
+use crate::onnx::rewrite::{Ending, Heads};
+
+#[derive(Debug, Clone, PartialEq)]
+/// `[1, 4 + classes, n]`, boxes in input pixels, no objectness: YOLOv8, v9, v11, v12.
+pub struct Yolov8;
+
+/// The same with its graph ended at the raw heads, sides as distributions over `bins` lengths, and classes, of each
+/// stride.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Yolov8Heads {
+    pub strides: Vec<u32>,
+    pub bins: usize,
+}
+
+impl Family for Yolov8 {
+    fn name(&self) -> &'static str {
+        "yolov8"
+    }
+
+    fn decoder(&self, model: DecoderInput) -> Result<Box<dyn Decoder>, DecodeError> {
+        Ok(Box::new(decode::Yolov8::new(
+            model.classes,
+            model.outputs,
+            model.labelling,
+        )?))
+    }
+
+    fn has_raw_heads(&self) -> bool {
+        false
+    }
+
+    fn ending(&self) -> Option<&dyn Ending> {
+        Some(self)
+    }
+
+    fn ended_at(&self, heads: &Heads) -> Option<Box<dyn Family>> {
+        Some(Box::new(Yolov8Heads {
+            strides: heads.strides.clone(),
+            bins: heads.channels.first()? / ending::SIDES,
+        }))
+    }
+
+    #[cfg(any(test, feature = "stub-engine"))]
+    fn output_dims(&self, given: &Given) -> Vec<Vec<usize>> {
+        vec![vec![1, 4 + given.classes, given.candidates]]
+    }
+}
+
+impl Family for Yolov8Heads {
+    fn name(&self) -> &'static str {
+        "yolov8"
+    }
+
+    fn decoder(&self, model: DecoderInput) -> Result<Box<dyn Decoder>, DecodeError> {
+        Ok(Box::new(decode_heads::Yolov8Heads::new(
+            &self.strides,
+            self.bins,
+            model.input,
+            model.classes,
+            model.outputs,
+            model.labelling,
+        )?))
+    }
+
+    fn has_raw_heads(&self) -> bool {
+        true
+    }
+
+    #[cfg(any(test, feature = "stub-engine"))]
+    fn output_dims(&self, given: &Given) -> Vec<Vec<usize>> {
+        let of = |&stride: &u32| {
+            let [rows, columns] = given.map(stride);
+            [4 * self.bins, given.classes].map(|channels| vec![1, channels, rows, columns])
+        };
+        self.strides.iter().flat_map(of).collect()
+    }
+}
+
+/// Registers the family.
+pub static FAMILY: Registration = Registration {
+    name: "yolov8",
+    readers: &[recognise::read],
+    read_as: recognise::read_as,
+    why_not: None,
+    keys: &[],
+    micro_models: &["yolov8_micro", "yolov8_dfl_micro"],
+    #[cfg(any(test, feature = "stub-engine"))]
+    samplers: &[
+        |_| Box::new(Yolov8),
+        |choices| {
+            Box::new(Yolov8Heads {
+                strides: choices.strides(),
+                bins: choices.one_of(&[1, 2, 16]),
+            })
+        },
+    ],
+};

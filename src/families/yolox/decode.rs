@@ -7,10 +7,10 @@
 use crate::base::detection::Detection;
 use crate::base::geometry::{BBox, Size};
 use crate::base::tensor::{Tensor, TensorSpec};
-use crate::families::decoder::{DecodeError, Decoder, Labelling};
 use crate::families::decoding::candidates::{ROW_FIELDS, decode_rows, side_from_log};
 use crate::families::decoding::grid::{Cell, Grid};
 use crate::families::decoding::output::{Dim, Output, with_classes};
+use crate::families::decoding::{DecodeError, Decoder, Labelling};
 
 pub(crate) struct Yolox {
     output: Output,
@@ -68,7 +68,7 @@ impl Decoder for Yolox {
     }
 }
 
-/// Of the four numbers of `cell`.
+/// Makes a box of the four numbers of `cell`.
 pub(crate) fn bbox(cell: Cell, [x, y, width, height]: [f32; 4]) -> BBox {
     BBox::from_centre(
         (cell.x + x) * cell.stride,
@@ -81,7 +81,7 @@ pub(crate) fn bbox(cell: Cell, [x, y, width, height]: [f32; 4]) -> BBox {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::families::decoder::testing::{decoded, detection, f32_spec};
+    use crate::families::decoding::testing::{decoded, detection, f32_spec};
 
     /// 2 x 1 cells of 16, 1 x 1 of 32: three rows.
     const INPUT: Size = Size::new(32, 16);

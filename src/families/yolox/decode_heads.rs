@@ -9,9 +9,9 @@
 use crate::base::detection::Detection;
 use crate::base::geometry::Size;
 use crate::base::tensor::{Tensor, TensorSpec};
-use crate::families::decoder::{DecodeError, Decoder, Labelling};
 use crate::families::decoding::candidates::{least_raw_score, probability, push, reaches};
 use crate::families::decoding::maps::{Channels, Level, Maps, levels, read};
+use crate::families::decoding::{DecodeError, Decoder, Labelling};
 use crate::families::yolox::decode::bbox;
 
 /// Cells looked at together.
@@ -90,8 +90,8 @@ fn decode(maps: &Maps<3>, labelling: &Labelling, threshold: f32, found: &mut Vec
 mod tests {
     use super::*;
     use crate::base::geometry::BBox;
-    use crate::families::decoder::testing::{decoded, detection, f32_spec};
     use crate::families::decoding::candidates::sigmoid;
+    use crate::families::decoding::testing::{decoded, detection, f32_spec};
     use crate::families::yolox::decode::Yolox;
 
     /// 4 x 2 cells of 16, 2 x 1 of 32.
@@ -171,7 +171,7 @@ mod tests {
         specs.map(tensor).collect()
     }
 
-    /// What the graph makes of the heads when it is not ended there.
+    /// Computes the output of a graph that is not ended at the heads.
     fn joined(heads: &[Tensor], classes: usize) -> Tensor {
         let mut rows = Vec::new();
         for level in heads.chunks(3) {

@@ -1,19 +1,13 @@
 //! Heads of YOLOX: four numbers of a box, objectness, then classes. A candidate is a row of all of them, the box as it is
 //! and of the others the sigmoid.
 
-use crate::families::family::Family;
-use crate::onnx::rewrite::cut_head::Ending;
-use crate::onnx::rewrite::cut_head::level::{Cell, sigmoid};
+use super::YoloxRaw;
+use crate::onnx::rewrite::{Cell, Ending, sigmoid};
 
 /// Offsets of the centre, logarithms of the sides.
 const BOX: usize = 4;
 
-pub struct Yolox<'a> {
-    /// As the decoder would read the whole output.
-    pub strides: &'a [u32],
-}
-
-impl Ending for Yolox<'_> {
+impl Ending for YoloxRaw {
     fn axis(&self) -> usize {
         2
     }
@@ -45,20 +39,22 @@ impl Ending for Yolox<'_> {
         cell.numbers(0).chain(scores).collect()
     }
 
-    fn family(&self, strides: &[u32], _channels: &[usize]) -> Option<Family> {
-        (strides == self.strides).then(|| Family::YoloxHeads {
-            strides: strides.to_vec(),
-        })
+    fn accepts(&self, strides: &[u32], _channels: &[usize]) -> bool {
+        strides == self.strides
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::families::Family;
+    use crate::families::evidence::testing::boxed;
+    use crate::families::yolox::YoloxHeads;
+    use crate::onnx::proto::{GraphProto, NodeProto};
+    use crate::onnx::rewrite::Heads;
+    use crate::onnx::rewrite::cut_head::run;
     use crate::onnx::rewrite::cut_head::testing::{concat, conv, weights};
-    use crate::onnx::rewrite::cut_head::{Heads, run};
     use crate::onnx::testing::{input_spec, int64_tensor, model, node, with};
-    use tract_onnx::pb::{GraphProto, NodeProto};
 
     const STRIDES: [u32; 2] = [16, 32];
 
@@ -132,7 +128,7 @@ mod tests {
 
     fn cut(graph: &mut GraphProto) -> Option<Heads> {
         let strides = STRIDES.to_vec();
-        run(graph, 13, &input_spec(), &Family::YoloxRaw { strides })
+        run(graph, 13, &input_spec(), &YoloxRaw { strides })
     }
 
     #[test]
@@ -155,7 +151,10 @@ mod tests {
                     let wanted = ["box16", "obj16", "cls16", "box32", "obj32", "cls32"];
                     assert_eq!(heads.outputs, wanted, "{classes} classes, {files:?}");
                     let strides = STRIDES.to_vec();
-                    assert_eq!(heads.family, Family::YoloxHeads { strides });
+                    let of_heads = boxed(YoloxHeads {
+                        strides: strides.clone(),
+                    });
+                    assert_eq!(YoloxRaw { strides }.ended_at(&heads), Some(of_heads));
                     let outputs: Vec<_> = graph.output.iter().map(|o| &o.name[..]).collect();
                     assert_eq!(outputs, wanted);
                     assert!(graph.node.iter().all(|node| node.op_type == "Conv"));
@@ -233,7 +232,7 @@ mod tests {
     #[test]
     fn an_output_that_is_read_with_other_strides_stays() {
         let strides = vec![32, 16];
-        let (mut graph, family) = (graph(&USUAL), Family::YoloxRaw { strides });
+        let (mut graph, family) = (graph(&USUAL), YoloxRaw { strides });
         assert_eq!(run(&mut graph, 13, &input_spec(), &family), None);
     }
 }

@@ -8,10 +8,10 @@
 use crate::base::detection::Detection;
 use crate::base::geometry::{BBox, Size};
 use crate::base::tensor::{Tensor, TensorSpec};
-use crate::families::decoder::{DecodeError, Decoder};
 use crate::families::decoding::candidates::{push, side_from_log};
 use crate::families::decoding::grid::Grid;
 use crate::families::decoding::output::{Dim, Output};
+use crate::families::decoding::{DecodeError, Decoder};
 
 const BOX_FIELDS: usize = 4;
 
@@ -115,7 +115,7 @@ impl Decoder for YuNet {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::families::decoder::testing::{decoded, detection, f32_spec};
+    use crate::families::decoding::testing::{decoded, detection, f32_spec};
 
     /// 2 x 1 cells of 16, 1 x 1 of 32.
     const INPUT: Size = Size::new(32, 16);

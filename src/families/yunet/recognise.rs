@@ -1,11 +1,11 @@
 //! YuNet, the face detector of libfacedetection: for every stride, which its names tell, `cls_8` and `obj_8`
 //! `[1, n, 1]`, `bbox_8` `[1, n, 4]` and five key points `kps_8` `[1, n, 10]`.
 
+use super::YuNet;
 use crate::base::tensor::{ColourOrder, Interpolation, ResizeMode};
-use crate::families::card::Card;
+use crate::families::card::{self, Card};
 use crate::families::evidence::grid_cells::{STRIDES, cells, largest, misfit, told_by_card};
-use crate::families::family::Family;
-use crate::families::recognise::{Convention, Reading};
+use crate::families::reading::{Convention, Reading};
 use crate::onnx::facts::{Facts, Port};
 
 const EXPECTED: &str = "for every stride two [1, n, 1] and one [1, n, 4]";
@@ -17,7 +17,7 @@ pub fn read(facts: &Facts) -> Option<Reading> {
     Some(reading(strides, because))
 }
 
-pub fn told(facts: &Facts, card: &Card) -> Result<Reading, String> {
+pub fn read_as(facts: &Facts, card: &Card) -> Result<Reading, String> {
     let of = |width| {
         let outputs = facts.outputs.iter();
         outputs
@@ -29,8 +29,8 @@ pub fn told(facts: &Facts, card: &Card) -> Result<Reading, String> {
         return Err(misfit(facts, "yunet", EXPECTED));
     }
     let usual = || STRIDES.into_iter().find(|strides| strides.len() == levels);
-    let strides = match &card.strides {
-        Some(strides) => strides.clone(),
+    let strides = match card.get(&card::STRIDES) {
+        Some(strides) => strides,
         None => usual()
             .ok_or(
                 "decode is \"yunet\" but the strides are not known, expected strides: [8, 16, 32]",
@@ -74,7 +74,7 @@ pub fn reading(strides: Vec<u32>, because: String) -> Reading {
     Reading {
         name: "YuNet",
         stride: largest(&strides),
-        family: Family::YuNet { strides },
+        family: Box::new(YuNet { strides }),
         because,
         classes: 1,
         convention: Convention {
@@ -95,7 +95,7 @@ pub fn reading(strides: Vec<u32>, because: String) -> Reading {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::families::recognise::testing::{Outputs, card, with_facts};
+    use crate::families::evidence::testing::{Outputs, boxed, card, with_facts};
 
     /// 4 x 4 cells of 8, 2 x 2 of 16.
     const INPUT: [i64; 4] = [1, 3, 32, 32];
@@ -112,7 +112,7 @@ mod tests {
     fn strides_are_those_of_the_names() {
         let family = with_facts(&INPUT, OUTPUTS, |facts| read(facts).map(|r| r.family));
         let strides = vec![8, 16];
-        assert_eq!(family, Some(Family::YuNet { strides }));
+        assert_eq!(family, Some(boxed(YuNet { strides })));
         let free = [-1, 3, -1, -1];
         let outputs: Outputs = &[
             ("cls_8", &[-1, -1, 1]),
@@ -147,11 +147,11 @@ mod tests {
         let outputs: Outputs = &[("a", &[1, 4, 1]), ("b", &[1, 4, 1]), ("c", &[1, 4, 4])];
         let card = card(r#"{"strides": [16]}"#);
         let family = with_facts(&INPUT, outputs, |facts| {
-            told(facts, &card).map(|r| r.family)
+            read_as(facts, &card).map(|r| r.family)
         });
-        assert_eq!(family, Ok(Family::YuNet { strides: vec![16] }));
+        assert_eq!(family, Ok(boxed(YuNet { strides: vec![16] })));
         let error = with_facts(&INPUT, &outputs[1..], |facts| {
-            told(facts, &card).err().unwrap_or_default()
+            read_as(facts, &card).err().unwrap_or_default()
         });
         assert!(
             error.contains("b [1, 4, 1]") && error.contains(EXPECTED),

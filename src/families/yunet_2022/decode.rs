@@ -9,10 +9,10 @@
 use crate::base::detection::Detection;
 use crate::base::geometry::{BBox, Size};
 use crate::base::tensor::{Tensor, TensorSpec};
-use crate::families::decoder::{DecodeError, Decoder};
 use crate::families::decoding::candidates::{push, side_from_log};
+use crate::families::decoding::face_priors::PRIORS;
 use crate::families::decoding::output::{Dim, Output};
-use crate::families::ultraface::decode::PRIORS;
+use crate::families::decoding::{DecodeError, Decoder};
 
 const LOCATION_FIELDS: usize = 14;
 const SCORE_FIELDS: usize = 2;
@@ -101,7 +101,7 @@ fn priors(input: Size) -> Vec<Prior> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::families::decoder::testing::{decoded, detection, f32_spec};
+    use crate::families::decoding::testing::{decoded, detection, f32_spec};
 
     /// 8 x 5 cells of 8, 4 x 2 of 16, 2 x 1 of 32, none of 64.
     const INPUT: Size = Size::new(64, 40);

@@ -1,11 +1,11 @@
 //! YuNet as of 2021 and 2022: three outputs `loc` `[n, 14]`, `conf` `[n, 2]` and `iou` `[n, 1]`, one row for each SSD prior
 //! over the input.
 
+use super::YuNet2022;
 use crate::families::card::Card;
+use crate::families::evidence::face_priors::PRIORS;
 use crate::families::evidence::grid_cells::{misfit, told_by_card};
-use crate::families::family::Family;
-use crate::families::recognise::Reading;
-use crate::families::ultraface::recognise::PRIORS;
+use crate::families::reading::Reading;
 use crate::families::yunet::recognise as yunet;
 use crate::onnx::facts::Facts;
 
@@ -27,7 +27,7 @@ pub fn read(facts: &Facts) -> Option<Reading> {
     Some(reading(because))
 }
 
-pub fn told(facts: &Facts, _: &Card) -> Result<Reading, String> {
+pub fn read_as(facts: &Facts, _: &Card) -> Result<Reading, String> {
     rows(facts).ok_or_else(|| misfit(facts, "yunet_2022", EXPECTED))?;
     Ok(reading(told_by_card()))
 }
@@ -55,7 +55,7 @@ fn rows(facts: &Facts) -> Option<Option<usize>> {
 fn reading(because: String) -> Reading {
     Reading {
         name: "YuNet of 2022",
-        family: Family::YuNet2022,
+        family: Box::new(YuNet2022),
         stride: 32,
         ..yunet::reading(Vec::new(), because)
     }
@@ -64,9 +64,9 @@ fn reading(because: String) -> Reading {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::families::recognise::testing::{Outputs, with_facts};
+    use crate::families::evidence::testing::{Outputs, boxed, with_facts};
 
-    /// As its authors export it: 20 x 15, 10 x 7, 5 x 3 and 2 x 1 cells.
+    /// The dims of its authors' export: 20 x 15, 10 x 7, 5 x 3 and 2 x 1 cells.
     const INPUT: [i64; 4] = [1, 3, 120, 160];
     const OUTPUTS: Outputs = &[
         ("loc", &[1076, 14]),
@@ -78,7 +78,7 @@ mod tests {
     fn it_is_told_by_the_number_of_its_priors() {
         let family =
             |input, outputs| with_facts(input, outputs, |facts| read(facts).map(|r| r.family));
-        assert_eq!(family(&INPUT, OUTPUTS), Some(Family::YuNet2022));
+        assert_eq!(family(&INPUT, OUTPUTS), Some(boxed(YuNet2022)));
         assert_eq!(family(&[1, 3, 120, 168], OUTPUTS), None);
         assert_eq!(family(&INPUT, &OUTPUTS[..2]), None);
         let wide: Outputs = &[OUTPUTS[0], OUTPUTS[1], ("iou", &[1076, 4])];
@@ -90,9 +90,9 @@ mod tests {
         let outputs: Outputs = &[("a", &[9, 14]), ("b", &[9, 2]), ("c", &[9, 1])];
         let card = Card::default();
         with_facts(&INPUT, outputs, |facts| {
-            assert_eq!(told(facts, &card).map(|r| r.name), Ok("YuNet of 2022"));
+            assert_eq!(read_as(facts, &card).map(|r| r.name), Ok("YuNet of 2022"));
         });
-        let error = with_facts(&INPUT, &outputs[..1], |facts| told(facts, &card).err());
+        let error = with_facts(&INPUT, &outputs[..1], |facts| read_as(facts, &card).err());
         assert!(error.is_some_and(|error| error.contains(EXPECTED)));
     }
 }

@@ -16,7 +16,7 @@ pub struct Overdue {
     /// Number and start of each analysis.
     running: Vec<(u64, Duration)>,
     next: u64,
-    told_at: Option<Duration>,
+    reported_at: Option<Duration>,
 }
 
 impl Overdue {
@@ -41,14 +41,14 @@ impl Overdue {
     /// Returns when the next report is due, if no analysis ends before.
     pub fn due(&self) -> Option<Duration> {
         let began = self.began()?;
-        let silence = self.told_at.map_or(Duration::ZERO, |at| at + INTERVAL);
+        let silence = self.reported_at.map_or(Duration::ZERO, |at| at + INTERVAL);
         Some((began + LIMIT).max(silence))
     }
 
     /// Returns how long the longest analysis has taken, if a report is due now, and counts it as reported.
     pub fn take(&mut self, now: Duration) -> Option<Duration> {
         self.due().filter(|due| *due <= now)?;
-        self.told_at = Some(now);
+        self.reported_at = Some(now);
         Some(now.saturating_sub(self.began()?))
     }
 

@@ -5,5 +5,18 @@
 /// The file as its authors published it.
 pub const ONNX: &[u8] = include_bytes!("blazeface_back_256.onnx");
 
-/// What is known of it, in the form of `model-config`.
+/// Its card, in the form of `model-config`.
 pub const CARD: &str = include_str!("blazeface_back_256.json");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::onnx::outline::Outline;
+
+    #[test]
+    fn the_built_in_model_has_an_outline() {
+        let outline = Outline::from_bytes(ONNX).expect("it is ONNX");
+        assert!(outline.operators["Conv"] > 10 && outline.parameters > 100_000);
+        assert_eq!((outline.inputs.len(), outline.outputs.len()), (1, 4));
+    }
+}

@@ -6,7 +6,7 @@ use tract_onnx::pb::{AttributeProto, NodeProto, TensorProto};
 pub struct Attributes<'a>(&'a [AttributeProto]);
 
 impl<'a> Attributes<'a> {
-    pub fn of(node: &'a NodeProto) -> Self {
+    pub fn new(node: &'a NodeProto) -> Self {
         Self(&node.attribute)
     }
 

@@ -54,7 +54,7 @@ fn constant(call: &Call) -> Outputs {
     let given = call.attributes;
     let one = |data: Data| Ok(vec![Value::new(vec![], Some(data))]);
     if let Some(tensor) = given.tensor("value") {
-        let value = Value::of(tensor, call.limit);
+        let value = Value::from_tensor(tensor, call.limit);
         return value
             .map(|value| vec![value])
             .ok_or_else(|| call.misfit("too large"));
@@ -86,7 +86,7 @@ pub fn sizes(call: &Call, sizes: &[i64]) -> Result<Vec<usize>, Problem> {
 fn filled(call: &Call) -> Outputs {
     let dims = sizes(call, call.integers(0)?)?;
     let value = match call.attributes.tensor("value") {
-        Some(tensor) => Value::of(tensor, 1)
+        Some(tensor) => Value::from_tensor(tensor, 1)
             .and_then(|value| value.data)
             .filter(|data| data.len() == 1),
         None => Some(Data::F32(vec![0.0]).into()),

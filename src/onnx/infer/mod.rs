@@ -1,8 +1,8 @@
-//! [`Inference`]: dims of the tensors of a graph, and the numbers of those that are small or constant.
+//! [`Inference`]: dims of the tensors of a graph, and the numbers of small or constant ones.
 //!
-//! Nodes are taken in the order of the file, which ONNX wants sorted. Exporters compute shapes in the graph, so numbers
-//! are followed where all that they come from is known; this is also how a rewrite proves that a part of a graph is the
-//! function it takes it for. An operator without a rule here leaves its outputs unknown.
+//! Nodes are visited in the order of the file, which ONNX requires to be sorted. Exporters compute shapes in the graph,
+//! so numbers are followed where everything they depend on is known. A rewrite also uses this to prove that a part of a
+//! graph is the function it expects. An operator without a rule here leaves its outputs unknown.
 
 mod arithmetic;
 mod attributes;
@@ -19,18 +19,18 @@ use std::collections::HashMap;
 use std::fmt;
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto};
 
-/// Most numbers of one tensor that are followed where only shapes are wanted.
+/// Most numbers of one tensor to follow when only shapes are wanted.
 pub const SHAPES_ONLY: usize = 1024;
 
-/// Numbers that are followed in all where only shapes are wanted: they are a few each.
+/// Most numbers to follow in all when only shapes are wanted; tensors of shapes have a few each.
 pub const SHAPES_BUDGET: usize = 16 << 20;
 
-/// Why the outputs of a node are not known.
+/// The reason why the outputs of a node are unknown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Problem {
-    /// No rule for the operator, or for this use of it.
+    /// There is no rule for the operator, or for this use of it.
     Unknown(String),
-    /// The inputs do not go together.
+    /// The inputs do not fit together.
     Misfit(String),
 }
 
@@ -43,7 +43,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// One node with what is known of its inputs.
+/// A node, and what is known about its inputs.
 struct Call<'a> {
     node: &'a NodeProto,
     attributes: Attributes<'a>,
@@ -54,7 +54,7 @@ struct Call<'a> {
 }
 
 impl<'a> Call<'a> {
-    /// An input that must be there.
+    /// Returns an input that must exist.
     fn input(&self, index: usize) -> Result<&'a Value, Problem> {
         self.optional(index)
             .ok_or_else(|| self.misfit(&format!("no input {index}")))
@@ -64,7 +64,7 @@ impl<'a> Call<'a> {
         self.inputs.get(index).copied().flatten()
     }
 
-    /// The integers of an input that shapes hang on.
+    /// Returns the integers of an input that shapes depend on.
     fn integers(&self, index: usize) -> Result<&'a [i64], Problem> {
         let known = self.input(index)?.integers();
         known.ok_or_else(|| self.unknown("with computed shapes"))
@@ -84,7 +84,7 @@ impl<'a> Call<'a> {
         ))
     }
 
-    /// An output of these dims, whose numbers are computed if `data` can and they are not too many.
+    /// Returns an output of these dims. `data` computes its numbers if it can and there are not too many.
     fn output(
         &self,
         dims: Vec<usize>,
@@ -96,7 +96,7 @@ impl<'a> Call<'a> {
     }
 }
 
-/// The outputs of a node; a missing optional input is `None`.
+/// Returns the outputs of a node; a missing optional input is `None`.
 ///
 /// # Errors
 /// [`Problem`].
@@ -108,7 +108,7 @@ pub fn outputs(
 ) -> Result<Vec<Value>, Problem> {
     let call = Call {
         node,
-        attributes: Attributes::of(node),
+        attributes: Attributes::new(node),
         inputs,
         opset,
         limit,
@@ -127,7 +127,7 @@ pub fn outputs(
     .unwrap_or_else(|| Err(call.unknown("as an operator")))
 }
 
-/// The version of ONNX's own operators that a model is written in.
+/// Returns the version of ONNX's own operators that a model uses.
 pub fn opset(model: &ModelProto) -> i64 {
     let own = |domain: &str| matches!(domain, "" | "ai.onnx");
     let sets = model.opset_import.iter();
@@ -137,7 +137,7 @@ pub fn opset(model: &ModelProto) -> i64 {
         .unwrap_or_default()
 }
 
-/// What is known of the tensors of a graph.
+/// Known dims and numbers of the tensors of a graph.
 pub struct Inference {
     values: HashMap<String, Value>,
     opset: i64,
@@ -147,7 +147,7 @@ pub struct Inference {
 }
 
 impl Inference {
-    /// Follows numbers of at most `limit` in one tensor, and `budget` in all.
+    /// Follows at most `limit` numbers of one tensor, and `budget` in all.
     pub fn new(opset: i64, limit: usize, budget: usize) -> Self {
         Self {
             values: HashMap::new(),
@@ -157,7 +157,7 @@ impl Inference {
         }
     }
 
-    /// For the dims of a graph that takes `input`, with its constants; no node is followed yet.
+    /// Prepares to follow the dims of a graph that takes `input`, with its constants. No node is followed yet.
     pub fn of_shapes(graph: &GraphProto, opset: i64, input: &InputSpec, budget: usize) -> Self {
         let mut shapes = Self::new(opset, SHAPES_ONLY, budget);
         shapes.constants(graph);
@@ -173,16 +173,16 @@ impl Inference {
         self.values.get(name)
     }
 
-    /// Takes in the constants of the graph, with their numbers up to the limit.
+    /// Adds the constants of the graph, with their numbers up to the limit.
     pub fn constants(&mut self, graph: &GraphProto) {
         for tensor in &graph.initializer {
-            if let Some(value) = Value::of(tensor, self.limit) {
+            if let Some(value) = Value::from_tensor(tensor, self.limit) {
                 self.set(&tensor.name, value);
             }
         }
     }
 
-    /// The outputs of one node; `None` if one of its inputs is not known.
+    /// Returns the outputs of one node; `None` if one of its inputs is unknown.
     pub fn outputs(&self, node: &NodeProto) -> Option<Result<Vec<Value>, Problem>> {
         let input = |name: &String| match name.as_str() {
             "" => Some(None),
@@ -193,7 +193,7 @@ impl Inference {
         Some(outputs(node, inputs, self.opset, limit))
     }
 
-    /// Takes in the outputs of one node.
+    /// Adds the outputs of one node.
     pub fn record(&mut self, node: &NodeProto, outputs: Vec<Value>) {
         for (name, value) in node.output.iter().zip(outputs) {
             if let Some(data) = &value.data {
@@ -203,7 +203,7 @@ impl Inference {
         }
     }
 
-    /// Follows nodes that come in order; those that cannot be followed are passed over.
+    /// Follows nodes in order, and skips those that cannot be followed.
     pub fn follow<'a>(&mut self, nodes: impl IntoIterator<Item = &'a NodeProto>) {
         for node in nodes {
             if let Some(Ok(outputs)) = self.outputs(node) {
@@ -212,7 +212,7 @@ impl Inference {
         }
     }
 
-    /// As [`Inference::follow`], for the sake of `wanted` alone: what no later node takes is forgotten.
+    /// Follows nodes like [`Inference::follow`] until `wanted` is known, and forgets what no later node takes.
     pub fn follow_to(&mut self, wanted: &str, nodes: &[&NodeProto]) -> Option<Value> {
         let names = nodes.iter().enumerate().flat_map(|(index, node)| {
             let names = node.input.iter().chain(&node.output);

@@ -247,7 +247,7 @@ mod tests {
         assert_eq!(parts[1], floats(&[2, 2], &[1.0, 2.0, 4.0, 5.0]));
     }
 
-    /// What is empty costs nothing, however many rounds it would take, and its strides are beyond all numbers.
+    /// Empty tensors cost nothing, however many rounds they would take, and their strides are beyond all numbers.
     #[test]
     fn empty_tensors_may_have_long_axes() {
         const LONG: usize = (1 << 26) - 1;

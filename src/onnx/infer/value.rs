@@ -1,4 +1,4 @@
-//! [`Value`]: dims of a tensor and, where they are known, its numbers.
+//! [`Value`]: dims of a tensor and, if known, its numbers.
 
 use crate::onnx::parse;
 use std::rc::Rc;
@@ -20,7 +20,7 @@ impl Data {
         }
     }
 
-    /// The numbers met in an array of `dims` whose step along each axis is in `strides`, from `offset` on.
+    /// Returns the numbers of an array of `dims` with the given steps along each axis, from `offset`.
     pub fn strided(&self, offset: isize, dims: &[usize], strides: &[isize]) -> Self {
         match self {
             Self::F32(numbers) => Self::F32(strided(numbers, offset, dims, strides)),
@@ -28,7 +28,7 @@ impl Data {
         }
     }
 
-    /// The numbers at `places`.
+    /// Returns the numbers at `places`.
     pub fn gathered(&self, places: impl Iterator<Item = usize>) -> Self {
         match self {
             Self::F32(numbers) => Self::F32(places.map(|i| numbers[i]).collect()),
@@ -58,7 +58,7 @@ fn strided<T: Copy>(numbers: &[T], offset: isize, dims: &[usize], strides: &[isi
     taken
 }
 
-/// Steps along the axes of a row-major array.
+/// Returns the steps along the axes of a row-major array.
 pub fn strides(dims: &[usize]) -> Vec<isize> {
     let mut strides = vec![1_isize; dims.len()];
     for axis in (1..dims.len()).rev() {
@@ -67,10 +67,11 @@ pub fn strides(dims: &[usize]) -> Vec<isize> {
     strides
 }
 
-/// More axes than any tensor has; what goes over them in pairs stays short.
+/// More axes than any tensor has, so that quadratic work over axes stays short.
 pub const MAX_RANK: usize = 64;
 
-/// Numbers in a tensor; `None` beyond the budget of [`parse::MAX_ELEMENTS`], which a single dim may not exceed either.
+/// Returns the numbers in a tensor; `None` beyond the budget of [`parse::MAX_ELEMENTS`], which a single dim may not
+/// exceed either.
 pub fn count(dims: &[usize]) -> Option<usize> {
     if dims.len() > MAX_RANK || dims.iter().any(|dim| *dim as u64 > parse::MAX_ELEMENTS) {
         return None;
@@ -81,11 +82,11 @@ pub fn count(dims: &[usize]) -> Option<usize> {
     (count as u64 <= parse::MAX_ELEMENTS).then_some(count)
 }
 
-/// What is known of a tensor.
+/// Dims of a tensor, and its numbers where they are known.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Value {
     pub dims: Vec<usize>,
-    /// As many as `dims` say.
+    /// The numbers, as many as `dims` say.
     pub data: Option<Rc<Data>>,
 }
 
@@ -98,8 +99,9 @@ impl Value {
         }
     }
 
-    /// A constant of the file; without its numbers if they are more than `limit`, or of a type not followed.
-    pub fn of(tensor: &TensorProto, limit: usize) -> Option<Self> {
+    /// Reads a constant of the file. Leaves out its numbers if there are more than `limit`, or if the type is not
+    /// followed.
+    pub fn from_tensor(tensor: &TensorProto, limit: usize) -> Option<Self> {
         let dims: Vec<usize> = (tensor.dims.iter())
             .map(|dim| usize::try_from(*dim).ok())
             .collect::<Option<_>>()?;
@@ -166,10 +168,10 @@ mod tests {
     fn constants_are_read_up_to_the_limit() {
         let floats = float_tensor("f", &[2], &[1.5, 2.5]);
         assert_eq!(
-            Value::of(&floats, 2).unwrap().floats(),
+            Value::from_tensor(&floats, 2).unwrap().floats(),
             Some(&[1.5, 2.5][..])
         );
-        let beyond = Value::of(&floats, 1).unwrap();
+        let beyond = Value::from_tensor(&floats, 1).unwrap();
         assert_eq!((&beyond.dims[..], beyond.data), (&[2][..], None));
         let raw = TensorProto {
             raw_data: [1.5_f32, -2.0]
@@ -179,10 +181,13 @@ mod tests {
             float_data: vec![],
             ..floats
         };
-        assert_eq!(Value::of(&raw, 2).unwrap().floats(), Some(&[1.5, -2.0][..]));
+        assert_eq!(
+            Value::from_tensor(&raw, 2).unwrap().floats(),
+            Some(&[1.5, -2.0][..])
+        );
         let integers = int64_tensor("i", &[-1, 7]);
         assert_eq!(
-            Value::of(&integers, 2).unwrap().integers(),
+            Value::from_tensor(&integers, 2).unwrap().integers(),
             Some(&[-1, 7][..])
         );
     }

@@ -54,7 +54,7 @@ pub fn run(graph: &mut GraphProto) -> Option<String> {
 
 /// The window of a MaxPool that gives a map of the sides of its own, and nothing else.
 fn window(node: &NodeProto) -> Option<Window> {
-    let stated = Attributes::of(node);
+    let stated = Attributes::new(node);
     let window: Window = stated.integers("kernel_shape")?.try_into().ok()?;
     let all_ones = |name| {
         let mut numbers = stated.integers(name).unwrap_or_default().iter();
@@ -159,7 +159,7 @@ mod tests {
                     rows.flat_map(|y| seen(1, at % width, width).map(move |x| y * width + x));
                 cells.map(|cell| map[cell as usize]).max().unwrap()
             };
-            let stated = Attributes::of(node);
+            let stated = Attributes::new(node);
             let made = match node.op_type.as_str() {
                 "Neg" => map.iter().map(|n| -n).collect(),
                 _ => {

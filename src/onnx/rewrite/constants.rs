@@ -1,11 +1,11 @@
-//! Numbers of ONNX constants, read and written, for the rewrites that compute with them.
+//! Reads and writes the numbers of ONNX constants, for rewrites that compute with them.
 
 use std::collections::HashMap;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{GraphProto, TensorProto};
 
-/// The constants of a graph by name: initializers, and the values of `Constant` nodes.
-pub fn of(graph: &GraphProto) -> HashMap<&str, &TensorProto> {
+/// Returns the constants of a graph by name: initializers, and the values of `Constant` nodes.
+pub fn by_name(graph: &GraphProto) -> HashMap<&str, &TensorProto> {
     let made = graph
         .node
         .iter()
@@ -18,7 +18,7 @@ pub fn of(graph: &GraphProto) -> HashMap<&str, &TensorProto> {
     made.chain(initializers).collect()
 }
 
-/// The numbers of a float tensor of 16 or 32 bits.
+/// Returns the numbers of a float tensor of 16 or 32 bits.
 pub fn floats(tensor: &TensorProto) -> Option<Vec<f32>> {
     let numbers = match DataType::try_from(tensor.data_type).ok()? {
         DataType::Float if tensor.raw_data.is_empty() => tensor.float_data.clone(),
@@ -35,7 +35,7 @@ pub fn floats(tensor: &TensorProto) -> Option<Vec<f32>> {
     complete(tensor, numbers)
 }
 
-/// Numbers of 16 bits are stored as bytes, or one in each entry of `int32_data`.
+/// Returns 16-bit numbers, stored as bytes or one in each entry of `int32_data`.
 fn bits(tensor: &TensorProto) -> Box<dyn Iterator<Item = u16> + '_> {
     if tensor.raw_data.is_empty() {
         return Box::new(tensor.int32_data.iter().map(|n| *n as u16));
@@ -44,7 +44,7 @@ fn bits(tensor: &TensorProto) -> Box<dyn Iterator<Item = u16> + '_> {
     Box::new(numbers.iter().map(|n| u16::from_le_bytes(*n)))
 }
 
-/// An IEEE half as f32: exact, for every half is one.
+/// Converts an IEEE half to f32, which is exact.
 fn widen(half: u16) -> f32 {
     let (exponent, fraction) = (half >> 10 & 0x1f, u32::from(half & 0x3ff));
     let magnitude = match exponent {
@@ -61,7 +61,8 @@ fn widen(half: u16) -> f32 {
     }
 }
 
-/// The numbers of a tensor of a type that activations and weights are quantised to: int8, uint8, int16, uint16, int32.
+/// Returns the numbers of a tensor of a type that activations and weights are quantised to: int8, uint8, int16, uint16,
+/// int32.
 pub fn quantised(tensor: &TensorProto) -> Option<Vec<i32>> {
     let raw = &tensor.raw_data;
     let stored = raw.is_empty();
@@ -101,7 +102,7 @@ pub fn float_tensor(name: impl Into<String>, dims: Vec<i64>, numbers: &[f32]) ->
     }
 }
 
-/// Of one axis.
+/// Creates an int64 tensor of one axis.
 pub fn int64_tensor(name: impl Into<String>, numbers: &[i64]) -> TensorProto {
     TensorProto {
         name: name.into(),

@@ -2,7 +2,7 @@
 //!
 //! A constant with external data names a file beside the model (`location`) and a place in it (`offset`, `length`).
 
-use crate::onnx::error::ModelError;
+use crate::onnx::error::OnnxError;
 use crate::onnx::file;
 use std::collections::HashMap;
 use std::path::{Component, Path};
@@ -12,8 +12,8 @@ use tract_onnx::pb::{ModelProto, TensorProto};
 /// Changes `model` and says what was done, if anything was to do. `folder` is the model's own.
 ///
 /// # Errors
-/// [`ModelError::ExternalData`] if the file is not there, too short, or not in the model's folder.
-pub fn run(model: &mut ModelProto, folder: Option<&Path>) -> Result<Option<String>, ModelError> {
+/// [`OnnxError::ExternalData`] if the file is not there, too short, or not in the model's folder.
+pub fn run(model: &mut ModelProto, folder: Option<&Path>) -> Result<Option<String>, OnnxError> {
     let mut files = HashMap::new();
     let graph = model.graph.iter_mut();
     let tensors = graph.flat_map(|graph| {
@@ -39,7 +39,7 @@ fn embed(
     tensor: &mut TensorProto,
     folder: Option<&Path>,
     files: &mut HashMap<String, Vec<u8>>,
-) -> Result<(), ModelError> {
+) -> Result<(), OnnxError> {
     let entry = |key: &str| {
         tensor
             .external_data
@@ -48,7 +48,7 @@ fn embed(
             .map(|e| e.value.as_str())
     };
     let location = entry("location").unwrap_or_default();
-    let refuse = |why: String| ModelError::ExternalData {
+    let refuse = |why: String| OnnxError::ExternalData {
         file: location.to_owned(),
         why,
     };
@@ -144,7 +144,7 @@ mod tests {
             )
             .unwrap_err();
             assert!(
-                matches!(&error, ModelError::ExternalData { file, .. } if file == location),
+                matches!(&error, OnnxError::ExternalData { file, .. } if file == location),
                 "{error}"
             );
         }

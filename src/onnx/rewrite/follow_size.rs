@@ -1,9 +1,9 @@
 //! Makes a graph that was exported for pictures of one size take another.
 //!
-//! Most of a detector does not care: convolutions slide over any map. What an exporter writes down for its one size are
-//! the targets of reshapes, sizes of resized maps and ends of slices; these are made to follow. The dims of every tensor
-//! are worked out at both sizes on the way, so whatever else is meant for the old size (a grid, a position embedding)
-//! does not fit any more and is told as the reason why not.
+//! Most of a detector works at any size: convolutions slide over any map. What an exporter fixes are targets of
+//! reshapes, sizes of resized maps and ends of slices; these are adapted. The dims of every tensor are computed at both
+//! sizes on the way. Anything else that is meant for the old size (a grid, a position embedding) no longer fits, and is
+//! reported as the reason.
 
 use super::{constants, fix_shape, prune};
 use crate::base::geometry::Size;
@@ -12,10 +12,10 @@ use crate::onnx::infer::{Inference, Problem, SHAPES_BUDGET, SHAPES_ONLY, Value};
 use tract_onnx::pb::tensor_shape_proto::{Dimension, dimension};
 use tract_onnx::pb::{GraphProto, NodeProto, TensorProto, TensorShapeProto, type_proto};
 
-/// Changes `graph`, which takes pictures of size `from`, to take `to`, and says what was done.
+/// Changes `graph`, which takes pictures of size `from`, to take `to`. Returns a sentence about it.
 ///
 /// # Errors
-/// Why it cannot, in words; `graph` is then of no use any more.
+/// The reason, in words; `graph` must not be used afterwards.
 pub fn run(
     graph: &mut GraphProto,
     opset: i64,
@@ -49,7 +49,7 @@ pub fn run(
     ))
 }
 
-/// What is known of the tensors at both sizes.
+/// Known properties of the tensors at both sizes.
 struct Follower {
     old: Inference,
     new: Inference,
@@ -68,7 +68,7 @@ impl Follower {
         }
     }
 
-    /// Takes in the outputs of a node, after one of its inputs has been replaced by a new constant if need be.
+    /// Adds the outputs of a node, after replacing one of its inputs by a new constant if necessary.
     fn step(&mut self, node: &mut NodeProto) -> Result<Option<TensorProto>, String> {
         let Some(result) = node.output.first().cloned() else {
             return Ok(None);
@@ -78,7 +78,7 @@ impl Follower {
         if let Some((index, numbers)) = self.replacement(node, &old)? {
             let constant = constants::int64_tensor(format!("{result}_{index}_followed"), &numbers);
             node.input[index].clone_from(&constant.name);
-            if let Some(value) = Value::of(&constant, SHAPES_ONLY) {
+            if let Some(value) = Value::from_tensor(&constant, SHAPES_ONLY) {
                 self.new.set(&constant.name, value);
             }
             added = Some(constant);
@@ -89,7 +89,7 @@ impl Follower {
         Ok(added)
     }
 
-    /// The input of a node that must be replaced, and by what. `outputs` are those at the old size.
+    /// Returns the input of a node that must be replaced, and its new value. `outputs` are those at the old size.
     fn replacement(
         &self,
         node: &NodeProto,
@@ -98,7 +98,7 @@ impl Follower {
         let Some((old, new)) = self.both(node, 0) else {
             return Ok(None);
         };
-        // What the graph computes of the shapes follows by itself.
+        // Shapes that the graph computes follow by themselves.
         let stated = |index: usize| {
             let (old, new) = self.both(node, index)?;
             (old.integers() == new.integers())
@@ -137,7 +137,7 @@ impl Follower {
     ) -> Result<Option<(usize, Vec<i64>)>, String> {
         let reached = outputs.first().map_or(&[][..], |value| &value.dims);
         let Some(wanted) = self.followed(&old.dims, &new.dims, reached) else {
-            // What the exporter left open takes whatever there is.
+            // A dim that the exporter left open adapts by itself.
             return match target.contains(&-1) {
                 true => Ok(None),
                 false => Err(format!(
@@ -155,8 +155,8 @@ impl Follower {
         Ok(Some((1, wanted.iter().map(|dim| *dim as i64).collect())))
     }
 
-    /// What `reached`, the dims that `old` has become, is when `old` is `new`: where some dims of `old` are together
-    /// some dims of `reached`, these change as those do.
+    /// Returns `reached`, the dims that `old` has become, once `old` becomes `new`: groups of dims that correspond
+    /// change together.
     fn followed(&self, old: &[usize], new: &[usize], reached: &[usize]) -> Option<Vec<usize>> {
         let mut followed = Vec::with_capacity(reached.len());
         let (mut i, mut j) = (0, 0);
@@ -185,7 +185,7 @@ impl Follower {
         Some(followed)
     }
 
-    /// `into`, whose product shall be `product`: one dim, or rows and columns.
+    /// Returns `into` with the product `product`: one dim, or rows and columns.
     fn block(&self, product: usize, into: &[usize]) -> Option<Vec<usize>> {
         let mut dims = into.to_vec();
         let mut open = dims.iter_mut().filter(|dim| **dim > 1);
@@ -206,7 +206,7 @@ impl Follower {
         (crate::onnx::infer::count(&dims) == Some(product)).then_some(dims)
     }
 
-    /// Slices of axes that have changed must begin at the start and go to the end.
+    /// Checks that slices of changed axes begin at the start and go to the end.
     fn slice(
         &self,
         node: &NodeProto,
@@ -252,8 +252,8 @@ impl Follower {
         Ok((followed != ends).then_some((2, followed)))
     }
 
-    /// The outputs must change about as the area does, or they are no cells of the picture. (Not quite, where a grid has
-    /// cells that reach over the border; decoders count them.)
+    /// Checks that the outputs change about as the area does; otherwise they are no cells of the picture. (Only about,
+    /// because a grid may have cells that reach over the border; decoders count them.)
     fn check_outputs(&self, graph: &GraphProto) -> Result<(), String> {
         let area = |size: Size| u128::from(size.width) * u128::from(size.height);
         let numbers = |value: &Value| {
@@ -291,7 +291,7 @@ fn outcome(
     }
 }
 
-/// Sizes in the proportion that they have to the dims of `old`.
+/// Scales sizes by the proportion that they have to the dims of `old`.
 fn scaled(old: &Value, new: &Value, sizes: &[i64]) -> Result<Vec<i64>, String> {
     let scale = |((size, old), new): ((&i64, &usize), &usize)| {
         let scaled = size.checked_mul(i64::try_from(*new).ok()?)?;
@@ -312,7 +312,7 @@ fn scaled(old: &Value, new: &Value, sizes: &[i64]) -> Result<Vec<i64>, String> {
     })
 }
 
-/// Places along an axis that has changed are places of the old one.
+/// Refuses indices along a changed axis, because they belong to the old one.
 fn gather(node: &NodeProto, old: &Value, new: &Value) -> Result<Option<(usize, Vec<i64>)>, String> {
     let axis = node
         .attribute
@@ -352,7 +352,7 @@ mod tests {
     use crate::onnx::infer::Data;
     use crate::onnx::testing::{float_tensor, input_spec, int64_tensor, model, node, value, with};
 
-    /// From 64 x 32, of `input_spec`, to 96 x 64.
+    /// Changes from 64 x 32, the size of `input_spec`, to 96 x 64.
     fn run_on(graph: &mut GraphProto) -> Result<String, String> {
         let to = InputSpec {
             size: Size::new(96, 64),
@@ -369,7 +369,7 @@ mod tests {
         graph
     }
 
-    /// The numbers of the constant that a node takes.
+    /// Returns the numbers of the constant that a node uses.
     fn taken(graph: &GraphProto, output: &str, index: usize) -> Vec<i64> {
         let node = graph
             .node
@@ -381,7 +381,7 @@ mod tests {
             .iter()
             .find(|tensor| tensor.name == node.input[index])
             .unwrap();
-        match Value::of(tensor, 99).unwrap().data.as_deref() {
+        match Value::from_tensor(tensor, 99).unwrap().data.as_deref() {
             Some(Data::I64(numbers)) => numbers.clone(),
             other => panic!("{other:?}"),
         }

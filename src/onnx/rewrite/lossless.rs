@@ -34,72 +34,121 @@ struct Known {
     notes: &'static [u32],
 }
 
-impl Message {
-    fn known(self) -> Known {
-        use Message::*;
-        let known = |plain, nested, notes| Known {
-            plain,
-            nested,
-            notes,
-        };
-        match self {
-            Model => known(
-                &[1, 2, 3, 4, 5, 6],
-                &[
-                    (7, Graph),
-                    (8, OperatorSet),
-                    (14, Entry),
-                    (20, Training),
-                    (25, Function),
-                ],
-                &[],
-            ),
-            Graph => known(
-                &[2, 10],
-                &[
-                    (1, Node),
-                    (5, Tensor),
-                    (11, ValueInfo),
-                    (12, ValueInfo),
-                    (13, ValueInfo),
-                    (14, Annotation),
-                    (15, SparseTensor),
-                ],
-                &[16],
-            ),
-            Node => known(&[1, 2, 3, 4, 6, 7], &[(5, Attribute)], &[9]),
-            Attribute => known(
-                &[1, 2, 3, 4, 7, 8, 9, 13, 20, 21],
-                &[
-                    (5, Tensor),
-                    (6, Graph),
-                    (10, Tensor),
-                    (11, Graph),
-                    (15, Type),
-                    (22, SparseTensor),
-                    (23, SparseTensor),
-                ],
-                &[],
-            ),
-            Tensor => known(
-                &[1, 2, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14],
-                &[(3, Segment), (13, Entry)],
-                &[16],
-            ),
-            Segment => known(&[1, 2], &[], &[]),
-            SparseTensor => known(&[3], &[(1, Tensor), (2, Tensor)], &[]),
-            ValueInfo => known(&[1, 3], &[(2, Type)], &[4]),
-            Type => known(&[6], &[(1, TensorType)], &[]),
-            TensorType => known(&[1], &[(2, Shape)], &[]),
-            Shape => known(&[], &[(1, Dimension)], &[]),
-            Dimension => known(&[1, 2, 3], &[], &[]),
-            OperatorSet | Entry => known(&[1, 2], &[], &[]),
-            Annotation => known(&[1], &[(2, Entry)], &[]),
-            Training => known(&[], &[(1, Graph), (2, Graph), (3, Entry), (4, Entry)], &[]),
-            Function => known(&[1, 4, 5, 6, 8, 10], &[(7, Node), (9, OperatorSet)], &[14]),
-        }
+const fn known(
+    plain: &'static [u32],
+    nested: &'static [(u32, Message)],
+    notes: &'static [u32],
+) -> Known {
+    Known {
+        plain,
+        nested,
+        notes,
     }
 }
+
+static KNOWN: [(Message, Known); 17] = [
+    (
+        Message::Model,
+        known(
+            &[1, 2, 3, 4, 5, 6],
+            &[
+                (7, Message::Graph),
+                (8, Message::OperatorSet),
+                (14, Message::Entry),
+                (20, Message::Training),
+                (25, Message::Function),
+            ],
+            &[],
+        ),
+    ),
+    (
+        Message::Graph,
+        known(
+            &[2, 10],
+            &[
+                (1, Message::Node),
+                (5, Message::Tensor),
+                (11, Message::ValueInfo),
+                (12, Message::ValueInfo),
+                (13, Message::ValueInfo),
+                (14, Message::Annotation),
+                (15, Message::SparseTensor),
+            ],
+            &[16],
+        ),
+    ),
+    (
+        Message::Node,
+        known(&[1, 2, 3, 4, 6, 7], &[(5, Message::Attribute)], &[9]),
+    ),
+    (
+        Message::Attribute,
+        known(
+            &[1, 2, 3, 4, 7, 8, 9, 13, 20, 21],
+            &[
+                (5, Message::Tensor),
+                (6, Message::Graph),
+                (10, Message::Tensor),
+                (11, Message::Graph),
+                (15, Message::Type),
+                (22, Message::SparseTensor),
+                (23, Message::SparseTensor),
+            ],
+            &[],
+        ),
+    ),
+    (
+        Message::Tensor,
+        known(
+            &[1, 2, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14],
+            &[(3, Message::Segment), (13, Message::Entry)],
+            &[16],
+        ),
+    ),
+    (Message::Segment, known(&[1, 2], &[], &[])),
+    (
+        Message::SparseTensor,
+        known(&[3], &[(1, Message::Tensor), (2, Message::Tensor)], &[]),
+    ),
+    (
+        Message::ValueInfo,
+        known(&[1, 3], &[(2, Message::Type)], &[4]),
+    ),
+    (Message::Type, known(&[6], &[(1, Message::TensorType)], &[])),
+    (
+        Message::TensorType,
+        known(&[1], &[(2, Message::Shape)], &[]),
+    ),
+    (Message::Shape, known(&[], &[(1, Message::Dimension)], &[])),
+    (Message::Dimension, known(&[1, 2, 3], &[], &[])),
+    (Message::OperatorSet, known(&[1, 2], &[], &[])),
+    (Message::Entry, known(&[1, 2], &[], &[])),
+    (
+        Message::Annotation,
+        known(&[1], &[(2, Message::Entry)], &[]),
+    ),
+    (
+        Message::Training,
+        known(
+            &[],
+            &[
+                (1, Message::Graph),
+                (2, Message::Graph),
+                (3, Message::Entry),
+                (4, Message::Entry),
+            ],
+            &[],
+        ),
+    ),
+    (
+        Message::Function,
+        known(
+            &[1, 4, 5, 6, 8, 10],
+            &[(7, Message::Node), (9, Message::OperatorSet)],
+            &[14],
+        ),
+    ),
+];
 
 /// The fields that would be lost, as "Node.8", each once.
 pub fn unknown_fields(model: &[u8]) -> Vec<String> {
@@ -112,7 +161,9 @@ pub fn unknown_fields(model: &[u8]) -> Vec<String> {
 /// The file has been decoded before, so it is well formed, nests no deeper than prost allows, and errors need no
 /// telling.
 fn collect(message: Message, bytes: &[u8], unknown: &mut Vec<String>) {
-    let known = message.known();
+    let Some((_, known)) = KNOWN.iter().find(|(own, _)| *own == message) else {
+        return;
+    };
     for (number, value) in Fields::new(bytes).flatten() {
         if let Some((_, inner)) = known.nested.iter().find(|(n, _)| *n == number) {
             if let Value::Bytes(bytes) = value {

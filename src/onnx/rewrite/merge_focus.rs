@@ -75,7 +75,7 @@ fn merged(
     concat: usize,
 ) -> Option<(NodeProto, TensorProto)> {
     let (convolution, concat) = (&graph.node[convolution], &graph.node[concat]);
-    if !matches!(Attributes::of(concat).integer("axis", 0), 1 | -3) {
+    if !matches!(Attributes::new(concat).integer("axis", 0), 1 | -3) {
         return None;
     }
     let makers = names::makers(graph);
@@ -96,7 +96,7 @@ fn merged(
         return None;
     }
     let name = convolution.input.get(1)?;
-    let constants = constants::of(graph);
+    let constants = constants::by_name(graph);
     let weights = constants.get(name.as_str())?;
     let merged = Unused::in_graph(graph).name(&format!("{name}/merged"));
     let kernel = kernel(weights, channels, &starts, merged)?;
@@ -198,7 +198,7 @@ fn kernel(
 
 /// `convolution`, of a kernel of the sides `kernel`, with twice these, twice the stride and twice the padding.
 fn widened(convolution: &NodeProto, kernel: &[i64]) -> Option<NodeProto> {
-    let stated = Attributes::of(convolution);
+    let stated = Attributes::new(convolution);
     let plain = stated.text("auto_pad").is_none_or(|rule| rule == b"NOTSET")
         && stated.integer("group", 1) == 1
         && stated.integers("dilations").is_none_or(|d| d == [1, 1])
@@ -282,7 +282,7 @@ mod tests {
         slices.map(|node| &mut node.input)
     }
 
-    /// What the last node of a graph, a convolution, makes of a picture of small integers: by the definition in ONNX,
+    /// Computes the last node of a graph, a convolution, on a picture of small integers: by the definition in ONNX,
     /// and so exactly.
     fn convolved(graph: &GraphProto) -> (Vec<usize>, Vec<f32>) {
         let mut inference = Inference::new(13, 1 << 20, 1 << 24);
@@ -293,7 +293,7 @@ mod tests {
         inference.follow(&graph.node);
         let node = graph.node.last().unwrap();
         let [map, weights, bias] = [0, 1, 2].map(|i| inference.get(&node.input[i]).unwrap());
-        let ints = |name| Attributes::of(node).integers(name).unwrap();
+        let ints = |name| Attributes::new(node).integers(name).unwrap();
         let (strides, pads) = (ints("strides"), ints("pads"));
         let ([_, c, h, w], [_, _, kh, kw]) = (&map.dims[..], &weights.dims[..]) else {
             panic!("{:?} and {:?} have not four axes", map.dims, weights.dims);

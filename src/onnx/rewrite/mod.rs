@@ -10,6 +10,7 @@ mod constant_of_shape;
 mod constants;
 pub mod cut_head;
 pub mod embed_data;
+mod ending;
 mod fix_shape;
 mod fold_quantised;
 mod follow_size;
@@ -26,10 +27,11 @@ mod widen_f16;
 
 use crate::base::geometry::Size;
 use crate::base::tensor::InputSpec;
-use crate::families::family::Family;
-use crate::onnx::error::ModelError;
+use crate::onnx::error::OnnxError;
 use crate::onnx::infer;
 pub use cut_head::Heads;
+pub use cut_head::level::{Cell, sigmoid};
+pub use ending::Ending;
 use prost::Message;
 pub use quantised::{Quantisation, Unfolded};
 use std::collections::HashMap;
@@ -39,27 +41,28 @@ use tract_onnx::pb::{GraphProto, ModelProto, NodeProto};
 /// could be written a thousand times.
 const LONGEST_NAME: usize = 4096;
 
-/// What came of the rewrites.
+/// A graph ready for the engines.
 pub struct Prepared {
     /// `None` if nothing was changed.
     pub bytes: Option<Vec<u8>>,
     /// One sentence for each rewrite that changed something.
     pub rewrites: Vec<String>,
-    /// What has become of the outputs, if the graph now ends earlier.
+    /// The new outputs, if the graph now ends earlier.
     pub heads: Option<Heads>,
     /// The same model as the file has it, where that was folded and engines of integers can run it.
     pub quantised: Option<quantised::Prepared>,
 }
 
-/// What the rewrites must know of a model.
+/// The facts of a model that rewrites need.
 pub struct Plan<'a> {
-    /// As the graph shall be run.
+    /// The input that the graph shall be run with.
     pub input: &'a InputSpec,
     /// The size that the export fixes; where it leaves a side free, the one that the input shall have.
     pub exported: Size,
-    pub family: &'a Family,
-    /// Leaves to the decoder what it does cheaper; otherwise the outputs stay those of the file.
-    pub cut_head: bool,
+    /// The end of the graph that the decoder can do in its place; `None` keeps the outputs of the file.
+    pub ending: Option<&'a dyn Ending>,
+    /// The decoder makes the boxes, for whatever input size.
+    pub raw_heads: bool,
 }
 
 impl Plan<'_> {
@@ -72,12 +75,12 @@ impl Plan<'_> {
     }
 }
 
-/// What came of [`normalise`].
+/// The result of [`normalise`].
 #[derive(Debug, Default, PartialEq)]
 pub struct Normalised {
     /// One sentence for each rewrite that changed something.
     pub rewrites: Vec<String>,
-    /// What could have been rewritten and was not, and why.
+    /// Rewrites that were possible and not made, with the reasons.
     pub warnings: Vec<String>,
     /// The graph before it was folded, if it was and some engine may gain by it.
     pub unfolded: Option<Unfolded>,
@@ -107,7 +110,7 @@ pub fn normalise(original: &[u8], model: &mut ModelProto, done: Vec<String>) -> 
         return done;
     }
     done.rewrites.extend(widen_f16::run(graph));
-    let unfolded = Quantisation::of(graph).map(|quantisation| Unfolded {
+    let unfolded = Quantisation::find(graph).map(|quantisation| Unfolded {
         model: model.clone(),
         quantisation,
         rewrites: done.rewrites.clone(),
@@ -135,13 +138,13 @@ pub fn normalise(original: &[u8], model: &mut ModelProto, done: Vec<String>) -> 
 /// Runs every rewrite that needs to know what the model is, on what came of [`normalise`].
 ///
 /// # Errors
-/// [`ModelError::Lossy`] if a rewrite is needed that the file does not allow.
+/// [`OnnxError::Lossy`] if a rewrite is needed that the file does not allow.
 pub fn prepare(
     original: &[u8],
     mut model: ModelProto,
     plan: &Plan,
     normalised: Normalised,
-) -> Result<Prepared, ModelError> {
+) -> Result<Prepared, OnnxError> {
     let fields = lossless::unknown_fields(original);
     let mut rewrites = normalised.rewrites;
     let heads = rewrite(&mut model, plan, fields.is_empty(), &mut rewrites)?;
@@ -154,7 +157,7 @@ pub fn prepare(
         _ => None,
     };
     if !rewrites.is_empty() && !fields.is_empty() {
-        return Err(ModelError::Lossy {
+        return Err(OnnxError::Lossy {
             needed: rewrites.join("; "),
             fields,
         });
@@ -175,13 +178,13 @@ fn feed(graph: &mut GraphProto, plan: &Plan, exported: &InputSpec) -> impl Itera
     side.into_iter().chain(batch).chain(shape)
 }
 
-/// Those that every engine gains by; `lossless` tells that the file may be written anew.
+/// Runs the rewrites that help every engine; `lossless` says that the file may be written anew.
 fn rewrite(
     model: &mut ModelProto,
     plan: &Plan,
     lossless: bool,
     rewrites: &mut Vec<String>,
-) -> Result<Option<Heads>, ModelError> {
+) -> Result<Option<Heads>, OnnxError> {
     rewrites.extend(raise_opset::run(model));
     let opset = infer::opset(model);
     let Some(graph) = model.graph.as_mut() else {
@@ -191,16 +194,16 @@ fn rewrite(
     rewrites.extend(feed(graph, plan, &exported));
     rewrites.extend(constant_of_shape::run(graph));
     let mut heads = None;
-    if plan.cut_head && lossless {
-        heads = cut_head::run(graph, opset, &exported, plan.family);
+    if let Some(ending) = plan.ending.filter(|_| lossless) {
+        heads = cut_head::run(graph, opset, &exported, ending);
         rewrites.extend(heads.iter().map(|heads| heads.said.clone()));
     }
     if plan.exported != plan.input.size {
-        let said = match heads.is_some() || has_raw_heads(plan.family) {
+        let said = match heads.is_some() || plan.raw_heads {
             true => follow_size::run(graph, opset, &exported, plan.input),
             false => Err("its boxes are made in the graph, for pictures of that size".into()),
         };
-        rewrites.push(said.map_err(|why| ModelError::InputSize {
+        rewrites.push(said.map_err(|why| OnnxError::InputSize {
             asked: plan.input.size,
             takes: format!("{} only: {why}", plan.exported),
         })?);
@@ -219,36 +222,6 @@ fn rewrite(
 /// An operator of ONNX's own.
 fn is(node: &NodeProto, op: &str) -> bool {
     node.op_type == op && matches!(node.domain.as_str(), "" | "ai.onnx")
-}
-
-/// The decoder makes the boxes, at whatever size; the graph knows none.
-fn has_raw_heads(family: &Family) -> bool {
-    match family {
-        Family::BlazeFace { .. }
-        | Family::YoloxRaw { .. }
-        | Family::YoloxHeads { .. }
-        | Family::Yolov8Heads { .. }
-        | Family::YuNet { .. }
-        | Family::UltraFaceRaw
-        | Family::Gfl { .. }
-        | Family::FastestDet
-        | Family::Scrfd { .. }
-        | Family::Yolov5Raw { .. }
-        | Family::YuNet2022 => true,
-        Family::Yolov5
-        | Family::Yolov8
-        | Family::UltraFace
-        | Family::E2e6
-        | Family::Nms3(_)
-        | Family::Detr { .. }
-        | Family::DetrRows
-        | Family::Rows { .. }
-        | Family::Dets(_)
-        | Family::Counted(_)
-        | Family::BoxesScores { .. }
-        | Family::Ssd { .. }
-        | Family::TfSsd { .. } => false,
-    }
 }
 
 #[cfg(test)]
@@ -271,8 +244,8 @@ mod tests {
         Plan {
             input,
             exported: input.size,
-            family: &Family::Yolov5,
-            cut_head: true,
+            ending: None,
+            raw_heads: false,
         }
     }
 

@@ -1,17 +1,17 @@
-//! Names of the values of a graph: those that are there, how often they are used, and new ones.
+//! Names of the values of a graph: existing ones, how often they are used, and new ones.
 
 use std::collections::{HashMap, HashSet};
 use tract_onnx::pb::{GraphProto, NodeProto};
 
-/// Those outside of the graphs inside of nodes: of what nodes make, constants and inputs.
-pub fn of(graph: &GraphProto) -> impl Iterator<Item = &str> {
+/// Returns the names in a graph, without the graphs inside its nodes: outputs of nodes, constants and inputs.
+pub fn outside(graph: &GraphProto) -> impl Iterator<Item = &str> {
     let made = graph.node.iter().flat_map(|node| &node.output);
     let constants = graph.initializer.iter().map(|tensor| &tensor.name);
     let inputs = graph.input.iter().map(|input| &input.name);
     made.chain(constants).chain(inputs).map(String::as_str)
 }
 
-/// Those that the graphs inside of nodes take, from wherever.
+/// Returns the names that the graphs inside its nodes use, wherever they come from.
 pub fn taken_inside(graph: &GraphProto) -> impl Iterator<Item = &str> {
     fn taken<'a>(node: &'a NodeProto, names: &mut Vec<&'a str>) {
         let attributes = node.attribute.iter();
@@ -28,7 +28,7 @@ pub fn taken_inside(graph: &GraphProto) -> impl Iterator<Item = &str> {
     names.into_iter()
 }
 
-/// How often each value is taken: by nodes, as an output, by graphs inside of nodes.
+/// Counts how often each value is used: by nodes, as an output, by graphs inside nodes.
 pub fn uses(graph: &GraphProto) -> HashMap<&str, usize> {
     let outputs = graph.output.iter().map(|output| output.name.as_str());
     let taken = graph.node.iter().flat_map(|node| &node.input);
@@ -40,7 +40,7 @@ pub fn uses(graph: &GraphProto) -> HashMap<&str, usize> {
     uses
 }
 
-/// The node that makes each value.
+/// Returns the node that makes each value.
 pub fn makers(graph: &GraphProto) -> HashMap<&str, &NodeProto> {
     let nodes = graph.node.iter();
     nodes
@@ -48,7 +48,7 @@ pub fn makers(graph: &GraphProto) -> HashMap<&str, &NodeProto> {
         .collect()
 }
 
-/// Names that nothing in a graph has.
+/// Creates names that nothing in a graph has.
 pub struct Unused {
     taken: HashSet<String>,
     next: usize,
@@ -56,14 +56,14 @@ pub struct Unused {
 
 impl Unused {
     pub fn in_graph(graph: &GraphProto) -> Self {
-        let taken = of(graph).chain(taken_inside(graph));
+        let taken = outside(graph).chain(taken_inside(graph));
         Self {
             taken: taken.map(str::to_owned).collect(),
             next: 0,
         }
     }
 
-    /// One that begins with `stem`; each is given once.
+    /// Returns a name that begins with `stem`, each only once.
     pub fn name(&mut self, stem: &str) -> String {
         loop {
             let name = format!("{stem}_{}", self.next);

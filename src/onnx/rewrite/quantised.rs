@@ -37,7 +37,7 @@ impl fmt::Display for Quantisation {
 
 impl Quantisation {
     /// `None` where activations are not quantised: then nothing is computed with integers, whoever runs it.
-    pub fn of(graph: &GraphProto) -> Option<Self> {
+    pub fn find(graph: &GraphProto) -> Option<Self> {
         let ops = || graph.node.iter().map(|node| node.op_type.as_str());
         if ops().any(fold_quantised::is_dynamic) {
             Some(Self::Dynamic)
@@ -62,7 +62,7 @@ pub struct Unfolded {
     pub integers: HashMap<String, String>,
 }
 
-/// What came of the rewrites.
+/// The quantised form, ready for engines that compute with integers.
 pub struct Prepared {
     /// `None` if nothing was changed.
     pub bytes: Option<Vec<u8>>,
@@ -208,7 +208,6 @@ mod tests {
     use super::*;
     use crate::base::geometry::Size;
     use crate::base::tensor::InputSpec;
-    use crate::families::family::Family;
     use crate::onnx::testing::{float_tensor, input_spec, model, node};
     use tract_onnx::pb::TensorProto;
     use tract_onnx::pb::tensor_proto::DataType;
@@ -250,8 +249,8 @@ mod tests {
         let plan = Plan {
             input: &input,
             exported: exported.size,
-            family: &Family::FastestDet,
-            cut_head: true,
+            ending: None,
+            raw_heads: true,
         };
         let mut folded = model.graph.unwrap();
         fix_shape::run(&mut folded, &exported);
@@ -323,8 +322,8 @@ mod tests {
         let plan = Plan {
             input: &input,
             exported: input_spec().size,
-            family: &Family::FastestDet,
-            cut_head: true,
+            ending: None,
+            raw_heads: true,
         };
         let why = prepare(unfolded, &folded, &plan, None).err().unwrap();
         assert!(why.contains("QLinearAveragePool"), "{why}");
@@ -372,7 +371,7 @@ mod tests {
     fn the_kind_is_that_of_the_operators() {
         let of = |ops: &[&str]| {
             let nodes = ops.iter().map(|op| node(op, &["x"], &[*op])).collect();
-            Quantisation::of(&model(nodes, &[], &[]).graph.unwrap())
+            Quantisation::find(&model(nodes, &[], &[]).graph.unwrap())
         };
         let qdq = ["QuantizeLinear", "DequantizeLinear"];
         assert_eq!(of(&qdq), Some(Quantisation::Qdq));

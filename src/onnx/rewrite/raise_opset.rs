@@ -28,7 +28,7 @@ pub fn run(model: &mut ModelProto) -> Option<String> {
     }
     let mut raised = Vec::with_capacity(graph.node.len());
     let mut moved = Moved {
-        taken: names::of(graph).map(str::to_owned).collect(),
+        taken: names::outside(graph).map(str::to_owned).collect(),
         constants: Vec::new(),
     };
     for node in &graph.node {
@@ -50,7 +50,7 @@ fn applies(graph: &GraphProto, version: i64) -> bool {
     };
     // Normalised for each place of its own: only until set 8, and nobody wrote it.
     let by_place = |node: &NodeProto| {
-        node.op_type == "BatchNormalization" && Attributes::of(node).integer("spatial", 1) == 0
+        node.op_type == "BatchNormalization" && Attributes::new(node).integer("spatial", 1) == 0
     };
     let barred = |node: &NodeProto| BARRED.contains(&node.op_type.as_str()) || by_place(node);
     graph.node.iter().any(scales) && !graph.node.iter().any(barred)
@@ -67,7 +67,7 @@ impl Moved {
     fn raise(&mut self, mut node: NodeProto, version: i64) -> Option<NodeProto> {
         match node.op_type.as_str() {
             "Upsample" => {
-                let scales = match Attributes::of(&node).get("scales") {
+                let scales = match Attributes::new(&node).get("scales") {
                     Some(scales) => {
                         let (length, scales) = (scales.floats.len() as i64, scales.floats.clone());
                         self.floats(&node, "scales", vec![length], &scales)
@@ -82,7 +82,7 @@ impl Moved {
             }
             "Slice" if version < 10 => {
                 for name in ["starts", "ends", "axes"] {
-                    match Attributes::of(&node).get(name).map(|a| a.ints.clone()) {
+                    match Attributes::new(&node).get(name).map(|a| a.ints.clone()) {
                         Some(numbers) => node.input.push(self.integers(&node, name, &numbers)),
                         None if name == "axes" => {}
                         None => return None,
@@ -91,13 +91,13 @@ impl Moved {
                 node.attribute.clear();
             }
             "TopK" if version < 10 => {
-                let k = Attributes::of(&node).get("k")?.i;
+                let k = Attributes::new(&node).get("k")?.i;
                 node.input.push(self.integers(&node, "k", &[k]));
                 node.attribute.retain(|a| a.name != "k");
             }
             "Pad" => {
-                let pads = Attributes::of(&node).get("pads")?.ints.clone();
-                let value = Attributes::of(&node).get("value").map_or(0.0, |a| a.f);
+                let pads = Attributes::new(&node).get("pads")?.ints.clone();
+                let value = Attributes::new(&node).get("value").map_or(0.0, |a| a.f);
                 let pads = self.integers(&node, "pads", &pads);
                 let value = self.floats(&node, "value", Vec::new(), &[value]);
                 node.input.extend([pads, value]);
@@ -105,7 +105,7 @@ impl Moved {
             }
             "Clip" => {
                 for name in ["min", "max"] {
-                    let bound = Attributes::of(&node).get(name).map(|a| a.f);
+                    let bound = Attributes::new(&node).get(name).map(|a| a.f);
                     let bound = bound.map(|f| self.floats(&node, name, Vec::new(), &[f]));
                     node.input.push(bound.unwrap_or_default());
                 }
@@ -234,7 +234,7 @@ mod tests {
             Some(vec![1.0, 1.0, 4.0, 4.0])
         );
         assert_eq!(
-            Attributes::of(resize).get("nearest_mode").unwrap().s,
+            Attributes::new(resize).get("nearest_mode").unwrap().s,
             b"floor"
         );
         assert_eq!(run(&mut model), None, "a second run finds nothing");
@@ -247,7 +247,7 @@ mod tests {
         let resize = &model.graph.as_ref().unwrap().node[0];
         assert_eq!(resize.input[2], "scales");
         assert_eq!(
-            Attributes::of(resize).get("nearest_mode").unwrap().s,
+            Attributes::new(resize).get("nearest_mode").unwrap().s,
             b"floor"
         );
     }

@@ -1,4 +1,4 @@
-//! Makes inputs beside the picture constants, so that boxes come in pixels of the input: see [`Side`].
+//! Replaces inputs beside the picture by constants, so that boxes come in input pixels, see [`Side`].
 
 use crate::base::tensor::InputSpec;
 use crate::onnx::facts::Port;
@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{GraphProto, TensorProto};
 
-/// Changes `graph` and says what was done, if anything was to do.
+/// Changes `graph` and returns a sentence about it, if there was anything to change.
 pub fn run(graph: &mut GraphProto, input: &InputSpec) -> Option<String> {
     let constants: HashSet<String> = graph.initializer.iter().map(|t| t.name.clone()).collect();
     let mut said = Vec::new();
@@ -17,7 +17,7 @@ pub fn run(graph: &mut GraphProto, input: &InputSpec) -> Option<String> {
             return true;
         }
         let port = Port::new(value).ok();
-        let made = port.and_then(|port| Some((Side::of(&port)?, port.data_type)));
+        let made = port.and_then(|port| Some((Side::recognise(&port)?, port.data_type)));
         let Some((side, data_type)) = made else {
             return true;
         };
@@ -42,7 +42,7 @@ pub fn run(graph: &mut GraphProto, input: &InputSpec) -> Option<String> {
     (!said.is_empty()).then(|| format!("fixed the input {}", said.join(" and ")))
 }
 
-/// As ONNX stores numbers of this type.
+/// Returns numbers as ONNX stores this type.
 fn bytes(data_type: i32, numbers: &[u32]) -> Option<Vec<u8>> {
     let numbers = numbers.iter().copied();
     Some(match DataType::try_from(data_type).ok()? {

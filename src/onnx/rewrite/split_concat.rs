@@ -22,16 +22,16 @@ use std::ops::Range;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{GraphProto, NodeProto, TensorProto};
 
-/// Of a Concat: more maps would be too small each.
+/// Most maps of a Concat; more would be too small each.
 const MAX_PARTS: usize = 8;
 
-/// Convolutions of one Concat; necks have one, or two side by side.
+/// Most convolutions that use one Concat; necks have one, or two side by side.
 const MAX_USERS: usize = 4;
 
-/// What the names of new values begin with.
+/// Beginning of the names of new values.
 const STEM: &str = "split_concat/part";
 
-/// Changes `graph`, which takes `input`, and says what was done, if there was such a Concat.
+/// Changes `graph`, which takes `input`, and returns a sentence about it, if there was such a Concat.
 pub fn run(graph: &mut GraphProto, opset: i64, input: &InputSpec) -> Option<String> {
     let candidates = candidates(graph);
     if candidates.is_empty() {
@@ -50,7 +50,7 @@ pub fn run(graph: &mut GraphProto, opset: i64, input: &InputSpec) -> Option<Stri
         split += 1;
         enlarged += parts.iter().filter(|part| part.enlarge.is_some()).count();
         for (&user, kernel) in candidate.users.iter().zip(&kernels) {
-            let sum = Sum::of(&graph.node[user], &parts, kernel, &mut names);
+            let sum = Sum::new(&graph.node[user], &parts, kernel, &mut names);
             weights.extend(sum.constants);
             sums.insert(user, sum.nodes);
         }
@@ -73,7 +73,7 @@ pub fn run(graph: &mut GraphProto, opset: i64, input: &InputSpec) -> Option<Stri
     ))
 }
 
-/// A Concat of channels that only convolutions take: indices of both.
+/// A Concat of channels that only convolutions use: indices of both.
 struct Candidate {
     concat: usize,
     users: Vec<usize>,
@@ -92,7 +92,7 @@ fn candidates(graph: &GraphProto) -> Vec<Candidate> {
         let joined = node.output.first()?.as_str();
         let of_channels = is(node, "Concat")
             && (2..=MAX_PARTS).contains(&node.input.len())
-            && matches!(Attributes::of(node).integer("axis", 0), 1 | -3);
+            && matches!(Attributes::new(node).integer("axis", 0), 1 | -3);
         let users = users.get(joined).filter(|users| {
             of_channels && users.len() <= MAX_USERS && users.len() == uses[joined]
         })?;
@@ -105,7 +105,7 @@ fn candidates(graph: &GraphProto) -> Vec<Candidate> {
 
 /// One map of a Concat.
 struct Part<'a> {
-    /// As it is before it is enlarged.
+    /// The map before it is enlarged.
     map: &'a str,
     /// Its channels among those of the Concat.
     channels: Range<usize>,
@@ -115,18 +115,18 @@ struct Part<'a> {
 /// How a map is enlarged.
 struct Enlarge<'a> {
     resize: &'a NodeProto,
-    /// Dims of what comes of it, where the Resize names them.
+    /// Dims of the enlarged map, if the Resize names them.
     dims: Option<[usize; 4]>,
 }
 
-/// Weights of a convolution of 1 x 1: `[outputs, inputs]`.
+/// Weights of a 1x1 convolution: `[outputs, inputs]`.
 struct Kernel {
     outputs: usize,
     inputs: usize,
     numbers: Vec<f32>,
 }
 
-/// The graph with what is known of it.
+/// A graph, and what is known about it.
 struct View<'a> {
     graph: &'a GraphProto,
     shapes: &'a Inference,
@@ -141,12 +141,12 @@ impl<'a> View<'a> {
             graph,
             shapes,
             makers: names::makers(graph),
-            constants: constants::of(graph),
+            constants: constants::by_name(graph),
             uses: names::uses(graph),
         }
     }
 
-    /// The parts, enlarged ones first, and the weights of each convolution.
+    /// Returns the parts, enlarged ones first, and the weights of each convolution.
     fn split(&self, candidate: &Candidate) -> Option<(Vec<Part<'a>>, Vec<Kernel>)> {
         let (mut parts, mut channels) = (Vec::new(), 0);
         for name in &self.graph.node[candidate.concat].input {
@@ -169,10 +169,10 @@ impl<'a> View<'a> {
         fit.then_some((parts, kernels))
     }
 
-    /// The Resize that makes `name` of fewer pixels, one by one, and for this Concat alone.
+    /// Returns the Resize that makes `name` by repeating pixels, for this Concat alone.
     fn enlarge(&self, name: &str) -> Option<Enlarge<'a>> {
         let resize = *self.makers.get(name)?;
-        let stated = Attributes::of(resize);
+        let stated = Attributes::new(resize);
         let text = |name, default: &'static [u8]| stated.text(name).unwrap_or(default);
         if !is(resize, "Resize")
             || resize.output.len() != 1
@@ -197,9 +197,9 @@ impl<'a> View<'a> {
         self.shapes.get(name)?.dims.as_slice().try_into().ok()
     }
 
-    /// The weights of a convolution that takes each pixel alone. They are split, so nobody else may have them.
+    /// Returns the weights of a convolution that takes each pixel alone. They are split, so nobody else may use them.
     fn kernel(&self, node: &NodeProto) -> Option<Kernel> {
-        let stated = Attributes::of(node);
+        let stated = Attributes::new(node);
         let all = |name, number: i64| {
             let mut numbers = stated.integers(name).unwrap_or_default().iter();
             numbers.all(|n| *n == number)
@@ -225,8 +225,8 @@ impl<'a> View<'a> {
 }
 
 impl Kernel {
-    /// The weights of some of the inputs, as a constant of this name.
-    fn of(&self, channels: &Range<usize>, name: String) -> TensorProto {
+    /// Returns the weights of some of the inputs, as a constant of this name.
+    fn slice(&self, channels: &Range<usize>, name: String) -> TensorProto {
         let rows = self.numbers.chunks_exact(self.inputs);
         let numbers: Vec<f32> = rows
             .flat_map(|row| &row[channels.clone()])
@@ -237,7 +237,7 @@ impl Kernel {
     }
 }
 
-/// What takes the place of one convolution.
+/// The nodes that replace one convolution.
 #[derive(Default)]
 struct Sum {
     nodes: Vec<NodeProto>,
@@ -245,12 +245,12 @@ struct Sum {
 }
 
 impl Sum {
-    /// The last part, which no Resize follows if there is one such, brings the bias.
-    fn of(convolution: &NodeProto, parts: &[Part], kernel: &Kernel, names: &mut Unused) -> Self {
+    /// Creates the sum. The last part adds the bias; if possible, it is one that no Resize follows.
+    fn new(convolution: &NodeProto, parts: &[Part], kernel: &Kernel, names: &mut Unused) -> Self {
         let mut done = Self::default();
         let mut sum: Option<String> = None;
         for (index, part) in parts.iter().enumerate() {
-            let weights = kernel.of(&part.channels, names.name(STEM));
+            let weights = kernel.slice(&part.channels, names.name(STEM));
             let mut node = convolution.clone();
             part.map.clone_into(&mut node.input[0]);
             node.input[1].clone_from(&weights.name);
@@ -282,7 +282,7 @@ impl Sum {
         done
     }
 
-    /// Adds a node of a new name, which it returns, and which its output has too.
+    /// Adds a node with a new name, which its output gets too, and returns the name.
     fn push(&mut self, mut node: NodeProto, names: &mut Unused) -> String {
         let name = names.name(STEM);
         node.name.clone_from(&name);
@@ -291,7 +291,7 @@ impl Sum {
         name
     }
 
-    /// `map`, of so many channels, enlarged.
+    /// Returns `map`, with so many channels, enlarged.
     fn resize(
         &mut self,
         enlarge: &Enlarge,
@@ -322,7 +322,8 @@ mod tests {
     /// Channels, height, width, numbers.
     type Map = ([usize; 3], Vec<f32>);
 
-    /// A small map enlarged beside a large one and its half, for two convolutions that differ in everything.
+    /// Creates a small map that is enlarged beside a large one and its half, for two convolutions that differ in
+    /// everything.
     fn neck() -> GraphProto {
         let nodes = vec![
             with(
@@ -369,13 +370,13 @@ mod tests {
         graph.node.iter().map(|n| n.op_type.as_str()).collect()
     }
 
-    /// A new map, each number of which `number` computes from channel, row and column.
+    /// Creates a map whose numbers `number` computes from channel, row and column.
     fn map([c, h, w]: [usize; 3], number: impl Fn(usize, usize, usize) -> f32) -> Map {
         let at = |i| number(i / (h * w), i / w % h, i % w);
         ([c, h, w], (0..c * h * w).map(at).collect())
     }
 
-    /// What the outputs of a graph are, of a picture of small integers: by the definitions in ONNX, and so exactly.
+    /// Computes the outputs of a graph for a picture of small integers, by the definitions in ONNX and so exactly.
     fn computed(graph: &GraphProto) -> Vec<Map> {
         let get = |([_, h, w], numbers): &Map, c, y, x| numbers[(c * h + y) * w + x];
         let [_, channels, height, width] = input_spec().dims();
@@ -383,7 +384,7 @@ mod tests {
             (c * 17 + y * 13 + x * 5) as f32 % 101.0 - 50.0
         });
         let mut maps = HashMap::from([("x", picture)]);
-        let constants = constants::of(graph);
+        let constants = constants::by_name(graph);
         for node in &graph.node {
             let input = |index: usize| &maps[node.input[index].as_str()];
             let all = (0..node.input.len()).filter(|_| matches!(&*node.op_type, "Concat" | "Add"));
@@ -466,7 +467,7 @@ mod tests {
             .push(int64_tensor("sizes", &[1, 3, 32, 64]));
         run_on(&mut graph).unwrap();
         assert_eq!(computed(&graph), wanted);
-        let constants = constants::of(&graph);
+        let constants = constants::by_name(&graph);
         let resizes = graph.node.iter().filter(|n| n.op_type == "Resize");
         let sizes: Vec<_> = resizes
             .map(|n| constants[n.input[3].as_str()].int64_data.clone())

@@ -9,13 +9,13 @@ mod families;
 mod guard;
 
 use arbitrary::{Result, Unstructured};
-use families::{family, shapes};
+use families::family;
 use gstdetect::base::classes::{Cutoffs, Selection};
 use gstdetect::base::detection::Detection;
 use gstdetect::base::geometry::{BBox, Size};
 use gstdetect::base::tensor::{Element, Tensor, TensorData, TensorSpec};
-use gstdetect::families::{Decoder, Labelling, decoder_for};
-use gstdetect::model::Family;
+use gstdetect::families::sample::Given;
+use gstdetect::families::{Decoder, Family, Labelling, decoder_for};
 use gstdetect::vision::nms;
 use libfuzzer_sys::fuzz_target;
 use std::sync::Arc;
@@ -171,7 +171,7 @@ fn naive(
 
 /// A family, and outputs as they might be.
 struct Case {
-    family: Family,
+    family: Box<dyn Family>,
     input: Size,
     classes: usize,
     labelling: Labelling,
@@ -183,7 +183,7 @@ struct Case {
 
 impl Case {
     fn new(number: u8, u: &mut Unstructured) -> Result<Self> {
-        let family = family(number, u)?;
+        let family = family(number, u);
         let sides: [u8; 2] = u.arbitrary()?;
         let side = |n: u8| match n {
             // The largest that a model may have beside a small one.
@@ -196,7 +196,12 @@ impl Case {
         let wanted = SELECTIONS[usize::from(reported >> 1) % SELECTIONS.len()];
         let labelling = Labelling::new(reported & 1 == 0, wanted.map(cutoffs));
         let count = u.int_in_range(0..=9)?;
-        let mut run: Vec<TensorSpec> = shapes(&family, input, classes, count)
+        let given = Given {
+            input,
+            classes: classes.max(1),
+            candidates: count,
+        };
+        let mut run: Vec<TensorSpec> = (family.output_dims(&given))
             .into_iter()
             .map(|dims| TensorSpec {
                 name: String::new(),
@@ -223,7 +228,7 @@ impl Case {
 
     fn decoder(&self, labelling: Labelling) -> Option<Box<dyn Decoder>> {
         let (family, specs) = (&self.family, &self.specs);
-        decoder_for(family, self.input, self.classes, specs, labelling)
+        decoder_for(family.as_ref(), self.input, self.classes, specs, labelling)
             .map_err(|error| assert!(!error.to_string().is_empty()))
             .ok()
     }

@@ -20,8 +20,8 @@ mod wire_mutator;
 use gstdetect::base::classes::Selection;
 use gstdetect::base::geometry::Size;
 use gstdetect::families::card::Card;
-use gstdetect::families::recognise::decode_names;
-use gstdetect::model::{InputSize, Labels, Model, ModelError, ModelOptions, labels};
+use gstdetect::families::decode_names;
+use gstdetect::model::{InputSize, Labels, Model, ModelError, ModelOptions, OnnxError, labels};
 use libfuzzer_sys::{fuzz_mutator, fuzz_target, fuzzer_mutate};
 use std::path::Path;
 
@@ -210,7 +210,8 @@ fn check(result: Result<Model, ModelError>) -> usize {
             assert!(!error.to_string().is_empty());
             // Met when the end has been computed already.
             match error {
-                ModelError::InputSize { .. } | ModelError::Lossy { .. } => MOST_FOR_PIXELS,
+                ModelError::Onnx(OnnxError::InputSize { .. })
+                | ModelError::Onnx(OnnxError::Lossy { .. }) => MOST_FOR_PIXELS,
                 _ => 0,
             }
         }

@@ -58,7 +58,7 @@ impl Level {
         self.columns * self.rows
     }
 
-    /// Of each head.
+    /// Returns the number of channels of each head.
     pub fn channels(&self) -> Vec<usize> {
         self.heads.iter().map(|head| head.channels).collect()
     }
@@ -100,7 +100,7 @@ pub struct Cell<'a> {
 }
 
 impl<'a> Cell<'a> {
-    /// What was drawn for head `index`, channel by channel.
+    /// Returns the numbers drawn for head `index`, channel by channel.
     pub fn numbers(&self, index: usize) -> impl Iterator<Item = f32> + Clone + use<'a> {
         let numbers = self.level.heads[index].value.floats();
         let numbers = &numbers.unwrap_or_default()[self.place..];

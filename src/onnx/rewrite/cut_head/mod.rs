@@ -1,21 +1,20 @@
-//! Ends the graph of a YOLOv8-like or YOLOX model at its raw heads.
+//! Ends the graph at its raw heads, where the decoder can do the rest.
 //!
 //! From there on it makes candidates of every cell, thousands, of which ten matter: boxes of distributions, a sigmoid of
 //! every class, and all of it joined and turned. The decoder does this for those above the threshold.
 //!
 //! Exporters and their versions write this in many ways, so the operators are not compared with a pattern. The end of
 //! the graph is what lies behind the last convolutions; it is computed here on numbers drawn by lot, and must give the
-//! candidates that the decoder gives (`yolov8`, `yolox`). Grid, strides, order of cells and heads are thereby verified.
+//! candidates that the decoder gives ([`Ending`]). Grid, strides, order of cells and heads are thereby verified.
 //! Whatever is not computed here, or comes out otherwise, stays in the graph.
 
 pub mod level;
 
+use super::ending::Ending;
 use super::prune;
 use crate::base::tensor::{InputSpec, Layout};
-use crate::families::family::Family;
-use crate::families::{yolov8, yolox};
 use crate::onnx::infer::{Inference, Value};
-use level::{Cell, Level, levels};
+use level::{Level, levels};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::tensor_shape_proto::{Dimension, dimension};
@@ -58,48 +57,19 @@ const END: [&str; 24] = [
 pub struct Heads {
     pub outputs: Vec<String>,
     pub strides: Vec<u32>,
-    /// Which they are of, now.
-    pub family: Family,
-    /// What was done.
+    /// Number of channels of each head of a level.
+    pub channels: Vec<usize>,
+    /// The rewrite in one sentence.
     pub said: String,
 }
 
-/// What a decoder makes of the raw heads of its family.
-pub trait Ending {
-    /// Axis of the output along which the numbers of one candidate lie; along the other are the cells.
-    fn axis(&self) -> usize;
-
-    /// Where the heads of the decoder may be found among those of the file, for one level.
-    fn orders(&self) -> &[&[usize]];
-
-    /// Numbers of a candidate, if heads of so many channels, in the order of the decoder, are those of a level.
-    fn fields(&self, channels: &[usize]) -> Option<usize>;
-
-    /// How many of them, from the first, are in input pixels.
-    fn in_pixels(&self) -> usize;
-
-    fn candidate(&self, cell: &Cell) -> Vec<f32>;
-
-    /// The family that is decoded of the heads; `None` if it has other strides.
-    fn family(&self, strides: &[u32], channels: &[usize]) -> Option<Family>;
-}
-
-fn ending(family: &Family) -> Option<Box<dyn Ending + '_>> {
-    match family {
-        Family::Yolov8 => Some(Box::new(yolov8::ending::Yolov8)),
-        Family::YoloxRaw { strides } => Some(Box::new(yolox::ending::Yolox { strides })),
-        _ => None,
-    }
-}
-
-/// Changes `graph`, whose input is of the dims of `input`, if its end is one that the decoder of `family` can do.
+/// Changes `graph`, whose input is of the dims of `input`, if its end is `ending`.
 pub fn run(
     graph: &mut GraphProto,
     opset: i64,
     input: &InputSpec,
-    family: &Family,
+    ending: &dyn Ending,
 ) -> Option<Heads> {
-    let ending = ending(family)?;
     if input.layout != Layout::Nchw {
         return None;
     }
@@ -108,10 +78,10 @@ pub fn run(
     };
     let mut shapes = Inference::of_shapes(graph, opset, input, BUDGET);
     shapes.follow(&graph.node);
-    let end = End::of(graph, &shapes, &output.name)?;
+    let end = End::find(graph, &shapes, &output.name, ending)?;
     let mut levels = levels(&end.heads, &shapes, input.size)?;
     let dims = &shapes.get(&end.output)?.dims;
-    let candidates = Candidates::of(ending.as_ref(), dims, &levels)?;
+    let candidates = Candidates::new(ending, dims, &levels)?;
     levels.iter_mut().for_each(Level::draw);
     let computed = end.computed(graph, &shapes, &levels, opset)?;
     let numbers = computed.floats().filter(|_| computed.dims == *dims)?;
@@ -128,7 +98,9 @@ pub fn run(
     if levels.iter().any(|level| level.channels() != channels) {
         return None;
     }
-    let family = ending.family(&strides, &channels)?;
+    if !ending.accepts(&strides, &channels) {
+        return None;
+    }
     let heads = || levels.iter().flat_map(|level| &level.heads);
     let outputs = heads().map(|head| port(&head.name, &head.value.dims));
     graph.output = outputs.collect();
@@ -137,7 +109,7 @@ pub fn run(
         outputs: heads().map(|head| head.name.clone()).collect(),
         said: said(&strides, end.nodes.len()),
         strides,
-        family,
+        channels,
     })
 }
 
@@ -168,7 +140,7 @@ pub fn end_at(
     Ok(said(strides, before - graph.node.len()))
 }
 
-/// What lies between the last convolutions and the output.
+/// The nodes between the last convolutions and the output.
 struct End {
     output: String,
     /// Indices, in the order of the file.
@@ -178,7 +150,12 @@ struct End {
 }
 
 impl End {
-    fn of(graph: &GraphProto, shapes: &Inference, output: &str) -> Option<Self> {
+    fn find(
+        graph: &GraphProto,
+        shapes: &Inference,
+        output: &str,
+        ending: &dyn Ending,
+    ) -> Option<Self> {
         let makers: HashMap<&str, usize> = (graph.node.iter().enumerate())
             .flat_map(|(i, node)| node.output.iter().map(move |name| (name.as_str(), i)))
             .collect();
@@ -193,9 +170,7 @@ impl End {
             }
             let index = *makers.get(name)?;
             let node = &graph.node[index];
-            if !(END.contains(&node.op_type.as_str())
-                || yolov8::ending::is_mean_of_bins(node, shapes))
-            {
+            if !(END.contains(&node.op_type.as_str()) || ending.computes(node, shapes)) {
                 heads.insert(index, name.to_owned());
             } else if nodes.insert(index) {
                 open.extend(node.input.iter().map(String::as_str));
@@ -220,7 +195,7 @@ impl End {
         // A constant may be too large to have been followed before.
         let constant = |name: &str| {
             let mut constants = graph.initializer.iter();
-            Value::of(constants.find(|tensor| tensor.name == *name)?, TENSOR_LIMIT)
+            Value::from_tensor(constants.find(|tensor| tensor.name == *name)?, TENSOR_LIMIT)
         };
         for name in self.nodes.iter().flat_map(|i| &graph.node[*i].input) {
             let known = shapes.get(name).filter(|value| value.data.is_some());
@@ -245,7 +220,7 @@ struct Candidates<'a> {
 
 impl<'a> Candidates<'a> {
     /// `None` if an output of these dims is not that of the levels, or too large to be computed.
-    fn of(ending: &'a dyn Ending, dims: &[usize], levels: &[Level]) -> Option<Self> {
+    fn new(ending: &'a dyn Ending, dims: &[usize], levels: &[Level]) -> Option<Self> {
         let &[1, first, second] = dims else {
             return None;
         };
@@ -320,7 +295,7 @@ pub mod testing {
         with(node("Concat", inputs, &[output]), &[("axis", &[axis])])
     }
 
-    /// Of the weights only their dims are looked at.
+    /// Makes weights of which only the dims are looked at.
     pub fn weights(name: &str, out: i64, stride: i64) -> TensorProto {
         TensorProto {
             dims: vec![out, 3, stride, stride],

@@ -25,7 +25,7 @@ const MAX_READ: u64 = 4 * MAX_ELEMENTS;
 
 impl<'a> Draft<'a> {
     pub fn new(graph: &'a GraphProto) -> Self {
-        let known = constants::of(graph);
+        let known = constants::by_name(graph);
         let made = graph.node.iter().flat_map(|node| &node.output).cloned();
         let inputs = graph.input.iter().map(|input| input.name.clone());
         let constants = known.keys().map(|name| (*name).to_owned());

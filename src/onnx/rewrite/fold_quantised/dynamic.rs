@@ -15,7 +15,7 @@ use tract_onnx::pb::tensor_proto::DataType;
 /// Dims of a scale or bias that are looked at; weights have at most five.
 const MAX_RANK: usize = 8;
 
-/// What a name stands for in such a chain.
+/// The meaning of a name in such a chain.
 enum Meaning {
     /// One of the integers of x.
     Quantised {
@@ -279,7 +279,7 @@ fn uses(nodes: &[NodeProto]) -> HashMap<String, usize> {
     uses
 }
 
-/// What is the Reshape of a constant, with its new dims.
+/// Returns the names that are the Reshape of a constant, each with the constant and its new dims.
 fn reshaped_constants(nodes: &[NodeProto], draft: &Draft) -> HashMap<String, (String, Vec<i64>)> {
     let reshapes = nodes.iter().filter(|node| node.op_type == "Reshape");
     let constant = reshapes.filter_map(|node| {

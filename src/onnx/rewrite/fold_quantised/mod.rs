@@ -17,6 +17,7 @@ mod draft;
 mod dynamic;
 mod operators;
 mod pairs;
+mod params;
 mod ranges;
 
 use super::{LONGEST_NAME, names};
@@ -52,7 +53,7 @@ pub fn applies(graph: &GraphProto) -> bool {
     graph.node.iter().any(is_quantised)
 }
 
-/// What came of it.
+/// The result of folding a graph.
 #[derive(Debug, PartialEq)]
 pub struct Done {
     pub said: String,
@@ -75,7 +76,7 @@ pub fn run(graph: &mut GraphProto, opset: i64) -> Result<Option<Done>, Reason> {
     let mut draft = Draft::new(graph);
     let nodes = operators::to_pairs(graph.node.clone(), &mut draft, opset)?;
     let nodes = dynamic::to_pairs(nodes, &mut draft)?;
-    let kept = KeptNames::of(graph);
+    let kept = KeptNames::new(graph);
     let folded = pairs::fold(nodes, &mut draft, &kept, opset)?;
     let weights = folded.weights;
     let added = draft.into_added();
@@ -116,7 +117,7 @@ struct KeptNames {
 }
 
 impl KeptNames {
-    fn of(graph: &GraphProto) -> Self {
+    fn new(graph: &GraphProto) -> Self {
         Self {
             outputs: graph.output.iter().map(|o| o.name.clone()).collect(),
             inside: names::taken_inside(graph).map(str::to_owned).collect(),

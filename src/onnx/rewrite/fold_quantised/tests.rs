@@ -48,7 +48,7 @@ fn weights() -> Vec<TensorProto> {
     ]
 }
 
-/// What `w` is by `ws` and `wz`, a scale and a zero point for each of its first dim.
+/// The numbers that `w` stands for by `ws` and `wz`, a scale and a zero point for each of its first dim.
 const REAL_WEIGHTS: [f32; 4] = [0.5, -1.0, 4.0, -10.0];
 
 fn ops(graph: &GraphProto) -> Vec<&str> {
@@ -210,7 +210,7 @@ fn a_gemm_without_a_scale_of_its_result_is_float() {
     assert_eq!(floats(&graph, &graph.node[0].input[1]), REAL_WEIGHTS);
 }
 
-/// As ONNX Runtime writes it: scales multiplied with each other, then with the product; the bias added behind.
+/// The form of ONNX Runtime: scales multiplied with each other, then with the product; the bias added behind.
 fn dynamic() -> Vec<NodeProto> {
     let mut cast = node("Cast", &["sum"], &["sumf"]);
     cast.attribute.push(attribute("to", DataType::Float as i64));

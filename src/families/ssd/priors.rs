@@ -1,44 +1,39 @@
-//! The boxes that candidates lie beside, as a card writes them: `anchors` and `prior_layers`.
+//! The priors that raw boxes of an SSD lie beside, as a card states them.
 
-use super::number;
-use crate::families::family::{PriorLayer, Priors};
-use crate::model::input_size::MAX_SIDE;
+use crate::families::card::{Key, number, side, sizes};
 use serde_json::Value;
 
-/// More than any detector has; a bound for what we allocate.
+/// Rectangles of `sizes`, width and height in input pixels, around the middle of every cell of one layer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PriorLayer {
+    pub columns: u32,
+    pub rows: u32,
+    /// Input pixels from cell to cell; `None`: the input's side over their number.
+    pub step: Option<f32>,
+    pub sizes: Vec<[f32; 2]>,
+}
+
+/// The priors of an SSD, and what offsets of centres and logarithms of sides are multiplied with.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Priors {
+    pub layers: Vec<PriorLayer>,
+    pub variances: [f32; 2],
+}
+
+/// The layers of priors and their variances.
+pub static PRIOR_LAYERS: Key<Priors> = Key {
+    name: "prior_layers",
+    expected: "an object of \"layers\", a list of objects like {\"cells\": [19, 19], \"step\": 16, \
+        \"boxes\": [[60, 60], ...]}, and \"variances\" like [0.1, 0.2]",
+    read: priors,
+};
+
+/// More than any detector has; bounds for what we allocate.
 const MAX_LAYERS: usize = 16;
-const MAX_BOXES: usize = 64;
 const MAX_CELLS: u64 = 1024;
 const MAX_PRIORS: u64 = 1 << 20;
 
-pub const ANCHORS_WANTED: &str = "for every output a list of width and height of its anchors, like \
-    [[[10, 13], [16, 30], [33, 23]], ...]";
-
-pub fn anchors(value: &Value) -> Option<Vec<Vec<[f32; 2]>>> {
-    let list = value.as_array()?;
-    let levels: Option<Vec<_>> = list.iter().map(sizes).collect();
-    levels.filter(|levels| (1..=MAX_LAYERS).contains(&levels.len()))
-}
-
-/// Pairs of width and height.
-fn sizes(value: &Value) -> Option<Vec<[f32; 2]>> {
-    let list = value.as_array()?;
-    let pair = |value: &Value| match &value.as_array()?[..] {
-        [width, height] => Some([side(width)?, side(height)?]),
-        _ => None,
-    };
-    let sizes: Option<Vec<_>> = list.iter().map(pair).collect();
-    sizes.filter(|sizes| (1..=MAX_BOXES).contains(&sizes.len()))
-}
-
-fn side(value: &Value) -> Option<f32> {
-    number(value).filter(|side| *side > 0.0 && *side <= MAX_SIDE as f32)
-}
-
-pub const PRIORS_WANTED: &str = "an object of \"layers\", a list of objects like {\"cells\": [19, 19], \"step\": 16, \
-    \"boxes\": [[60, 60], ...]}, and \"variances\" like [0.1, 0.2]";
-
-pub fn priors(value: &Value) -> Option<Priors> {
+fn priors(value: &Value) -> Option<Priors> {
     let list = value.get("layers")?.as_array()?;
     let layers: Option<Vec<_>> = list.iter().map(prior_layer).collect();
     let variances = match value.get("variances") {
@@ -81,25 +76,6 @@ fn prior_layer(value: &Value) -> Option<PriorLayer> {
 mod tests {
     use super::*;
     use serde_json::json;
-
-    #[test]
-    fn anchors_are_pairs_for_every_output() {
-        let value = json!([[[10, 13], [16, 30.5]], [[1, 2]]]);
-        let wanted = vec![vec![[10.0, 13.0], [16.0, 30.5]], vec![[1.0, 2.0]]];
-        assert_eq!(anchors(&value), Some(wanted));
-        for wrong in [
-            json!([]),
-            json!([[]]),
-            json!([[10, 13]]),
-            json!([[[10, 13, 2]]]),
-            json!([[[10, 0]]]),
-            json!([[[10, -1]]]),
-            json!([[["10", 1]]]),
-            json!(vec![vec![[1, 1]]; MAX_LAYERS + 1]),
-        ] {
-            assert_eq!(anchors(&wrong), None, "{wrong}");
-        }
-    }
 
     #[test]
     fn priors_are_layers_of_cells() {

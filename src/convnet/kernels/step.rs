@@ -1,12 +1,13 @@
 //! Steps of a plan: kernels bound to their places.
 
-use crate::convnet::kernels::*;
+use super::*;
 
 /// One step.
 #[derive(Debug)]
 pub enum Step {
     Dense(dense::Dense),
     Winograd(winograd::Winograd),
+    Narrow(narrow::Narrow),
     Depthwise(depthwise::Depthwise),
     Pooling(pooling::Pooling),
     Elementwise(elementwise::Elementwise),
@@ -26,6 +27,7 @@ impl Step {
         match self {
             Step::Dense(_) => "dense",
             Step::Winograd(_) => "winograd",
+            Step::Narrow(_) => "narrow dense",
             Step::Depthwise(_) => "depthwise",
             Step::Pooling(_) => "pooling",
             Step::Elementwise(_) => "elementwise",
@@ -42,7 +44,7 @@ impl Step {
 
     /// True for dense convolutions, whatever their algorithm.
     pub fn is_dense(&self) -> bool {
-        matches!(self, Step::Dense(_) | Step::Winograd(_))
+        matches!(self, Step::Dense(_) | Step::Winograd(_) | Step::Narrow(_))
     }
 
     /// Describes the step in one line: its name, sizes and channels.
@@ -91,12 +93,41 @@ impl Step {
         }
     }
 
+    /// Runs part `part` of `parts`.
+    ///
+    /// # Safety
+    /// `k` is the table that the step was bound for, and this machine can run it. The context holds an arena and a
+    /// scratch of the plan's sizes, and inputs and outputs that fit the plan. All steps before this one are done. No two
+    /// threads run the same part.
+    pub unsafe fn run(&self, k: &Kernels, context: &Context, part: usize, parts: usize) {
+        // SAFETY: the caller's.
+        unsafe {
+            match self {
+                Step::Dense(s) => s.run(&k.dense, k.lanes, context.base, part, parts),
+                Step::Winograd(s) => (k.winograd)(s, context, part, parts),
+                Step::Narrow(s) => (k.narrow)(s, context, part, parts),
+                Step::Depthwise(s) => s.run(&k.depthwise, k.lanes, context.base, part, parts),
+                Step::Pooling(s) => (k.pooling)(s, context, part, parts),
+                Step::Elementwise(s) => (k.elementwise)(s, context, part, parts),
+                Step::Resample(s) => (k.resample)(s, context, part, parts),
+                Step::Gather(s) => (k.gather)(s, context, part, parts),
+                Step::Global(s) => (k.global)(s, context, part, parts),
+                Step::OverChannels(s) => (k.over_channels)(s, context, part, parts),
+                Step::Softmax(s) => (k.softmax)(s, context, part, parts),
+                Step::Load(s) => (k.load)(s, context, part, parts),
+                Step::Border(s) => (k.border)(s, context, part, parts),
+                Step::Store(s) => (k.store)(s, context, part, parts),
+            }
+        }
+    }
+
     /// Estimates the step's time in cycles of one core, to decide whether threads are worth it.
     pub fn cost(&self, lanes: usize) -> usize {
         let pixels = |size: [usize; 2]| size[0] * size[1];
         match self {
             Step::Dense(s) => s.work() / lanes,
             Step::Winograd(s) => s.work() / lanes,
+            Step::Narrow(s) => s.work() / lanes,
             Step::Depthwise(s) => s.work() / lanes,
             Step::Pooling(s) => s.blocks.len() * pixels(s.size()) * s.taps,
             Step::Elementwise(s) => s.blocks.len() * pixels(s.size) * 2,

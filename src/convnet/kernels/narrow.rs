@@ -1,0 +1,112 @@
+//! Dense convolution to very few output channels: registers hold input channels, which are summed at the end.
+//!
+//! The tile of `dense` would compute a whole block of outputs of which one or two are wanted. Eight pixels of one output
+//! at once; bound by loads, one for each multiply-add.
+
+use super::epilogue::Epilogue;
+use super::pack::Aligned;
+use super::vector::Vector;
+use super::{Context, Plane, split};
+
+/// Output channels up to which this kernel is used.
+pub const MOST_OUTPUTS: usize = 2;
+
+/// Input channels times taps from which it pays to sum the lanes.
+pub const LEAST_INPUTS: usize = 256;
+
+/// A layer, bound to its places in the arena. Pairs read `[down, right]`.
+#[derive(Debug)]
+pub struct Narrow {
+    /// Input blocks, all of whose lanes are used; `offset` is the first tap of output pixel (0, 0).
+    pub blocks: Vec<Plane>,
+    pub kernel: [usize; 2],
+    pub stride: [usize; 2],
+    pub dilation: [usize; 2],
+    pub output: Plane,
+    /// Output rows and columns.
+    pub size: [usize; 2],
+    /// `[output][block][tap][lane]`
+    pub weights: Aligned,
+    /// One value per output.
+    pub bias: Vec<f32>,
+    pub epilogue: Epilogue,
+}
+
+impl Narrow {
+    /// Registers of multiply-adds of one run.
+    pub fn work(&self) -> usize {
+        self.size[0] * self.size[1] * self.weights.len()
+    }
+}
+
+/// Pixels computed together.
+const TILE: usize = 8;
+
+/// Computes part `part` of `parts`.
+///
+/// # Safety
+/// The processor has V's instruction set; the step was bound for the context's arena.
+#[inline(always)]
+pub unsafe fn run<V: Vector>(n: &Narrow, context: &Context, part: usize, parts: usize) {
+    let [rows, columns] = n.size;
+    let (from, to) = split(rows, part, parts);
+    for y in from..to {
+        // SAFETY: the caller's.
+        unsafe {
+            let out = context.base.0.add(n.output.offset + y * n.output.row);
+            for o in 0..n.bias.len() {
+                let mut x = 0;
+                while x + TILE <= columns {
+                    tile::<V, TILE>(n, context, o, [y, x], out);
+                    x += TILE;
+                }
+                while x < columns {
+                    tile::<V, 1>(n, context, o, [y, x], out);
+                    x += 1;
+                }
+            }
+            V::finish_in_memory(out, V::LANES, std::ptr::null(), columns, &n.epilogue);
+        }
+    }
+}
+
+/// Computes output `o` of T pixels from (y, x) on.
+#[inline(always)]
+unsafe fn tile<V: Vector, const T: usize>(
+    n: &Narrow,
+    context: &Context,
+    o: usize,
+    [y, x]: [usize; 2],
+    out: *mut f32,
+) {
+    let c = V::LANES;
+    let step = n.stride[1] * c;
+    let taps = n.kernel[0] * n.kernel[1];
+    // SAFETY: the caller's.
+    unsafe {
+        let mut weights = n.weights.as_ptr().add(o * n.blocks.len() * taps * c);
+        let mut acc = [V::zero(); T];
+        for block in &n.blocks {
+            let first = context
+                .base
+                .0
+                .add(block.offset + y * n.stride[0] * block.row + x * step);
+            for ky in 0..n.kernel[0] {
+                for kx in 0..n.kernel[1] {
+                    let at = first.add(ky * n.dilation[0] * block.row + kx * n.dilation[1] * c);
+                    let w = V::load(weights);
+                    weights = weights.add(c);
+                    for (t, acc) in acc.iter_mut().enumerate() {
+                        *acc = V::load(at.add(t * step)).fma(w, *acc);
+                    }
+                }
+            }
+        }
+        for (t, acc) in acc.iter().enumerate() {
+            let mut lanes = [0f32; 16];
+            acc.store(lanes.as_mut_ptr());
+            let sum: f32 = lanes[..c].iter().sum();
+            *out.add((x + t) * c + o) = sum + n.bias[o];
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! [`Decision`]: what was assumed about a model, and why.
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// Something that the file left open, or that a user may want to check.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Decision {
+    /// Subject of the decision, one of [`topic`].
+    pub topic: Cow<'static, str>,
+    pub value: String,
+    /// Why it was decided so.
+    pub reason: String,
+    /// Neither file nor card said so; it is only the usual case.
+    pub guessed: bool,
+}
+
+/// The topics of decisions.
+pub mod topic {
+    pub const FAMILY: &str = "family";
+    pub const LAYOUT: &str = "layout";
+    pub const INPUT_SIZE: &str = "input size";
+    pub const COLOUR: &str = "colour";
+    pub const NORMALISATION: &str = "normalisation";
+    pub const RESIZE: &str = "resize";
+    pub const LABELS: &str = "labels";
+    pub const THRESHOLDS: &str = "thresholds";
+}
+
+impl Decision {
+    /// Makes a decision; `guessed` says that nothing but habit stands behind it.
+    pub fn new(
+        topic: &'static str,
+        value: impl fmt::Display,
+        reason: impl Into<String>,
+        guessed: bool,
+    ) -> Self {
+        Self {
+            topic: topic.into(),
+            value: value.to_string(),
+            reason: reason.into(),
+            guessed,
+        }
+    }
+}
+
+/// Writes one line for people.
+impl fmt::Display for Decision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} ({})", self.topic, self.value, self.reason)
+    }
+}
