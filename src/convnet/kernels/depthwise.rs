@@ -77,7 +77,10 @@ pub unsafe fn tile<V: Vector, const T: usize, const K: usize, const S: usize>(
     unsafe {
         let c = V::LANES;
         let mut acc = [[V::load(bias)]; T];
-        for ky in 0..K {
+        // The rows of a large kernel stay a loop: unrolled, they make the compiler load pixels early and keep them on
+        // the stack.
+        let rows = if K > 3 { s.kernel[0] } else { K };
+        for ky in 0..rows {
             let x = s.x.add(ky * s.row);
             let w = weights.add(ky * K * s.weight_step);
             if S == 1 && 2 * T + K < V::REGISTERS {

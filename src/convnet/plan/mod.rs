@@ -264,3 +264,6 @@ fn inputs_of(graph: &Graph) -> Vec<(Shape, InputFormat)> {
         .filter_map(|t| of_node(&graph.nodes()[t.index()]))
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -82,7 +82,7 @@ impl Stages {
 }
 
 /// Largest number of list entries for all symbolic channels together.
-const MAX_CHANNELS: usize = 1 << 24;
+const MAX_CHANNELS: usize = 1 << 22;
 
 /// Builds the stages of `nodes` that `outputs` need.
 pub fn build(nodes: &[Node], inputs: &[TensorId], outputs: &[Output]) -> Result<Stages> {
@@ -169,17 +169,17 @@ impl<'a> Builder<'a> {
         let shape = node.shape;
         match &node.op {
             Op::Concat => {
-                let parts = node
-                    .inputs
-                    .iter()
-                    .flat_map(|&t| self.channels_of(t).to_vec());
-                let all: Vec<_> = parts.collect();
-                self.name(i, all.into())?;
+                self.count(shape.c)?;
+                let mut all = Vec::with_capacity(shape.c);
+                for &part in &node.inputs {
+                    all.extend_from_slice(&self.channels_of(part));
+                }
+                self.channels[i] = Some(all.into());
             }
             Op::Channels { picks } => {
+                self.count(shape.c)?;
                 let from = self.channels_of(node.inputs[0]);
-                let picked = picks.iter().map(|&p| from[p as usize]).collect();
-                self.name(i, picked)?;
+                self.channels[i] = Some(picks.iter().map(|&p| from[p as usize]).collect());
             }
             Op::Conv(conv) => {
                 let input = self.nodes[node.inputs[0].index()].shape;
@@ -329,8 +329,9 @@ impl<'a> Builder<'a> {
             .expect("operands come before their operators")
     }
 
-    fn name(&mut self, i: usize, channels: Channels) -> Result<()> {
-        self.entries += channels.len();
+    /// Counts a list of `channels` entries, before it is made.
+    fn count(&mut self, channels: usize) -> Result<()> {
+        self.entries += channels;
         if self.entries > MAX_CHANNELS {
             return Err(Error::Budget {
                 what: "channels of concatenations and slices",
@@ -338,7 +339,6 @@ impl<'a> Builder<'a> {
                 allowed: MAX_CHANNELS,
             });
         }
-        self.channels[i] = Some(channels);
         Ok(())
     }
 

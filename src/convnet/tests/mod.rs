@@ -1,9 +1,10 @@
 pub mod random;
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::graph::*;
-use super::kernels::Kernels;
+use super::kernels::{Kernels, VARIABLE};
 use super::{Algorithm, Budget, Error, Options, Plan, Session};
 use random::{ACTIVATIONS, Data, Generator, Random, data_for};
 
@@ -15,10 +16,14 @@ struct Variant {
     threads: usize,
 }
 
-/// All ways that this machine can run a graph.
+/// All ways that this machine can run a graph; with the kernels of `GST_DETECT_KERNELS` alone, if that is set.
 fn variants() -> Vec<Variant> {
     let mut all = Vec::new();
+    let only = std::env::var(VARIABLE).unwrap_or_default();
     for kernels in Kernels::available() {
+        if !only.is_empty() && kernels.name != only {
+            continue;
+        }
         for (algorithm, threads) in [
             (Algorithm::Auto, 3),
             (Algorithm::Direct, 1),
@@ -32,7 +37,31 @@ fn variants() -> Vec<Variant> {
             });
         }
     }
+    assert!(!all.is_empty(), "this machine cannot run {VARIABLE}={only}");
     all
+}
+
+/// Seeds of a test: the first `count`, or the one of `CONVNET_SEED`, or from there on as many as `CONVNET_SECONDS` lets
+/// run, one at least (see tests/kernels.sh).
+fn seeds(count: u64) -> impl Iterator<Item = u64> {
+    let number = |name: &str| -> Option<u64> {
+        let text = std::env::var(name).ok()?;
+        Some(
+            text.parse()
+                .unwrap_or_else(|_| panic!("{name}={text}, expected a number")),
+        )
+    };
+    let (first, seconds) = (number("CONVNET_SEED"), number("CONVNET_SECONDS"));
+    let count = match (first, seconds) {
+        (_, Some(_)) => u64::MAX - first.unwrap_or(0),
+        (Some(_), None) => 1,
+        (None, None) => count,
+    };
+    let end = seconds.map(|s| Instant::now() + Duration::from_secs(s));
+    let first = first.unwrap_or(0);
+    (first..first + count)
+        .take_while(move |&seed| seed == first || end.is_none_or(|end| Instant::now() < end))
+        .inspect(|seed| println!("seed {seed}"))
 }
 
 fn run(graph: &Graph, variant: &Variant, inputs: &[Input]) -> Vec<Vec<f32>> {
@@ -81,12 +110,8 @@ fn describe(graph: &Graph) -> String {
 
 #[test]
 fn random_graphs_equal_the_interpreter() {
-    let seeds: Vec<u64> = match std::env::var("CONVNET_SEED") {
-        Ok(seed) => vec![seed.parse().unwrap()],
-        Err(_) => (0..300).collect(),
-    };
-    for seed in seeds {
-        let graph = Generator::graph(seed, 5 + (seed as usize * 7) % 36);
+    for seed in seeds(300) {
+        let graph = Generator::graph(seed, 5 + (seed as usize % 36 * 7) % 36);
         let data = data_for(&graph, &mut Random::new(seed + 1_000_000));
         let inputs: Vec<Input> = data.iter().map(Data::borrow).collect();
         let wanted = reference::run(&graph, &inputs).unwrap();
@@ -124,28 +149,30 @@ fn random_conv(random: &mut Random, from: usize, to: usize, groups: usize, windo
 
 #[test]
 fn dense_convolutions_of_every_width() {
-    let random = &mut Random::new(1);
-    for w in 1..=33 {
+    for seed in seeds(33) {
+        let random = &mut Random::new(seed);
+        let w = 1 + seed as usize % 33;
         let (from, to) = (random.between(1, 40), random.between(1, 70));
         for (kernel, stride) in [(1, 1), (3, 1), (3, 2), (2, 3)] {
             let window = Window::square(kernel, stride, kernel / 2 + usize::from(w < kernel));
             let conv = random_conv(random, from, to, 1, window);
             let shape = Shape::new(from, random.between(1, 9), w);
-            check_one(w as u64, shape, |g, x| g.conv(x, conv.clone()).unwrap());
+            check_one(seed, shape, |g, x| g.conv(x, conv.clone()).unwrap());
         }
     }
 }
 
 #[test]
 fn depthwise_convolutions_of_every_width() {
-    let random = &mut Random::new(2);
-    for w in 1..=27 {
+    for seed in seeds(27) {
+        let random = &mut Random::new(seed);
+        let w = 1 + seed as usize % 27;
         let c = random.between(2, 40);
         for (kernel, stride) in [(3, 1), (3, 2), (5, 1), (5, 2), (7, 1), (2, 2)] {
             let window = Window::square(kernel, stride, kernel / 2 + usize::from(w < 3));
             let conv = random_conv(random, c, c, c, window);
             let shape = Shape::new(c, random.between(3, 9), w);
-            check_one(w as u64, shape, |g, x| {
+            check_one(seed, shape, |g, x| {
                 let y = g.conv(x, conv.clone()).unwrap();
                 g.activate(y, Activation::Silu).unwrap()
             });
@@ -504,4 +531,12 @@ fn weights_larger_than_the_cache_give_the_same() {
             g.conv(x, conv.clone()).unwrap()
         });
     }
+}
+
+#[test]
+fn kernels_of_this_machine() {
+    let names: Vec<_> = Kernels::available().iter().map(|k| k.name).collect();
+    // tests/kernels.sh reads this line
+    println!("kernels: {}", names.join(" "));
+    assert_eq!(names.last(), Some(&"scalar"));
 }
