@@ -26,6 +26,9 @@ const KNOWN: [&str; 8] = [
 /// up to 4.5e-7.
 const SENSITIVE: [(&str, f32); 1] = [("yolox_nano_as_detr_416", 1e-3)];
 
+/// Rounding error of a number that is the difference of two near 10: outputs of fixtures are, with no spread to speak of.
+const ROUNDING: f32 = 2e-6;
+
 fn models() -> Vec<PathBuf> {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/models");
     let shared = std::env::var_os("DETECT_SHARED").map(|shared| Path::new(&shared).join("models"));
@@ -79,7 +82,7 @@ fn engine(model: &Model, least_work: Option<u64>) -> Option<Tract> {
     Tract::open_with(&model.bytes, &model.input, &options, least_work).ok()
 }
 
-/// Largest difference over the spread of what is expected.
+/// Largest difference beyond rounding, over the spread of what is expected.
 fn difference(expected: &Ours, found: &Ours) -> f32 {
     assert_eq!((&expected.dims, &expected.name), (&found.dims, &found.name));
     let [expected, found] = [expected, found].map(|tensor| match &tensor.data {
@@ -90,20 +93,16 @@ fn difference(expected: &Ours, found: &Ours) -> f32 {
         TensorData::Foreign(_) => panic!("tract's own memory"),
     });
     let fold = |f: fn(f32, f32) -> f32| expected.iter().copied().reduce(f).unwrap_or(0.0);
-    // Outputs of one number have no spread, and tract's sigmoid is never below 4.5e-7: more than the spread where
-    // nothing is found.
-    let [most, least] = [fold(f32::max), fold(f32::min)];
-    let spread = (most - least)
-        .max(0.1 * most.abs().max(least.abs()))
-        .max(1e-2);
+    let spread = (fold(f32::max) - fold(f32::min)).max(1e-3);
     let differences = expected.iter().zip(&found).map(|(a, b)| (a - b).abs());
-    differences.fold(0.0, |most: f32, d| {
+    let worst = differences.fold(0.0, |most: f32, d| {
         if d.is_nan() {
             f32::INFINITY
         } else {
             most.max(d)
         }
-    }) / spread
+    });
+    (worst - ROUNDING).max(0.0) / spread
 }
 
 fn name(path: &Path) -> String {
@@ -137,7 +136,9 @@ fn models_run_as_with_tract_alone() {
             name(path),
             share * 100.0
         );
-        let special = SENSITIVE.iter().find(|(file, _)| *file == name(path));
+        let special = SENSITIVE
+            .iter()
+            .find(|(begin, _)| name(path).starts_with(begin));
         let limit = special.map_or(1e-4, |(_, limit)| *limit);
         assert!(worst <= limit, "{path:?}: {worst}, expected {limit}");
     }
