@@ -105,14 +105,11 @@ pub mod convnet;
 pub mod detector;
 pub mod elements;
 pub mod engine;
-#[allow(missing_docs)]
 pub mod families;
 pub mod flow;
 pub mod guide;
 pub mod host;
-#[allow(missing_docs)]
 pub mod model;
-#[allow(missing_docs)]
 pub mod onnx;
 pub mod vision;
 

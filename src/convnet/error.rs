@@ -9,7 +9,7 @@ pub enum Error {
     Graph(String),
     /// The plan would exceed one of the caller's [`Budget`](crate::convnet::Budget)s.
     Budget {
-        /// What ran out: "bytes of activations", "bytes of weights", "steps".
+        /// The budget that ran out: "bytes of activations", "bytes of weights", "steps".
         what: &'static str,
         /// How much the plan needs.
         needed: usize,

@@ -46,6 +46,4 @@ pub use pool::OnStart;
 pub use session::Session;
 
 #[cfg(test)]
-mod random;
-#[cfg(test)]
 mod tests;

@@ -9,8 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
-/// Called at the start of each worker thread with the thread's number, from 1: sets its name's companions, such as
-/// processor affinity.
+/// Function that each worker thread calls first, with its number from 1: to set its processor affinity, for example.
 pub type OnStart = Arc<dyn Fn(usize) + Send + Sync>;
 
 /// Work of one run: `(thread, step, part, parts)`.

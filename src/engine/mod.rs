@@ -186,7 +186,7 @@ pub fn open(
     Ok(chosen.opened(kind, "asked for".into()))
 }
 
-/// An engine, and its library in words if it has one.
+/// An engine, and its library, or what runs inside of it, in words.
 type WithLibrary = (Box<dyn Engine>, Option<String>);
 
 /// Opens one engine other than `auto` with the form of the model that suits it.
@@ -217,9 +217,11 @@ fn open_form(
         weight_cache::open(key, options.good_threads(), bytes, load)
     };
     match kind {
-        EngineKind::Tract | EngineKind::Auto => {
-            shared(EngineKind::Tract, &|| Ok((Box::new(tract()?), None)))
-        }
+        EngineKind::Tract | EngineKind::Auto => shared(EngineKind::Tract, &|| {
+            let tract = tract()?;
+            let description = tract.description();
+            Ok((Box::new(tract), description))
+        }),
         // Not shared: each engine is a session of its own.
         EngineKind::OnnxRuntime => {
             tract::check_constants(kind, bytes)?;

@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 use std::fmt;
 
-/// Something that the file left open, or that a user may want to check.
+/// An assumption about a model: a point that its file left open, or that a user may want to check.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Decision {
     /// Subject of the decision, one of [`topic`].
     pub topic: Cow<'static, str>,
+    /// The value that was chosen, for people.
     pub value: String,
     /// Why it was decided so.
     pub reason: String,
@@ -17,13 +18,21 @@ pub struct Decision {
 
 /// The topics of decisions.
 pub mod topic {
+    /// Which family the model is of.
     pub const FAMILY: &str = "family";
+    /// Order of the input dims.
     pub const LAYOUT: &str = "layout";
+    /// Input width and height.
     pub const INPUT_SIZE: &str = "input size";
+    /// Order of the channels.
     pub const COLOUR: &str = "colour";
+    /// How pixels become numbers.
     pub const NORMALISATION: &str = "normalisation";
+    /// How the picture fills the input.
     pub const RESIZE: &str = "resize";
+    /// Where the labels come from.
     pub const LABELS: &str = "labels";
+    /// Score and IoU threshold.
     pub const THRESHOLDS: &str = "thresholds";
 }
 

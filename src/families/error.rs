@@ -10,9 +10,17 @@ pub enum FamilyError {
     /// No family fits, or the file has more classes than a detector has.
     Onnx(OnnxError),
     /// More than one family fits.
-    Ambiguous { readings: Vec<String> },
+    Ambiguous {
+        /// Each reading with its evidence.
+        readings: Vec<String>,
+    },
     /// A value of the card, or the card as a whole.
-    Card { path: PathBuf, what: String },
+    Card {
+        /// Path of the file.
+        path: PathBuf,
+        /// The fault and its place.
+        what: String,
+    },
 }
 
 impl From<OnnxError> for FamilyError {

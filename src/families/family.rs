@@ -66,6 +66,7 @@ pub struct DecoderInput<'a> {
     pub classes: usize,
     /// The model's outputs. A dim of 0 is not known before the run: it is checked at every run.
     pub outputs: &'a [TensorSpec],
+    /// The classes as which a candidate is reported.
     pub labelling: Labelling,
 }
 

@@ -5,34 +5,45 @@ use super::family::Family;
 use crate::base::tensor::{ColourOrder, Interpolation, ResizeMode};
 use crate::families::error::FamilyError;
 
-/// How the authors of a family prepare pictures; see [`crate::base::tensor::InputSpec`].
+/// How the authors of a family prepare pictures. The fields are those of [`crate::base::tensor::InputSpec`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Convention {
+    /// Order of the channels.
     pub colour: ColourOrder,
+    /// Subtracted from each channel, in levels 0 to 255.
     pub mean: [f32; 3],
+    /// Divides each channel after that.
     pub std: [f32; 3],
+    /// How the picture fills the input.
     pub resize: ResizeMode,
+    /// Level of the padding, 0 to 255.
     pub pad_value: f32,
+    /// How pixels are interpolated.
     pub interpolation: Interpolation,
 }
 
 /// One way to read a model.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reading {
-    /// For people: "YOLOX, decoded in the graph".
+    /// Name for people, such as "YOLOX, decoded in the graph".
     pub name: &'static str,
+    /// How the outputs are decoded.
     pub family: Box<dyn Family>,
+    /// The evidence, as a clause after "because".
     pub because: String,
-    /// 0 where the file does not tell.
+    /// Number of classes; 0 if the file does not state it.
     pub classes: usize,
+    /// How pictures are prepared.
     pub convention: Convention,
-    /// The convention follows from the file, not from habit alone.
+    /// Whether the convention follows from the file rather than from habit.
     pub sure: bool,
     /// A free input size must be a multiple of this.
     pub stride: u32,
-    /// Labels of a family that finds one thing only.
+    /// Labels of a family that finds only one kind of object; else empty.
     pub labels: &'static [&'static str],
+    /// Score threshold of the authors, 0 to 1.
     pub score_threshold: Option<f32>,
+    /// IoU threshold of the authors; 1 if the graph has suppressed already.
     pub iou_threshold: Option<f32>,
 }
 

@@ -23,6 +23,7 @@ impl dyn Choices + '_ {
         least + self.below(most - least + 1)
     }
 
+    /// Returns one of two values.
     pub fn flag(&mut self) -> bool {
         self.below(2) == 1
     }
@@ -67,10 +68,12 @@ impl Given {
         [self.input.height, self.input.width].map(|side| side.div_ceil(stride) as usize)
     }
 
+    /// Returns the number of cells of a grid over the input.
     pub fn cells(&self, stride: u32) -> usize {
         self.map(stride).iter().product()
     }
 
+    /// Returns the number of cells of all grids over the input.
     pub fn all_cells(&self, strides: &[u32]) -> usize {
         strides.iter().map(|&stride| self.cells(stride)).sum()
     }

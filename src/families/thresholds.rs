@@ -22,8 +22,11 @@ const IOU_KEY: &str = "model_info iou_threshold";
 /// See above.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OwnThresholds {
+    /// Score threshold, 0 to 1.
     pub score: f32,
+    /// IoU threshold, 0 to 1; 1 suppresses nothing.
     pub iou: f32,
+    /// Both, and where they come from.
     pub decision: Decision,
 }
 

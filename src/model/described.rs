@@ -9,12 +9,19 @@ use crate::onnx::python_literal;
 
 /// The statements of file, reading, card and options taken together, and the reasons.
 pub struct Described {
+    /// The tensor that the model takes.
     pub input: InputSpec,
+    /// A label for each class.
     pub labels: Labels,
+    /// Where the labels came from.
     pub labels_source: String,
+    /// The model's own score threshold.
     pub score_threshold: f32,
+    /// The model's own IoU threshold.
     pub iou_threshold: f32,
+    /// Each assumption with its reason.
     pub decisions: Vec<Decision>,
+    /// Oddities that do no harm.
     pub warnings: Vec<String>,
 }
 

@@ -11,11 +11,24 @@ pub enum ModelError {
     /// The file cannot be used as a model.
     Onnx(OnnxError),
     /// More than one family fits.
-    Ambiguous { readings: Vec<String> },
+    Ambiguous {
+        /// Each reading with its evidence.
+        readings: Vec<String>,
+    },
     /// A value of the card, or the card as a whole.
-    Card { path: PathBuf, what: String },
+    Card {
+        /// Path of the file.
+        path: PathBuf,
+        /// The fault and its place.
+        what: String,
+    },
     /// A file of labels that cannot be read.
-    Labels { path: PathBuf, what: String },
+    Labels {
+        /// Path of the file.
+        path: PathBuf,
+        /// The fault and its place.
+        what: String,
+    },
 }
 
 impl From<OnnxError> for ModelError {

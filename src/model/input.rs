@@ -15,7 +15,9 @@ use crate::onnx::python_literal;
 /// The size that the user wants, and the size of the pictures to come if it is known.
 #[derive(Debug, Clone, Copy)]
 pub struct Asked {
+    /// The property `input-size`.
     pub size: InputSize,
+    /// Size of the pictures to come, if it is known.
     pub picture: Option<Size>,
 }
 

@@ -11,6 +11,7 @@ pub enum InputSize {
     /// The exported size. Where the export leaves it free: the size of metadata or card, or else the shape of the pictures.
     #[default]
     Auto,
+    /// Width and height in pixels.
     Fixed(Size),
 }
 
@@ -68,6 +69,7 @@ impl fmt::Display for InputSize {
 /// A text that is no input size.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InputSizeError {
+    /// The text.
     pub found: String,
 }
 

@@ -45,6 +45,7 @@ impl Labels {
         self.names.len()
     }
 
+    /// Whether there is no class.
     pub fn is_empty(&self) -> bool {
         self.names.is_empty()
     }

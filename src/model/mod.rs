@@ -33,40 +33,48 @@ use std::sync::Arc;
 /// The model to open, and the user's statements about it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ModelOptions {
-    /// `None` is the built-in face detector.
+    /// Path of the ONNX file; `None` is the built-in face detector.
     pub path: Option<PathBuf>,
-    /// `None`: see [`labels`].
+    /// File of labels; `None` looks for them as [`labels`] says.
     pub labels: Option<PathBuf>,
-    /// `None` is `x.detect.json` beside `x.onnx`, if it is there.
+    /// Card; `None` takes `x.detect.json` beside `x.onnx` if it is there.
     pub card: Option<PathBuf>,
+    /// Input size that the user asks for.
     pub input_size: InputSize,
-    /// The pictures that are to come, where that is known: see [`Model::follows_picture`].
+    /// Size of the pictures to come, if it is known; see [`Model::follows_picture`].
     pub picture: Option<Size>,
 }
 
-/// A detector ready for an engine, and all that is known of it.
+/// A detector ready for an engine, and everything known about it.
 #[derive(Clone)]
 pub struct Model {
-    /// `None` is the built-in model.
+    /// Path of the file; `None` is the built-in model.
     pub path: Option<PathBuf>,
-    /// ONNX; the file's own bytes if no rewrite changed anything. A quantised graph is folded to float in it.
+    /// ONNX bytes; the file's own if no rewrite changed anything. A quantised graph is folded to float.
     pub bytes: Arc<[u8]>,
-    /// The same model for engines that compute with integers, where `bytes` have been folded.
+    /// The model for engines that compute with integers; `None` unless the graph in `bytes` was folded.
     pub quantised: Option<Quantised>,
+    /// How the outputs are decoded.
     pub family: Box<dyn Family>,
+    /// The tensor that the model takes, and how a picture becomes one.
     pub input: InputSpec,
-    /// The input has any size whose sides are multiples of this, and nobody says which: it is [`input_size::usual`].
+    /// Step of the sides if the input size is free and nobody chose one; the size is then [`input_size::usual`].
     pub follows_picture: Option<u32>,
-    /// Names of the outputs of `bytes`, in their order, which is the order of the decoder.
+    /// Names of the outputs of `bytes`, in the order that the decoder takes them.
     pub outputs: Vec<String>,
-    /// 0 where nothing tells it; class numbers are then reported as they come.
+    /// Number of classes; 0 if nothing states it, and class numbers are then reported unchecked.
     pub classes: usize,
+    /// A label for each class.
     pub labels: Labels,
+    /// Where the labels came from, for people.
     pub labels_source: String,
+    /// The model's own score threshold, 0 to 1.
     pub score_threshold: f32,
+    /// The model's own IoU threshold, 0 to 1; 1 suppresses nothing.
     pub iou_threshold: f32,
-    /// A candidate is reported as every class above the threshold, not as its best one.
+    /// Whether a candidate is reported as every class above the threshold rather than as its best class.
     pub multi_label: bool,
+    /// The assumptions about the model, each with its reason.
     pub decisions: Vec<Decision>,
     /// One sentence for each rewrite of the graph.
     pub rewrites: Vec<String>,
@@ -76,12 +84,13 @@ pub struct Model {
     source: Option<Source>,
 }
 
-/// A quantised model as the file has it, but for what an engine needs to be fed with the same input, and to give the
-/// same outputs, as with [`Model::bytes`].
+/// The quantised graph of the file. It is changed only so far that an engine can feed it with the same input, and gets
+/// the same outputs, as with [`Model::bytes`].
 #[derive(Clone)]
 pub struct Quantised {
-    /// ONNX; the file's own bytes if no rewrite changed anything.
+    /// ONNX bytes; the file's own if no rewrite changed anything.
     pub bytes: Arc<[u8]>,
+    /// How the graph is quantised.
     pub quantisation: Quantisation,
     /// One sentence for each rewrite of this graph.
     pub rewrites: Vec<String>,
@@ -99,7 +108,7 @@ impl Model {
     /// Reads, recognises and prepares a model.
     ///
     /// # Errors
-    /// [`ModelError`], which tells what was met and what was wanted.
+    /// [`ModelError`] with what was found and what was expected.
     pub fn open(options: &ModelOptions) -> Result<Self, ModelError> {
         Self::read(options, true)
     }
@@ -202,7 +211,7 @@ impl Model {
         }
     }
 
-    /// Without its bytes, once an engine has them; what was rewritten is then that of the form that runs.
+    /// Drops the bytes once an engine has them, and keeps the rewrites of the form that runs.
     pub fn loaded(mut self, quantised: bool) -> Self {
         self.bytes = Arc::default();
         if let Some(form) = self.quantised.take().filter(|_| quantised) {
@@ -211,8 +220,8 @@ impl Model {
         self
     }
 
-    /// The same model at the input size that `picture` asks for, with the same labels: no file is read again, but one
-    /// of weights beside the model. Where all pictures have the same size it is this one.
+    /// Returns this model at the input size for `picture`, with the same labels. Only a file of weights beside the model
+    /// is read again. If the input size does not follow the picture, the result is a copy.
     ///
     /// # Errors
     /// [`ModelError`], as [`Model::open`].

@@ -9,58 +9,80 @@ use std::{fmt, io};
 pub enum OnnxError {
     /// No such file.
     NotFound {
+        /// Path of the file.
         path: PathBuf,
     },
     /// The file exists but cannot be read: permission, a disk error.
     Read {
+        /// Path of the file.
         path: PathBuf,
+        /// The error of the system.
         source: io::Error,
     },
     /// The path is a folder, a device or a pipe.
     NotAFile {
+        /// Path of the file.
         path: PathBuf,
     },
     /// The file has no bytes.
     Empty {
+        /// Path of the file.
         path: PathBuf,
     },
+    /// No ONNX model.
     NotOnnx {
+        /// The reason.
         why: String,
     },
     /// The end of the ONNX file is missing.
     Truncated {
+        /// Size that was found.
         found: u64,
+        /// The reason.
         why: String,
     },
     /// Weights are in a second file that cannot be read.
     ExternalData {
+        /// Name of the second file.
         file: String,
+        /// The reason.
         why: String,
     },
     /// A file or tensor is beyond the allocation budget.
     TooLarge {
+        /// The input, file or tensor.
         what: String,
+        /// Size that was found.
         found: String,
+        /// Most that is allowed.
         limit: String,
     },
     /// The file is ONNX, but nothing in it looks like a known detector.
     NotADetector {
+        /// The reason.
         why: String,
+        /// Inputs of the graph, for people.
         inputs: String,
+        /// Outputs of the graph, for people.
         outputs: String,
     },
     /// A detector that we know but cannot feed: batch, number type.
     Unsupported {
+        /// The input, file or tensor.
         what: String,
     },
     /// An input size that the model does not take.
     InputSize {
+        /// Size that was asked for.
         asked: Size,
+        /// Sizes that the model takes, for people.
         takes: String,
     },
     /// A rewrite is needed, but writing the file anew would lose something.
     Lossy {
+        /// The rewrites, for people.
         needed: String,
+        /// Numbers of the fields that would be lost.
         fields: Vec<String>,
     },
 }

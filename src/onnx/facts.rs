@@ -1,4 +1,4 @@
-//! [`Facts`]: the contents of an ONNX file, in the form that recognition needs.
+//! [`Facts`]: what an ONNX file says of itself, in the form that recognition asks for.
 
 use super::error::OnnxError;
 use crate::base::tensor::{Element, Layout};
@@ -13,8 +13,9 @@ use tract_onnx::pb::{GraphProto, ModelProto, ValueInfoProto, type_proto};
 /// An input or output of the graph. A dim of `None` is free: symbolic, 0 or -1.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Port {
+    /// Name in the graph.
     pub name: String,
-    /// Dims; `None` if the file does not even state their number.
+    /// `None` if the file does not state even the number of dims.
     pub dims: Option<Vec<Option<usize>>>,
     /// ONNX's number of the type.
     pub data_type: i32,
@@ -43,7 +44,7 @@ impl Port {
         })
     }
 
-    /// Returns the dims; none if their number is unknown.
+    /// Returns the dims; none if the file does not state their number.
     pub fn dims(&self) -> &[Option<usize>] {
         self.dims.as_deref().unwrap_or_default()
     }
@@ -77,33 +78,40 @@ fn type_name(data_type: i32) -> String {
 /// The input that takes the picture.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PictureInput {
+    /// Name in the graph.
     pub name: String,
+    /// Order of the dims.
     pub layout: Layout,
-    /// Whether the dims fit either layout, or none.
+    /// Whether the dims fit either layout, or none, so that the layout is a guess.
     pub layout_guessed: bool,
+    /// Width in pixels; `None` if it is free.
     pub width: Option<u32>,
+    /// Height in pixels; `None` if it is free.
     pub height: Option<u32>,
+    /// Type of the numbers.
     pub element: Element,
-    /// Whether it lacks an axis for several pictures, as with torchvision.
+    /// Whether the batch axis is missing, as with torchvision.
     pub without_batch: bool,
 }
 
-/// Contents of the file.
+/// The statements of a file about itself.
 #[derive(Debug)]
 pub struct Facts<'a> {
+    /// The graph itself, for evidence from its operators.
     pub graph: &'a GraphProto,
+    /// Keys and values of the metadata.
     pub metadata: Vec<(&'a str, &'a str)>,
-    /// Inputs, without constants (old exporters list initializers as inputs).
+    /// Inputs without constants: old exporters list initializers as inputs.
     pub inputs: Vec<Port>,
+    /// The outputs, in the order of the file.
     pub outputs: Vec<Port>,
+    /// The input that takes the picture.
     pub picture: PictureInput,
-    /// Further inputs whose meaning is known.
+    /// The known inputs beside the picture.
     pub sides: Vec<Side>,
 }
 
 impl<'a> Facts<'a> {
-    /// Collects the facts.
-    ///
     /// # Errors
     /// [`OnnxError::NotADetector`] if no input takes a picture, [`OnnxError::Unsupported`] if it takes several or
     /// numbers that we do not make, [`OnnxError::TooLarge`] for dims beyond the budget.
@@ -148,6 +156,7 @@ impl<'a> Facts<'a> {
         })
     }
 
+    /// Returns the value of a key of the metadata.
     pub fn metadata(&self, key: &str) -> Option<&'a str> {
         self.metadata
             .iter()
@@ -155,12 +164,12 @@ impl<'a> Facts<'a> {
             .map(|(_, value)| *value)
     }
 
-    /// Returns the error that lists what the file has.
+    /// Makes the error that lists the inputs and outputs of the file.
     pub fn not_a_detector(&self, why: impl Into<String>) -> OnnxError {
         not_a_detector(why.into(), &self.inputs, &self.outputs)
     }
 
-    /// Returns the only output and its dims.
+    /// Returns the only output and its dims; `None` if there are several.
     pub fn only_output(&self) -> Option<(&Port, &[Option<usize>])> {
         match &self.outputs[..] {
             [output] => Some((output, output.dims())),
@@ -224,7 +233,7 @@ fn picture_input(input: &Port) -> Result<PictureInput, Refusal> {
             )));
         }
     };
-    // The budget of 64 Mi elements was checked, so a side fits.
+    // The budget of 64 Mi elements has been checked, so a side fits.
     let side = |side: Option<usize>| side.map(|n| n as u32);
     Ok(PictureInput {
         name: input.name.clone(),

@@ -1,4 +1,4 @@
-//! Reads files. Distinguishes their errors, and checks their size before it takes memory.
+//! Reads files whole. Errors say what is wrong with the file, and the size is checked before memory is taken.
 
 use super::error::OnnxError;
 use parking_lot::Mutex;
@@ -7,13 +7,13 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::sync::{Arc, Weak};
 
-/// Largest protobuf message.
+/// No protobuf message may be larger.
 const MAX_BYTES: u64 = 1 << 31;
 
-/// File, decoded messages and the engine's copy of the weights are in memory at the same time.
+/// File, decoded messages and the engine's own copy of the weights are in memory at the same time.
 const COPIES: u64 = 3;
 
-/// Reads a whole regular file.
+/// Reads the whole of a regular file.
 ///
 /// # Errors
 /// [`OnnxError::NotFound`], `Read`, `NotAFile`, `Empty`, `TooLarge`.
@@ -25,7 +25,7 @@ pub fn read(path: &Path) -> Result<Vec<u8>, OnnxError> {
             source,
         },
     };
-    // Uses the path, not an open file: opening a pipe waits for its writer.
+    // The path is asked, not the open file: opening a pipe waits for its writer.
     let metadata = std::fs::metadata(path).map_err(failed)?;
     if !metadata.is_file() {
         return Err(OnnxError::NotAFile { path: path.into() });
@@ -38,14 +38,15 @@ pub fn read(path: &Path) -> Result<Vec<u8>, OnnxError> {
     bytes
         .try_reserve_exact(metadata.len() as usize)
         .map_err(|error| failed(io::Error::new(io::ErrorKind::OutOfMemory, error)))?;
-    // A file that grows meanwhile is read up to the length found.
+    // A file that grows meanwhile is read as far as it was promised.
     File::open(path)
         .and_then(|file| file.take(metadata.len()).read_to_end(&mut bytes))
         .map_err(failed)?;
     Ok(bytes)
 }
 
-/// Returns bytes to keep while a model is in use. Equal bytes are kept once in the process.
+/// Returns one shared copy of bytes that stay in memory while a model is in use, if the process has the same ones
+/// already.
 pub fn shared(bytes: Arc<[u8]>) -> Arc<[u8]> {
     static KEPT: Mutex<Vec<Weak<[u8]>>> = Mutex::new(Vec::new());
     let mut kept = KEPT.lock();
@@ -69,7 +70,7 @@ fn check_length(path: &Path, length: u64, available: Option<u64>) -> Result<(), 
     })
 }
 
-/// Returns the memory that the kernel considers available without swapping; `None` if it does not say.
+/// Returns the memory that could be had without swapping; `None` where the kernel does not tell.
 fn available_memory() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = text

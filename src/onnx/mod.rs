@@ -2,11 +2,11 @@
 
 pub mod error;
 pub mod facts;
-pub mod file;
-pub mod infer;
+pub(crate) mod file;
+pub(crate) mod infer;
 pub mod outline;
-pub mod parse;
-pub mod python_literal;
+pub(crate) mod parse;
+pub(crate) mod python_literal;
 pub mod rewrite;
 pub mod side_input;
 pub mod tensor_file;

@@ -14,7 +14,9 @@ const DEEPEST: usize = 8;
 /// The contents of a file.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Outline {
+    /// Length of the file.
     pub bytes: u64,
+    /// Version of the format.
     pub ir_version: i64,
     /// Domain, empty for ONNX's own, and version.
     pub opsets: Vec<(String, i64)>,
@@ -22,11 +24,13 @@ pub struct Outline {
     pub producer: String,
     /// Name, dims and type of each.
     pub inputs: Vec<String>,
+    /// Name, dims and type of each output.
     pub outputs: Vec<String>,
     /// How often each operator is used, graphs inside nodes included; other domains than ONNX's stand before a dot.
     pub operators: BTreeMap<String, usize>,
     /// Numbers in its constants.
     pub parameters: u64,
+    /// Keys and values of the metadata.
     pub metadata: Vec<(String, String)>,
 }
 

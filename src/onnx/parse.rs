@@ -1,4 +1,4 @@
-//! Bytes to ONNX messages, and what must hold before anybody works with them.
+//! Decodes ONNX messages, and checks what the rest of the library relies on.
 //!
 //! Protobuf is lenient: half a file, or a file of another kind, may decode without an error. So a model is taken only
 //! if it has a graph with nodes, inputs and outputs and an operator set, if whatever is used in the graph is made in

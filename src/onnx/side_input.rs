@@ -17,8 +17,11 @@ const MAX_MASK_SIDE: usize = 2048;
 /// A known input beside the picture.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Side {
+    /// Width and height of the picture, `orig_target_sizes`.
     OriginalSize,
+    /// Height and width of the input, `im_shape`.
     InputShape,
+    /// Scale from picture to input, `scale_factor`.
     ScaleFactor,
     /// Height and width, where the file fixes them.
     PixelMask(Option<usize>, Option<usize>),

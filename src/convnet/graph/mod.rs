@@ -22,11 +22,15 @@
 //! # }
 //! ```
 
+mod activation;
 mod build;
 mod op;
 pub mod reference;
+mod resize;
 
+pub use activation::Activation;
 pub use op::*;
+pub use resize::*;
 
 use super::error::{Result, graph_error};
 

@@ -133,6 +133,14 @@ fn compute(node: &Node, x: &[&Map]) -> Map {
             Activation::LeakyRelu { slope }.apply(x[0].get(c, y, px))
         }),
         Op::Softmax { group } => softmax(*group, x[0]),
+        _ => moved(node, x),
+    }
+}
+
+/// Operators that move values without changing them.
+fn moved(node: &Node, x: &[&Map]) -> Map {
+    let shape = node.shape;
+    match &node.op {
         Op::Concat => Map {
             shape,
             values: x.iter().flat_map(|m| m.values.iter().copied()).collect(),
@@ -169,6 +177,7 @@ fn compute(node: &Node, x: &[&Map]) -> Map {
             };
             x[0].get(from, y / b, px / b)
         }),
+        op => unreachable!("{} is computed elsewhere", op.name()),
     }
 }
 

@@ -2,13 +2,13 @@
 //!
 //! Register tile: T output pixels by B blocks of output channels. For each input channel, B weight registers are loaded
 //! and each pixel's value is broadcast: T·B fused multiply-adds for B + T loads. Bound by the multiply-adds from 32
-//! channels on. The bias starts the accumulators; the epilogue runs on them before the only store.
+//! channels on. Bias and epilogue follow on the accumulators, before the only store.
 //!
 //! Input blocks may lie anywhere and use any range of their lanes, so that concat, slice and split cost nothing. A plane
 //! of a planar image is a block of one lane.
 
 use super::epilogue::{Epilogue, Target, finish};
-use super::pack::Packed;
+use super::pack::{Group, Packed};
 use super::vector::Vector;
 use super::{Base, RowTiles, split};
 use std::sync::Arc;
@@ -49,9 +49,12 @@ pub struct Dense {
     pub size: [usize; 2],
     pub weights: Arc<Packed>,
     pub epilogue: Epilogue,
+    /// True to finish all pixels of one group of outputs before the next: for weights so large that they would come from
+    /// beyond the level-2 cache for every tile of pixels.
+    pub groups_outside: bool,
 }
 
-/// What a tile reads.
+/// Input of a tile.
 #[derive(Clone, Copy)]
 pub struct Source<'a> {
     pub base: *const f32,
@@ -122,14 +125,6 @@ pub unsafe fn tile<V: Vector, const T: usize, const B: usize, const STEP: usize>
     unsafe {
         let step = if STEP == 0 { s.advance } else { STEP };
         let mut acc = [[V::zero(); B]; T];
-        if !bias.is_null() {
-            for b in 0..B {
-                let v = V::load(bias.add(b * V::LANES));
-                for row in acc.iter_mut() {
-                    row[b] = v;
-                }
-            }
-        }
         for block in s.inputs {
             // planes have one lane, which spares them a loop
             let lanes = if STEP == PLANES { 1 } else { block.lanes };
@@ -151,6 +146,15 @@ pub unsafe fn tile<V: Vector, const T: usize, const B: usize, const STEP: usize>
                         }
                     }
                     x = x.add(s.tap[1]);
+                }
+            }
+        }
+        // last, so that a bias larger than the products does not coarsen every sum
+        if !bias.is_null() {
+            for b in 0..B {
+                let v = V::load(bias.add(b * V::LANES));
+                for row in acc.iter_mut() {
+                    row[b] = row[b].add(v);
                 }
             }
         }
@@ -181,13 +185,36 @@ impl Dense {
         let most = tiles.two.len();
         let [rows, columns] = self.size;
         let row = RowTiles::new(columns, most);
-        let (from, to) = split(rows * row.count, part, parts);
+        let range = split(rows * row.count, part, parts);
+        let groups = self.weights.groups();
+        // SAFETY: the caller's.
+        unsafe {
+            if self.groups_outside {
+                for group in groups.chunks(1) {
+                    self.units(tiles, lanes, base, row, range, group);
+                }
+            } else {
+                self.units(tiles, lanes, base, row, range, groups);
+            }
+        }
+    }
+
+    /// Computes some groups of output channels for a range of tiles.
+    unsafe fn units(
+        &self,
+        tiles: Tiles,
+        lanes: usize,
+        base: Base,
+        row: RowTiles,
+        (from, to): (usize, usize),
+        groups: &[Group],
+    ) {
         let in_registers = self.epilogue.in_registers();
         let (mut y, mut i) = (from / row.count, from % row.count);
         for _ in from..to {
             let (x, t) = row.get(i);
             // SAFETY: the tile lies within the output.
-            unsafe { self.unit(tiles, lanes, base, [y, x], t, in_registers) };
+            unsafe { self.unit(tiles, lanes, base, [y, x], t, in_registers, groups) };
             i += 1;
             if i == row.count {
                 (y, i) = (y + 1, 0);
@@ -195,8 +222,9 @@ impl Dense {
         }
     }
 
-    /// Computes all output channels of `t` pixels from (y, x) on.
+    /// Computes some groups of output channels of `t` pixels from (y, x) on.
     #[inline(always)]
+    #[allow(clippy::too_many_arguments)] // one call in the innermost loop but one
     unsafe fn unit(
         &self,
         tiles: Tiles,
@@ -205,6 +233,7 @@ impl Dense {
         [y, x]: [usize; 2],
         t: usize,
         in_registers: bool,
+        groups: &[Group],
     ) {
         let shift = (y * self.advance[0] + x * self.advance[1]) as isize - self.back;
         let source = Source {
@@ -224,7 +253,7 @@ impl Dense {
             None => std::ptr::null(),
         };
         let step = self.out_step[1];
-        for group in self.weights.groups() {
+        for group in groups {
             let b = group.first_block;
             // SAFETY: as above.
             unsafe {

@@ -38,7 +38,7 @@ pub struct Depthwise {
     pub epilogue: Epilogue,
 }
 
-/// What a tile reads.
+/// Input of a tile.
 #[derive(Clone, Copy)]
 pub struct Source {
     pub x: *const f32,

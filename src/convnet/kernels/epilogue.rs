@@ -1,4 +1,4 @@
-//! What is applied to a result while it is still in registers or in L1: activation and residual.
+//! Activation and residual, applied to a result while it is still in registers or in L1.
 
 use super::activate::apply;
 use super::vector::Vector;
@@ -32,7 +32,7 @@ impl Epilogue {
 /// Registers of a tile: `T` pixels by `B` blocks.
 pub type Tile<V, const T: usize, const B: usize> = [[V; B]; T];
 
-/// Where a tile goes.
+/// Destination of a tile.
 #[derive(Clone, Copy)]
 pub struct Target<const B: usize> {
     /// First pixel of each block.

@@ -81,6 +81,11 @@ impl Binder<'_> {
                 residual: residual.map(|r| r[b]),
             })
             .collect();
+        let weights = self.packed(layer, cluster, runs, out);
+        // weights that crowd the level-2 cache stay in it group by group, if the input leaves them room
+        let cache = level2_bytes();
+        let input_bytes = runs.len() * input.plane() * size_of::<f32>();
+        let groups_outside = weights.bytes() > cache / 4 && input_bytes < cache / 2;
         let mut dense = Dense {
             inputs,
             outputs,
@@ -90,8 +95,9 @@ impl Binder<'_> {
             back: -(layer.start[0] * row as isize + layer.start[1] * pixel as isize),
             out_step,
             size: layer.size,
-            weights: self.packed(layer, cluster, runs, out),
+            weights,
             epilogue: layer.epilogue,
+            groups_outside,
         };
         flatten(&mut dense, layer, row, self.kernels.lanes);
         Step::Dense(dense)

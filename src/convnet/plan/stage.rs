@@ -10,7 +10,7 @@ use crate::convnet::graph::*;
 use crate::convnet::kernels::epilogue::Epilogue;
 use crate::convnet::layout::{Channels, RootId};
 
-/// What a stage computes.
+/// Computation of a stage.
 #[derive(Clone, Debug)]
 pub enum Work {
     Load {
@@ -170,12 +170,12 @@ impl<'a> Builder<'a> {
             Op::Concat => {
                 let mut all = Vec::with_capacity(shape.c);
                 for &part in &node.inputs {
-                    all.extend_from_slice(&self.of(part));
+                    all.extend_from_slice(&self.channels_of(part));
                 }
                 self.channels[i] = Some(all.into());
             }
             Op::Channels { picks } => {
-                let from = self.of(node.inputs[0]);
+                let from = self.channels_of(node.inputs[0]);
                 self.channels[i] = Some(picks.iter().map(|&p| from[p as usize]).collect());
             }
             Op::Conv(conv) => {
@@ -186,14 +186,7 @@ impl<'a> Builder<'a> {
                 let input = self.nodes[node.inputs[0].index()].shape;
                 self.conv(i, Layer::phases(conv, input, shape), false);
             }
-            Op::Activate(activation) => {
-                let epilogue = Epilogue {
-                    before: Some(*activation),
-                    after: None,
-                };
-                let work = Work::Elementwise(Pointwise::Copy, epilogue);
-                self.emit(i, work, &node.inputs.clone());
-            }
+            Op::Activate(activation) => self.activate(i, *activation),
             Op::Binary(binary) => self.pointwise(i, Pointwise::Binary(*binary)),
             Op::Affine { scale, bias } => self.pointwise(
                 i,
@@ -214,6 +207,15 @@ impl<'a> Builder<'a> {
             }
         }
         Ok(())
+    }
+
+    fn activate(&mut self, i: usize, activation: Activation) {
+        let epilogue = Epilogue {
+            before: Some(activation),
+            after: None,
+        };
+        let work = Work::Elementwise(Pointwise::Copy, epilogue);
+        self.emit(i, work, &self.nodes[i].inputs);
     }
 
     /// Operators that are a stage by themselves.
@@ -318,7 +320,7 @@ impl<'a> Builder<'a> {
         chain
     }
 
-    fn of(&self, tensor: TensorId) -> Channels {
+    fn channels_of(&self, tensor: TensorId) -> Channels {
         self.channels[tensor.index()]
             .clone()
             .expect("operands come before their operators")
@@ -346,7 +348,7 @@ impl<'a> Builder<'a> {
         self.channels[i] = Some((0..shape.c as u32).map(|c| (out, c)).collect());
         let reads = reads
             .iter()
-            .map(|&t| (self.of(t), self.nodes[t.index()].shape))
+            .map(|&t| (self.channels_of(t), self.nodes[t.index()].shape))
             .collect();
         self.stages.stages.push(Stage {
             work,
@@ -371,7 +373,7 @@ impl<'a> Builder<'a> {
                             first,
                             pixels,
                         },
-                        reads: vec![(self.of(*part), shape)],
+                        reads: vec![(self.channels_of(*part), shape)],
                         out: None,
                     });
                 }

@@ -1,11 +1,11 @@
-//! What stages read and write once their operands have places.
+//! Operands and results of stages once they have places.
 
 use super::layer::Layer;
 use super::stage::Work;
 use crate::convnet::graph::Shape;
 use crate::convnet::layout::*;
 
-/// What a stage reads.
+/// Operand of a stage.
 #[derive(Clone, Debug)]
 pub enum View {
     /// Lanes by lanes, with the tensor's channels in them.

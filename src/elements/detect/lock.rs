@@ -148,10 +148,8 @@ mod held {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "stub-engine"))]
 mod tests {
-    #![cfg(feature = "stub-engine")]
-
     use super::*;
     use std::panic::{AssertUnwindSafe, catch_unwind};
 

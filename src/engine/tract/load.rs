@@ -2,6 +2,7 @@
 
 use super::budget;
 use super::convert;
+use super::convnet::{self, Coverage};
 use super::ops;
 use crate::base::tensor::{InputSpec, TensorSpec};
 use crate::engine::{EngineError, EngineKind};
@@ -18,9 +19,17 @@ pub(super) struct Loaded {
     /// Zeros with the shape and type of the graph's input.
     pub input: Tensor,
     pub outputs: Vec<TensorSpec>,
+    /// How much of the model the executor runs, where it may.
+    pub coverage: Option<Coverage>,
 }
 
-pub(super) fn load(bytes: &[u8], input: &InputSpec) -> Result<Loaded, EngineError> {
+/// Loads a file. Parts of the model go to our executor if they compute `least_work` numbers for each that goes in or
+/// out; none leaves everything to tract.
+pub(super) fn load(
+    bytes: &[u8],
+    input: &InputSpec,
+    least_work: Option<u64>,
+) -> Result<Loaded, EngineError> {
     let onnx = onnx()
         .with_ignore_output_shapes(true)
         .with_ignore_value_info(true);
@@ -29,6 +38,8 @@ pub(super) fn load(bytes: &[u8], input: &InputSpec) -> Result<Loaded, EngineErro
     let typed = model.into_typed().map_err(refused)?;
     budget::check_model(&typed)?;
     let mut decluttered = typed.into_decluttered().map_err(refused)?;
+    let coverage = least_work.map(|least_work| convnet::inside(&mut decluttered, least_work));
+    let coverage = coverage.transpose().map_err(refused)?;
     ops::replace(&mut decluttered).map_err(refused)?;
     let model = decluttered.into_optimized().map_err(refused)?;
     budget::check_model(&model)?;
@@ -38,6 +49,7 @@ pub(super) fn load(bytes: &[u8], input: &InputSpec) -> Result<Loaded, EngineErro
         model,
         input,
         outputs,
+        coverage,
     })
 }
 

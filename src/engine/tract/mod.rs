@@ -5,6 +5,7 @@
 
 mod budget;
 mod convert;
+mod convnet;
 mod load;
 mod ops;
 
@@ -12,6 +13,7 @@ use super::{
     Engine, EngineError, EngineKind, EngineOptions, arrange, caught, check_input, input_spec,
 };
 use crate::base::tensor::{InputSpec, Tensor, TensorSpec};
+use convnet::{Coverage, Whole};
 use std::sync::Arc;
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::plan::SimpleState;
@@ -31,6 +33,10 @@ pub(super) struct Tract {
     input: Arc<TractTensor>,
     expected: TensorSpec,
     outputs: Vec<TensorSpec>,
+    /// How much of the model the executor runs, where it may.
+    coverage: Option<Coverage>,
+    /// The model, if the executor runs all of it.
+    whole: Option<Whole>,
 }
 
 impl Tract {
@@ -39,9 +45,20 @@ impl Tract {
         input: &InputSpec,
         options: &EngineOptions,
     ) -> Result<Self, EngineError> {
+        Self::open_with(bytes, input, options, convnet::least_work())
+    }
+
+    /// Opens a model; `least_work` is that of [`load::load`].
+    fn open_with(
+        bytes: &[u8],
+        input: &InputSpec,
+        options: &EngineOptions,
+        least_work: Option<u64>,
+    ) -> Result<Self, EngineError> {
         options.refuse_f16(EngineKind::Tract)?;
         caught(EngineKind::Tract, || {
-            let loaded = load::load(bytes, input)?;
+            let loaded = load::load(bytes, input, least_work)?;
+            let whole = Whole::from_model(&loaded.model);
             let plan = TypedSimplePlan::build(loaded.model, &RunOptions::default());
             let plan = Arc::new(plan.map_err(load::refused)?);
             Ok(Self {
@@ -52,8 +69,15 @@ impl Tract {
                 input: Arc::new(loaded.input),
                 expected: input_spec(input),
                 outputs: loaded.outputs,
+                coverage: loaded.coverage,
+                whole,
             })
         })
+    }
+
+    /// Who computes what, in words.
+    pub fn description(&self) -> Option<String> {
+        self.coverage.as_ref().map(ToString::to_string)
     }
 
     /// Creates another engine with the same plan, which holds the weights. Threads and run state are its own: with
@@ -68,10 +92,15 @@ impl Tract {
             input: Arc::new(input.map_err(load::refused)?),
             expected: self.expected.clone(),
             outputs: self.outputs.clone(),
+            coverage: self.coverage.clone(),
+            whole: self.whole.as_ref().map(Whole::twin),
         })
     }
 
     fn run_caught(&mut self, input: &Tensor, outputs: &mut Vec<Tensor>) -> TractResult<()> {
+        if let (Some(whole), Some(numbers)) = (&mut self.whole, input.as_f32()) {
+            return whole.run(self.threads, numbers, arrange(outputs, &self.outputs));
+        }
         // Taken out for the run, so that any failure, panics included, drops it.
         let mut state = match self.state.take() {
             Some(state) => state,
@@ -81,8 +110,9 @@ impl Tract {
         let threads = self.threads;
         let executor = self.executor.get_or_insert_with(|| executor(threads));
         let input = Arc::clone(&self.input).into_tvalue();
-        let values =
-            multithread::multithread_tract_scope(executor.clone(), || state.run(tvec!(input)))?;
+        let run =
+            || multithread::multithread_tract_scope(executor.clone(), || state.run(tvec!(input)));
+        let values = convnet::with_threads(threads, run)?;
         self.state = Some(state);
         for ((output, spec), value) in arrange(outputs, &self.outputs).zip(&values) {
             convert::output(value, spec, output)?;

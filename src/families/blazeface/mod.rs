@@ -15,13 +15,16 @@ use serde_json::Value;
 #[derive(Debug, Clone, PartialEq)]
 /// MediaPipe's face detector: raw scores and boxes beside anchor centres.
 pub struct BlazeFace {
+    /// The grids of anchors, in the order of the outputs.
     pub anchor_layers: Vec<AnchorLayer>,
 }
 
 /// Anchors of one grid: cells of `stride` input pixels, `anchors` in each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AnchorLayer {
+    /// Input pixels per cell.
     pub stride: u32,
+    /// Anchors in each cell.
     pub anchors: usize,
 }
 

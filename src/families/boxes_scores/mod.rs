@@ -16,14 +16,18 @@ use super::sample::at_places;
 /// Boxes `[1, n, 4]` in input pixels and scores of all candidates, `[1, n, classes]` or, class by class,
 /// `[1, classes, n]`.
 pub struct BoxesScores {
+    /// Where the outputs are.
     pub places: BoxesScoresPlaces,
+    /// Whether scores lie class by class, `[1, classes, n]`.
     pub by_class: bool,
 }
 
 /// The places of the outputs in the order of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BoxesScoresPlaces {
+    /// Place of the output of boxes.
     pub boxes: usize,
+    /// Place of the output of scores.
     pub scores: usize,
 }
 

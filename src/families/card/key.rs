@@ -5,6 +5,7 @@ use serde_json::Value;
 
 /// A key of a card that only some families read, with the type of its value.
 pub struct Key<T> {
+    /// The key, as the card writes it.
     pub name: &'static str,
     /// For the error about another value: "a number, 1 to 255".
     pub expected: &'static str,

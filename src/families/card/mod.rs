@@ -24,22 +24,37 @@ pub struct Card {
     pub(super) path: PathBuf,
     /// Values of the keys that only some families read; each has been accepted by its key.
     pub(super) of_families: BTreeMap<&'static str, Value>,
+    /// Name of the family.
     pub decode: Option<&'static str>,
+    /// Number of classes.
     pub classes: Option<usize>,
+    /// A label for each class.
     pub labels: Option<Vec<String>>,
+    /// Score threshold, 0 to 1.
     pub score_threshold: Option<f32>,
     /// 1 where the card says that nothing is to be suppressed.
     pub iou_threshold: Option<f32>,
+    /// Whether a candidate is reported as every class above the threshold.
     pub multi_label: Option<bool>,
+    /// Name of the graph's input.
     pub name: Option<String>,
+    /// Input width in pixels, for a model of free size.
     pub width: Option<u32>,
+    /// Input height in pixels, for a model of free size.
     pub height: Option<u32>,
+    /// Order of the input dims.
     pub layout: Option<Layout>,
+    /// Order of the channels.
     pub colour: Option<ColourOrder>,
+    /// Subtracted from each channel, in levels 0 to 255.
     pub mean: Option<[f32; 3]>,
+    /// Divides each channel after that.
     pub std: Option<[f32; 3]>,
+    /// How the picture fills the input.
     pub resize: Option<ResizeMode>,
+    /// Level of the padding, 0 to 255.
     pub pad_value: Option<f32>,
+    /// How pixels are interpolated.
     pub interpolation: Option<Interpolation>,
 }
 

@@ -18,9 +18,13 @@ pub struct Counted(pub CountedPlaces);
 /// The places of the outputs in the order of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CountedPlaces {
+    /// Place of the output with the number of detections.
     pub count: usize,
+    /// Place of the output of boxes.
     pub boxes: usize,
+    /// Place of the output of scores.
     pub scores: usize,
+    /// Place of the output of class numbers.
     pub classes: usize,
 }
 

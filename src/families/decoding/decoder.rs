@@ -6,15 +6,15 @@ use std::fmt;
 
 /// Turns the outputs of one inference into detections in input pixels, before suppression.
 pub trait Decoder: Send + Sync {
-    /// Appends every candidate whose score is at least `score_threshold` to `found`, in the order of the head.
+    /// Appends every candidate with a score of at least `score_threshold` to `found`, in the order of the head.
     ///
     /// `outputs` come in the order that the decoder was made with. Boxes are in corner form, in input pixels, and
     /// may reach over the input's border. A score or box that is not a finite number is never a detection.
     ///
-    /// Scores are looked at before boxes: the cost is that of reading the scores.
+    /// Scores are read before boxes, so the cost is that of reading the scores.
     ///
     /// # Errors
-    /// [`DecodeError`] if an output has not the shape or type that the decoder was made for; `found` is then as it was.
+    /// [`DecodeError`] if an output differs from the shape or type that the decoder was made for; `found` is then unchanged.
     fn decode(
         &self,
         outputs: &[Tensor],
@@ -23,20 +23,30 @@ pub trait Decoder: Send + Sync {
     ) -> Result<(), DecodeError>;
 }
 
-/// Outputs that are not those of the family.
+/// Outputs that do not fit the family.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DecodeError {
     /// `output {name} has shape {found}, expected {expected}`
     Shape {
+        /// Name of the output.
         name: String,
+        /// The outputs or dims of the model.
         found: Vec<usize>,
+        /// The outputs or dims of the layout, in words.
         expected: String,
     },
     /// Numbers of another type than float32.
-    Element { name: String, found: Element },
+    Element {
+        /// Name of the output.
+        name: String,
+        /// Type of its numbers.
+        found: Element,
+    },
     /// Fewer or other outputs than the family has.
     Outputs {
+        /// The outputs or dims of the model.
         found: Vec<TensorSpec>,
+        /// The outputs or dims of the layout, in words.
         expected: String,
     },
 }

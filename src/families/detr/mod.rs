@@ -16,14 +16,18 @@ use super::sample::at_places;
 #[derive(Debug, Clone, PartialEq)]
 /// Logits `[1, n, classes]` and boxes `[1, n, 4]` of queries, which need no suppression.
 pub struct Detr {
+    /// Where the outputs are.
     pub places: DetrPlaces,
+    /// How logits become scores.
     pub activation: Activation,
 }
 
 /// The places of the outputs in the order of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DetrPlaces {
+    /// Place of the output of logits.
     pub logits: usize,
+    /// Place of the output of boxes.
     pub boxes: usize,
 }
 

@@ -18,7 +18,9 @@ pub struct Dets(pub DetsPlaces);
 /// The places of the outputs in the order of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DetsPlaces {
+    /// Place of the output of boxes with scores.
     pub dets: usize,
+    /// Place of the output of class numbers.
     pub labels: usize,
 }
 

@@ -14,8 +14,11 @@ use super::sample::Given;
 #[derive(Debug, Clone, PartialEq)]
 /// Distances to the sides of a box as distributions over `bins` lengths.
 pub struct Gfl {
+    /// Input pixels per cell of each grid, in the order of the outputs.
     pub strides: Vec<u32>,
+    /// Lengths of one distribution.
     pub bins: usize,
+    /// Where in its cell a box is measured from.
     pub anchor_point: AnchorPoint,
 }
 

@@ -18,8 +18,11 @@ pub struct Nms3(pub Nms3Places);
 /// The places of the outputs in the order of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Nms3Places {
+    /// Place of the output of boxes.
     pub boxes: usize,
+    /// Place of the output of scores.
     pub scores: usize,
+    /// Place of the output of class numbers.
     pub labels: usize,
 }
 

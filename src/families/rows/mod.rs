@@ -19,17 +19,24 @@ use serde_json::Value;
 pub struct Rows {
     /// Place of the output in the order of the file.
     pub place: usize,
+    /// The meaning of each number of a row.
     pub columns: Vec<Column>,
 }
 
 /// The meaning of one number of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Column {
+    /// Left side in input pixels.
     Left,
+    /// Top side in input pixels.
     Top,
+    /// Right side in input pixels.
     Right,
+    /// Bottom side in input pixels.
     Bottom,
+    /// Score, 0 to 1.
     Score,
+    /// Class number.
     Class,
     /// The number of the picture, which is the only one, or anything else that is of no use.
     Other,

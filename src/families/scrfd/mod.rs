@@ -14,6 +14,7 @@ use super::sample::Given;
 #[derive(Debug, Clone, PartialEq)]
 /// Scores and distances to the sides of a box, each for every stride.
 pub struct Scrfd {
+    /// Input pixels per cell of each grid, in the order of the outputs.
     pub strides: Vec<u32>,
     /// Anchors of a cell.
     pub anchors: usize,

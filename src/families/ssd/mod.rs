@@ -18,16 +18,20 @@ pub use priors::{PriorLayer, Priors};
 #[derive(Debug, Clone, PartialEq)]
 /// Scores with a background `[1, n, 1 + classes]` and boxes `[1, n, 4]`, as shares of the input or beside `priors`.
 pub struct Ssd {
+    /// Where the outputs are.
     pub places: SsdPlaces,
     /// Whether scores are logits: the graph has no softmax.
     pub logits: bool,
+    /// The priors beside which raw boxes lie; `None` if the graph has decoded the boxes.
     pub priors: Option<Priors>,
 }
 
 /// The places of the outputs in the order of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SsdPlaces {
+    /// Place of the output of boxes.
     pub boxes: usize,
+    /// Place of the output of scores.
     pub scores: usize,
 }
 

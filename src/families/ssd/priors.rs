@@ -6,17 +6,22 @@ use serde_json::Value;
 /// Rectangles of `sizes`, width and height in input pixels, around the middle of every cell of one layer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PriorLayer {
+    /// Cells in a row.
     pub columns: u32,
+    /// Rows of cells.
     pub rows: u32,
     /// Input pixels from cell to cell; `None`: the input's side over their number.
     pub step: Option<f32>,
+    /// Width and height of each prior of a cell, in input pixels.
     pub sizes: Vec<[f32; 2]>,
 }
 
 /// The priors of an SSD, and what offsets of centres and logarithms of sides are multiplied with.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Priors {
+    /// The layers, in the order of the candidates.
     pub layers: Vec<PriorLayer>,
+    /// Factors of centre offsets and of logarithms of sides.
     pub variances: [f32; 2],
 }
 

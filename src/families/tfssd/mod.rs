@@ -16,16 +16,22 @@ use super::sample::at_places;
 #[derive(Debug, Clone, PartialEq)]
 /// Outputs of TensorFlow's object detection API; its classes count from `first_class`.
 pub struct TfSsd {
+    /// Where the outputs are.
     pub places: TfSsdPlaces,
+    /// Number of the first class, 0 or 1.
     pub first_class: u32,
 }
 
 /// The places of the outputs in the order of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TfSsdPlaces {
+    /// Place of the output of boxes.
     pub boxes: usize,
+    /// Place of the output of class numbers.
     pub classes: usize,
+    /// Place of the output of scores.
     pub scores: usize,
+    /// Place of the output with the number of detections.
     pub count: usize,
 }
 

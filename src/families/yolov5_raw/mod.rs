@@ -15,6 +15,7 @@ use serde_json::Value;
 #[derive(Debug, Clone, PartialEq)]
 /// An output for every stride, levels in the order of the outputs.
 pub struct Yolov5Raw {
+    /// The anchors of each output.
     pub levels: Vec<AnchorBoxes>,
     /// Whether the graph has a sigmoid.
     pub activated: bool,
@@ -23,7 +24,9 @@ pub struct Yolov5Raw {
 /// The anchors of one stride: `sizes` are width and height in input pixels.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AnchorBoxes {
+    /// Input pixels per cell.
     pub stride: u32,
+    /// Width and height of each anchor in input pixels.
     pub sizes: Vec<[f32; 2]>,
 }
 

@@ -20,7 +20,9 @@ pub struct Yolov8;
 /// stride.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Yolov8Heads {
+    /// Input pixels per cell of each grid, in the order of the outputs.
     pub strides: Vec<u32>,
+    /// Lengths of one distribution.
     pub bins: usize,
 }
 

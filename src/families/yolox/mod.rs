@@ -17,12 +17,14 @@ use crate::onnx::rewrite::{Ending, Heads};
 #[derive(Debug, Clone, PartialEq)]
 /// Offsets and logarithms beside grid cells, `[1, n, 5 + classes]`.
 pub struct YoloxRaw {
+    /// Input pixels per cell of each grid, in the order of the outputs.
     pub strides: Vec<u32>,
 }
 
 /// The same with its graph ended at the raw heads, box, objectness and classes, of each stride.
 #[derive(Debug, Clone, PartialEq)]
 pub struct YoloxHeads {
+    /// Input pixels per cell of each grid, in the order of the outputs.
     pub strides: Vec<u32>,
 }
 

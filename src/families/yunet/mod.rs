@@ -14,6 +14,7 @@ use super::sample::Given;
 #[derive(Debug, Clone, PartialEq)]
 /// Class, objectness, box and key points, each for every stride.
 pub struct YuNet {
+    /// Input pixels per cell of each grid, in the order of the outputs.
     pub strides: Vec<u32>,
 }
 

@@ -1,7 +1,7 @@
-//! Rewrites of the ONNX graph, one a file, each graph -> graph, so that every engine gains.
+//! Rewrites of the ONNX graph, one per file, so that every engine gains.
 //!
-//! A rewrite keeps the boxes, or it does not run. A model that none of them changed goes to the engine as its original
-//! bytes; one that is changed is written anew only if the file holds nothing that would be lost by it.
+//! A rewrite keeps the boxes, or it does not run. An engine gets the original bytes of a model that no rewrite changed.
+//! A changed model is written anew only if nothing in the file would be lost.
 
 mod add_batch;
 mod chain_max_pools;
@@ -37,8 +37,8 @@ pub use quantised::{Quantisation, Unfolded};
 use std::collections::HashMap;
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto};
 
-/// A name that takes the place of another is written wherever its value is taken, so one of a megabyte in a short file
-/// could be written a thousand times.
+/// Most bytes of a name that replaces another. It is written wherever its value is used, so a name of a megabyte in a
+/// short file could be written a thousand times.
 const LONGEST_NAME: usize = 4096;
 
 /// A graph ready for the engines.
@@ -86,8 +86,8 @@ pub struct Normalised {
     pub unfolded: Option<Unfolded>,
 }
 
-/// Makes one graph of the forms in which the same detector is exported: numbers of 16 bits, quantised. Runs before
-/// recognition, which so needs to know one form only. `done` names the rewrites that ran before, on the same messages.
+/// Brings the forms in which a detector is exported (16-bit numbers, quantised) to one float graph. This runs before
+/// recognition, which then knows only one form. `done` names the rewrites that ran before on the same messages.
 pub fn normalise(original: &[u8], model: &mut ModelProto, done: Vec<String>) -> Normalised {
     let mut done = Normalised {
         rewrites: done,
@@ -135,7 +135,7 @@ pub fn normalise(original: &[u8], model: &mut ModelProto, done: Vec<String>) -> 
     done
 }
 
-/// Runs every rewrite that needs to know what the model is, on what came of [`normalise`].
+/// Runs the rewrites that depend on the kind of model, on the result of [`normalise`].
 ///
 /// # Errors
 /// [`OnnxError::Lossy`] if a rewrite is needed that the file does not allow.

@@ -53,6 +53,7 @@ impl Quantisation {
 #[derive(Debug, PartialEq)]
 pub struct Unfolded {
     pub model: ModelProto,
+    /// How the graph is quantised.
     pub quantisation: Quantisation,
     /// One sentence for each rewrite that it has been through.
     pub rewrites: Vec<String>,
@@ -66,6 +67,7 @@ pub struct Unfolded {
 pub struct Prepared {
     /// `None` if nothing was changed.
     pub bytes: Option<Vec<u8>>,
+    /// How the graph is quantised.
     pub quantisation: Quantisation,
     /// One sentence for each rewrite that changed something.
     pub rewrites: Vec<String>,

@@ -11,6 +11,7 @@ mod palette;
 mod pixelate;
 mod place;
 mod text;
+mod weights;
 
 pub use blend::{PictureMut, PlaneMut};
 pub use canvas::{Canvas, Fill, Rect, Rgba};

@@ -71,6 +71,7 @@ pub enum DetectEngine {
     Auto,
     #[cfg(feature = "stub-engine")]
     #[enum_value(name = "Canned answers, for tests", nick = "stub")]
+    /// Canned answers, for tests.
     Stub,
 }
 

@@ -7,17 +7,22 @@ use std::collections::BTreeMap;
 /// A map over the cells.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Head {
+    /// Name in the graph.
     pub name: String,
+    /// Numbers of one cell.
     pub channels: usize,
     /// Without its numbers until they are drawn.
     pub value: Value,
 }
 
+/// One level of a head: its maps over one grid.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Level {
+    /// Input pixels per cell.
     pub stride: u32,
     columns: usize,
     rows: usize,
+    /// The maps of this level.
     pub heads: Vec<Head>,
 }
 

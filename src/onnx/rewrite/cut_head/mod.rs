@@ -55,7 +55,9 @@ const END: [&str; 24] = [
 /// The heads that have become the outputs, level by level in the order of the strides.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Heads {
+    /// Names of the heads.
     pub outputs: Vec<String>,
+    /// Strides of the levels, finest first.
     pub strides: Vec<u32>,
     /// Number of channels of each head of a level.
     pub channels: Vec<usize>,

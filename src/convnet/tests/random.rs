@@ -1,6 +1,7 @@
 //! Random graphs for tests: every operator, odd sizes, all seeds reproducible.
 
-use super::graph::*;
+use crate::convnet::error::Result;
+use crate::convnet::graph::*;
 
 /// Small generator of random numbers (xorshift64*).
 pub struct Random(u64);
@@ -311,7 +312,7 @@ impl Generator {
         (self.graph.shape(y).len() < 20_000).then_some(y)
     }
 
-    /// What usually follows a convolution: scale, activation, residual, activation.
+    /// Adds the usual successors of a convolution: scale, activation, residual, activation.
     fn behind_conv(&mut self, mut y: TensorId) -> Result<TensorId> {
         let shape = self.graph.shape(y);
         if self.random.chance(20) {
@@ -435,8 +436,6 @@ impl Generator {
         }
     }
 }
-
-use super::error::Result;
 
 /// Owned input data of one run.
 pub enum Data {

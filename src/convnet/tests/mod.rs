@@ -1,10 +1,12 @@
+pub mod random;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::graph::*;
 use super::kernels::{Kernels, VARIABLE};
-use super::random::{ACTIVATIONS, Data, Generator, Random, data_for};
 use super::{Algorithm, Budget, Error, Options, Plan, Session};
+use random::{ACTIVATIONS, Data, Generator, Random, data_for};
 
 /// One way to run a graph.
 #[derive(Clone, Debug)]
@@ -514,6 +516,20 @@ fn few_outputs_of_many_inputs_take_the_narrow_kernel() {
                 to == 1 && variant.kernels != "scalar" || to == 2 && variant.kernels == "avx512"
             );
         }
+    }
+}
+
+#[test]
+fn weights_larger_than_the_cache_give_the_same() {
+    let random = &mut Random::new(13);
+    for (from, to, window) in [
+        (160, 250, Window::square(3, 2, 1)),
+        (700, 400, Window::square(1, 1, 0)),
+    ] {
+        let conv = random_conv(random, from, to, 1, window);
+        check_one(14, Shape::new(from, 5, 7), |g, x| {
+            g.conv(x, conv.clone()).unwrap()
+        });
     }
 }
 
