@@ -19,7 +19,7 @@ pub(super) struct Loaded {
     /// Zeros with the shape and type of the graph's input.
     pub input: Tensor,
     pub outputs: Vec<TensorSpec>,
-    /// How much of the model the executor runs, where it may.
+    /// Share of the model that the executor runs; none if everything was left to tract.
     pub coverage: Option<Coverage>,
 }
 

@@ -33,7 +33,7 @@ pub(super) struct Tract {
     input: Arc<TractTensor>,
     expected: TensorSpec,
     outputs: Vec<TensorSpec>,
-    /// How much of the model the executor runs, where it may.
+    /// Share of the model that the executor runs; none if everything was left to tract.
     coverage: Option<Coverage>,
     /// The model, if the executor runs all of it.
     whole: Option<Whole>,
@@ -75,7 +75,7 @@ impl Tract {
         })
     }
 
-    /// Who computes what, in words.
+    /// Says in words how much of the model the executor runs.
     pub fn description(&self) -> Option<String> {
         self.coverage.as_ref().map(ToString::to_string)
     }

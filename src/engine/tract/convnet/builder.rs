@@ -7,7 +7,7 @@ use crate::convnet::graph::{Activation, Conv, Graph, InputFormat, Op, Pads, Shap
 use std::collections::HashMap;
 use tract_onnx::prelude::*;
 
-/// What a node of tract's made.
+/// Output of a node of tract's.
 #[derive(Debug, Clone)]
 pub(super) enum Value {
     Tensor(View),
@@ -24,7 +24,15 @@ pub(super) struct Builder {
     pub values: HashMap<OutletId, Value>,
     /// Tensors of tract's that enter, in the order of the graph's inputs.
     pub inputs: Vec<OutletId>,
+    /// Numbers of constants copied so far.
+    spent: usize,
 }
+
+/// Numbers that a network may copy from constants, 1 GiB: a short file can name one constant a thousand times.
+const MAX_COPIED: usize = 1 << 28;
+
+/// Channels of a tensor; each may have a place of its own in the lists that follow them.
+const MAX_CHANNELS: usize = 1 << 16;
 
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
@@ -59,6 +67,9 @@ impl Builder {
             return Err(refused());
         };
         let shape = Shape::new(dims[channels], height, width);
+        if shape.c > MAX_CHANNELS {
+            return Err(refused());
+        }
         let tensor = self.graph.input_as(shape, format)?;
         let mut stride = height * width;
         let axes = (0..dims.len())
@@ -76,6 +87,33 @@ impl Builder {
         let view = View::single(tensor, axes);
         self.values.insert(outlet, Value::Tensor(view.clone()));
         Ok(view)
+    }
+
+    /// Counts numbers that are about to be copied from a constant.
+    ///
+    /// # Errors
+    /// If they are too many together.
+    pub fn spend(&mut self, numbers: usize) -> Result<(), Refusal> {
+        self.spent = self.spent.saturating_add(numbers);
+        match self.spent <= MAX_COPIED {
+            true => Ok(()),
+            false => Err(Refusal("has constants that are too large together".into())),
+        }
+    }
+
+    /// # Errors
+    /// If a part of the tensor has absurdly many channels.
+    pub fn check(&self, view: &View) -> Result<(), Refusal> {
+        let channels = view
+            .parts
+            .iter()
+            .map(|part| self.graph.shape(part.tensor).c);
+        match channels.max() {
+            Some(most) if most > MAX_CHANNELS => {
+                Err(Refusal(format!("has {most} channels").into()))
+            }
+            _ => Ok(()),
+        }
     }
 
     pub fn op(&self, tensor: TensorId) -> &Op {

@@ -12,12 +12,15 @@ pub(super) struct Constant {
     pub values: Arc<[f32]>,
 }
 
-/// What a constant is to a part of a tensor.
+/// How much reading a number along a view costs, in numbers copied.
+pub(super) const READING: usize = 64;
+
+/// Numbers of a constant, as a part of a tensor meets them.
 pub(super) enum Values {
     Uniform(f32),
     /// One for each channel of the executor's tensor.
     PerChannel(Vec<f32>),
-    /// As planes; each length is the tensor's or 1.
+    /// Planes; each length is the tensor's or 1.
     Planes(Shape, Vec<f32>),
 }
 
@@ -36,7 +39,7 @@ impl Constant {
         Ok(Self { dims, values })
     }
 
-    /// What the constant is to part number `index` of `of`, whose axes it is broadcast to.
+    /// Reads the constant along the axes of part number `index` of `of`, to which it is broadcast.
     pub fn along(&self, of: &View, index: usize, shape: Shape) -> Result<Values, Refusal> {
         let part = &of.parts[index];
         let values = &self.values;
@@ -70,7 +73,7 @@ impl Constant {
         Ok(Values::Planes(shape, planes.collect()))
     }
 
-    /// Where in the constant the numbers of a part begin.
+    /// Returns the place in the constant where the numbers of a part begin.
     fn offset(&self, of: &View, index: usize) -> Result<usize, Refusal> {
         let (whole, dims) = (of.dims(), &self.dims);
         let fits = whole.len() == dims.len()
@@ -90,7 +93,7 @@ impl Constant {
     }
 }
 
-/// Where along an axis a channel and a pixel lie.
+/// Returns the position of a channel and a pixel along an axis.
 fn position(axis: &Axis, channel: usize, pixel: usize) -> usize {
     axis.iter().fold(0, |position, atom| {
         let number = match atom.counts {

@@ -9,7 +9,7 @@ use tract_onnx::tract_core::ops::element_wise::ElementWiseOp;
 use tract_onnx::tract_core::ops::konst::Const;
 use tract_onnx::tract_core::ops::source::TypedSource;
 
-/// How much of a model the executor runs.
+/// Share of a model that the executor runs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Coverage {
     /// Networks that the executor runs: 1 is best, as data changes its layout between them.
@@ -18,7 +18,7 @@ pub struct Coverage {
     pub inside: u64,
     /// Multiply-adds of the model.
     pub all: u64,
-    /// What tract computes, the most multiply-adds first.
+    /// Operators that tract computes, the most multiply-adds first.
     pub outside: Vec<Outside>,
 }
 
@@ -29,7 +29,7 @@ pub struct Outside {
     pub operator: String,
     pub count: usize,
     pub multiply_adds: u64,
-    /// Why: the end of a sentence that begins with the operator.
+    /// Reason, as the end of a sentence that begins with the operator.
     pub reason: String,
 }
 

@@ -23,7 +23,7 @@ use std::borrow::Cow;
 use std::fmt;
 use tract_onnx::prelude::*;
 
-/// Why a node stays outside: the end of a sentence that begins with the node.
+/// Reason why a node stays outside, as the end of a sentence that begins with the node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Refusal(Cow<'static, str>);
 

@@ -104,7 +104,7 @@ impl Network {
         Ok(session.run(inputs, &mut buffers)?)
     }
 
-    /// As [`Self::run`], from tract's tensors to new ones.
+    /// Runs the network from tract's tensors to new ones.
     fn run_tensors(&self, session: &mut Session, inputs: &[TValue]) -> TractResult<TVec<TValue>> {
         let plain = inputs.iter().map(|input| input.try_as_plain_ram());
         let plain = plain.collect::<TractResult<Vec<_>>>()?;

@@ -182,7 +182,7 @@ fn join(
     Ok(1)
 }
 
-/// How a tensor with its channels in order lies in tract's memory.
+/// Returns the order in which a tensor with its channels in order lies in tract's memory.
 fn layout(axes: &[view::Axis]) -> Result<Layout, Refusal> {
     let odd = || refusal("has its pixels in an order that the executor cannot write");
     if !view::in_order(axes, Counts::Pixels) {

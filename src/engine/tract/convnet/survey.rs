@@ -14,7 +14,7 @@ use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::InletId;
 use tract_onnx::tract_core::ops::binary::TypedBinOp;
 use tract_onnx::tract_core::ops::change_axes::AxisOp;
-use tract_onnx::tract_core::ops::cnn::{Conv, Deconv, MaxPool, SumPool};
+use tract_onnx::tract_core::ops::cnn::{Conv, Deconv, MaxPool, PoolSpec, SumPool};
 use tract_onnx::tract_core::ops::einsum::EinSum;
 use tract_onnx::tract_core::ops::element_wise::ElementWiseOp;
 
@@ -129,7 +129,7 @@ impl<'a> Survey<'a> {
         }
     }
 
-    /// What one network computes each: the nodes of a level, in the order of the model.
+    /// Returns the nodes of each network: those of one level, in the order of the model.
     pub fn networks(&self) -> Vec<Vec<usize>> {
         let mut levels: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         for &id in self.order {
@@ -215,6 +215,19 @@ pub(super) fn admit(
     translate(model, node, builder)
 }
 
+/// The window of a convolution or a pooling.
+fn pool_spec(node: &TypedNode) -> Option<&PoolSpec> {
+    if let Some(conv) = node.op_as::<Conv>() {
+        Some(&conv.pool_spec)
+    } else if let Some(deconv) = node.op_as::<Deconv>() {
+        Some(&deconv.pool_spec)
+    } else if let Some(pool) = node.op_as::<MaxPool>() {
+        Some(&pool.pool_spec)
+    } else {
+        node.op_as::<SumPool>().map(|pool| &pool.pool_spec)
+    }
+}
+
 /// The axis of a tensor from outside that counts channels: what its first reader that cares takes for them.
 fn channels_of(
     model: &TypedModel,
@@ -227,16 +240,7 @@ fn channels_of(
     const READERS: usize = 3;
     let by_reader = |inlet: &InletId| {
         let node = model.node(inlet.node);
-        let spec = if let Some(conv) = node.op_as::<Conv>() {
-            Some(&conv.pool_spec)
-        } else if let Some(deconv) = node.op_as::<Deconv>() {
-            Some(&deconv.pool_spec)
-        } else if let Some(pool) = node.op_as::<MaxPool>() {
-            Some(&pool.pool_spec)
-        } else {
-            node.op_as::<SumPool>().map(|pool| &pool.pool_spec)
-        };
-        if let Some(spec) = spec {
+        if let Some(spec) = pool_spec(node) {
             let format = spec.data_format;
             let first = usize::from(format.has_n());
             let behind = first + spec.kernel_shape.len();

@@ -7,7 +7,7 @@
 use crate::convnet::graph::TensorId;
 use tract_onnx::prelude::{TVec, tvec};
 
-/// What an [`Atom`] counts.
+/// Unit that an [`Atom`] counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Counts {
     Channels,
@@ -51,7 +51,7 @@ impl View {
     /// Replaces each part, given its number.
     ///
     /// # Errors
-    /// Those of `change`.
+    /// The errors of `change`.
     pub fn try_map<E>(
         &self,
         mut change: impl FnMut(usize, &Part) -> Result<Part, E>,

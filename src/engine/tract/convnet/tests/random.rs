@@ -169,7 +169,7 @@ impl Generator {
         name
     }
 
-    fn of(map: Map) -> String {
+    fn name_of(map: Map) -> String {
         format!("t{}", map.name)
     }
 
@@ -213,7 +213,7 @@ impl Generator {
         let pad = dilation * (kernel / 2);
         let fan = (x.c / groups * kernel * kernel) as f32;
         let weights = self.random_floats(&[c, x.c / groups, kernel, kernel], 1.7 / fan.sqrt());
-        let mut inputs = vec![Self::of(x), weights];
+        let mut inputs = vec![Self::name_of(x), weights];
         if self.random.below(4) > 0 {
             inputs.push(self.random_floats(&[c], 0.3));
         }
@@ -259,7 +259,7 @@ impl Generator {
     }
 
     fn function(&mut self, x: Map) -> Map {
-        let inputs = [Self::of(x)];
+        let inputs = [Self::name_of(x)];
         let name = match self.random.below(12) {
             0 => self.node("Relu", &inputs, vec![]),
             1 => self.node(
@@ -274,28 +274,28 @@ impl Generator {
             6 => self.node("Tanh", &inputs, vec![]),
             7 => {
                 let slopes = self.random_floats(&[x.c, 1, 1], 0.4);
-                self.node("PRelu", &[Self::of(x), slopes], vec![])
+                self.node("PRelu", &[Self::name_of(x), slopes], vec![])
             }
             8 => {
                 let [low, high] = [-0.5, 0.8].map(|limit| self.floats(&[], vec![limit]));
-                self.node("Clip", &[Self::of(x), low, high], vec![])
+                self.node("Clip", &[Self::name_of(x), low, high], vec![])
             }
             9 => {
                 let gate = self.node("Sigmoid", &inputs, vec![]);
-                self.node("Mul", &[Self::of(x), format!("t{gate}")], vec![])
+                self.node("Mul", &[Self::name_of(x), format!("t{gate}")], vec![])
             }
             10 => {
                 let softplus = self.node("Softplus", &inputs, vec![]);
                 let tanh = self.node("Tanh", &[format!("t{softplus}")], vec![]);
-                self.node("Mul", &[format!("t{tanh}"), Self::of(x)], vec![])
+                self.node("Mul", &[format!("t{tanh}"), Self::name_of(x)], vec![])
             }
             // x clip(x + 3, 0, 6) / 6
             _ => {
                 let [three, zero, six] = [3.0, 0.0, 6.0].map(|n| self.floats(&[], vec![n]));
-                let shifted = self.node("Add", &[Self::of(x), three], vec![]);
+                let shifted = self.node("Add", &[Self::name_of(x), three], vec![]);
                 let limits = [format!("t{shifted}"), zero, six.clone()];
                 let clipped = self.node("Clip", &limits, vec![]);
-                let product = self.node("Mul", &[Self::of(x), format!("t{clipped}")], vec![]);
+                let product = self.node("Mul", &[Self::name_of(x), format!("t{clipped}")], vec![]);
                 self.node("Div", &[format!("t{product}"), six], vec![])
             }
         };
@@ -318,7 +318,7 @@ impl Generator {
             let count = self.random.below(2) as i64;
             attributes.push(attribute("count_include_pad", Value::Int(count)));
         }
-        let name = self.node(op, &[Self::of(x)], attributes);
+        let name = self.node(op, &[Self::name_of(x)], attributes);
         let [h, w] = [x.h, x.w].map(|n| (n + 2 * pad - kernel) / stride + 1);
         Map { name, h, w, ..x }
     }
@@ -340,7 +340,7 @@ impl Generator {
             attribute("coordinate_transformation_mode", Value::Text(coordinates)),
             attribute("nearest_mode", Value::Text(nearest)),
         ];
-        let inputs = [Self::of(x), String::new(), scales];
+        let inputs = [Self::name_of(x), String::new(), scales];
         let name = self.node("Resize", &inputs, attributes);
         let (h, w) = (2 * x.h, 2 * x.w);
         Map { name, h, w, ..x }
@@ -358,7 +358,7 @@ impl Generator {
             attribute("strides", Value::Ints(&[2, 2])),
             attribute("pads", Value::Ints(&[pad; 4])),
         ];
-        let name = self.node("ConvTranspose", &[Self::of(x), weights], attributes);
+        let name = self.node("ConvTranspose", &[Self::name_of(x), weights], attributes);
         let (h, w) = (2 * x.h, 2 * x.w);
         Map { name, c, h, w }
     }
@@ -372,7 +372,7 @@ impl Generator {
         let each = (x.c / groups) as i64;
         let split = self.integers(&[1, groups as i64, each, dims[1], dims[2]]);
         let whole = self.integers(&[1, dims[0], dims[1], dims[2]]);
-        let a = self.node("Reshape", &[Self::of(x), split], vec![]);
+        let a = self.node("Reshape", &[Self::name_of(x), split], vec![]);
         let order = attribute("perm", Value::Ints(&[0, 2, 1, 3, 4]));
         let b = self.node("Transpose", &[format!("t{a}")], vec![order]);
         let name = self.node("Reshape", &[format!("t{b}"), whole], vec![]);
@@ -386,7 +386,7 @@ impl Generator {
         let first = self.random.below(x.c / 2);
         let c = 1 + self.random.below(x.c - first);
         let [from, to, axis] = [first, first + c, 1].map(|n| self.integers(&[n as i64]));
-        let name = self.node("Slice", &[Self::of(x), from, to, axis], vec![]);
+        let name = self.node("Slice", &[Self::name_of(x), from, to, axis], vec![]);
         Map { name, c, ..x }
     }
 
@@ -402,7 +402,11 @@ impl Generator {
             return self.function(x);
         };
         let axis = attribute("axis", Value::Int(1));
-        let name = self.node("Concat", &[Self::of(x), Self::of(other)], vec![axis]);
+        let name = self.node(
+            "Concat",
+            &[Self::name_of(x), Self::name_of(other)],
+            vec![axis],
+        );
         let c = x.c + other.c;
         Map { name, c, ..x }
     }
@@ -411,7 +415,7 @@ impl Generator {
         let op = self.random.pick(&["Add", "Mul", "Sub"]);
         match self.partner(x, |m| m.c == x.c) {
             Some(other) => {
-                let name = self.node(op, &[Self::of(other), Self::of(x)], vec![]);
+                let name = self.node(op, &[Self::name_of(other), Self::name_of(x)], vec![]);
                 // Products of products leave the range.
                 let name = self.node("Tanh", &[format!("t{name}")], vec![]);
                 Map { name, ..x }
@@ -421,7 +425,7 @@ impl Generator {
     }
 
     fn gated(&mut self, x: Map) -> Map {
-        let mean = self.node("GlobalAveragePool", &[Self::of(x)], vec![]);
+        let mean = self.node("GlobalAveragePool", &[Self::name_of(x)], vec![]);
         let squeezed = Map {
             name: mean,
             h: 1,
@@ -429,8 +433,8 @@ impl Generator {
             ..x
         };
         let inner = self.conv(squeezed, x.c, 1, 1);
-        let gate = self.node("Sigmoid", &[Self::of(inner)], vec![]);
-        let name = self.node("Mul", &[Self::of(x), format!("t{gate}")], vec![]);
+        let gate = self.node("Sigmoid", &[Self::name_of(inner)], vec![]);
+        let name = self.node("Mul", &[Self::name_of(x), format!("t{gate}")], vec![]);
         Map { name, ..x }
     }
 
@@ -441,20 +445,20 @@ impl Generator {
             _ => &[1, x.c, 1, 1],
         };
         let [scale, offset] = [1.2, 0.5].map(|most| self.random_floats(dims, most));
-        let product = self.node("Mul", &[Self::of(x), scale], vec![]);
+        let product = self.node("Mul", &[Self::name_of(x), scale], vec![]);
         let name = self.node("Add", &[format!("t{product}"), offset], vec![]);
         Map { name, ..x }
     }
 
     fn normalised(&mut self, x: Map) -> Map {
         let axis = attribute("axis", Value::Int(1));
-        let name = self.node("Softmax", &[Self::of(x)], vec![axis]);
+        let name = self.node("Softmax", &[Self::name_of(x)], vec![axis]);
         Map { name, ..x }
     }
 
     fn padded(&mut self, x: Map) -> Map {
         let pads = self.integers(&[0, 0, 1, 0, 0, 0, 2, 1]);
-        let name = self.node("Pad", &[Self::of(x), pads], vec![]);
+        let name = self.node("Pad", &[Self::name_of(x), pads], vec![]);
         let (h, w) = (x.h + 3, x.w + 1);
         Map { name, h, w, ..x }
     }
@@ -463,7 +467,7 @@ impl Generator {
     fn turned(&mut self, x: Map) -> Map {
         let last = attribute("perm", Value::Ints(&[0, 2, 3, 1]));
         let first = attribute("perm", Value::Ints(&[0, 3, 1, 2]));
-        let a = self.node("Transpose", &[Self::of(x)], vec![last]);
+        let a = self.node("Transpose", &[Self::name_of(x)], vec![last]);
         let scale = self.random_floats(&[x.c], 1.0);
         let b = self.node("Mul", &[format!("t{a}"), scale], vec![]);
         let name = self.node("Transpose", &[format!("t{b}")], vec![first]);
@@ -479,7 +483,7 @@ impl Generator {
             let x = self.conv(x, 6, 1, 1);
             let pixels = x.h * x.w;
             let flat = self.integers(&[1, 6, pixels as i64]);
-            let flat = self.node("Reshape", &[Self::of(x), flat], vec![]);
+            let flat = self.node("Reshape", &[Self::name_of(x), flat], vec![]);
             let order = attribute("perm", Value::Ints(&[0, 2, 1]));
             let turned = self.node("Transpose", &[format!("t{flat}")], vec![order]);
             rows.push((turned, pixels));

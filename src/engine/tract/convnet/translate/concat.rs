@@ -3,7 +3,7 @@
 use super::{Operand, Translation, refusal};
 use crate::convnet::graph::Shape;
 use crate::engine::tract::convnet::Refusal;
-use crate::engine::tract::convnet::constants::{Constant, Values};
+use crate::engine::tract::convnet::constants::{Constant, READING, Values};
 use crate::engine::tract::convnet::view::{self, Axis, Counts, Part, View, whole};
 
 impl Translation<'_> {
@@ -113,6 +113,7 @@ impl Translation<'_> {
         let channels = view::total(&axes, Counts::Channels);
         let shape = Shape::new(channels, shape.h, shape.w);
         let view = View::single(model.tensor, axes.clone());
+        self.builder.spend(READING * shape.len())?;
         let values = match constant.along(&view, 0, shape)? {
             Values::Uniform(value) => vec![value; shape.len()],
             Values::PerChannel(values) => {

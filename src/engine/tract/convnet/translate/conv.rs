@@ -119,51 +119,29 @@ impl Translation<'_> {
         let picture = Picture::new(&conv.pool_spec)?;
         let part = self.part(0)?;
         picture.check(&part)?;
-        let kernels = self.needed_constant(1, "kernels")?;
-        let bias = self.bias(2, conv.output_channels())?;
-        let part = self.builder.planes(&part, picture.rows, picture.columns)?;
+        let outputs = conv.output_channels();
+        let mut weights = self.needed_constant(1, "kernels")?.values;
+        let mut bias = self.bias(2, outputs)?;
+        let mut part = self.builder.planes(&part, picture.rows, picture.columns)?;
+        let mut channels = whole(Counts::Channels, outputs);
         let shape = self.builder.graph.shape(part.tensor);
         let window = window(&conv.pool_spec, [shape.h, shape.w]);
-        let depthwise = conv.group == shape.c && conv.output_channels() == shape.c;
-        let in_order = view::in_order(&part.axes, Counts::Channels);
-        let (part, weights, bias, channels) = if in_order || depthwise || conv.group == 1 {
+        if !view::in_order(&part.axes, Counts::Channels) {
             let order = view::positions(&part.axes, Counts::Channels);
             let taps = window.kernel[0] * window.kernel[1];
-            match in_order {
-                true => (
-                    part,
-                    kernels.values,
-                    bias,
-                    whole(Counts::Channels, conv.output_channels()),
-                ),
-                // Each channel keeps its place; the kernels go where their channels are.
-                false if depthwise => {
-                    let weights = rearranged(&kernels.values, 1, &order, taps);
-                    let bias = bias.map(|bias| rearranged(&bias, 1, &order, 1));
-                    let channels = part.axes[picture.channels].clone();
-                    (part, weights, bias, channels)
-                }
-                false => {
-                    let weights = rearranged(&kernels.values, conv.output_channels(), &order, taps);
-                    (
-                        part,
-                        weights,
-                        bias,
-                        whole(Counts::Channels, conv.output_channels()),
-                    )
-                }
+            if conv.group == shape.c && outputs == shape.c {
+                // Depthwise: each channel keeps its place, and the kernels go where their channels are.
+                weights = rearranged(&weights, 1, &order, taps);
+                bias = bias.map(|bias| rearranged(&bias, 1, &order, 1));
+                channels = part.axes[picture.channels].clone();
+            } else if conv.group == 1 {
+                weights = rearranged(&weights, outputs, &order, taps);
+            } else {
+                part = self.builder.channels_in_order(&part)?;
             }
-        } else {
-            let part = self.builder.channels_in_order(&part)?;
-            (
-                part,
-                kernels.values,
-                bias,
-                whole(Counts::Channels, conv.output_channels()),
-            )
-        };
+        }
         let conv = graph::Conv {
-            out_channels: conv.output_channels(),
+            out_channels: outputs,
             groups: conv.group,
             window,
             weights,
@@ -230,7 +208,7 @@ impl Translation<'_> {
     }
 
     /// One value for each channel; none if all are zero.
-    fn bias(&self, index: usize, channels: usize) -> Result<Option<Arc<[f32]>>, Refusal> {
+    fn bias(&mut self, index: usize, channels: usize) -> Result<Option<Arc<[f32]>>, Refusal> {
         let bias = self.needed_constant(index, "bias")?;
         let values = &bias.values;
         match values.len() {

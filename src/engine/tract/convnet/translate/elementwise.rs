@@ -4,7 +4,7 @@ use super::{Operand, Translation, refusal};
 use crate::convnet::graph::{Activation, Binary, Op, TensorId};
 use crate::engine::tract::convnet::Refusal;
 use crate::engine::tract::convnet::builder::{Value, uniform};
-use crate::engine::tract::convnet::constants::{Constant, Values};
+use crate::engine::tract::convnet::constants::{Constant, READING, Values};
 use crate::engine::tract::convnet::view::{self, Counts, Part, View};
 use tract_onnx::tract_core::ops::binary::TypedBinOp;
 use tract_onnx::tract_core::ops::element_wise::ElementWiseOp;
@@ -140,6 +140,9 @@ impl Translation<'_> {
     ) -> Result<View, Refusal> {
         x.try_map(|index, part| {
             let shape = self.builder.graph.shape(part.tensor);
+            if constant.values.len() > shape.c {
+                self.builder.spend(READING * shape.len())?;
+            }
             let tensor = match constant.along(x, index, shape)? {
                 Values::Uniform(value) => {
                     self.per_channel(function, part.tensor, vec![value; shape.c], first, sole)?

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::ops::einsum::EinSum;
 
-/// What the axes of a product are: pairs are axes of the tensor, of the constant and of the product.
+/// Roles of the axes of a product. Pairs are axes of the tensor, of the constant or of the product.
 #[derive(Default)]
 struct Roles {
     /// Summed over: axes of the tensor and of the constant, in the tensor's order.

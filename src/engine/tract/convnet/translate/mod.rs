@@ -31,7 +31,7 @@ pub(super) struct Translation<'a> {
     pub builder: &'a mut Builder,
 }
 
-/// What a node reads.
+/// One operand of a node.
 enum Operand {
     Tensor(View),
     Constant(Constant),
@@ -56,9 +56,9 @@ pub(super) fn translate(
         builder,
     };
     let value = translation.value()?;
-    let dims = match &value {
-        Value::Tensor(view) | Value::Sign { of: view, .. } => view.dims(),
-    };
+    let (Value::Tensor(view) | Value::Sign { of: view, .. }) = &value;
+    translation.builder.check(view)?;
+    let dims = view.dims();
     if output.fact.shape.as_concrete() != Some(dims.as_slice()) {
         let found = &output.fact.shape;
         return Err(refusal(format!(
@@ -127,17 +127,19 @@ impl Translation<'_> {
         }
     }
 
-    fn constant(&self, index: usize) -> Result<Option<Constant>, Refusal> {
-        let Some(&outlet) = self.node.inputs.get(index) else {
+    fn constant(&mut self, index: usize) -> Result<Option<Constant>, Refusal> {
+        let fact = (self.node.inputs.get(index)).map(|&outlet| self.model.outlet_fact(outlet));
+        let Some(Ok(fact)) = fact else {
             return Err(refusal("lacks an operand"));
         };
-        match self.model.outlet_fact(outlet) {
-            Ok(fact) => fact.konst.as_deref().map(Constant::new).transpose(),
-            Err(_) => Err(refusal("lacks an operand")),
-        }
+        let Some(tensor) = &fact.konst else {
+            return Ok(None);
+        };
+        self.builder.spend(tensor.len())?;
+        Constant::new(tensor).map(Some)
     }
 
-    fn needed_constant(&self, index: usize, what: &'static str) -> Result<Constant, Refusal> {
+    fn needed_constant(&mut self, index: usize, what: &'static str) -> Result<Constant, Refusal> {
         (self.constant(index)?).ok_or_else(|| refusal(format!("computes its {what}")))
     }
 
@@ -158,7 +160,7 @@ impl Translation<'_> {
         part.ok_or_else(|| refusal("reads a tensor that joins several maps"))
     }
 
-    fn operand(&self, index: usize) -> Result<Operand, Refusal> {
+    fn operand(&mut self, index: usize) -> Result<Operand, Refusal> {
         match self.constant(index)? {
             Some(constant) => Ok(Operand::Constant(constant)),
             None => self.tensor(index).map(Operand::Tensor),
