@@ -1,10 +1,11 @@
 #!/bin/sh
-# Fuzzes what reads models, cards and labels, and what decodes, from the kept corpus: tests/fuzz.sh [SECONDS], 60 by
-# default, both targets at once; tests/fuzz.sh build only builds them. The first build takes 3 minutes. Fails on a crash, on an input that takes longer than 10 s,
-# and on one that takes more memory than its length allows; then it says where the input lies.
+# Fuzzes what reads models, cards and labels, what decodes, and the executor's planner, from the kept corpus:
+# tests/fuzz.sh [SECONDS], 60 by default, all targets at once; tests/fuzz.sh build only builds them. The first build takes
+# 3 minutes. Fails on a crash, on an input that takes longer than 10 s, and on one that takes more memory than its length
+# allows; then it says where the input lies.
 #
-# No sanitizer: the code under test has no unsafe, so there is nothing for one to see, and without it stable Rust will do.
-# Memory is counted by the targets' own allocator. What is found on the way is kept in target/fuzz/corpus, for the next run.
+# No sanitizer: readers, decoders and the planner have no unsafe code. The kernels have, and the planner's target runs
+# them; tests/kernels.sh runs them under address sanitizer and valgrind. Memory is counted by the targets' own allocator. What is found on the way is kept in target/fuzz/corpus, for the next run.
 set -e
 root=$(cd "$(dirname "$0")/.." && pwd)
 . "$root/pipelines/support/setup.sh"
@@ -16,7 +17,7 @@ build) ;;
 0* | *[!0-9]*) fail "How long is \"$seconds\", expected a number of seconds, at least 1." ;;
 esac
 work=${CARGO_TARGET_DIR:-$root/target}/fuzz
-targets="readers decoders"
+targets="readers decoders planner"
 
 # cargo-fuzz would do the same: without a sanitizer nothing but rustc's flags is special, and these rustc.sh has.
 build_targets() {
@@ -38,9 +39,12 @@ seed_models() {
 # fuzz TARGET: one run, told in a log.
 fuzz() {
     mkdir -p "$work/corpus/$1" "$work/seeds/$1" "$work/artifacts/$1"
+    kept=
+    [ ! -d "tests/fuzz/corpus/$1" ] || kept=tests/fuzz/corpus/$1
+    # shellcheck disable=SC2086 # a folder or nothing
     "$work/release/$1" -artifact_prefix="$work/artifacts/$1/" -dict=tests/fuzz/words.dict -max_total_time="$seconds" \
         -max_len=32768 -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
-        "$work/corpus/$1" "tests/fuzz/corpus/$1" "$work/seeds/$1" >"$work/$1.log" 2>&1
+        "$work/corpus/$1" $kept "$work/seeds/$1" >"$work/$1.log" 2>&1
 }
 
 fuzz_all() {

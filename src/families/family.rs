@@ -72,8 +72,10 @@ pub struct DecoderInput<'a> {
 
 /// [`Clone`] and [`PartialEq`] for trait objects. Every family that has both has this.
 pub trait Value: Any {
+    /// Clones the family.
     fn to_boxed(&self) -> Box<dyn Family>;
 
+    /// Returns whether `other` is the same family with the same values.
     fn equals(&self, other: &dyn Family) -> bool;
 }
 

@@ -11,7 +11,7 @@ pub mod rewrite;
 pub mod side_input;
 pub mod tensor_file;
 #[cfg(test)]
-pub mod testing;
+pub(crate) mod testing;
 mod wire;
 
 /// The messages of the ONNX format.

@@ -4,7 +4,6 @@ use super::{
     Decision, InForce, MODEL, MODEL_PROPERTY, read_structures, running_time, set_time, structures,
     time,
 };
-use gst::prelude::*;
 use std::time::Duration;
 
 /// Facts about a loaded model.

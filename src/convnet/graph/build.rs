@@ -239,7 +239,13 @@ impl Graph {
 
     /// Selects `count` channels from `first` on.
     pub fn slice(&mut self, x: TensorId, first: usize, count: usize) -> Result<TensorId> {
-        let end = first.saturating_add(count).min(u32::MAX as usize);
+        let (end, c) = (first.saturating_add(count), self.known(x)?.c);
+        if end > c {
+            return Err(graph_error!(
+                "channel selection: channel {} of {c} channels",
+                first.max(c)
+            ));
+        }
         self.channels(x, (first as u32..end as u32).collect())
     }
 

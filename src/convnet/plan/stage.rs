@@ -81,12 +81,13 @@ impl Stages {
     }
 }
 
-/// Largest number of list entries for all symbolic channels together.
+/// Largest number of channels of all tensors together: each has an entry in a list.
 const MAX_CHANNELS: usize = 1 << 22;
 
 /// Builds the stages of `nodes` that `outputs` need.
 pub fn build(nodes: &[Node], inputs: &[TensorId], outputs: &[Output]) -> Result<Stages> {
     let mut builder = Builder::new(nodes, inputs, outputs);
+    builder.check_channels()?;
     for i in 0..nodes.len() {
         builder.node(i)?;
         if builder.is_output[i] && builder.channels[i].is_some() {
@@ -108,7 +109,6 @@ struct Builder<'a> {
     /// Stages that wait for their last node.
     pending: Vec<Option<(Work, Vec<TensorId>)>>,
     channels: Vec<Option<Channels>>,
-    entries: usize,
     stages: Stages,
 }
 
@@ -150,7 +150,6 @@ impl<'a> Builder<'a> {
             claimed: vec![false; n],
             pending: vec![None; n],
             channels: vec![None; n],
-            entries: 0,
             stages: Stages::default(),
         }
     }
@@ -169,7 +168,6 @@ impl<'a> Builder<'a> {
         let shape = node.shape;
         match &node.op {
             Op::Concat => {
-                self.count(shape.c)?;
                 let mut all = Vec::with_capacity(shape.c);
                 for &part in &node.inputs {
                     all.extend_from_slice(&self.channels_of(part));
@@ -177,7 +175,6 @@ impl<'a> Builder<'a> {
                 self.channels[i] = Some(all.into());
             }
             Op::Channels { picks } => {
-                self.count(shape.c)?;
                 let from = self.channels_of(node.inputs[0]);
                 self.channels[i] = Some(picks.iter().map(|&p| from[p as usize]).collect());
             }
@@ -329,13 +326,15 @@ impl<'a> Builder<'a> {
             .expect("operands come before their operators")
     }
 
-    /// Counts a list of `channels` entries, before it is made.
-    fn count(&mut self, channels: usize) -> Result<()> {
-        self.entries += channels;
-        if self.entries > MAX_CHANNELS {
+    /// Counts the lists of channels of all tensors that are needed, before any is made.
+    fn check_channels(&self) -> Result<()> {
+        let needed = self.nodes.iter().zip(&self.live);
+        let needed = needed.filter(|(_, live)| **live);
+        let needed = needed.fold(0usize, |n, (node, _)| n.saturating_add(node.shape.c));
+        if needed > MAX_CHANNELS {
             return Err(Error::Budget {
-                what: "channels of concatenations and slices",
-                needed: self.entries,
+                what: "channels in all tensors",
+                needed,
                 allowed: MAX_CHANNELS,
             });
         }

@@ -99,7 +99,19 @@ fn hostile_sizes_are_refused_at_once() {
     graph.output(last, Layout::Planar).unwrap();
     let joined = graph;
 
-    for (name, graph) in [("large", large), ("padded", padded), ("joined", joined)] {
+    // one pixel of very many channels
+    let mut graph = Graph::new();
+    let x = graph.input(Shape::new(1 << 28, 1, 1)).unwrap();
+    assert!(graph.slice(x, 1, usize::MAX).is_err());
+    graph.output(x, Layout::Planar).unwrap();
+    let deep = graph;
+
+    for (name, graph) in [
+        ("deep", deep),
+        ("large", large),
+        ("padded", padded),
+        ("joined", joined),
+    ] {
         let (plan, time) = timed(&graph);
         println!("{name}: {time:?}, {:?}", plan.as_ref().err());
         assert!(

@@ -15,8 +15,10 @@ pub struct Key<T> {
 
 /// A [`Key`] whatever the type of its value.
 pub trait AnyKey: Sync {
+    /// Name in the card.
     fn name(&self) -> &'static str;
 
+    /// Values that the key accepts, for an error text.
     fn expected(&self) -> &'static str;
 
     /// Whether a value is as expected.

@@ -18,6 +18,7 @@ pub trait Ending {
     /// How many of them, from the first, are in input pixels.
     fn in_pixels(&self) -> usize;
 
+    /// Computes the numbers of one candidate from the heads of its cell, as the graph does.
     fn candidate(&self, cell: &Cell) -> Vec<f32>;
 
     /// Whether a decoder for levels of these strides, finest first, and with heads of so many channels is meant.

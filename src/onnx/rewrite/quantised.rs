@@ -52,6 +52,7 @@ impl Quantisation {
 /// A quantised graph as it was before it was folded.
 #[derive(Debug, PartialEq)]
 pub struct Unfolded {
+    /// The graph.
     pub model: ModelProto,
     /// How the graph is quantised.
     pub quantisation: Quantisation,

@@ -284,7 +284,7 @@ fn port(name: &str, dims: &[usize]) -> ValueInfoProto {
 }
 
 #[cfg(test)]
-pub mod testing {
+pub(crate) mod testing {
     use crate::onnx::testing::{float_tensor, node, with};
     use tract_onnx::pb::{NodeProto, TensorProto};
 

@@ -239,7 +239,7 @@ impl Generator {
             0 | 1 => self.conv(x, c, 1, 1),
             2 => self.conv(x, c, 3, 1),
             3 => self.conv(x, x.c, 3, x.c),
-            4 if x.c % 4 == 0 => self.conv(x, x.c, 3, 4),
+            4 if x.c.is_multiple_of(4) => self.conv(x, x.c, 3, 4),
             5 => self.conv(x, x.c, 5, x.c),
             6 | 7 => self.function(x),
             8 => self.pooled(x),
@@ -365,7 +365,7 @@ impl Generator {
 
     fn shuffled(&mut self, x: Map) -> Map {
         let groups = self.random.pick(&[2, 4]);
-        if x.c % groups != 0 {
+        if !x.c.is_multiple_of(groups) {
             return self.function(x);
         }
         let dims = [x.c, x.h, x.w].map(|n| n as i64);

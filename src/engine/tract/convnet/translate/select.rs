@@ -5,7 +5,6 @@ use super::{Translation, refusal};
 use crate::convnet::graph::Crop;
 use crate::engine::tract::convnet::Refusal;
 use crate::engine::tract::convnet::view::{self, Counts, Part, View, whole};
-use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::DimLike;
 use tract_onnx::tract_core::ops::array::{Gather, Slice};
 use tract_onnx::tract_core::ops::downsample::Downsample;
