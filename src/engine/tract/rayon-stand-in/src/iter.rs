@@ -1,4 +1,4 @@
-//! The three iterators: over numbers, over pieces of a slice, and over those with their numbers.
+//! Three iterators: over numbers, over pieces of a slice, and over pieces with their numbers.
 
 use crate::pool;
 use std::marker::PhantomData;
@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Of numbers.
+/// Iterates over numbers.
 pub trait IntoParallelIterator {
     fn into_par_iter(self) -> Numbers;
 }
@@ -17,14 +17,14 @@ impl IntoParallelIterator for Range<usize> {
     }
 }
 
-/// See [`IntoParallelIterator`].
+/// A range of numbers, see [`IntoParallelIterator`].
 pub struct Numbers(Range<usize>);
 
 impl Numbers {
-    /// Calls `body` for each, in any order, until one has failed.
+    /// Calls `body` for each number, in any order, until a call fails.
     ///
     /// # Errors
-    /// The first that came; some numbers may then not have had their call.
+    /// The first error. Some numbers may then not have been called.
     pub fn try_for_each<E: Send>(
         self,
         body: impl Fn(usize) -> Result<(), E> + Sync,
@@ -34,12 +34,12 @@ impl Numbers {
     }
 }
 
-/// Of pieces of a slice.
+/// Iterates over pieces of a slice.
 pub trait ParallelSliceMut<T: Send> {
-    /// Pieces of `size` elements, of which the last may be shorter.
+    /// Splits the slice into pieces of `size` elements; the last may be shorter.
     ///
     /// # Panics
-    /// If `size` is 0.
+    /// `size` is 0.
     fn par_chunks_mut(&mut self, size: usize) -> ChunksMut<'_, T>;
 }
 
@@ -50,7 +50,7 @@ impl<T: Send> ParallelSliceMut<T> for [T] {
     }
 }
 
-/// See [`ParallelSliceMut`].
+/// Pieces of a slice, see [`ParallelSliceMut`].
 pub struct ChunksMut<'a, T> {
     slice: &'a mut [T],
     size: usize,
@@ -66,16 +66,16 @@ impl<'a, T: Send> ChunksMut<'a, T> {
 pub struct NumberedChunksMut<'a, T>(ChunksMut<'a, T>);
 
 impl<T: Send> NumberedChunksMut<'_, T> {
-    /// As [`Numbers::try_for_each`], of a number and its piece.
+    /// Calls `body` for each number and its piece, like [`Numbers::try_for_each`].
     ///
     /// # Errors
-    /// The first that came.
+    /// The first error.
     #[inline(never)] // tract-linalg calls it twice for each of its loops
     pub fn try_for_each<E: Send>(
         self,
         body: impl Fn((usize, &mut [T])) -> Result<(), E> + Sync,
     ) -> Result<(), E> {
-        let pieces = Pieces::of(self.0.slice, self.0.size);
+        let pieces = Pieces::new(self.0.slice, self.0.size);
         try_each(pieces.count(), |number| {
             // SAFETY: try_each calls once for each number, so no piece is lent twice.
             body((number, unsafe { pieces.lend(number) }))
@@ -91,11 +91,11 @@ struct Pieces<'a, T> {
     slice: PhantomData<&'a mut [T]>,
 }
 
-// SAFETY: all that can be had of it is a piece, by one thread each, and elements may be sent.
+// SAFETY: the type only hands out pieces, each to one thread, and elements may be sent.
 unsafe impl<T: Send> Sync for Pieces<'_, T> {}
 
 impl<'a, T> Pieces<'a, T> {
-    fn of(slice: &'a mut [T], size: usize) -> Self {
+    fn new(slice: &'a mut [T], size: usize) -> Self {
         Self {
             start: slice.as_mut_ptr(),
             length: slice.len(),
@@ -114,17 +114,17 @@ impl<'a, T> Pieces<'a, T> {
     unsafe fn lend(&self, number: usize) -> &mut [T] {
         let begin = number * self.size;
         let length = self.size.min(self.length - begin);
-        // SAFETY: the piece is inside of the slice, and nobody else has it.
+        // SAFETY: the piece is inside the slice, and nobody else has it.
         unsafe { std::slice::from_raw_parts_mut(self.start.add(begin), length) }
     }
 }
 
-/// Calls `body` once for each number below `count`, until one call has failed.
+/// Calls `body` once for each number below `count`, until a call fails.
 fn try_each<E: Send>(count: usize, body: impl Fn(usize) -> Result<(), E> + Sync) -> Result<(), E> {
     try_each_dyn(count, &body)
 }
 
-/// One function for all bodies of an error's type.
+/// The part that all bodies with one type of error share.
 fn try_each_dyn<E: Send>(
     count: usize,
     body: &(dyn Fn(usize) -> Result<(), E> + Sync),

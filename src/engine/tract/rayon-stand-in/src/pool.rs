@@ -9,11 +9,11 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// How long a thread looks for what it waits for before it sleeps: longer than most of what an inference does between two
-/// loops, and short beside the inference. To wake a thread costs the one that wakes it 20 µs and more.
+/// Time that a thread spins before it sleeps: longer than most gaps between two loops of an inference, and short beside
+/// the inference. Waking a thread costs the waker 20 µs and more.
 const LOOKS_FOR: Duration = Duration::from_micros(200);
 
-/// Waits until `come`, but not long. Another program that wants the processor gets it.
+/// Spins until `come`, but not long. Yields to other programs that want the processor.
 fn look(come: impl Fn() -> bool) {
     let began = Instant::now();
     while !come() && began.elapsed() < LOOKS_FOR {
@@ -28,13 +28,13 @@ thread_local! {
     static CURRENT: RefCell<Option<Arc<Shared>>> = const { RefCell::new(None) };
 }
 
-/// How many threads share a loop of this thread.
+/// Returns how many threads share a loop of this thread.
 #[inline(never)]
 pub fn current_num_threads() -> usize {
     CURRENT.with_borrow(|pool| pool.as_ref().map_or(1, |pool| pool.threads))
 }
 
-/// Calls `body` once for each number below `count`, with the threads of the pool that this one is in.
+/// Calls `body` once for each number below `count`, on the threads of the current pool.
 pub(crate) fn for_each(count: usize, body: &Body) {
     let pool = CURRENT.with_borrow(Clone::clone);
     let alone = || (0..count).for_each(body);
@@ -58,14 +58,14 @@ struct Loop {
     count: usize,
 }
 
-/// Behind the lock of a pool.
+/// State behind the lock of a pool.
 #[derive(Default)]
 struct State {
     /// The loop that threads may still join.
     open: Option<Loop>,
-    /// Threads that sleep until there are news.
+    /// Threads that sleep until something changes.
     asleep: usize,
-    /// The caller sleeps until nobody is inside.
+    /// Whether the caller sleeps until no thread is inside.
     awaited: bool,
     panic: Option<Box<dyn Any + Send>>,
     ends: bool,
@@ -73,18 +73,18 @@ struct State {
 
 struct Shared {
     threads: usize,
-    /// Held by the caller whose loop it is.
+    /// Held by the caller whose loop runs.
     turn: Mutex<()>,
     state: Mutex<State>,
-    /// Counted up with each loop and with the end, so that a thread sees them without the lock.
+    /// Incremented with each loop and at the end, so that threads notice without the lock.
     news: AtomicUsize,
-    /// Threads in the loop, without its caller. Changed with the lock, so that with it none can come.
+    /// Threads in the loop, without its caller. Changed only under the lock, so that a holder knows none can join.
     inside: AtomicUsize,
-    /// The next number of the loop.
+    /// Next number of the loop.
     next: AtomicUsize,
-    /// There are news.
+    /// Signalled on a change of `news`.
     wake: Condvar,
-    /// Nobody is inside any more.
+    /// Signalled when no thread is inside any more.
     empty: Condvar,
 }
 
@@ -93,10 +93,10 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs a loop with all threads; the caller has its turn.
+    /// Runs a loop with all threads. The caller holds its turn.
     fn share(&self, count: usize, body: &Body) {
-        // SAFETY: this function does not return, and does not unwind, before every thread has left the loop, and none
-        // can join it then. So nobody calls the body after its life.
+        // SAFETY: this function neither returns nor unwinds before every thread has left the loop, and then none can
+        // join it. So nobody calls the body after its lifetime.
         let body: &'static Body<'static> = unsafe { std::mem::transmute(body) };
         let open = Loop { body, count };
         let asleep = {
@@ -140,7 +140,7 @@ impl Shared {
         }
     }
 
-    /// A thread of the pool.
+    /// Runs a thread of the pool.
     fn run(&self) {
         let mut seen = 0;
         loop {
@@ -178,25 +178,25 @@ impl Shared {
     }
 }
 
-/// Threads that share the loops of those who are in [`Self::install`]. Dropped, it waits for its threads to end.
+/// Threads that share the loops of callers in [`Self::install`]. Dropping it waits for its threads to end.
 pub struct ThreadPool {
     shared: Arc<Shared>,
     others: Vec<JoinHandle<()>>,
 }
 
 impl ThreadPool {
-    /// With the one that calls.
+    /// Returns the number of threads, including the caller.
     pub fn current_num_threads(&self) -> usize {
         self.shared.threads
     }
 
-    /// Runs `work` in this thread; its loops are shared with those of the pool.
+    /// Runs `work` in this thread, and shares its loops with the pool.
     pub fn install<R>(&self, work: impl FnOnce() -> R) -> R {
         let _inside = self.enter();
         work()
     }
 
-    /// Not in `install`, of which there is one for each kind of work.
+    /// Separate from `install`, which is instantiated for each kind of work.
     #[inline(never)]
     fn enter(&self) -> Inside {
         Inside {
@@ -205,7 +205,7 @@ impl ThreadPool {
     }
 }
 
-/// Puts back the pool of before, also when what was run panics.
+/// Restores the previous pool, also after a panic.
 struct Inside {
     before: Option<Arc<Shared>>,
 }
@@ -226,7 +226,7 @@ impl Drop for ThreadPool {
         }
         self.shared.wake.notify_all();
         for thread in self.others.drain(..) {
-            // Its panics were those of a loop, and have been handed on.
+            // Panics were those of a loop and have been handed on.
             let _ = thread.join();
         }
     }
@@ -240,7 +240,7 @@ impl fmt::Debug for ThreadPool {
     }
 }
 
-/// As rayon's, of the two settings that are used.
+/// Builds a pool with the two settings of rayon that are used.
 #[derive(Default)]
 pub struct ThreadPoolBuilder {
     threads: usize,
@@ -252,13 +252,13 @@ impl ThreadPoolBuilder {
         Self::default()
     }
 
-    /// With the one that calls; 0 = as many as the process may use at the same time.
+    /// Sets the number of threads, including the caller; 0 = as many as the process may use at the same time.
     pub fn num_threads(mut self, threads: usize) -> Self {
         self.threads = threads;
         self
     }
 
-    /// The name of the thread of this number, from 0 on.
+    /// Sets the names of the threads, by their numbers from 0.
     pub fn thread_name(mut self, name: impl FnMut(usize) -> String + 'static) -> Self {
         self.name = Some(Box::new(name));
         self
@@ -267,7 +267,7 @@ impl ThreadPoolBuilder {
     /// Starts the threads.
     ///
     /// # Errors
-    /// [`ThreadPoolBuildError`] if the system gives no more.
+    /// [`ThreadPoolBuildError`] if the system cannot start a thread.
     pub fn build(mut self) -> Result<ThreadPool, ThreadPoolBuildError> {
         let threads = match self.threads {
             0 => std::thread::available_parallelism().map_or(1, Into::into),
@@ -299,7 +299,7 @@ impl ThreadPoolBuilder {
     }
 }
 
-/// Why there is no pool.
+/// The system could not start a thread.
 #[derive(Debug)]
 pub struct ThreadPoolBuildError(std::io::Error);
 
