@@ -45,7 +45,16 @@ fn commands(block: &str) -> Vec<Vec<String>> {
 
 /// Says what is wrong with a command, if anything is.
 fn wrong(command: &[String]) -> Option<String> {
-    let (program, arguments) = command.split_first().expect("a command has a word");
+    // Assignments before the program (`SEED=1 tests/x.sh`) are its environment.
+    let is_assignment = |word: &&String| {
+        word.split_once('=').is_some_and(|(name, _)| {
+            !name.is_empty() && name.chars().all(|c| c.is_ascii_uppercase() || c == '_')
+        })
+    };
+    let named = command.iter().take_while(is_assignment).count();
+    let (program, arguments) = command[named..]
+        .split_first()
+        .expect("a command has a program");
     let fault = match program.as_str() {
         "gst-launch-1.0" => wrong_pipeline(arguments),
         "gst-inspect-1.0" => arguments

@@ -24,6 +24,7 @@
 
 mod activation;
 mod build;
+mod check;
 mod op;
 pub mod reference;
 mod resize;

@@ -268,17 +268,7 @@ fn channels_of(
         }
         let op = node.op_as::<AxisOp>()?;
         let axis = channels_of(model, made, after, depth + 1)?;
-        match *op {
-            AxisOp::Add(at) => (axis != at).then(|| axis - usize::from(axis > at)),
-            AxisOp::Rm(at) => Some(axis + usize::from(axis >= at)),
-            AxisOp::Move(from, to) => {
-                let mut order: Vec<usize> = (0..dims.len()).collect();
-                let moved = order.remove(from);
-                order.insert(to, moved);
-                order.get(axis).copied()
-            }
-            AxisOp::Reshape(..) => None,
-        }
+        before(op, axis, dims.len())
     };
     let readers = model.outlet_successors(outlet).iter();
     let found = readers.take(READERS).find_map(by_reader);
@@ -290,6 +280,21 @@ fn channels_of(
         (0, [_]) => Some(0),
         _ => None,
     })
+}
+
+/// Returns the axis of `op`'s input, a tensor of `rank` axes, that becomes `axis` of its output.
+fn before(op: &AxisOp, axis: usize, rank: usize) -> Option<usize> {
+    match *op {
+        AxisOp::Add(at) => (axis != at).then(|| axis - usize::from(axis > at)),
+        AxisOp::Rm(at) => Some(axis + usize::from(axis >= at)),
+        AxisOp::Move(from, to) => {
+            let mut order: Vec<usize> = (0..rank).collect();
+            let moved = order.remove(from);
+            order.insert(to, moved);
+            order.get(axis).copied()
+        }
+        AxisOp::Reshape(..) => None,
+    }
 }
 
 fn is_given_outlet(model: &TypedModel, outlet: OutletId) -> bool {
