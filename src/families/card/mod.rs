@@ -1,6 +1,6 @@
 //! [`Card`]: what a user says of a model, against what was recognised.
 //!
-//! It is data: [`super::read_card`] reads it, and each family applies its own keys.
+//! It is data: `read_card` reads it, and each family applies its own keys.
 
 mod key;
 
