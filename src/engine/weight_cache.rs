@@ -14,7 +14,8 @@ use std::sync::{Arc, Weak};
 pub(super) struct Key {
     kind: EngineKind,
     precision: Precision,
-    dims: [usize; 4],
+    /// Name, dims and type of the input.
+    input: TensorSpec,
     length: usize,
     /// Two hashes of the prepared ONNX, 128 bits in all.
     hashes: [u64; 2],
@@ -34,7 +35,7 @@ impl Key {
         Self {
             kind,
             precision: options.precision,
-            dims: input.dims(),
+            input: super::input_spec(input),
             length: bytes.len(),
             hashes: [hash(0), hash(1)],
             threads: match kind {

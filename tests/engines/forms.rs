@@ -113,7 +113,7 @@ fn each_engine_runs_the_form_that_suits_it() {
             assert_eq!(opened.quantised, suits, "{name}, {kind}: {}", opened.reason);
             let told = match kind {
                 EngineKind::Tract => "asked for",
-                _ if suits => "as it is quantised",
+                _ if suits => "runs the quantised model",
                 _ => "folded to float: openvino",
             };
             assert!(opened.reason.contains(told), "{name}: {}", opened.reason);
