@@ -7,6 +7,7 @@
 //! them, never before. A process has at most one of each, until it ends. `auto` measures which engine is fastest.
 
 mod auto;
+mod budget;
 mod error;
 mod library;
 mod onnxruntime;
@@ -224,12 +225,12 @@ fn open_form(
         }),
         // Not shared: each engine is a session of its own.
         EngineKind::OnnxRuntime => {
-            tract::check_constants(kind, bytes)?;
+            budget::check_file(kind, bytes)?;
             let (engine, library) = onnxruntime::OnnxRuntime::open(model, bytes, options)?;
             Ok((Box::new(engine), Some(library)))
         }
         EngineKind::OpenVino => shared(kind, &|| {
-            tract::check_constants(kind, bytes)?;
+            budget::check_file(kind, bytes)?;
             let (engine, library) = openvino::OpenVino::open(model, bytes, options)?;
             Ok((Box::new(engine), Some(library)))
         }),
@@ -250,6 +251,21 @@ fn input_spec(input: &InputSpec) -> TensorSpec {
         dims: input.dims().to_vec(),
         element: input.element,
     }
+}
+
+/// Runs `work`, one inference, and turns its error or a panic in it into ours. `reason` puts an error into words.
+fn run_caught<E: Into<Cause>>(
+    engine: EngineKind,
+    reason: impl FnOnce(&E) -> String,
+    work: impl FnOnce() -> Result<(), E>,
+) -> Result<(), EngineError> {
+    caught(engine, || {
+        work().map_err(|error| EngineError::Run {
+            engine,
+            reason: reason(&error),
+            source: Some(error.into()),
+        })
+    })
 }
 
 /// Refuses an input with another shape or type than `expected`, or with another count of numbers than its dims say.

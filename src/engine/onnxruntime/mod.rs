@@ -22,7 +22,7 @@ use super::error::shortened;
 use super::library::{Library, Machine, Once};
 use super::{
     Engine, EngineError, EngineKind, EngineOptions, arrange, caught, check_input, input_spec,
-    with_ranks,
+    run_caught, with_ranks,
 };
 use crate::base::tensor::{Tensor, TensorSpec};
 use crate::model::Model;
@@ -108,7 +108,7 @@ impl OnnxRuntime {
         Ok(engine)
     }
 
-    fn run_caught(&mut self, input: &Tensor, outputs: &mut Vec<Tensor>) -> ort::Result<()> {
+    fn run_once(&mut self, input: &Tensor, outputs: &mut Vec<Tensor>) -> ort::Result<()> {
         for output in outputs.iter_mut() {
             output.data.give_back();
         }
@@ -141,14 +141,11 @@ impl Engine for OnnxRuntime {
 
     fn run_into(&mut self, input: &Tensor, outputs: &mut Vec<Tensor>) -> Result<(), EngineError> {
         check_input(input, &self.expected)?;
-        caught(KIND, || {
-            self.run_caught(input, outputs)
-                .map_err(|error| EngineError::Run {
-                    engine: KIND,
-                    reason: shortened(error.message()),
-                    source: Some(error.into()),
-                })
-        })
+        run_caught(
+            KIND,
+            |error: &ort::Error| shortened(error.message()),
+            || self.run_once(input, outputs),
+        )
     }
 }
 

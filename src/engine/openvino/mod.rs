@@ -18,7 +18,7 @@ use super::error::shortened;
 use super::library::{Library, Machine, Once};
 use super::{
     Engine, EngineError, EngineKind, EngineOptions, Precision, arrange, caught, check_input,
-    input_spec, with_ranks,
+    input_spec, run_caught, with_ranks,
 };
 use crate::base::tensor::{InputSpec, Tensor, TensorSpec};
 use crate::model::Model;
@@ -117,7 +117,7 @@ impl OpenVino {
         Ok(engine)
     }
 
-    fn run_caught(
+    fn run_once(
         &mut self,
         input: &Tensor,
         outputs: &mut Vec<Tensor>,
@@ -153,14 +153,7 @@ impl Engine for OpenVino {
 
     fn run_into(&mut self, input: &Tensor, outputs: &mut Vec<Tensor>) -> Result<(), EngineError> {
         check_input(input, &self.expected)?;
-        caught(KIND, || {
-            self.run_caught(input, outputs)
-                .map_err(|error| EngineError::Run {
-                    engine: KIND,
-                    reason: reason(&error),
-                    source: Some(error.into()),
-                })
-        })
+        run_caught(KIND, reason, || self.run_once(input, outputs))
     }
 }
 

@@ -1,56 +1,7 @@
-//! Refuses a graph with absurdly large tensors before memory for them is requested.
-//!
-//! tract checks weights against the bytes in the file, so a short file cannot lie about those. Two kinds of tensors can
-//! grow out of nothing. Constants computed while loading are checked by the sizes in the nodes that make them. Tensors
-//! between nodes are checked by tract's typed model. A size that only a run reveals is not covered.
+//! Refuses tract's typed model where a tensor between its nodes is above the budget.
 
-use super::load::refusal;
-use crate::engine::EngineError;
-use prost::Message;
-use tract_onnx::pb::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto};
+use crate::engine::{EngineError, EngineKind, budget};
 use tract_onnx::prelude::*;
-
-/// Largest size of a single tensor in bytes.
-const MAX_TENSOR_BYTES: u64 = 1 << 30;
-
-/// Smallest size of a number in bytes, used where the type is not looked at.
-const LEAST_ELEMENT_BYTES: u64 = 1;
-
-/// Refuses nodes that would unfold a constant of absurd size, in the graph and in the graphs inside its nodes.
-pub(super) fn check_graph(graph: &GraphProto) -> Result<(), EngineError> {
-    for node in &graph.node {
-        // The input that holds the dims or repeats of the result.
-        let sized_by = match node.op_type.as_str() {
-            "ConstantOfShape" => 0,
-            "Expand" | "Tile" => 1,
-            _ => usize::MAX,
-        };
-        if let Some(dims) = node
-            .input
-            .get(sized_by)
-            .and_then(|name| constant_i64(graph, name))
-        {
-            check_dims(&dims, LEAST_ELEMENT_BYTES, || {
-                format!("{} of node {}", node.op_type, node.name)
-            })?;
-        }
-        for attribute in &node.attribute {
-            for inner in attribute.g.iter().chain(&attribute.graphs) {
-                check_graph(inner)?;
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Checks the bytes of a file like [`check_graph`]. Bytes that are not ONNX are left to the engine to refuse.
-pub(super) fn check_constants(bytes: &[u8]) -> Result<(), EngineError> {
-    let model = ModelProto::decode(bytes).ok();
-    match model.and_then(|model| model.graph) {
-        Some(graph) => check_graph(&graph),
-        None => Ok(()),
-    }
-}
 
 /// Refuses a model with a tensor above the budget.
 pub(super) fn check_model(model: &TypedModel) -> Result<(), EngineError> {
@@ -60,60 +11,11 @@ pub(super) fn check_model(model: &TypedModel) -> Result<(), EngineError> {
             let dims: Option<Vec<i64>> = fact.shape.iter().map(|dim| dim.to_i64().ok()).collect();
             if let Some(dims) = dims {
                 let bytes = fact.datum_type.size_of() as u64;
-                check_dims(&dims, bytes, || {
+                budget::check_dims(EngineKind::Tract, &dims, bytes, || {
                     format!("{} of node {}", node.op.name(), node.name)
                 })?;
             }
         }
     }
     Ok(())
-}
-
-fn check_dims(
-    dims: &[i64],
-    element_bytes: u64,
-    what: impl FnOnce() -> String,
-) -> Result<(), EngineError> {
-    let bytes = dims.iter().try_fold(element_bytes, |bytes, &dim| {
-        bytes.checked_mul(u64::try_from(dim).unwrap_or(0))
-    });
-    match bytes {
-        Some(bytes) if bytes <= MAX_TENSOR_BYTES => Ok(()),
-        _ => {
-            let size = bytes.map_or("more bytes than can be counted".into(), |b| {
-                format!("{b} bytes")
-            });
-            let what = what();
-            Err(refusal(
-                format!("{what} has shape {dims:?}, {size}, expected at most {MAX_TENSOR_BYTES}"),
-                None,
-            ))
-        }
-    }
-}
-
-/// Returns the integers of a constant of this graph, if there is one of this name.
-fn constant_i64(graph: &GraphProto, name: &str) -> Option<Vec<i64>> {
-    let initialiser = graph.initializer.iter().find(|tensor| tensor.name == name);
-    let constant = || {
-        let makes_it =
-            |node: &&NodeProto| node.op_type == "Constant" && node.output.iter().any(|o| o == name);
-        let node = graph.node.iter().find(makes_it)?;
-        let is_value = |attribute: &&AttributeProto| attribute.name == "value";
-        node.attribute.iter().find(is_value)?.t.as_ref()
-    };
-    initialiser.or_else(constant).map(integers)
-}
-
-/// Returns int64 numbers from either of the two fields that may hold them.
-fn integers(tensor: &TensorProto) -> Vec<i64> {
-    if tensor.int64_data.is_empty() {
-        let (numbers, _) = tensor.raw_data.as_chunks::<8>();
-        numbers
-            .iter()
-            .map(|&bytes| i64::from_le_bytes(bytes))
-            .collect()
-    } else {
-        tensor.int64_data.clone()
-    }
 }

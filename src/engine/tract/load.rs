@@ -1,11 +1,11 @@
 //! [`load`]: turns the bytes of an ONNX file into tract's optimised model.
 
-use super::budget;
+use super::budget::check_model;
 use super::convert;
 use super::convnet::{self, Coverage};
 use super::ops;
 use crate::base::tensor::{InputSpec, TensorSpec};
-use crate::engine::{EngineError, EngineKind};
+use crate::engine::{EngineError, EngineKind, budget};
 use prost::Message;
 use std::collections::BTreeSet;
 use tract_onnx::Onnx;
@@ -36,13 +36,13 @@ pub(super) fn load(
     let (mut model, names) = parse(&onnx, bytes)?;
     let datum_type = feed(&mut model, input)?;
     let typed = model.into_typed().map_err(refused)?;
-    budget::check_model(&typed)?;
+    check_model(&typed)?;
     let mut decluttered = typed.into_decluttered().map_err(refused)?;
     let coverage = least_work.map(|least_work| convnet::inside(&mut decluttered, least_work));
     let coverage = coverage.transpose().map_err(refused)?;
     ops::replace(&mut decluttered).map_err(refused)?;
     let model = decluttered.into_optimized().map_err(refused)?;
-    budget::check_model(&model)?;
+    check_model(&model)?;
     let input = Tensor::zero_dt(datum_type, &input.dims()).map_err(refused)?;
     let outputs = output_specs(&model, names)?;
     Ok(Loaded {
@@ -73,7 +73,7 @@ fn parse(onnx: &Onnx, bytes: &[u8]) -> Result<(InferenceModel, Vec<String>), Eng
             names: missing.into_iter().collect(),
         });
     }
-    budget::check_graph(graph)?;
+    budget::check_graph(EngineKind::Tract, graph)?;
     let names = graph
         .output
         .iter()

@@ -11,6 +11,7 @@ mod ops;
 
 use super::{
     Engine, EngineError, EngineKind, EngineOptions, arrange, caught, check_input, input_spec,
+    run_caught,
 };
 use crate::base::tensor::{InputSpec, Tensor, TensorSpec};
 use convnet::{Coverage, Whole};
@@ -97,7 +98,7 @@ impl Tract {
         })
     }
 
-    fn run_caught(&mut self, input: &Tensor, outputs: &mut Vec<Tensor>) -> TractResult<()> {
+    fn run_once(&mut self, input: &Tensor, outputs: &mut Vec<Tensor>) -> TractResult<()> {
         if let (Some(whole), Some(numbers)) = (&mut self.whole, input.as_f32()) {
             return whole.run(self.threads, numbers, arrange(outputs, &self.outputs));
         }
@@ -121,18 +122,6 @@ impl Tract {
     }
 }
 
-/// Refuses a model with a node that would unfold a constant of absurd size, on behalf of engines that only try.
-pub(super) fn check_constants(engine: EngineKind, bytes: &[u8]) -> Result<(), EngineError> {
-    budget::check_constants(bytes).map_err(|error| match error {
-        EngineError::Load { reason, source, .. } => EngineError::Load {
-            engine,
-            reason,
-            source,
-        },
-        other => other,
-    })
-}
-
 impl Engine for Tract {
     fn outputs(&self) -> &[TensorSpec] {
         &self.outputs
@@ -151,13 +140,8 @@ impl Engine for Tract {
 
     fn run_into(&mut self, input: &Tensor, outputs: &mut Vec<Tensor>) -> Result<(), EngineError> {
         check_input(input, &self.expected)?;
-        caught(EngineKind::Tract, || {
-            self.run_caught(input, outputs)
-                .map_err(|error| EngineError::Run {
-                    engine: EngineKind::Tract,
-                    reason: load::reason(&error),
-                    source: Some(error.into()),
-                })
+        run_caught(EngineKind::Tract, load::reason, || {
+            self.run_once(input, outputs)
         })
     }
 }
