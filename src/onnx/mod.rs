@@ -1,5 +1,6 @@
 //! ONNX files: reading and checking them, what they say of themselves, and rewrites of their graph.
 
+pub(crate) mod budget;
 pub mod error;
 pub mod facts;
 pub(crate) mod file;

@@ -5,7 +5,9 @@ use super::convert;
 use super::convnet::{self, Coverage};
 use super::ops;
 use crate::base::tensor::{InputSpec, TensorSpec};
-use crate::engine::{EngineError, EngineKind, budget};
+use crate::engine::budget::refuse;
+use crate::engine::{EngineError, EngineKind};
+use crate::onnx::budget;
 use prost::Message;
 use std::collections::BTreeSet;
 use tract_onnx::Onnx;
@@ -73,7 +75,7 @@ fn parse(onnx: &Onnx, bytes: &[u8]) -> Result<(InferenceModel, Vec<String>), Eng
             names: missing.into_iter().collect(),
         });
     }
-    budget::check_graph(EngineKind::Tract, graph)?;
+    budget::check_graph(graph).map_err(refuse(EngineKind::Tract))?;
     let names = graph
         .output
         .iter()
