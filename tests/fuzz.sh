@@ -5,7 +5,8 @@
 # allows; then it says where the input lies.
 #
 # No sanitizer: readers, decoders and the planner have no unsafe code. The kernels have, and the planner's target runs
-# them; tests/kernels.sh runs them under address sanitizer and valgrind. Memory is counted by the targets' own allocator. What is found on the way is kept in target/fuzz/corpus, for the next run.
+# them; tests/kernels.sh runs them under address sanitizer and valgrind. Memory is counted by the targets' own allocator.
+# What is found on the way is kept in target/fuzz/corpus, for the next run.
 set -e
 root=$(cd "$(dirname "$0")/.." && pwd)
 . "$root/pipelines/support/setup.sh"
@@ -19,10 +20,11 @@ esac
 work=${CARGO_TARGET_DIR:-$root/target}/fuzz
 targets="readers decoders planner"
 
-# cargo-fuzz would do the same: without a sanitizer nothing but rustc's flags is special, and these rustc.sh has.
+# cargo-fuzz would do the same: without a sanitizer nothing but rustc's flags is special, and these rustc.sh has. The
+# machine's own triple as --target keeps build scripts, which get no such flags, apart from what is fuzzed.
 build_targets() {
     RUSTC_WRAPPER=$root/tests/fuzz/rustc.sh cargo build --release --locked --manifest-path tests/fuzz/Cargo.toml \
-        --target-dir "$work"
+        --target "$triple" --target-dir "$work"
 }
 
 # The micro models as the target takes them: without a card, at the size of the file and at 96 x 64.
@@ -42,7 +44,7 @@ fuzz() {
     kept=
     [ ! -d "tests/fuzz/corpus/$1" ] || kept=tests/fuzz/corpus/$1
     # shellcheck disable=SC2086 # a folder or nothing
-    "$work/release/$1" -artifact_prefix="$work/artifacts/$1/" -dict=tests/fuzz/words.dict -max_total_time="$seconds" \
+    "$work/$triple/release/$1" -artifact_prefix="$work/artifacts/$1/" -dict=tests/fuzz/words.dict -max_total_time="$seconds" \
         -max_len=32768 -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
         "$work/corpus/$1" $kept "$work/seeds/$1" >"$work/$1.log" 2>&1
 }
@@ -63,7 +65,7 @@ fuzz_all() {
     for target in $failed; do
         tail -n 60 "$work/$target.log" >&2
         say "Target $target failed. $(grep -o 'Test unit written to.*' "$work/$target.log" || echo 'No input was stored')."
-        say "The whole log is $work/$target.log; to run that input again: $work/release/$target FILE"
+        say "The whole log is $work/$target.log; to run that input again: $work/$triple/release/$target FILE"
     done
     [ -z "$failed" ]
 }
@@ -72,6 +74,7 @@ fuzz_all() {
 # shellcheck disable=SC2086 # lists of names
 install_packages $packages_to_build $packages_to_run g++
 check_rust
+triple=$(rustc -vV | sed -n 's/^host: //p')
 step "Building the targets (the first time this takes about 3 minutes)" build_targets
 [ "$seconds" != build ] || exit 0
 seed_models

@@ -3,11 +3,14 @@
 # would make a million counters, and libFuzzer looks at all of them after every input.
 rustc=$1
 shift
-crate='' previous=''
+crate='' target='' previous=''
 for arg; do
     [ "$previous" != --crate-name ] || crate=$arg
+    [ "$previous" != --target ] || target=$arg
     previous=$arg
 done
+# Build scripts are compiled without --target; no libFuzzer is linked to them.
+[ -n "$target" ] || crate=
 case $crate in
 gstdetect | readers | decoders | planner | prost | bytes | serde_json | serde_core)
     # What cargo-fuzz passes without a sanitizer.
