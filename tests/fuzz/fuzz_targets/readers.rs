@@ -175,7 +175,7 @@ fn read_classes(text: &str, labels: &[&str]) {
 }
 
 fn parse_card(text: &[u8]) -> Result<Card, ModelError> {
-    Card::parse(Path::new("x.detect.json"), text)
+    Ok(Card::parse(Path::new("x.detect.json"), text)?)
 }
 
 fn open(model: &[u8], card: Card, input_size: InputSize) -> Result<Model, ModelError> {
