@@ -7,6 +7,7 @@ pub fn simplify(graph: &Graph) -> Vec<Node> {
     let mut nodes = graph.nodes().to_vec();
     for i in 0..nodes.len() {
         let rewrite = nested_crop(&nodes, i)
+            .or_else(|| nested_clamp(&nodes, i))
             .or_else(|| affine_from_constant(&nodes, i))
             .or_else(|| scaled_clip(&nodes, i))
             .or_else(|| gated(&nodes, i))
@@ -42,6 +43,24 @@ fn nested_crop(nodes: &[Node], i: usize) -> Rewrite {
         size: outer.size,
     };
     Some((Op::Crop(crop), from.inputs.clone()))
+}
+
+/// Lower and upper limit of a function that only limits its argument.
+fn limits(op: &Op) -> Option<[f32; 2]> {
+    match *op {
+        Op::Activate(Activation::Relu) => Some([0., f32::INFINITY]),
+        Op::Activate(Activation::Clip { min, max }) if min <= max => Some([min, max]),
+        _ => None,
+    }
+}
+
+/// A clamp of a clamp, as ReLU6 is often written and folded quantisation leaves it.
+fn nested_clamp(nodes: &[Node], i: usize) -> Rewrite {
+    let [low, high] = limits(&nodes[i].op)?;
+    let from = at(nodes, nodes[i].inputs[0]);
+    let [min, max] = limits(&from.op)?.map(|limit| limit.clamp(low, high));
+    let clip = Activation::Clip { min, max };
+    Some((Op::Activate(clip), from.inputs.clone()))
 }
 
 /// x ∘ constant, with one value per channel or one in all: scale and bias.

@@ -377,6 +377,12 @@ fn gates_of_their_own_input_join_the_convolution() {
         g.mul(gate, y).unwrap()
     };
     check_steps(&conv_then(hard_swish_divided_first), &one);
+    let limited_twice = |g: &mut Graph, y: TensorId| {
+        let above = g.activate(y, Activation::Relu).unwrap();
+        let (min, max) = (f32::NEG_INFINITY, 6.);
+        g.activate(above, Activation::Clip { min, max }).unwrap()
+    };
+    check_steps(&conv_then(limited_twice), &one);
     let mish = |g: &mut Graph, y: TensorId| {
         let soft = g.activate(y, Activation::Softplus).unwrap();
         let gate = g.activate(soft, Activation::Tanh).unwrap();
