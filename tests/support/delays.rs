@@ -70,10 +70,11 @@ pub fn judge(script: &[Part], parts: &[Vec<Left>], undisturbed: bool) -> Result<
             let (p95, p99) = (of(0.95), of(0.99));
             let before = undisturbed && script[number].from == script[number].to;
             let longer = |left: &&Left| left.delay > if before { left.told } else { left.declared };
-            let over = window.iter().filter(longer).count();
-            if over > 1 {
+            let over: Vec<_> = window.iter().filter(longer).collect();
+            if over.len() > 1 {
                 return Err(format!(
-                    "part {number}: {over} of {WINDOW} are longer than declared; p99 {p99:?}, the last {last:?}"
+                    "part {number}: {} of {WINDOW} are longer than declared; p99 {p99:?}, they are {over:?}",
+                    over.len()
                 ));
             }
             let lowered = !stepped_down || last.at > begin + LOWERED;

@@ -5,7 +5,8 @@
 //! measured in the last [`WINDOW`]:
 //!
 //! - It is 5 % above the 99th percentile of the window.
-//! - It is raised as soon as a frame takes longer than declared. One frame of a hundred that is far out of the ordinary
+//! - It is raised as soon as a frame takes longer than declared, or comes within 1 % of it: the frame still has to be
+//!   pushed, and on a slow ramp the next one would be late. One frame of a hundred that is far out of the ordinary
 //!   (40 % above the 95th percentile) is forgiven and forgotten. A second one is believed, and then so is the first.
 //! - It is lowered when it could be 10 % less.
 //!
@@ -21,6 +22,8 @@ pub const WINDOW: Duration = Duration::from_secs(8);
 pub const MESSAGE_INTERVAL: Duration = Duration::from_secs(1);
 
 const MARGIN: f64 = 1.05;
+/// A delay that is so much shorter than declared, or longer, raises it.
+const HEADROOM: f64 = 1.01;
 const LOWER_BELOW: f64 = 0.9;
 const OUTLIER: f64 = 1.4;
 /// Delays needed before percentiles say what is ordinary.
@@ -108,7 +111,7 @@ impl DeclaredDelay {
         self.measured.push_back((now, delay));
         insert(sorted, delay);
         let target = percentile(sorted, 0.99).unwrap_or_default().mul_f64(MARGIN);
-        if delay > self.declared {
+        if delay.mul_f64(HEADROOM) > self.declared {
             self.declared = target.max(delay.mul_f64(MARGIN));
         } else if target < self.declared.mul_f64(LOWER_BELOW) {
             self.declared = target;
@@ -244,6 +247,19 @@ mod tests {
                 "{:?} declared at {ms} ms",
                 delay.get()
             );
+        }
+    }
+
+    #[test]
+    fn a_creeping_delay_never_comes_close_to_the_declared_one() {
+        let mut delay = DeclaredDelay::new(MS * 42);
+        let mut now = Duration::ZERO;
+        for step in 0..1_000 {
+            let inside = MS * 40 + Duration::from_micros(20) * step;
+            now += inside;
+            delay.record(now, inside);
+            let outside = inside + Duration::from_micros(100);
+            assert!(delay.get() >= outside, "{:?} for {outside:?}", delay.get());
         }
     }
 
