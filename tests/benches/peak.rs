@@ -19,11 +19,17 @@ fn main() {
     {
         if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
             // SAFETY: the processor has AVX2 and FMA.
-            row.insert("avx2".into(), json!(best(8, || unsafe { x86::chains256() })));
+            row.insert(
+                "avx2".into(),
+                json!(best(8, || unsafe { x86::chains256() })),
+            );
         }
         if is_x86_feature_detected!("avx512f") {
             // SAFETY: the processor has AVX-512.
-            row.insert("avx512".into(), json!(best(16, || unsafe { x86::chains512() })));
+            row.insert(
+                "avx512".into(),
+                json!(best(16, || unsafe { x86::chains512() })),
+            );
         }
     }
     println!("{}", serde_json::Value::from(row));
@@ -50,7 +56,10 @@ mod x86 {
     /// The processor must have AVX2 and FMA.
     #[target_feature(enable = "avx2,fma")]
     pub unsafe fn chains256() -> f32 {
-        let (factor, term) = (_mm256_set1_ps(black_box(0.5)), _mm256_set1_ps(black_box(0.25)));
+        let (factor, term) = (
+            _mm256_set1_ps(black_box(0.5)),
+            _mm256_set1_ps(black_box(0.25)),
+        );
         let mut sums = [_mm256_set1_ps(black_box(1.0)); CHAINS];
         for _ in 0..STEPS {
             for sum in &mut sums {
@@ -65,7 +74,10 @@ mod x86 {
     /// The processor must have AVX-512.
     #[target_feature(enable = "avx512f")]
     pub unsafe fn chains512() -> f32 {
-        let (factor, term) = (_mm512_set1_ps(black_box(0.5)), _mm512_set1_ps(black_box(0.25)));
+        let (factor, term) = (
+            _mm512_set1_ps(black_box(0.5)),
+            _mm512_set1_ps(black_box(0.25)),
+        );
         let mut sums = [_mm512_set1_ps(black_box(1.0)); CHAINS];
         for _ in 0..STEPS {
             for sum in &mut sums {

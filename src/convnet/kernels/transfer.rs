@@ -1,7 +1,7 @@
 //! Inputs into the arena, outputs out of it, and the zero borders of buffers. Bound by memory.
 
 use super::vector::Vector;
-use super::{Context, split};
+use super::{Context, split, units};
 use crate::convnet::graph::{Input, InputFormat, Layout, Shape};
 
 /// Copies an input into planes.
@@ -24,9 +24,7 @@ pub struct Load {
 #[inline(always)]
 pub unsafe fn load<V: Vector>(l: &Load, context: &Context, part: usize, parts: usize) {
     let Shape { c, h, w } = l.shape;
-    let (from, to) = split(c * h, part, parts);
-    for unit in from..to {
-        let (channel, y) = (unit / h, unit % h);
+    for (channel, y) in units(c, h, part, parts) {
         // SAFETY: the row lies within the arena, and nobody else writes it.
         let out = unsafe {
             let start = context.base.0.add(l.offset + channel * l.plane + y * l.row);
@@ -34,7 +32,8 @@ pub unsafe fn load<V: Vector>(l: &Load, context: &Context, part: usize, parts: u
         };
         match (&l.format, &context.inputs[l.input]) {
             (InputFormat::Planar, Input::F32(x)) => {
-                out.copy_from_slice(&x[unit * w..(unit + 1) * w])
+                let start = (channel * h + y) * w;
+                out.copy_from_slice(&x[start..start + w])
             }
             (InputFormat::Interleaved, Input::F32(x)) => {
                 let row = &x[y * w * c..(y + 1) * w * c];
