@@ -219,12 +219,27 @@ class Cases:
     def __init__(self):
         self.cases = []
 
-    def add(self, model, decode, expected, threshold=0.5, iou=None, resize="letterbox_center", card=None, least=3):
-        """`card`: keys beside those that every card has. `iou`: None where nothing is to be suppressed."""
+    def add(
+        self,
+        model,
+        decode,
+        expected,
+        threshold=0.5,
+        iou=None,
+        resize="letterbox_center",
+        card=None,
+        refusal=(),
+        least=3,
+    ):
+        """`card`: keys beside those that every card has. `iou`: None where nothing is to be suppressed.
+
+        `refusal`: what the error must name if the model cannot be read without the card.
+        """
         assert least <= len(expected) <= 60, f"{model}: {len(expected)} boxes"
         card = {"decode": decode, "score_threshold": threshold, "nms_iou": iou, **(card or {})}
         card["input"] = {**card.get("input", {}), "resize_mode": resize}
-        self.cases.append({"model": model, "card": card, "expected": expected})
+        refusal = {"refusal": list(refusal)} if refusal else {}
+        self.cases.append({"model": model, "card": card, **refusal, "expected": expected})
 
     def save(self, file):
         with open(os.path.join(HERE, file), "w", encoding="utf-8") as out:

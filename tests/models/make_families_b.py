@@ -160,7 +160,7 @@ YOLOV5 = {8: [(10, 13), (16, 30), (33, 23)], 16: [(30, 61), (62, 45), (59, 119)]
 YOLOV7 = {8: [(12, 16), (19, 36), (40, 28)], 16: [(36, 75), (76, 55), (72, 146)], 32: [(142, 110), (192, 243), (459, 401)]}
 
 
-def yolov5_raw(cases, file, seed, anchors, layer, apart, activated=False, card=None):
+def yolov5_raw(cases, file, seed, anchors, layer, apart, activated=False, card=None, refusal=()):
     """`layer`: the number in the names of the weights, None for such names as tell nothing."""
     heads = Heads(seed)
     graph, all_scores, all_boxes, outputs = heads.graph, [], [], {}
@@ -186,13 +186,13 @@ def yolov5_raw(cases, file, seed, anchors, layer, apart, activated=False, card=N
     graph.save_as(file, outputs)
     # Anchors of a cell follow one another here and lie in maps there; no two scores are equal.
     rows = suppressed(best(np.concatenate(all_scores), np.concatenate(all_boxes), 0.4), 0.45)
-    cases.add(file, "yolov5_raw", heads.fed.found(rows), 0.4, 0.45, card=card)
+    cases.add(file, "yolov5_raw", heads.fed.found(rows), 0.4, 0.45, card=card, refusal=refusal)
 
 
 PRIORS = [(8, [(10, 10), (24, 12)]), (16, [(20, 30), (40, 20)]), (32, [(50, 50), (60, 25)])]
 
 
-def ssd(cases, file, seed, decoded, priors_of_card=None):
+def ssd(cases, file, seed, decoded, card=None, refusal=()):
     """Softmax and decoding in the graph, corners as shares; or logits and offsets."""
     heads = Heads(seed, "input_0", "stretch", 0, 127, 128)
     graph, all_scores, all_boxes, scores, boxes, priors = heads.graph, [], [], [], [], []
@@ -221,7 +221,7 @@ def ssd(cases, file, seed, decoded, priors_of_card=None):
         graph.add("Concat", [graph.add("Sub", [xy, half], "low"), graph.add("Add", [xy, half], "high")], "boxes", axis=2)
     graph.save_as(file, {"scores": ("f", [1, count, 3]), "boxes": ("f", [1, count, 4])})
     rows = suppressed(best(np.concatenate(all_scores), np.concatenate(all_boxes), 0.5), 0.45)
-    cases.add(file, "ssd", heads.fed.found(rows), 0.5, 0.45, "stretch", priors_of_card)
+    cases.add(file, "ssd", heads.fed.found(rows), 0.5, 0.45, "stretch", card, refusal)
 
 
 def yunet_2022(cases, seed):
@@ -288,16 +288,15 @@ def main():
     ssd(cases, "ssd_micro", 6, True)
     yunet_2022(cases, 12)
     nanodet_plus(cases, 13)
-    cases.save("families_b.json")
     # What cannot be known without a card.
-    told = Cases()
     own = {8: [(8, 8), (20, 10), (10, 20)], 16: [(30, 30), (40, 20), (20, 40)], 32: [(60, 60), (64, 32), (32, 64)]}
     anchors = {"anchors": [own[stride] for stride in (8, 16, 32)]}
-    yolov5_raw(told, "yolov5_anchors_micro", 2, own, None, True, card=anchors)
+    readings = ["YOLOv5, raw", "YOLOv7, raw"]
+    yolov5_raw(cases, "yolov5_anchors_micro", 2, own, None, True, card=anchors, refusal=readings)
     layers = [{"cells": [SIDE // s] * 2, "step": s, "boxes": sizes} for s, sizes in PRIORS]
-    convention = {"input": {"mean": [127] * 3, "std": [128] * 3}}
-    ssd(told, "ssd_raw_micro", 8, False, {"prior_layers": {"layers": layers, "variances": [0.1, 0.2]}, **convention})
-    told.save("families_b_told.json")
+    card = {"prior_layers": {"layers": layers, "variances": [0.1, 0.2]}, "input": {"mean": [127] * 3, "std": [128] * 3}}
+    ssd(cases, "ssd_raw_micro", 8, False, card, ['"prior_layers"'])
+    cases.save("families_b.json")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 //! Micro models of families on one picture, against what a small implementation in numpy finds there.
 //!
 //! `tests/models/families.py` describes the picture and writes a list of cases: the model, a card, and the expected
-//! rows of class, score and corners in pixels of the picture.
+//! rows of class, score and corners in pixels of the picture. A model that needs its card has the texts that the error
+//! without the card must contain.
 
 use super::{Folder, micro_model};
 use gstdetect::base::detection::Thresholds;
@@ -22,6 +23,8 @@ const SCORE: f32 = 0.001;
 pub struct Case {
     pub model: String,
     pub card: Value,
+    /// What the error names if there is no card; nothing if the model is recognised without one.
+    pub refusal: Vec<String>,
     /// Class, score, left, top, right, bottom.
     expected: Vec<[f32; 6]>,
 }
@@ -45,9 +48,15 @@ pub fn cases(file: &str) -> Vec<Case> {
     let cases = cases.into_iter().map(|case| Case {
         model: case["model"].as_str().expect("a name").to_owned(),
         card: case["card"].clone(),
+        refusal: refusal(&case["refusal"]),
         expected: serde_json::from_value(case["expected"].clone()).expect("rows of six"),
     });
     cases.collect()
+}
+
+fn refusal(value: &Value) -> Vec<String> {
+    let texts: Option<_> = serde_json::from_value(value.clone()).expect("a list of texts");
+    texts.unwrap_or_default()
 }
 
 /// Opens the model of a case, with its card or without, so that either is compared with what the card says.
