@@ -273,7 +273,7 @@ struct Active {
 }
 
 const STALLS_BEARABLE: u32 = 9;
-/// What a run with stalls adds, in runs without that make up for it.
+/// Adds to the count for a run with stalls; so many runs without make up for it.
 const STALL_WEIGHT: u32 = 3;
 const SHORTEST_PAUSE: u32 = 16;
 const LONGEST_PAUSE: u32 = 512;
