@@ -225,12 +225,12 @@ fn open_form(
         }),
         // Not shared: each engine is a session of its own.
         EngineKind::OnnxRuntime => {
-            budget::check_file(kind, bytes)?;
+            budget::check_file(kind, bytes, &model.input)?;
             let (engine, library) = onnxruntime::OnnxRuntime::open(model, bytes, options)?;
             Ok((Box::new(engine), Some(library)))
         }
         EngineKind::OpenVino => shared(kind, &|| {
-            budget::check_file(kind, bytes)?;
+            budget::check_file(kind, bytes, &model.input)?;
             let (engine, library) = openvino::OpenVino::open(model, bytes, options)?;
             Ok((Box::new(engine), Some(library)))
         }),
