@@ -48,7 +48,7 @@ impl Stream {
                 .map_err(DrawError::Map)?;
             let mut picture =
                 video_frame::view_mut(&mut frame, &self.picture).map_err(DrawError::Frame)?;
-            blurred.iter().for_each(|area| picture.pixelate(*area));
+            picture.pixelate_all(blurred);
             if paint {
                 drawing.paint(&mut picture);
             }
