@@ -13,6 +13,7 @@ mod formats;
 mod latency;
 mod locks;
 mod messages;
+mod metas;
 mod modes;
 mod one_picture;
 mod pace;

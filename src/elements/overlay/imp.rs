@@ -54,7 +54,7 @@ impl DetectOverlay {
         let rois = meta::read(&buffer);
         self.inquire(&settings, &rois);
         if !rois.is_empty() || settings.show_stats {
-            gst::trace!(CAT, imp = self, "{} regions on {buffer:?}", rois.len());
+            gst::trace!(CAT, imp = self, "{} regions on {}", rois.len(), buffer.pts().display());
             self.draw(&mut buffer, &settings, &rois)?;
         }
         self.srcpad.push(buffer)

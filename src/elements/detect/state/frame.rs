@@ -99,11 +99,10 @@ impl Frame {
     /// # Errors
     /// A sentence, if the frame's memory cannot be mapped or is not what the caps say.
     pub fn read<T>(&self, look: impl FnOnce(&ImageView) -> T) -> Result<T, String> {
+        let Stream { video, picture, .. } = &*self.stream;
         let mapped =
-            gst_video::VideoFrameRef::from_buffer_ref_readable(&self.buffer, &self.stream.video)
-                .map_err(|err| err.to_string())?;
-        let image =
-            video_frame::view(&mapped, &self.stream.picture).map_err(|err| err.to_string())?;
+            video_frame::readable(&self.buffer, video, picture).map_err(|err| err.to_string())?;
+        let image = video_frame::view(&mapped, picture).map_err(|err| err.to_string())?;
         Ok(look(&image))
     }
 
