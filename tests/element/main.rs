@@ -24,3 +24,4 @@ mod sizes;
 mod stuck;
 mod swap;
 mod tracking;
+mod unstamped;

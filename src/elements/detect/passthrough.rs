@@ -32,7 +32,6 @@ const NO_DELAY: Duration = Duration::from_millis(2);
 /// Facts about a frame that are needed after the model's input was made of it.
 struct Seen {
     time: Duration,
-    running_time: Option<gst::ClockTime>,
     pts: Option<gst::ClockTime>,
     size: Size,
     arrived: Duration,
@@ -41,8 +40,7 @@ struct Seen {
 impl Seen {
     fn new(frame: &Frame) -> Self {
         Self {
-            time: frame.time(),
-            running_time: frame.running_time(),
+            time: frame.time,
             pts: frame.buffer.pts(),
             size: frame.stream.picture.size,
             arrived: frame.arrived,
@@ -184,7 +182,7 @@ impl Detect {
         if let Some(marks) = marks.filter(|_| settings.post_detections) {
             let structures = marks.tracked(settings.tracking).to_structures(seen.size);
             self.post(message::detections(
-                seen.running_time,
+                seen.time,
                 seen.pts,
                 found.times,
                 structures,

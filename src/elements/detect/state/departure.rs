@@ -83,15 +83,15 @@ impl State {
     /// Gives a frame its own boxes, or the last ones where it was not analysed.
     fn depart(&mut self, mut frame: Frame) -> Departure {
         let settings = self.settings.clone();
-        let running_time = frame.running_time();
+        let time = frame.time;
         let found = frame.found.take();
         let marks = match &found {
-            Some(found) => Some(self.boxes.own(found, running_time, settings.tracking)),
+            Some(found) => Some(self.boxes.own(found, time, settings.tracking)),
             None if frame.bare => {
                 self.boxes.forget();
                 None
             }
-            None => self.boxes.latest(running_time, settings.max_age()),
+            None => self.boxes.latest(time, settings.max_age()),
         };
         Departure {
             frame,
