@@ -15,6 +15,7 @@ mod locks;
 mod messages;
 mod metas;
 mod modes;
+mod numbers;
 mod one_picture;
 mod pace;
 mod passthrough;

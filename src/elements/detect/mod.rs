@@ -28,6 +28,7 @@ mod loader;
 mod loading;
 mod lock;
 mod model_slot;
+mod numbers;
 mod pads;
 mod passthrough;
 mod queries;

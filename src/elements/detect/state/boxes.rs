@@ -7,7 +7,7 @@ use crate::bridge::meta::{self, Labelled};
 use crate::detector::Analysis;
 use crate::flow::stats::StageTimes;
 use crate::model::Model;
-use crate::vision::track::{Tracker, TrackerOptions};
+use crate::vision::track::{Numbers, Tracker, TrackerOptions};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -122,8 +122,7 @@ pub struct Boxes {
     latest: Option<(Marks, Duration)>,
     /// Time between the last two analysed frames.
     cycle: Duration,
-    /// Number of the next detection, unique in the stream.
-    next_number: u64,
+    numbers: Arc<Numbers>,
     tracker: Tracker,
     /// The model whose classes the tracker knows.
     followed: Option<Arc<Model>>,
@@ -131,17 +130,22 @@ pub struct Boxes {
 
 impl Default for Boxes {
     fn default() -> Self {
-        Self {
-            latest: None,
-            cycle: Duration::ZERO,
-            next_number: 1,
-            tracker: Tracker::new(TrackerOptions::default()),
-            followed: None,
-        }
+        Self::new(Arc::default())
     }
 }
 
 impl Boxes {
+    /// Creates a state without boxes, which takes all numbers from `numbers`.
+    pub fn new(numbers: Arc<Numbers>) -> Self {
+        Self {
+            latest: None,
+            cycle: Duration::ZERO,
+            tracker: Tracker::with_numbers(TrackerOptions::default(), numbers.clone()),
+            numbers,
+            followed: None,
+        }
+    }
+
     /// Forgets the boxes: another picture follows.
     pub fn forget(&mut self) {
         self.latest = None;
@@ -152,8 +156,7 @@ impl Boxes {
     /// Returns the boxes of an analysed frame of this time, with `tracking` also the numbers of their objects. Later frames
     /// may carry them too.
     pub fn own(&mut self, found: &Found, time: Duration, tracking: bool) -> Marks {
-        let first = self.next_number;
-        self.next_number += found.detections.len() as u64;
+        let first = self.numbers.take_detections(found.detections.len());
         let tracks = match tracking {
             true => self.follow(found, time),
             false => {
