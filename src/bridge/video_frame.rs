@@ -54,6 +54,46 @@ pub fn caps() -> gst::Caps {
         .build()
 }
 
+/// Puts the formats that caps offer in our order of preference, colour before grey: those of each structure, and the
+/// structures by the best of theirs. Other fields, and structures without a known format, keep their order.
+///
+/// A source that takes the first structure of the nearest size, as `libcamerasrc` does, would take grey otherwise, if its
+/// own list begins with it.
+pub fn in_order_of_preference(caps: &gst::CapsRef) -> gst::Caps {
+    let rank = |name: &str| {
+        let known = |format: &PixelFormat| video_format(*format).to_str().as_str() == name;
+        PixelFormat::ALL
+            .iter()
+            .position(known)
+            .unwrap_or(PixelFormat::ALL.len())
+    };
+    let mut ranked: Vec<_> = caps
+        .iter_with_features()
+        .map(|(structure, features)| {
+            let mut structure = structure.to_owned();
+            let mut names: Vec<String> = match structure.get::<gst::List>("format") {
+                Ok(list) => list.iter().filter_map(|name| name.get().ok()).collect(),
+                Err(_) => structure.get("format").into_iter().collect(),
+            };
+            names.sort_by_key(|name| rank(name));
+            let best = names
+                .first()
+                .map_or(PixelFormat::ALL.len(), |name| rank(name));
+            if names.len() > 1 {
+                structure.set("format", gst::List::new(names));
+            }
+            (best, structure, features.to_owned())
+        })
+        .collect();
+    ranked.sort_by_key(|(best, ..)| *best);
+    let mut ordered = gst::Caps::new_empty();
+    let all = ordered.make_mut();
+    for (_, structure, features) in ranked {
+        all.append_structure_full(structure, Some(features));
+    }
+    ordered
+}
+
 /// Reads what caps say about the pictures of a stream.
 ///
 /// Where they name no matrix or range, GStreamer's defaults for the format and size apply, which
@@ -298,6 +338,53 @@ mod tests {
             assert_eq!(colours(caps), wanted, "{caps}");
         }
         assert_eq!(colours("format=GRAY8,width=640,height=480").1, Full);
+    }
+
+    #[test]
+    fn caps_are_ordered_and_nothing_else_of_them_changes() {
+        gst::init().expect("GStreamer is installed");
+        let caps: gst::Caps =
+            "video/x-raw(meta:Other),format={GRAY8,RGB},width=1; video/x-raw,width=2; \
+             video/x-raw,format=P010_10LE,width=3; video/x-raw,format=NV12,width=[4,9]; \
+             video/x-raw,format={NV16,I420},width=5; video/x-raw,format=NV12,width=6"
+                .parse()
+                .expect("caps of a test");
+        let wanted: gst::Caps =
+            "video/x-raw,format={I420,NV16},width=5; video/x-raw,format=NV12,width=[4,9]; \
+             video/x-raw,format=NV12,width=6; video/x-raw(meta:Other),format={RGB,GRAY8},width=1; \
+             video/x-raw,width=2; video/x-raw,format=P010_10LE,width=3"
+                .parse()
+                .expect("caps of a test");
+        assert_eq!(
+            in_order_of_preference(&caps).to_string(),
+            wanted.to_string()
+        );
+        let empty = gst::Caps::new_empty();
+        assert!(in_order_of_preference(&empty).is_empty());
+    }
+
+    #[test]
+    fn a_short_buffer_is_told_with_bytes_met_and_wanted_and_its_rows() {
+        let info = info_of("video/x-raw,format=RGB,width=81,height=15,framerate=0/1");
+        let told = |info: &VideoInfo, length| {
+            let buffer = gst::Buffer::with_size(length).expect("a few bytes");
+            let picture = picture_info(info).expect("a known format");
+            let frame = readable(&buffer, info, &picture);
+            frame.map(drop).unwrap_err().to_string()
+        };
+        assert_eq!(
+            told(&info, 100),
+            "buffer has 100 bytes, expected 3660 for RGB of 81x15: 15 rows of 243 bytes padded to 244"
+        );
+        assert!(told(&info, 81 * 3 * 15).contains("rows without padding, as these seem to be"));
+        let info = info_of("video/x-raw,format=NV12,width=5,height=3,framerate=0/1");
+        let told = told(&info, 27);
+        assert!(
+            told.contains(
+                "3 rows of 5 bytes padded to 8, 2 rows of 6 bytes padded to 8; rows without"
+            ),
+            "{told}"
+        );
     }
 
     #[test]
