@@ -165,6 +165,37 @@ fn the_first_frame_of_a_file_waits_for_its_boxes_and_no_other_does() {
 }
 
 #[test]
+fn boxes_of_the_first_frame_stay_until_the_second_analysis() {
+    let rig = Rig::with_source("mode=passthrough", Source::File);
+    watch(&rig);
+    let mut first = 0;
+    for beginning in ["start", "seek", "size", "segment"] {
+        match beginning {
+            "seek" => rig.flush(),
+            "size" => assert!(rig.event(caps_event((48, 64)))),
+            "segment" => rig.segment(),
+            _ => {}
+        }
+        let size = if first < 100 { SIZE } else { (48, 64) };
+        rig.push_buffer(frame(first, size)).unwrap();
+        rig.control.close();
+        for number in first + 1..first + 20 {
+            rig.push_buffer(frame(number, size)).unwrap();
+        }
+        rig.control.open();
+        assert!(rig.control.wait_until_idle());
+        first += 50;
+    }
+    let carried = carried(&rig);
+    assert_eq!(carried.len(), 80);
+    for (index, carried) in carried.iter().enumerate() {
+        let own = index % 20 == 0;
+        let (_, age) = carried.unwrap_or_else(|| panic!("none on frame {index}"));
+        assert_eq!(age.is_none(), own, "frame {index}: {age:?}");
+    }
+}
+
+#[test]
 fn one_picture_and_eos_are_one_picture_with_its_boxes_and_eos() {
     let rig = Rig::with_source("mode=passthrough", Source::File);
     watch(&rig);

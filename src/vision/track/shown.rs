@@ -86,6 +86,8 @@ pub struct Shown {
     first: u64,
     numbers: Arc<Numbers>,
     analysed: Option<Duration>,
+    /// The newest analysis is the first, and its own frame has shown its boxes.
+    begun: bool,
     cycles: VecDeque<Duration>,
     corrections: Vec<Correction>,
     /// Time of the newest frame shown.
@@ -111,6 +113,7 @@ impl Shown {
             first: 1,
             numbers,
             analysed: None,
+            begun: false,
             cycles: VecDeque::new(),
             corrections: Vec::new(),
             now: Duration::ZERO,
@@ -138,6 +141,7 @@ impl Shown {
                 .drain(..self.cycles.len().saturating_sub(CYCLES));
         }
         self.analysed = Some(now);
+        self.begun = false;
         let meeting = self.now.max(now);
         let before = self.steady(meeting);
         self.first = self.numbers.take_detections(detections.len());
@@ -150,6 +154,12 @@ impl Shown {
             .filter_map(|track| correction(track, &before, meeting))
             .collect();
         ids
+    }
+
+    /// Notes that the frame of the newest analysis has waited for its boxes and shows all of them. If that analysis is the
+    /// first, the frames up to the second one show them too: they would vanish and come back otherwise.
+    pub fn begin(&mut self) {
+        self.begun = self.cycles.is_empty();
     }
 
     /// Returns [`ShownBox::number`] of the first detection of the newest analysis; the others follow.
@@ -177,6 +187,7 @@ impl Shown {
         self.tracker.reset();
         self.newest.clear();
         self.analysed = None;
+        self.begun = false;
         self.cycles.clear();
         self.corrections.clear();
         self.now = Duration::ZERO;

@@ -161,6 +161,7 @@ impl Passthrough {
         let tracks = self.shown.update(time, &found.detections, &found.low);
         let marks = Marks::new(found, self.shown.first_number(), &tracks);
         if awaited {
+            self.shown.begin();
             self.answer = Some((number, marks.clone()));
         }
         Some(marks)
