@@ -26,9 +26,6 @@ use gst::prelude::*;
 use gst::subclass::prelude::*;
 use std::time::Duration;
 
-/// A frame that stays inside for less counts as not delayed: the latency of a pipeline shall not move for that.
-const NO_DELAY: Duration = Duration::from_millis(2);
-
 /// Facts about a frame that are needed after the model's input was made of it.
 struct Seen {
     time: Duration,
@@ -110,12 +107,7 @@ impl Detect {
         );
         assert_none_held();
         let pushed = self.srcpad.push(frame.buffer)?;
-        let delay = if total < NO_DELAY {
-            Duration::ZERO
-        } else {
-            total
-        };
-        let delay = (!awaited).then_some(delay);
+        let delay = (!awaited).then_some(total);
         let (exceeded, latency) = {
             let mut state = self.state.lock();
             state.frame_went_on(frame.arrived, leaving, age, delay, self.now())
