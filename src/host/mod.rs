@@ -1,4 +1,5 @@
-//! The machine: its processors, memory and temperature, and which processors a thread may use.
+//! The machine: its processors, memory and temperature, which processors a thread may use, and its files.
 
 pub mod affinity;
 pub mod machine;
+pub mod side_file;
