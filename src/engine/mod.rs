@@ -12,6 +12,7 @@ mod error;
 mod library;
 mod onnxruntime;
 mod openvino;
+pub mod panics;
 mod quantised_form;
 #[cfg(feature = "stub-engine")]
 pub mod stub;
@@ -318,7 +319,8 @@ fn caught<T>(
     engine: EngineKind,
     work: impl FnOnce() -> Result<T, EngineError>,
 ) -> Result<T, EngineError> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|payload| {
+    let call = AssertUnwindSafe(|| panics::expected(work));
+    catch_unwind(call).unwrap_or_else(|payload| {
         let text = (payload.downcast_ref::<&str>().map(ToString::to_string))
             .or_else(|| payload.downcast_ref::<String>().cloned())
             .unwrap_or_else(|| "without a message".into());

@@ -5,11 +5,17 @@
 
 use super::{CANDIDATES, EngineKind, EngineOptions, Model};
 use crate::engine::library::{Library, Machine};
+use crate::host::side_file;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use std::fs::OpenOptions;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::path::PathBuf;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
+
+/// Most bytes of a file that is read.
+const MAX_BYTES: u64 = 64 << 10;
 
 /// The result of a measurement.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,8 +108,8 @@ impl Memory {
     }
 
     pub fn read(&self, key: &str) -> Option<Remembered> {
-        let text = std::fs::read_to_string(self.file(key)?).ok()?;
-        let value: Value = serde_json::from_str(&text).ok()?;
+        let text = side_file::read(&self.file(key)?, MAX_BYTES).ok()?;
+        let value: Value = serde_json::from_slice(&text).ok()?;
         let kind = |value: &Value| {
             let name = value.as_str()?;
             CANDIDATES.into_iter().find(|kind| kind.to_string() == name)
@@ -135,12 +141,18 @@ impl Memory {
         let written = file
             .parent()
             .map_or(Ok(()), std::fs::create_dir_all)
-            .and_then(|()| std::fs::write(&part, text))
+            .and_then(|()| write_new(&part, &text))
             .and_then(|()| std::fs::rename(&part, &file));
         if written.is_err() {
             let _ = std::fs::remove_file(&part);
         }
     }
+}
+
+/// Writes a new file. Whatever lies there already, which may be a pipe without a reader, is an error.
+fn write_new(path: &Path, text: &str) -> std::io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
+    file.write_all(text.as_bytes())
 }
 
 #[cfg(test)]
@@ -164,7 +176,7 @@ mod tests {
     }
 
     fn remove(memory: &Memory) {
-        let folder = memory.0.as_deref().and_then(std::path::Path::parent);
+        let folder = memory.0.as_deref().and_then(Path::parent);
         std::fs::remove_dir_all(folder.expect("given one")).expect("it has been made");
     }
 
@@ -197,6 +209,47 @@ mod tests {
             std::fs::write(&file, text).expect("writable");
             assert_eq!(memory.read("key"), None, "{text}");
         }
+        memory.write("key", &remembered());
+        assert_eq!(memory.read("key"), Some(remembered()));
+        remove(&memory);
+    }
+
+    #[test]
+    fn a_pipe_a_device_and_a_huge_file_are_as_good_as_none() {
+        let memory = memory("kinds");
+        let file = memory.file("key").expect("there is a folder");
+        std::fs::create_dir_all(file.parent().expect("a folder")).expect("writable");
+        let pipe = |at: &Path| {
+            let made = std::process::Command::new("mkfifo").arg(at).status();
+            assert!(made.expect("mkfifo is installed").success());
+        };
+        type Make<'a> = &'a dyn Fn(&Path);
+        let kinds: [Make; 4] = [
+            &pipe,
+            &|at| std::os::unix::fs::symlink("/dev/zero", at).expect("a link"),
+            &|at| {
+                let huge = std::fs::File::create(at).expect("writable");
+                huge.set_len(1 << 30).expect("a hole takes no place");
+            },
+            &|at| std::fs::create_dir(at).expect("writable"),
+        ];
+        for (index, make) in kinds.into_iter().enumerate() {
+            make(&file);
+            assert_eq!(memory.read("key"), None, "{index}");
+            memory.write("key", &remembered());
+            let replaced = memory.read("key");
+            match file.is_dir() {
+                true => assert_eq!(replaced, None),
+                false => assert_eq!(replaced, Some(remembered()), "{index}"),
+            }
+            let _ = std::fs::remove_file(&file);
+        }
+        let _ = std::fs::remove_dir(&file);
+        // A pipe where the new file is to be written neither keeps the writer waiting nor stays.
+        let part = file.with_extension(format!("{}.part", std::process::id()));
+        pipe(&part);
+        memory.write("key", &remembered());
+        assert_eq!(memory.read("key"), None);
         memory.write("key", &remembered());
         assert_eq!(memory.read("key"), Some(remembered()));
         remove(&memory);
