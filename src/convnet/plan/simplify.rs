@@ -1,24 +1,26 @@
 //! Rewrites of the graph before it is planned: known compositions become one operator.
 
+use super::limits;
+use super::readers::Rewritten;
 use crate::convnet::graph::*;
 
-/// Returns the graph's nodes with compositions replaced. Numbers stay; nodes that nobody reads any more stay as well.
-pub fn simplify(graph: &Graph) -> Vec<Node> {
-    let mut nodes = graph.nodes().to_vec();
+/// Returns the graph with compositions replaced. Numbers stay; nodes that nobody reads any more stay as well.
+pub fn simplify(graph: &Graph) -> Rewritten {
+    let mut rewritten = limits::settle(graph);
+    let nodes = &mut rewritten.nodes;
     for i in 0..nodes.len() {
-        let rewrite = nested_crop(&nodes, i)
-            .or_else(|| nested_clamp(&nodes, i))
-            .or_else(|| affine_from_constant(&nodes, i))
-            .or_else(|| scaled_clip(&nodes, i))
-            .or_else(|| gated(&nodes, i))
-            .or_else(|| padded(&nodes, i))
-            .or_else(|| focus(&nodes, i));
+        let rewrite = nested_crop(nodes, i)
+            .or_else(|| affine_from_constant(nodes, i))
+            .or_else(|| scaled_clip(nodes, i))
+            .or_else(|| gated(nodes, i))
+            .or_else(|| padded(nodes, i))
+            .or_else(|| focus(nodes, i));
         if let Some((op, inputs)) = rewrite {
             nodes[i].op = op;
             nodes[i].inputs = inputs;
         }
     }
-    nodes
+    rewritten
 }
 
 type Rewrite = Option<(Op, Vec<TensorId>)>;
@@ -43,24 +45,6 @@ fn nested_crop(nodes: &[Node], i: usize) -> Rewrite {
         size: outer.size,
     };
     Some((Op::Crop(crop), from.inputs.clone()))
-}
-
-/// Lower and upper limit of a function that only limits its argument.
-fn limits(op: &Op) -> Option<[f32; 2]> {
-    match *op {
-        Op::Activate(Activation::Relu) => Some([0., f32::INFINITY]),
-        Op::Activate(Activation::Clip { min, max }) if min <= max => Some([min, max]),
-        _ => None,
-    }
-}
-
-/// A clamp of a clamp, as ReLU6 is often written and folded quantisation leaves it.
-fn nested_clamp(nodes: &[Node], i: usize) -> Rewrite {
-    let [low, high] = limits(&nodes[i].op)?;
-    let from = at(nodes, nodes[i].inputs[0]);
-    let [min, max] = limits(&from.op)?.map(|limit| limit.clamp(low, high));
-    let clip = Activation::Clip { min, max };
-    Some((Op::Activate(clip), from.inputs.clone()))
 }
 
 /// x ∘ constant, with one value per channel or one in all: scale and bias.

@@ -546,3 +546,63 @@ fn kernels_of_this_machine() {
     println!("kernels: {}", names.join(" "));
     assert_eq!(names.last(), Some(&"scalar"));
 }
+
+#[test]
+fn limits_cost_no_steps_where_folding_leaves_them() {
+    let random = &mut Random::new(21);
+    let clip = |min: f32, max: f32| Activation::Clip { min, max };
+    let mut graph = Graph::new();
+    let x = graph.input(Shape::new(3, 8, 8)).unwrap();
+    let x = graph.activate(x, clip(0., 0.75)).unwrap();
+    let mut conv = |g: &mut Graph, x: TensorId, window: Window| {
+        let from = g.shape(x).c;
+        g.conv(x, random_conv(random, from, 16, 1, window)).unwrap()
+    };
+    let stem = conv(&mut graph, x, Window::square(3, 2, 1));
+    // a limit inside and one behind SiLU
+    let limited = graph.activate(stem, clip(-0.5, 3.)).unwrap();
+    let gate = graph.activate(limited, Activation::Sigmoid).unwrap();
+    let gate = graph.activate(gate, clip(0., 1.)).unwrap();
+    let silu = graph.mul(limited, gate).unwrap();
+    let a = conv(&mut graph, silu, Window::square(1, 1, 0));
+    let a = graph.activate(a, Activation::Silu).unwrap();
+    let a = graph.activate(a, clip(0., 0.5)).unwrap();
+    let b = conv(&mut graph, silu, Window::square(1, 1, 0));
+    let pooled = graph.pool(b, Pool::Max, Window::square(3, 1, 1)).unwrap();
+    let joined = graph.concat(&[a, pooled]).unwrap();
+    let joined = graph.activate(joined, clip(0., 0.5)).unwrap();
+    let y = conv(&mut graph, joined, Window::square(1, 1, 0));
+    // limits around a sum
+    let y = graph.activate(y, clip(-1., 1.)).unwrap();
+    let y = graph.add(y, a).unwrap();
+    let y = graph.activate(y, clip(-0.25, 1.5)).unwrap();
+    graph.output(y, Layout::Planar).unwrap();
+    check_steps(
+        &graph,
+        &[
+            "load", "dense", "dense", "dense", "pooling", "dense", "store",
+        ],
+    );
+}
+
+#[test]
+fn an_input_with_another_reader_is_loaded_without_limits() {
+    let mut graph = Graph::new();
+    let x = graph.input(Shape::new(4, 3, 5)).unwrap();
+    let limited = graph.activate(x, Activation::Relu).unwrap();
+    let y = graph.concat(&[x, limited]).unwrap();
+    graph.output(y, Layout::Planar).unwrap();
+    check_steps(&graph, &["load", "gather", "elementwise", "store"]);
+}
+
+#[test]
+fn three_activations_in_a_row_are_two_steps() {
+    let graph = conv_then(|g, y| {
+        let y = g.activate(y, Activation::Tanh).unwrap();
+        let y = g.activate(y, Activation::Exp).unwrap();
+        let y = g.activate(y, Activation::Abs).unwrap();
+        g.scale(y, 2., 0.).unwrap()
+    });
+    let steps = ["load", "dense", "elementwise", "elementwise", "store"];
+    check_steps(&graph, &steps);
+}
