@@ -606,3 +606,54 @@ fn three_activations_in_a_row_are_two_steps() {
     let steps = ["load", "dense", "elementwise", "elementwise", "store"];
     check_steps(&graph, &steps);
 }
+
+#[test]
+fn blocks_in_any_order_join_the_convolution() {
+    for (rows, columns, clip) in [(2, 2, true), (4, 2, false), (1, 3, true)] {
+        let mut graph = Graph::new();
+        let x = graph.input(Shape::new(3, 8, 12)).unwrap();
+        let phases: Vec<TensorId> = (0..rows * columns)
+            .map(|phase| {
+                let crop = Crop {
+                    top: phase / columns,
+                    left: phase % columns,
+                    step: [rows, columns],
+                    size: [8 / rows, 12 / columns],
+                };
+                graph.crop(x, crop).unwrap()
+            })
+            .collect();
+        let mut y = graph.concat(&phases).unwrap();
+        if clip {
+            let (min, max) = (-0.5, 0.5);
+            y = graph.activate(y, Activation::Clip { min, max }).unwrap();
+        }
+        let c = graph.shape(y).c as u32;
+        let picks = (0..c).map(|i| i * 7 % c).collect();
+        let y = graph.channels(y, picks).unwrap();
+        let window = Window::square(3, 1, 1);
+        let conv = random_conv(&mut Random::new(22), c as usize, 16, 1, window);
+        let y = graph.conv(y, conv).unwrap();
+        graph.output(y, Layout::Planar).unwrap();
+        check_steps(&graph, &["load", "dense", "store"]);
+    }
+}
+
+#[test]
+fn a_block_with_few_of_its_phases_is_not_widened() {
+    let mut graph = Graph::new();
+    let x = graph.input(Shape::new(3, 8, 12)).unwrap();
+    let crop = Crop {
+        top: 1,
+        left: 2,
+        step: [4, 4],
+        size: [2, 3],
+    };
+    let parts = [graph.crop(x, crop).unwrap(), graph.crop(x, crop).unwrap()];
+    let y = graph.concat(&parts).unwrap();
+    let conv = random_conv(&mut Random::new(23), 6, 16, 1, Window::square(1, 1, 0));
+    let y = graph.conv(y, conv).unwrap();
+    graph.output(y, Layout::Planar).unwrap();
+    let steps = ["load", "gather", "resample", "resample", "dense", "store"];
+    check_steps(&graph, &steps);
+}
