@@ -657,3 +657,16 @@ fn a_block_with_few_of_its_phases_is_not_widened() {
     let steps = ["load", "gather", "resample", "resample", "dense", "store"];
     check_steps(&graph, &steps);
 }
+
+#[test]
+fn a_sum_behind_two_activations_is_a_step_of_its_own() {
+    let graph = conv_then(|g, y| {
+        let other = g.activate(y, Activation::Abs).unwrap();
+        let conv = random_conv(&mut Random::new(24), 20, 20, 1, Window::square(1, 1, 0));
+        let y = g.conv(other, conv).unwrap();
+        let y = g.activate(y, Activation::Tanh).unwrap();
+        let y = g.activate(y, Activation::Exp).unwrap();
+        g.add(y, other).unwrap()
+    });
+    check_steps(&graph, &["load", "dense", "dense", "elementwise", "store"]);
+}

@@ -327,7 +327,9 @@ impl Generator {
                 y = self.graph.activate(y, f)?;
             }
             let same = |t: &&TensorId| self.graph.shape(**t) == shape;
-            if let Some(&other) = self.tensors.iter().find(same) {
+            if let Some(&other) = self.tensors.iter().find(same)
+                && self.random.chance(70)
+            {
                 y = match self.random.chance(50) {
                     true => self.graph.add(y, other)?,
                     false => self.graph.add(other, y)?,
