@@ -11,6 +11,8 @@ pub struct Load {
     pub input: usize,
     pub shape: Shape,
     pub format: InputFormat,
+    /// Least and largest value; what lies beyond becomes these.
+    pub limits: Option<[f32; 2]>,
     /// Floats from the arena's start to pixel (0, 0) of the first plane, between rows, and between planes.
     pub offset: usize,
     pub row: usize,
@@ -51,6 +53,16 @@ pub unsafe fn load<V: Vector>(l: &Load, context: &Context, part: usize, parts: u
                 }
             }
             _ => unreachable!("inputs were checked before the run"),
+        }
+        if let Some([min, max]) = l.limits {
+            for x in out {
+                // NaN is neither below nor above
+                *x = match *x {
+                    x if x < min => min,
+                    x if x > max => max,
+                    x => x,
+                };
+            }
         }
     }
 }

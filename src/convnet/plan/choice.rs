@@ -86,8 +86,7 @@ impl Choices {
     pub fn measure(graph: &Graph, options: &Options, limit: Duration) -> Result<(Self, bool)> {
         let start = Instant::now();
         let kernels = options.kernels()?;
-        let nodes = simplify::simplify(graph);
-        let stages = stage::build(&nodes, graph.inputs(), graph.outputs())?;
+        let stages = stage::build(&simplify::simplify(graph))?;
         let mut keys: Vec<Key> = layers(&stages)
             .filter(|l| eligible(l) && candidates(key(l), kernels.lanes).len() > 1)
             .map(key)

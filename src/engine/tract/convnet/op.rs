@@ -68,6 +68,16 @@ impl Network {
         Ok(Self { plan, outputs })
     }
 
+    /// Describes each step of the plan.
+    #[cfg(test)]
+    pub fn steps(&self) -> Vec<String> {
+        self.plan
+            .steps()
+            .iter()
+            .map(|step| step.describe())
+            .collect()
+    }
+
     /// Allocates the memory of one inference at a time, and starts its threads.
     ///
     /// # Errors
