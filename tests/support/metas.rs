@@ -100,8 +100,14 @@ impl Layout {
                 self.strides[plane] = random
                     .one_of(&[&all[..], &[stride.wrapping_neg(), stride.wrapping_mul(2)]].concat());
             }
-            2 => self.size.width = random.one_of(&[1, self.size.width + 1, 1 << 16, u32::MAX]),
-            3 => self.size.height = random.one_of(&[1, self.size.height + 1, 1 << 16, u32::MAX]),
+            2 => {
+                self.size.width =
+                    random.one_of(&[1, self.size.width.wrapping_add(1), 1 << 16, u32::MAX])
+            }
+            3 => {
+                self.size.height =
+                    random.one_of(&[1, self.size.height.wrapping_add(1), 1 << 16, u32::MAX])
+            }
             4 => self.format = random.one_of(&PixelFormat::ALL),
             5 if self.offsets.len() > 1 => drop((self.offsets.pop(), self.strides.pop())),
             _ => {
