@@ -35,6 +35,8 @@ fn pipeline(folder: &Folder) -> gst::Pipeline {
 /// Number and object of each region of each frame.
 fn played(pipeline: &gst::Pipeline) -> Vec<Vec<(i32, Option<i64>)>> {
     pipeline.set_state(gst::State::Playing).expect("it plays");
+    let (played, ..) = pipeline.state(gst::ClockTime::from_seconds(60));
+    played.expect("the first frame has come out");
     let out = pipeline.by_name("out").expect("it was named");
     let pull = || out.emit_by_name::<Option<gst::Sample>>("pull-sample", &[]);
     let regions = |sample: gst::Sample| {
@@ -42,7 +44,7 @@ fn played(pipeline: &gst::Pipeline) -> Vec<Vec<(i32, Option<i64>)>> {
         rois.iter().map(|roi| (roi.id, roi.track)).collect()
     };
     let frames = std::iter::from_fn(pull).map(regions).collect();
-    pipeline.set_state(gst::State::Ready).expect("it stops");
+    pipeline.set_state(gst::State::Null).expect("it stops");
     frames
 }
 
