@@ -108,6 +108,34 @@ fn labels_in_any_script_are_drawn_and_scores_can_be_left_out() {
 }
 
 #[test]
+fn letters_that_the_built_in_font_lacks_come_from_a_font_of_the_system() {
+    /// DejaVu Sans Mono has it, and DejaVu Sans has not.
+    const APL: char = '⌶';
+    if gstdetect::host::fonts::find(APL).is_none() {
+        support::skipped("no fontconfig, or no font with letters of APL");
+        return;
+    }
+    // Pixels of letters, which are black or white.
+    let ink = |overlay: &mut Overlay, letter: char| {
+        let label = String::from_iter([letter; 4]);
+        let regions = [detection(BBox::new(50.0, 100.0, 90.0, 200.0), &label, 1)];
+        let out = overlay.push(support::with_regions(frame("RGB"), SIZE, &regions));
+        let pixels = support::to_rgb(&out, &support::caps("RGB", SIZE), SIZE);
+        pixels
+            .iter()
+            .filter(|p| **p == [0; 3] || **p == [255; 3])
+            .count()
+    };
+    let mut overlay = overlay("font-size=40 show-scores=false");
+    let boxes = ink(&mut overlay, '\u{10fffd}');
+    let end = std::time::Instant::now() + support::PATIENCE;
+    // The first frame has them, unless the machine is busy.
+    while ink(&mut overlay, APL) == boxes {
+        assert!(std::time::Instant::now() < end, "they stay boxes");
+    }
+}
+
+#[test]
 fn properties_take_effect_at_the_next_frame() {
     let mut overlay = overlay("show-labels=false show-scores=false line-width=1");
     let at = [(BBox::new(100.0, 100.0, 200.0, 200.0), "dog")];
