@@ -93,11 +93,7 @@ impl Binder<'_> {
         let size = [shape.h, shape.w];
         let from = stage.shapes.first().map_or(size, |s| [s.h, s.w]);
         let step = match &stage.work {
-            Work::Load {
-                input,
-                format,
-                limits,
-            } => self.load(*input, format, *limits, out),
+            work @ Work::Load { .. } => self.load(work, out),
             Work::Constant(values) => return self.constant(values, out),
             Work::Conv { layers, .. } => {
                 for layer in layers {
@@ -145,20 +141,22 @@ impl Binder<'_> {
         self.steps.push(step);
     }
 
-    fn load(
-        &self,
-        input: usize,
-        format: &InputFormat,
-        limits: Option<[f32; 2]>,
-        out: RootId,
-    ) -> Step {
+    fn load(&self, work: &Work, out: RootId) -> Step {
+        let Work::Load {
+            input,
+            format,
+            limits,
+        } = work
+        else {
+            unreachable!("only inputs are loaded");
+        };
         let buffer = &self.placement.buffers[out as usize];
         let plane = self.plane(out, 0);
         Step::Load(transfer::Load {
-            input,
+            input: *input,
             shape: buffer.shape,
             format: format.clone(),
-            limits,
+            limits: *limits,
             offset: plane.offset,
             row: plane.row,
             plane: buffer.plane(),
