@@ -68,6 +68,10 @@ struct Fontconfig {
 }
 
 impl Fontconfig {
+    #[expect(
+        clippy::missing_transmute_annotations,
+        reason = "the type is that of the field"
+    )]
     fn load() -> Option<Self> {
         // SAFETY: a library of the system, whose initialisers may run; it is never unloaded.
         let library = unsafe { libc::dlopen(LIBRARY.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL) };

@@ -79,7 +79,7 @@ fn offered(source: Option<&str>) -> Vec<Vec<String>> {
 #[test]
 fn a_source_is_offered_formats_in_our_order_whatever_its_own() {
     let all = formats();
-    assert_eq!(offered(None), [all.clone()]);
+    assert_eq!(offered(None), std::slice::from_ref(&all));
     // As libcamerasrc asks: each format with its sizes, grey first.
     let camera = "video/x-raw,format=GRAY8,width=640,height=480; \
                   video/x-raw,format=BGR,width=1280,height=720; \
