@@ -10,6 +10,7 @@ pub(crate) mod parse;
 pub(crate) mod python_literal;
 pub mod rewrite;
 pub mod side_input;
+pub(crate) mod tail;
 pub mod tensor_file;
 #[cfg(test)]
 pub(crate) mod testing;
