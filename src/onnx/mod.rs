@@ -4,6 +4,7 @@ pub(crate) mod budget;
 pub mod error;
 pub mod facts;
 pub(crate) mod file;
+pub(crate) mod graph_order;
 pub(crate) mod infer;
 pub mod outline;
 pub(crate) mod parse;

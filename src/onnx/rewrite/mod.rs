@@ -14,6 +14,7 @@ mod ending;
 mod fix_shape;
 mod fold_quantised;
 mod follow_size;
+mod keep_outputs;
 mod lossless;
 mod merge_focus;
 mod name_nodes;
@@ -133,6 +134,15 @@ pub fn normalise(original: &[u8], model: &mut ModelProto, done: Vec<String>) -> 
             .push(format!("the graph stays quantised, and slow: {reason}")),
     }
     done
+}
+
+/// Leaves out the outputs that are not in `names`, in both forms of a model.
+pub fn keep_outputs(model: &mut ModelProto, normalised: &mut Normalised, names: &[String]) {
+    let run = |model: &mut ModelProto| keep_outputs::run(model.graph.as_mut()?, names);
+    normalised.rewrites.extend(run(model));
+    if let Some(unfolded) = &mut normalised.unfolded {
+        unfolded.rewrites.extend(run(&mut unfolded.model));
+    }
 }
 
 /// Runs the rewrites that depend on the kind of model, on the result of [`normalise`].
