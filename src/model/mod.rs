@@ -12,6 +12,7 @@ pub mod input_size;
 pub mod labels;
 mod outputs;
 mod recognised;
+mod suppression;
 
 pub use crate::families::{Decision, Family, topic};
 pub use crate::onnx::error::OnnxError;
@@ -152,13 +153,15 @@ impl Model {
     ) -> Result<Self, ModelError> {
         let (proto, mut normalised) = normalised(&bytes, options)?;
         let warnings = std::mem::take(&mut normalised.warnings);
-        let mut seen = Recognised::new(&proto, &card, options, warnings)?;
+        let may_cut = cut_head && rewrite::is_lossless(&bytes);
+        let mut seen = Recognised::new(&proto, &card, options, warnings, may_cut)?;
         let prepared = seen.rewrite(&bytes, proto, normalised, cut_head)?;
         let Recognised {
             described,
             family,
             follows_picture,
             outputs,
+            every_class,
             ..
         } = seen;
         let written = |new: Option<Vec<u8>>| new.map_or_else(|| bytes.clone(), Arc::from);
@@ -179,7 +182,7 @@ impl Model {
             labels_source: described.labels_source,
             score_threshold: described.score_threshold,
             iou_threshold: described.iou_threshold,
-            multi_label: card.multi_label.unwrap_or_default(),
+            multi_label: card.multi_label.unwrap_or(every_class),
             decisions: described.decisions,
             rewrites: prepared.rewrites,
             warnings: described.warnings,

@@ -4,4 +4,5 @@
 mod support;
 
 mod chosen_by_the_graph;
+mod exports;
 mod grids;
