@@ -15,6 +15,7 @@ mod ending;
 mod fix_shape;
 mod fold_quantised;
 mod follow_size;
+mod inline_if;
 mod keep_outputs;
 mod lossless;
 mod merge_focus;
@@ -240,6 +241,9 @@ fn rewrite(
     let exported = plan.exported_input();
     rewrites.extend(feed(graph, plan, &exported));
     rewrites.extend(constant_of_shape::run(graph));
+    if lossless {
+        rewrites.extend(inline_if::run(graph, opset, &exported));
+    }
     let mut heads = None;
     if let Some(ending) = plan.ending.filter(|_| lossless) {
         heads = match plan.table {
