@@ -149,6 +149,7 @@ impl Failure {
                 format!("The engine cannot be used: {err}"),
             ),
             EngineError::Load { .. }
+            | EngineError::TooLarge { .. }
             | EngineError::Operator { .. }
             | EngineError::Shape { .. }
             | EngineError::Run { .. }
