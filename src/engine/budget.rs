@@ -6,11 +6,7 @@ use crate::onnx::budget;
 
 /// Turns a finding of [`budget`] into a refusal by `engine`.
 pub(super) fn refuse(engine: EngineKind) -> impl FnOnce(String) -> EngineError {
-    move |reason| EngineError::Load {
-        engine,
-        reason,
-        source: None,
-    }
+    move |reason| EngineError::TooLarge { engine, reason }
 }
 
 /// Refuses the bytes of a file, fed with `input`, above the budget. Bytes that are not ONNX are left to the engine.

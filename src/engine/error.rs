@@ -59,6 +59,13 @@ pub enum EngineError {
         /// The engine's own error.
         source: Option<Cause>,
     },
+    /// A tensor of the model is beyond what any engine is given.
+    TooLarge {
+        /// The engine.
+        engine: EngineKind,
+        /// The tensor, its size and the limit.
+        reason: String,
+    },
     /// The graph has operators that the engine lacks.
     Operator {
         /// The engine.
@@ -91,20 +98,36 @@ pub enum EngineError {
     },
 }
 
-impl fmt::Display for EngineError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl EngineError {
+    /// Returns which engines may run the model that this one cannot, in words.
+    fn advice(&self) -> Option<&'static str> {
+        match self {
+            Self::Load { engine, .. }
+            | Self::Operator { engine, .. }
+            | Self::Run { engine, .. }
+            | Self::Panic { engine, .. } => Some(others(*engine)),
+            _ => None,
+        }
+    }
+
+    /// Writes what happened, without advice.
+    pub(super) fn summary(&self) -> impl fmt::Display {
+        struct Summary<'a>(&'a EngineError);
+        impl fmt::Display for Summary<'_> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.write(f)
+            }
+        }
+        Summary(self)
+    }
+
+    fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotInstalled {
                 engine,
                 pointed_at,
                 remedy,
-            } => {
-                write!(f, "the library of {engine} was not found")?;
-                if let Some((variable, path)) = pointed_at {
-                    write!(f, " (not at {}, which {variable} names)", path.display())?;
-                }
-                write!(f, ": {remedy}")
-            }
+            } => write_absent(f, *engine, pointed_at.as_ref(), remedy),
             Self::Library {
                 engine,
                 path,
@@ -135,14 +158,15 @@ impl fmt::Display for EngineError {
                 f,
                 "{engine} does not offer precision {asked}, expected {takes}"
             ),
-            Self::Load { engine, reason, .. } => write!(f, "{engine} refuses the model: {reason}"),
+            Self::Load { engine, reason, .. } | Self::TooLarge { engine, reason } => {
+                write!(f, "{engine} refuses the model: {reason}")
+            }
             Self::Operator { engine, names } => {
                 let plural = if names.len() == 1 { "" } else { "s" };
                 let names = names.join(", ");
                 write!(
                     f,
-                    "{engine} lacks the operator{plural} {names} of this model; {}",
-                    others(*engine)
+                    "{engine} lacks the operator{plural} {names} of this model"
                 )
             }
             Self::Shape { found, expected } => write!(f, "input is {found}, expected {expected}"),
@@ -150,6 +174,16 @@ impl fmt::Display for EngineError {
                 write!(f, "{engine} cannot run the model: {reason}")
             }
             Self::Panic { engine, text } => write!(f, "{engine} panicked: {text}"),
+        }
+    }
+}
+
+impl fmt::Display for EngineError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write(f)?;
+        match self.advice() {
+            Some(advice) => write!(f, "; {advice}"),
+            None => Ok(()),
         }
     }
 }
@@ -165,11 +199,26 @@ impl Error for EngineError {
             Self::NotInstalled { .. }
             | Self::OtherLibrary { .. }
             | Self::Precision { .. }
+            | Self::TooLarge { .. }
             | Self::Operator { .. }
             | Self::Shape { .. }
             | Self::Panic { .. } => None,
         }
     }
+}
+
+/// Writes that a library was not found, where it was looked for, and what to do.
+fn write_absent(
+    f: &mut fmt::Formatter<'_>,
+    engine: EngineKind,
+    pointed_at: Option<&(&'static str, PathBuf)>,
+    remedy: &str,
+) -> fmt::Result {
+    write!(f, "the library of {engine} was not found")?;
+    if let Some((variable, path)) = pointed_at {
+        write!(f, " (not at {}, which {variable} names)", path.display())?;
+    }
+    write!(f, ": {remedy}")
 }
 
 /// Shortens an engine's message to one readable line; some messages contain whole nodes.
@@ -191,7 +240,7 @@ fn others(engine: EngineKind) -> &'static str {
         }
         EngineKind::OnnxRuntime => "the engine openvino may run it",
         EngineKind::OpenVino => "the engine onnxruntime may run it",
-        EngineKind::Auto => "no engine on this machine has it",
+        EngineKind::Auto => "no engine on this machine can run it",
         #[cfg(feature = "stub-engine")]
         EngineKind::Stub => "another engine may run it",
     }
@@ -237,7 +286,34 @@ mod tests {
             reason: "odd".into(),
             source: Some("deeper".into()),
         };
-        assert_eq!(load.to_string(), "tract refuses the model: odd");
+        assert_eq!(
+            load.to_string(),
+            "tract refuses the model: odd; \
+             the engines onnxruntime and openvino have more operators and may run it"
+        );
+        assert_eq!(load.summary().to_string(), "tract refuses the model: odd");
+        for (engine, other) in [
+            (EngineKind::Tract, "onnxruntime and openvino"),
+            (EngineKind::OnnxRuntime, "openvino"),
+            (EngineKind::OpenVino, "onnxruntime"),
+        ] {
+            let text = "odd".to_owned();
+            let run = EngineError::Run {
+                engine,
+                reason: text.clone(),
+                source: None,
+            };
+            for error in [run, EngineError::Panic { engine, text }] {
+                let told = error.to_string();
+                assert!(
+                    told.contains(other) && told.ends_with("may run it"),
+                    "{told}"
+                );
+            }
+        }
+        let reason = "a tensor of a terabyte".to_owned();
+        let large = EngineError::TooLarge { engine, reason }.to_string();
+        assert!(large.ends_with("terabyte"), "no engine may run it: {large}");
         assert_eq!(
             load.source().map(ToString::to_string).as_deref(),
             Some("deeper")

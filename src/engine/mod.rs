@@ -174,7 +174,8 @@ pub struct Opened {
 /// # Errors
 /// [`EngineError::NotInstalled`], [`EngineError::Library`] and [`EngineError::OtherLibrary`] if the engine's library is
 /// not available; [`EngineError::Precision`] for arithmetic that the engine or processor lacks;
-/// [`EngineError::Operator`] if the engine lacks an operator; [`EngineError::Load`] for any other fault of the graph;
+/// [`EngineError::Operator`] if the engine lacks an operator; [`EngineError::TooLarge`] for a tensor beyond the budget;
+/// [`EngineError::Load`] for any other fault of the graph;
 /// [`EngineError::Panic`] if the engine panics.
 pub fn open(
     kind: EngineKind,

@@ -119,6 +119,7 @@ fn suits(
 fn is_of_the_model(error: &EngineError) -> bool {
     match error {
         EngineError::Load { .. }
+        | EngineError::TooLarge { .. }
         | EngineError::Operator { .. }
         | EngineError::Shape { .. }
         | EngineError::Run { .. }

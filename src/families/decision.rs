@@ -20,6 +20,8 @@ pub struct Decision {
 pub mod topic {
     /// Which family the model is of.
     pub const FAMILY: &str = "family";
+    /// Which of several outputs is read.
+    pub const OUTPUT: &str = "output";
     /// Order of the input dims.
     pub const LAYOUT: &str = "layout";
     /// Input width and height.

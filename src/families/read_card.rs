@@ -77,6 +77,9 @@ fn read(text: &[u8]) -> Result<Card, String> {
             Some(Value::Null) => Some(1.0),
             _ => top.get("nms_iou", "a number, 0 to 1, or null", fraction)?,
         },
+        output: top.get("output", "the name of an output", |value| {
+            value.as_str().map(str::to_owned)
+        })?,
         multi_label: top.get("multi_label", "true or false", Value::as_bool)?,
         ..input
     })

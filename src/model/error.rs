@@ -15,6 +15,13 @@ pub enum ModelError {
         /// Each reading with its evidence.
         readings: Vec<String>,
     },
+    /// Several outputs can be read, and nothing tells which is meant.
+    Outputs {
+        /// Each output with the way it can be read.
+        tables: Vec<String>,
+        /// Their names.
+        names: Vec<String>,
+    },
     /// A value of the card, or the card as a whole.
     Card {
         /// Path of the file.
@@ -61,6 +68,19 @@ impl fmt::Display for ModelError {
                 let readings = readings.clone();
                 FamilyError::Ambiguous { readings }.fmt(f)
             }
+            Self::Outputs { tables, names } => {
+                let names: Vec<String> = (names.iter())
+                    .map(|name| format!("{{\"output\": \"{name}\"}}"))
+                    .collect();
+                write!(
+                    f,
+                    "{} outputs can be read, and nothing in the file tells which is meant: {}. A card, the file \
+                     x.detect.json beside x.onnx, decides: {}",
+                    tables.len(),
+                    tables.join("; "),
+                    names.join(" or ")
+                )
+            }
             Self::Card { path, what } => write!(f, "card {}: {what}", path.display()),
             Self::Labels { path, what } => write!(f, "labels {}: {what}", path.display()),
         }
@@ -71,7 +91,10 @@ impl std::error::Error for ModelError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Onnx(error) => error.source(),
-            Self::Ambiguous { .. } | Self::Card { .. } | Self::Labels { .. } => None,
+            Self::Ambiguous { .. }
+            | Self::Outputs { .. }
+            | Self::Card { .. }
+            | Self::Labels { .. } => None,
         }
     }
 }

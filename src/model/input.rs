@@ -201,6 +201,17 @@ fn size(
     Ok(size)
 }
 
+/// The size for which dims that the file leaves open are worked out before the family is known: as exported, or else
+/// that of the card, of the metadata, or the usual one.
+pub fn likely_size(facts: &Facts, card: &Card) -> Size {
+    let (width, height) = sides(facts, card.layout.unwrap_or(facts.picture.layout));
+    let usual = trained_size(facts).unwrap_or(input_size::usual(None, 1));
+    Size::new(
+        width.or(card.width).unwrap_or(usual.width),
+        height.or(card.height).unwrap_or(usual.height),
+    )
+}
+
 /// The size of an input of which a side is free and nobody says anything; why, and whether it is a guess.
 fn auto_size(facts: &Facts, sides: &Sides, picture: Option<Size>) -> (Size, &'static str, bool) {
     let trained = trained_size(facts).map(|size| sides.complete(size));

@@ -10,6 +10,9 @@ mod error;
 mod input;
 pub mod input_size;
 pub mod labels;
+mod outputs;
+mod recognised;
+mod suppression;
 
 pub use crate::families::{Decision, Family, topic};
 pub use crate::onnx::error::OnnxError;
@@ -21,12 +24,10 @@ pub use labels::Labels;
 use crate::base::geometry::Size;
 use crate::base::tensor::InputSpec;
 use crate::families::card::Card;
-use crate::families::recognise;
 use crate::host::side_file;
-use crate::onnx::facts::Facts;
 use crate::onnx::proto::ModelProto;
 use crate::onnx::{file, parse, rewrite};
-use described::Described;
+use recognised::Recognised;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -152,28 +153,18 @@ impl Model {
         cut_head: bool,
     ) -> Result<Self, ModelError> {
         let (proto, mut normalised) = normalised(&bytes, options)?;
-        let graph = proto.graph.as_ref().ok_or_else(|| OnnxError::NotOnnx {
-            why: "it has no graph".into(),
-        })?;
-        let facts = Facts::new(&proto, graph)?;
-        let reading = recognise(&facts, &card)?;
         let warnings = std::mem::take(&mut normalised.warnings);
-        let described = Described::new(&facts, &reading, &card, options, warnings)?;
-        let follows_picture = input::follows_picture(&facts, &reading, &card, options.input_size);
-        let outputs = facts.outputs.iter().map(|output| output.name.clone());
-        let mut outputs = outputs.collect();
-        let plan = rewrite::Plan {
-            input: &described.input,
-            exported: input::exported(&facts, &described.input),
-            ending: reading.family.ending().filter(|_| cut_head),
-            raw_heads: reading.family.has_raw_heads(),
-        };
-        let prepared = rewrite::prepare(&bytes, proto, &plan, normalised)?;
-        let mut family = reading.family;
-        if let Some(heads) = prepared.heads {
-            family = family.ended_at(&heads).unwrap_or(family);
-            outputs = heads.outputs;
-        }
+        let may_cut = cut_head && rewrite::is_lossless(&bytes);
+        let mut seen = Recognised::new(&proto, &card, options, warnings, may_cut)?;
+        let prepared = seen.rewrite(&bytes, proto, normalised, cut_head)?;
+        let Recognised {
+            described,
+            family,
+            follows_picture,
+            outputs,
+            every_class,
+            ..
+        } = seen;
         let written = |new: Option<Vec<u8>>| new.map_or_else(|| bytes.clone(), Arc::from);
         Ok(Self {
             path: options.path.clone(),
@@ -192,7 +183,7 @@ impl Model {
             labels_source: described.labels_source,
             score_threshold: described.score_threshold,
             iou_threshold: described.iou_threshold,
-            multi_label: card.multi_label.unwrap_or_default(),
+            multi_label: card.multi_label.unwrap_or(every_class),
             decisions: described.decisions,
             rewrites: prepared.rewrites,
             warnings: described.warnings,

@@ -1,6 +1,8 @@
 //! [`Facts`]: what an ONNX file says of itself, in the form that recognition asks for.
 
 use super::error::OnnxError;
+use super::infer::{Inference, SHAPES_BUDGET, SHAPES_ONLY, Value};
+use crate::base::geometry::Size;
 use crate::base::tensor::{Element, Layout};
 use crate::onnx::parse::check_budget;
 use crate::onnx::side_input::Side;
@@ -42,6 +44,19 @@ impl Port {
             dims: dims.map(|dims| dims.into_iter().map(free_or_fixed).collect()),
             data_type: tensor.map_or(0, |t| t.elem_type),
         })
+    }
+
+    /// Fills dims that the file leaves open with those of `found`, unless the file states others.
+    fn complete(&mut self, found: &[usize]) {
+        let stated = self.dims.clone().unwrap_or_else(|| vec![None; found.len()]);
+        let mut pairs = stated.iter().zip(found);
+        let agree = stated.len() == found.len()
+            && pairs.all(|(stated, found)| stated.is_none_or(|stated| stated == *found));
+        if agree {
+            // A dim of 0 is no number of anything that a model finds.
+            let dims = found.iter().map(|dim| Some(*dim).filter(|dim| *dim > 0));
+            self.dims = Some(dims.collect());
+        }
     }
 
     /// Returns the dims; none if the file does not state their number.
@@ -95,7 +110,7 @@ pub struct PictureInput {
 }
 
 /// The statements of a file about itself.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Facts<'a> {
     /// The graph itself, for evidence from its operators.
     pub graph: &'a GraphProto,
@@ -154,6 +169,53 @@ impl<'a> Facts<'a> {
             picture,
             sides,
         })
+    }
+
+    /// Returns the facts of the model with only these of its outputs, by their places.
+    pub fn with_outputs(&self, places: &[usize]) -> Self {
+        let outputs = places.iter().map(|place| self.outputs[*place].clone());
+        Self {
+            outputs: outputs.collect(),
+            ..self.clone()
+        }
+    }
+
+    /// Returns whether the file leaves a dim of the picture or of an output open.
+    pub fn has_open_dims(&self) -> bool {
+        let open = |port: &Port| port.dims.is_none() || port.dims().contains(&None);
+        let picture = (self.picture.width, self.picture.height);
+        self.outputs.iter().any(open) || picture.0.is_none() || picture.1.is_none()
+    }
+
+    /// Returns the facts of the model for a picture of `size`: the dims that the file leaves open are worked out along
+    /// the graph. A dim that depends on the numbers of a picture stays open.
+    pub fn at_size(&self, opset: i64, size: Size) -> Self {
+        let mut shapes = Inference::new(opset, SHAPES_ONLY, SHAPES_BUDGET);
+        shapes.constants(self.graph);
+        let (width, height) = (size.width as usize, size.height as usize);
+        let mut dims = match self.picture.layout {
+            Layout::Nchw => vec![1, 3, height, width],
+            Layout::Nhwc => vec![1, height, width, 3],
+        };
+        if self.picture.without_batch {
+            dims.remove(0);
+        }
+        shapes.set(&self.picture.name, Value::new(dims, None));
+        for port in &self.inputs {
+            if Side::recognise(port).is_some() {
+                let dims = port.dims().iter().map(|dim| dim.unwrap_or(1));
+                shapes.set(&port.name, Value::new(dims.collect(), None));
+            }
+        }
+        shapes.follow(&self.graph.node);
+        let mut facts = self.clone();
+        for port in &mut facts.outputs {
+            if let Some(value) = shapes.get(&port.name) {
+                port.complete(&value.dims);
+            }
+        }
+        (facts.picture.width, facts.picture.height) = (Some(size.width), Some(size.height));
+        facts
     }
 
     /// Returns the value of a key of the metadata.

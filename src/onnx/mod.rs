@@ -4,12 +4,14 @@ pub(crate) mod budget;
 pub mod error;
 pub mod facts;
 pub(crate) mod file;
+pub(crate) mod graph_order;
 pub(crate) mod infer;
 pub mod outline;
 pub(crate) mod parse;
 pub(crate) mod python_literal;
 pub mod rewrite;
 pub mod side_input;
+pub(crate) mod tail;
 pub mod tensor_file;
 #[cfg(test)]
 pub(crate) mod testing;

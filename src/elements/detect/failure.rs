@@ -122,6 +122,7 @@ impl Failure {
                 Self::new(gst::StreamError::Decode, sentence, detail)
             }
             ModelError::Onnx(OnnxError::NotADetector { .. })
+            | ModelError::Outputs { .. }
             | ModelError::Ambiguous { .. }
             | ModelError::Onnx(OnnxError::Unsupported { .. }) => {
                 Self::new(gst::StreamError::WrongType, sentence, detail)
@@ -148,6 +149,7 @@ impl Failure {
                 format!("The engine cannot be used: {err}"),
             ),
             EngineError::Load { .. }
+            | EngineError::TooLarge { .. }
             | EngineError::Operator { .. }
             | EngineError::Shape { .. }
             | EngineError::Run { .. }

@@ -66,7 +66,7 @@ fn choose(
     if candidates.len() == 1
         && let Some(only) = candidates.pop()
     {
-        return Ok(only.chosen(format!("the only one that can{others}")));
+        return Ok(only.chosen(format!("the only one that can run it{others}")));
     }
     let input = model.input.blank();
     let results = measure::measure(candidates.len(), BUDGET, now, &mut |index| {
@@ -122,14 +122,21 @@ fn load_all(
     (candidates, failures)
 }
 
-/// Selects the error to report if every engine failed: one of an installed engine. If all lack operators, none has
-/// them.
+/// Selects the error to report if every engine failed: one of an installed engine, or what all say if all are installed.
 fn nearest(failures: Vec<(EngineKind, EngineError)>) -> EngineError {
     let (absent, mut here): (Vec<_>, Vec<_>) = failures
         .into_iter()
         .map(|(_, error)| error)
         .partition(|error| matches!(error, EngineError::NotInstalled { .. }));
     let other = |error: &EngineError| !matches!(error, EngineError::Operator { .. });
+    if absent.is_empty() && here.len() > 1 && here.iter().any(other) {
+        let reasons: Vec<String> = here.iter().map(|e| e.summary().to_string()).collect();
+        return EngineError::Load {
+            engine: EngineKind::Auto,
+            reason: reasons.join("; "),
+            source: None,
+        };
+    }
     if let Some(index) = here.iter().position(other) {
         return here.swap_remove(index);
     }
@@ -158,7 +165,7 @@ fn in_words(times: &[(EngineKind, Duration)]) -> String {
 fn others_in_words(failures: &[(EngineKind, EngineError)]) -> String {
     let why = |(kind, error): &(EngineKind, EngineError)| match error {
         EngineError::NotInstalled { .. } => format!("; {kind} is not installed"),
-        error => format!("; {error}"),
+        error => format!("; {}", error.summary()),
     };
     failures.iter().map(why).collect()
 }

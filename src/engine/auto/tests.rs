@@ -151,7 +151,18 @@ fn the_error_is_that_of_the_engines_that_are_here() {
         lacks(EngineKind::Tract, "Foo"),
     ];
     let text = nearest(all).to_string();
-    assert!(text.contains("no engine on this machine has"), "{text}");
+    assert!(
+        text.contains("Foo") && text.ends_with("no engine on this machine can run it"),
+        "{text}"
+    );
+    let all = vec![
+        (EngineKind::OpenVino, failed(EngineKind::OpenVino, "a hole")),
+        lacks(EngineKind::Tract, "Foo"),
+    ];
+    let text = nearest(all).to_string();
+    for part in ["a hole", "Foo", "no engine on this machine can run it"] {
+        assert!(text.contains(part), "{text}");
+    }
     let refused = (
         EngineKind::OpenVino,
         failed(EngineKind::OpenVino, "a broken file"),

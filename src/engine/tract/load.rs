@@ -8,6 +8,7 @@ use crate::base::tensor::{InputSpec, TensorSpec};
 use crate::engine::budget::refuse;
 use crate::engine::{EngineError, EngineKind};
 use crate::onnx::budget;
+use crate::onnx::tail::Tail;
 use prost::Message;
 use std::collections::BTreeSet;
 use tract_onnx::Onnx;
@@ -21,6 +22,8 @@ pub(super) struct Loaded {
     /// Zeros with the shape and type of the graph's input.
     pub input: Tensor,
     pub outputs: Vec<TensorSpec>,
+    /// The end of the graph that tract does not run.
+    pub tail: Option<Tail>,
     /// Share of the model that the executor runs; none if everything was left to tract.
     pub coverage: Option<Coverage>,
 }
@@ -35,7 +38,7 @@ pub(super) fn load(
     let onnx = onnx()
         .with_ignore_output_shapes(true)
         .with_ignore_value_info(true);
-    let (mut model, names) = parse(&onnx, bytes, input)?;
+    let (mut model, names, tail) = parse(&onnx, bytes, input)?;
     let datum_type = feed(&mut model, input)?;
     let typed = model.into_typed().map_err(refused)?;
     check_model(&typed)?;
@@ -51,22 +54,26 @@ pub(super) fn load(
         model,
         input,
         outputs,
+        tail,
         coverage,
     })
 }
 
-/// Reads the graph, and the names of its outputs. Frees the parsed file and its copy of the weights on return.
+/// Reads the graph without its tail, and the names of its outputs. Frees the parsed file and its copy of the weights on
+/// return.
 fn parse(
     onnx: &Onnx,
     bytes: &[u8],
     input: &InputSpec,
-) -> Result<(InferenceModel, Vec<String>), EngineError> {
-    let proto = ModelProto::decode(bytes).map_err(|error| {
+) -> Result<(InferenceModel, Vec<String>, Option<Tail>), EngineError> {
+    let mut proto = ModelProto::decode(bytes).map_err(|error| {
         refusal(
             format!("it is not an ONNX file ({error})"),
             Some(error.into()),
         )
     })?;
+    budget::check_model(&proto, input).map_err(refuse(EngineKind::Tract))?;
+    let tail = Tail::split(&mut proto, input);
     let graph = proto
         .graph
         .as_ref()
@@ -79,7 +86,6 @@ fn parse(
             names: missing.into_iter().collect(),
         });
     }
-    budget::check_model(&proto, input).map_err(refuse(EngineKind::Tract))?;
     let names = graph
         .output
         .iter()
@@ -87,7 +93,7 @@ fn parse(
         .collect();
     let parsed = onnx.parse(&proto, None).map_err(refused)?;
     match parsed.unresolved_inputs.as_slice() {
-        [] => Ok((parsed.model, names)),
+        [] => Ok((parsed.model, names, tail)),
         unresolved => {
             let unresolved = unresolved.join(", ");
             Err(refusal(

@@ -11,9 +11,10 @@ mod ops;
 
 use super::{
     Engine, EngineError, EngineKind, EngineOptions, arrange, caught, check_input, input_spec,
-    run_caught,
+    run_caught, with_ranks,
 };
 use crate::base::tensor::{InputSpec, Tensor, TensorSpec};
+use crate::onnx::tail::Tail;
 use convnet::{Coverage, Whole};
 use std::sync::Arc;
 use tract_onnx::prelude::*;
@@ -33,7 +34,12 @@ pub(super) struct Tract {
     /// Input tensor, reused for every run; nobody else holds it between runs.
     input: Arc<TractTensor>,
     expected: TensorSpec,
+    /// Outputs of the plan.
+    planned: Vec<TensorSpec>,
+    /// Outputs of the model: those of the plan, or of the tail.
     outputs: Vec<TensorSpec>,
+    /// The end of the graph that the plan leaves out, with memory for what it takes.
+    tail: Option<(Arc<Tail>, Vec<Tensor>)>,
     /// Share of the model that the executor runs; none if everything was left to tract.
     coverage: Option<Coverage>,
     /// The model, if the executor runs all of it.
@@ -62,17 +68,25 @@ impl Tract {
             let whole = Whole::from_model(&loaded.model);
             let plan = TypedSimplePlan::build(loaded.model, &RunOptions::default());
             let plan = Arc::new(plan.map_err(load::refused)?);
-            Ok(Self {
+            let tail = loaded.tail.map(Arc::new);
+            let outputs = tail.as_ref().map(|tail| tail.outputs().to_vec());
+            let mut opened = Self {
                 state: Some(plan.spawn().map_err(load::refused)?),
                 plan,
                 threads: options.good_threads(),
                 executor: None,
                 input: Arc::new(loaded.input),
                 expected: input_spec(input),
-                outputs: loaded.outputs,
+                outputs: outputs.unwrap_or_else(|| loaded.outputs.clone()),
+                planned: loaded.outputs,
+                tail: tail.map(|tail| (tail, Vec::new())),
                 coverage: loaded.coverage,
                 whole,
-            })
+            };
+            if opened.tail.is_some() {
+                opened.outputs = with_ranks(&mut opened, input)?;
+            }
+            Ok(opened)
         })
     }
 
@@ -92,15 +106,36 @@ impl Tract {
             executor: None,
             input: Arc::new(input.map_err(load::refused)?),
             expected: self.expected.clone(),
+            planned: self.planned.clone(),
             outputs: self.outputs.clone(),
+            tail: self
+                .tail
+                .as_ref()
+                .map(|(tail, _)| (tail.clone(), Vec::new())),
             coverage: self.coverage.clone(),
             whole: self.whole.as_ref().map(Whole::twin),
         })
     }
 
     fn run_once(&mut self, input: &Tensor, outputs: &mut Vec<Tensor>) -> TractResult<()> {
+        let Some((tail, taken)) = &mut self.tail else {
+            return self.run_plan(input, outputs);
+        };
+        let (tail, mut taken) = (tail.clone(), std::mem::take(taken));
+        let run = self.run_plan(input, &mut taken).and_then(|()| {
+            arrange(outputs, &self.outputs).for_each(drop);
+            tail.run(&taken, outputs).map_err(TractError::msg)
+        });
+        if let Some((_, memory)) = &mut self.tail {
+            *memory = taken;
+        }
+        run
+    }
+
+    /// Runs the model without its tail.
+    fn run_plan(&mut self, input: &Tensor, outputs: &mut Vec<Tensor>) -> TractResult<()> {
         if let (Some(whole), Some(numbers)) = (&mut self.whole, input.as_f32()) {
-            return whole.run(self.threads, numbers, arrange(outputs, &self.outputs));
+            return whole.run(self.threads, numbers, arrange(outputs, &self.planned));
         }
         // Taken out for the run, so that any failure, panics included, drops it.
         let mut state = match self.state.take() {
@@ -115,7 +150,7 @@ impl Tract {
             || multithread::multithread_tract_scope(executor.clone(), || state.run(tvec!(input)));
         let values = convnet::with_threads(threads, run)?;
         self.state = Some(state);
-        for ((output, spec), value) in arrange(outputs, &self.outputs).zip(&values) {
+        for ((output, spec), value) in arrange(outputs, &self.planned).zip(&values) {
             convert::output(value, spec, output)?;
         }
         Ok(())

@@ -36,6 +36,8 @@ pub struct Card {
     pub iou_threshold: Option<f32>,
     /// Whether a candidate is reported as every class above the threshold.
     pub multi_label: Option<bool>,
+    /// Name of the output that is the table of candidates.
+    pub output: Option<String>,
     /// Name of the graph's input.
     pub name: Option<String>,
     /// Input width in pixels, for a model of free size.

@@ -18,14 +18,13 @@ pub fn outputs(call: &Call) -> Option<Outputs> {
         "Cast" => cast(call),
         "Softmax" => softmax(call),
         "Conv" if is_mean_of_bins(call) => mean_of_bins(call),
-        "Equal" => equal(call),
         "Where" => choose(call),
         // Followed in their dims only.
-        "Relu"
-        | "LeakyRelu"
-        | "Clip"
-        | "Tanh"
+        "LeakyRelu"
         | "Elu"
+        | "Celu"
+        | "ThresholdedRelu"
+        | "Softsign"
         | "Selu"
         | "Softplus"
         | "Mish"
@@ -33,17 +32,23 @@ pub fn outputs(call: &Call) -> Option<Outputs> {
         | "Erf"
         | "HardSigmoid"
         | "HardSwish"
-        | "Abs"
-        | "Log"
+        | "IsNaN"
+        | "IsInf"
+        | "Trilu"
+        | "CumSum"
         | "BatchNormalization"
         | "InstanceNormalization"
         | "LayerNormalization"
+        | "GroupNormalization"
+        | "RMSNormalization"
+        | "LpNormalization"
+        | "MeanVarianceNormalization"
         | "QuantizeLinear"
         | "DequantizeLinear"
         | "LogSoftmax" => call
             .input(0)
             .and_then(|value| call.output(value.dims.clone(), || None)),
-        "PRelu" | "Min" | "Max" => broadcast_all(call),
+        "PRelu" => broadcast_all(call),
         "DynamicQuantizeLinear" => call.input(0).map(|value| {
             let scalar = || Value::new(vec![], None);
             vec![Value::new(value.dims.clone(), None), scalar(), scalar()]
@@ -54,6 +59,14 @@ pub fn outputs(call: &Call) -> Option<Outputs> {
 
 fn unary(op: &str) -> Option<fn(f32) -> f32> {
     Some(match op {
+        "Relu" => |x| x.max(0.0),
+        "Tanh" => f32::tanh,
+        "Abs" => f32::abs,
+        "Log" => f32::ln,
+        "Sin" => f32::sin,
+        "Cos" => f32::cos,
+        "Round" => f32::round_ties_even,
+        "Reciprocal" => f32::recip,
         "Sigmoid" => |x| 1.0 / (1.0 + (-x).exp()),
         "Exp" => f32::exp,
         "Sqrt" => f32::sqrt,
@@ -117,9 +130,17 @@ pub fn spread(value: &Value, dims: &[usize]) -> Option<Data> {
 
 fn number_by_number(call: &Call, rule: fn(f32) -> f32) -> Outputs {
     let input = call.input(0)?;
-    call.output(input.dims.clone(), || {
-        let numbers = input.floats()?.iter();
-        Some(Data::F32(numbers.map(|x| rule(*x)).collect()))
+    let integer: fn(i64) -> Option<i64> = match call.node.op_type.as_str() {
+        "Neg" => i64::checked_neg,
+        "Abs" => i64::checked_abs,
+        _ => |_| None,
+    };
+    call.output(input.dims.clone(), || match input.data.as_deref()? {
+        Data::F32(numbers) => Some(Data::F32(numbers.iter().map(|x| rule(*x)).collect())),
+        Data::I64(numbers) => {
+            let found = numbers.iter().map(|n| integer(*n));
+            found.collect::<Option<_>>().map(Data::I64)
+        }
     })
 }
 
@@ -157,12 +178,19 @@ fn broadcast_all(call: &Call) -> Outputs {
 /// ONNX's numbers of the types that are followed.
 const FLOAT: i64 = 1;
 const INTEGERS: [i64; 2] = [6, 7];
+const BOOL: i64 = 9;
 
 fn cast(call: &Call) -> Outputs {
     let input = call.input(0)?;
     let to = call.attributes.integer("to", 0);
     call.output(input.dims.clone(), || match input.data.as_deref()? {
         Data::F32(numbers) if to == FLOAT => Some(Data::F32(numbers.clone())),
+        Data::F32(numbers) if to == BOOL => Some(Data::I64(
+            numbers.iter().map(|x| (*x != 0.0).into()).collect(),
+        )),
+        Data::I64(numbers) if to == BOOL => Some(Data::I64(
+            numbers.iter().map(|n| (*n != 0).into()).collect(),
+        )),
         Data::F32(numbers) if INTEGERS.contains(&to) => {
             Some(Data::I64(numbers.iter().map(|x| *x as i64).collect()))
         }
@@ -171,20 +199,6 @@ fn cast(call: &Call) -> Outputs {
         }
         Data::I64(numbers) if INTEGERS.contains(&to) => Some(Data::I64(numbers.clone())),
         _ => None,
-    })
-}
-
-fn equal(call: &Call) -> Outputs {
-    let (a, b) = (call.input(0)?, call.input(1)?);
-    let dims = broadcast(&a.dims, &b.dims);
-    let dims = dims.ok_or_else(|| call.misfit("they do not go together"))?;
-    call.output(dims.clone(), || {
-        match (spread(a, &dims)?, spread(b, &dims)?) {
-            (Data::I64(a), Data::I64(b)) => Some(Data::I64(
-                a.iter().zip(&b).map(|(a, b)| i64::from(a == b)).collect(),
-            )),
-            _ => None,
-        }
     })
 }
 

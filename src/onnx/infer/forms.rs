@@ -10,6 +10,7 @@ pub fn outputs(call: &Call) -> Option<Outputs> {
         "Constant" => constant(call),
         "ConstantOfShape" => filled(call),
         "Shape" => shape(call),
+        "Size" => size(call),
         "Range" => range(call),
         "Reshape" => reshape(call),
         "Flatten" => flatten(call),
@@ -107,6 +108,11 @@ fn shape(call: &Call) -> Outputs {
     call.output(vec![part.len()], || {
         Some(Data::I64(part.iter().map(|dim| *dim as i64).collect()))
     })
+}
+
+fn size(call: &Call) -> Outputs {
+    let count = count(&call.input(0)?.dims).ok_or_else(|| call.misfit("too large"))?;
+    call.output(vec![], || Some(Data::I64(vec![count as i64])))
 }
 
 fn range(call: &Call) -> Outputs {

@@ -14,10 +14,8 @@ pub fn outputs(call: &Call) -> Option<Result<Vec<Value>, Problem>> {
         "Resize" | "Upsample" => resize(call),
         "MatMul" => product(call),
         "Gemm" => gemm(call),
-        "Pad" => pad(call),
         "DepthToSpace" => blocks(call, false),
         "SpaceToDepth" => blocks(call, true),
-        "ReduceMean" | "ReduceSum" | "ReduceMax" | "ReduceMin" | "ReduceL2" => reduce(call),
         _ => return None,
     };
     Some(dims.and_then(|dims| call.output(dims, || None)))
@@ -257,27 +255,6 @@ fn gemm(call: &Call) -> Dims {
     }
 }
 
-fn pad(call: &Call) -> Dims {
-    let dims = &call.input(0)?.dims;
-    if call.optional(3).is_some() {
-        return Err(call.unknown("of some axes"));
-    }
-    let pads = match call.attributes.integers("pads") {
-        Some(pads) => pads,
-        None => call.integers(1)?,
-    };
-    if pads.len() != 2 * dims.len() {
-        return Err(call.misfit("pads"));
-    }
-    let padded = dims.iter().enumerate().map(|(axis, dim)| {
-        let more = pads[axis].checked_add(pads[dims.len() + axis])?;
-        usize::try_from(i64::try_from(*dim).ok()?.checked_add(more)?).ok()
-    });
-    padded
-        .collect::<Option<_>>()
-        .ok_or_else(|| call.misfit("pads"))
-}
-
 fn blocks(call: &Call, to_depth: bool) -> Dims {
     let block = usize::try_from(call.attributes.integer("blocksize", 0)).unwrap_or(0);
     let square = block
@@ -300,27 +277,6 @@ fn blocks(call: &Call, to_depth: bool) -> Dims {
     } else {
         Err(call.misfit("it is no multiple of the block"))
     }
-}
-
-fn reduce(call: &Call) -> Dims {
-    let dims = &call.input(0)?.dims;
-    let axes = match call.attributes.integers("axes") {
-        Some(axes) => Some(axes),
-        None if call.optional(1).is_some() => Some(call.integers(1)?),
-        None => None,
-    };
-    let axes = match axes {
-        Some(axes) if !axes.is_empty() => super::forms::axes(call, axes, dims.len())?,
-        _ if call.attributes.integer("noop_with_empty_axes", 0) != 0 => vec![],
-        _ => (0..dims.len()).collect(),
-    };
-    let keep = call.attributes.integer("keepdims", 1) != 0;
-    let kept = |(axis, dim): (usize, &usize)| match (axes.contains(&axis), keep) {
-        (true, true) => Some(1),
-        (true, false) => None,
-        (false, _) => Some(*dim),
-    };
-    Ok(dims.iter().enumerate().filter_map(kept).collect())
 }
 
 #[cfg(test)]
@@ -363,15 +319,13 @@ mod tests {
     }
 
     #[test]
-    fn products_and_reductions() {
+    fn products_and_blocks() {
         let product = node("MatMul", &["a", "b"], &["y"]);
         assert_eq!(dims_of(&product, &[&[1, 4, 5, 6], &[6, 7]]), [1, 4, 5, 7]);
         assert!(matches!(
             refused(&product, &[&[1, 5, 6], &[5, 7]]),
             Problem::Misfit(_)
         ));
-        let mean = with(node("ReduceMean", &["x"], &["y"]), &[("axes", &[-1, 2])]);
-        assert_eq!(dims_of(&mean, &[&[1, 4, 5, 6]]), [1, 4, 1, 1]);
         let depth = super::super::testing::with_integer(
             node("SpaceToDepth", &["x"], &["y"]),
             "blocksize",

@@ -6,9 +6,13 @@
 
 mod arithmetic;
 mod attributes;
+mod choice;
 mod forms;
+mod logic;
 mod maps;
 mod parts;
+mod reduce;
+mod suppression;
 mod value;
 
 pub use value::{Data, Value, count};
@@ -24,6 +28,79 @@ pub const SHAPES_ONLY: usize = 1024;
 
 /// Most numbers to follow in all when only shapes are wanted; tensors of shapes have a few each.
 pub const SHAPES_BUDGET: usize = 16 << 20;
+
+/// Operators whose numbers are computed, and not their dims alone.
+const COMPUTED: [&str; 69] = [
+    "Abs",
+    "Add",
+    "And",
+    "ArgMax",
+    "ArgMin",
+    "Cast",
+    "Ceil",
+    "Clip",
+    "Concat",
+    "Constant",
+    "ConstantOfShape",
+    "Cos",
+    "Div",
+    "Dropout",
+    "Equal",
+    "Exp",
+    "Expand",
+    "Flatten",
+    "Floor",
+    "Gather",
+    "GatherElements",
+    "GatherND",
+    "Greater",
+    "GreaterOrEqual",
+    "Identity",
+    "If",
+    "Less",
+    "LessOrEqual",
+    "Log",
+    "Max",
+    "Min",
+    "Mod",
+    "Mul",
+    "Neg",
+    "NonMaxSuppression",
+    "NonZero",
+    "Not",
+    "Or",
+    "Pad",
+    "Pow",
+    "Range",
+    "Reciprocal",
+    "ReduceMax",
+    "ReduceMin",
+    "ReduceProd",
+    "ReduceSum",
+    "Relu",
+    "Reshape",
+    "Round",
+    "Scatter",
+    "ScatterElements",
+    "ScatterND",
+    "Shape",
+    "Sigmoid",
+    "Sin",
+    "Size",
+    "Slice",
+    "Softmax",
+    "Split",
+    "Sqrt",
+    "Squeeze",
+    "Sub",
+    "Tanh",
+    "Tile",
+    "TopK",
+    "Transpose",
+    "Unsqueeze",
+    "Where",
+    "Xor",
+];
 
 /// The reason why the outputs of a node are unknown.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,6 +203,10 @@ pub fn outputs(
         forms::outputs,
         parts::outputs,
         arithmetic::outputs,
+        logic::outputs,
+        reduce::outputs,
+        choice::outputs,
+        suppression::outputs,
     ]
     .iter()
     .find_map(|rules| rules(&call))
@@ -143,6 +224,7 @@ pub fn opset(model: &ModelProto) -> i64 {
 }
 
 /// Known dims and numbers of the tensors of a graph.
+#[derive(Clone)]
 pub struct Inference {
     values: HashMap<String, Value>,
     opset: i64,
@@ -211,10 +293,43 @@ impl Inference {
     /// Follows nodes in order, and skips those that cannot be followed.
     pub fn follow<'a>(&mut self, nodes: impl IntoIterator<Item = &'a NodeProto>) {
         for node in nodes {
-            if let Some(Ok(outputs)) = self.outputs(node) {
-                self.record(node, outputs);
-            }
+            let _ = self.compute(node);
         }
+    }
+
+    /// Adds the outputs of one node; of an If, those of the branch that is taken.
+    ///
+    /// # Errors
+    /// [`Problem`] if they cannot be known.
+    pub fn compute(&mut self, node: &NodeProto) -> Result<(), Problem> {
+        if node.op_type == "If" {
+            return self.branch(node);
+        }
+        let outputs = self
+            .outputs(node)
+            .unwrap_or_else(|| Err(unknown_input(node)))?;
+        self.record(node, outputs);
+        Ok(())
+    }
+
+    fn branch(&mut self, node: &NodeProto) -> Result<(), Problem> {
+        let condition = node.input.first().and_then(|name| self.get(name));
+        let condition = condition.and_then(Value::integers);
+        let taken = match condition.ok_or_else(|| unknown_input(node))? {
+            [0] => "else_branch",
+            _ => "then_branch",
+        };
+        let graph = Attributes::new(node).get(taken).and_then(|a| a.g.as_ref());
+        let graph = graph.ok_or_else(|| Problem::Misfit(format!("If without {taken}")))?;
+        self.constants(graph);
+        for node in &graph.node {
+            self.compute(node)?;
+        }
+        for (name, output) in node.output.iter().zip(&graph.output) {
+            let value = self.get(&output.name).cloned();
+            self.set(name, value.ok_or_else(|| unknown_input(node))?);
+        }
+        Ok(())
     }
 
     /// Follows nodes like [`Inference::follow`] until `wanted` is known, and forgets what no later node takes.
@@ -235,6 +350,22 @@ impl Inference {
         }
         self.values.remove(wanted)
     }
+}
+
+fn unknown_input(node: &NodeProto) -> Problem {
+    Problem::Unknown(format!(
+        "an input of {} is not known; what comes of it",
+        node.op_type
+    ))
+}
+
+/// Whether the numbers that come out of a node are computed here, with those of the graphs inside of it.
+pub fn is_computed(node: &NodeProto) -> bool {
+    let attributes = node.attribute.iter();
+    let mut inner = attributes.flat_map(|a| a.g.iter().chain(&a.graphs));
+    let own = matches!(node.domain.as_str(), "" | "ai.onnx");
+    own && COMPUTED.contains(&node.op_type.as_str())
+        && inner.all(|graph| graph.node.iter().all(is_computed))
 }
 
 #[cfg(test)]

@@ -12,6 +12,8 @@ pub fn outputs(call: &Call) -> Option<Outputs> {
         "Split" => split(call),
         "Slice" => slice(call),
         "Gather" => gather(call),
+        "Pad" => pad(call),
+        "Tile" => tile(call),
         _ => return None,
     })
 }
@@ -208,6 +210,106 @@ fn gather(call: &Call) -> Outputs {
     call.output(dims, data)
 }
 
+/// Numbers added before and behind each axis.
+fn pads(call: &Call, rank: usize) -> Result<Vec<(i64, i64)>, Problem> {
+    let stated = match call.attributes.integers("pads") {
+        Some(pads) => pads,
+        None => call.integers(1)?,
+    };
+    let along = match call.optional(3) {
+        Some(_) => axes(call, call.integers(3)?, rank)?,
+        None => (0..rank).collect(),
+    };
+    if stated.len() != 2 * along.len() {
+        return Err(call.misfit("pads"));
+    }
+    let (before, behind) = stated.split_at(along.len());
+    let mut pads = vec![(0, 0); rank];
+    for ((axis, before), behind) in along.into_iter().zip(before).zip(behind) {
+        pads[axis] = (*before, *behind);
+    }
+    Ok(pads)
+}
+
+/// The number that is put around an array; `None` where it is computed from that.
+fn padding(call: &Call) -> Option<Data> {
+    if call
+        .attributes
+        .text("mode")
+        .is_some_and(|m| m != b"constant")
+    {
+        return None;
+    }
+    match (call.optional(2), call.attributes.float("value")) {
+        (Some(value), _) => value.data.as_deref().filter(|d| d.len() == 1).cloned(),
+        (None, Some(value)) => Some(Data::F32(vec![value])),
+        (None, None) => match call.input(0).ok()?.data.as_deref()? {
+            Data::F32(_) => Some(Data::F32(vec![0.0])),
+            Data::I64(_) => Some(Data::I64(vec![0])),
+        },
+    }
+}
+
+fn pad(call: &Call) -> Outputs {
+    let input = call.input(0)?;
+    let pads = pads(call, input.dims.len())?;
+    let padded = input.dims.iter().zip(&pads).map(|(dim, (before, behind))| {
+        let more = before.checked_add(*behind)?;
+        usize::try_from(i64::try_from(*dim).ok()?.checked_add(more)?).ok()
+    });
+    let dims: Vec<usize> = padded
+        .collect::<Option<_>>()
+        .ok_or_else(|| call.misfit("pads"))?;
+    let around = strides(&dims);
+    call.output(dims.clone(), || {
+        let fill = padding(call)?;
+        let own = strides(&input.dims);
+        let place = |index: usize| {
+            let along = (0..dims.len()).map(|axis| {
+                let here = index / around[axis].unsigned_abs() % dims[axis];
+                let inside = usize::try_from(here as i64 - pads[axis].0).ok()?;
+                (inside < input.dims[axis]).then(|| inside * own[axis].unsigned_abs())
+            });
+            along.sum::<Option<usize>>()
+        };
+        let places = (0..count(&dims)?).map(place);
+        match (input.data.as_deref()?, fill) {
+            (Data::F32(numbers), Data::F32(fill)) => {
+                let all = places.map(|place| place.map_or(fill[0], |place| numbers[place]));
+                Some(Data::F32(all.collect()))
+            }
+            (Data::I64(numbers), Data::I64(fill)) => {
+                let all = places.map(|place| place.map_or(fill[0], |place| numbers[place]));
+                Some(Data::I64(all.collect()))
+            }
+            _ => None,
+        }
+    })
+}
+
+fn tile(call: &Call) -> Outputs {
+    let input = call.input(0)?;
+    let repeats = sizes(call, call.integers(1)?)?;
+    if repeats.len() != input.dims.len() {
+        return Err(call.misfit("repeats"));
+    }
+    let dims = input.dims.iter().zip(&repeats);
+    let dims: Vec<usize> = dims
+        .map(|(dim, times)| dim.checked_mul(*times))
+        .collect::<Option<_>>()
+        .ok_or_else(|| call.misfit("too large"))?;
+    let (around, own) = (strides(&dims), strides(&input.dims));
+    call.output(dims.clone(), || {
+        let place = |index: usize| {
+            let along = (0..dims.len()).map(|axis| {
+                let here = index / around[axis].unsigned_abs() % dims[axis];
+                here % input.dims[axis] * own[axis].unsigned_abs()
+            });
+            along.sum()
+        };
+        Some(input.data.as_ref()?.gathered((0..count(&dims)?).map(place)))
+    })
+}
 #[cfg(test)]
 mod tests {
     use super::super::testing::{computed, floats, integers, with, with_integer};
@@ -275,6 +377,31 @@ mod tests {
         let long = Value::new(vec![0, LONG, LONG, LONG, LONG], None);
         let parts = computed(&with_integer(last, "axis", 1), &[long]).unwrap();
         assert_eq!(parts[1].dims, [0, 1, LONG, LONG, LONG]);
+    }
+
+    #[test]
+    fn arrays_are_padded_and_repeated() {
+        let x = floats(&[1, 2], &[1.0, 2.0]);
+        let pad = node("Pad", &["x", "p", "v", "a"], &["y"]);
+        let padded = |pads: &[i64], more: &[Value]| {
+            let inputs = [x.clone(), integers(&[pads.len()], pads)];
+            computed(&pad, &[&inputs, more].concat()).map(|mut v| v.remove(0))
+        };
+        let wanted = floats(&[2, 3], &[1.0, 2.0, 0.0, 0.0, 0.0, 0.0]);
+        assert_eq!(padded(&[0, 0, 1, 1], &[]), Ok(wanted));
+        let behind = [floats(&[], &[9.0]), integers(&[1], &[-1])];
+        assert_eq!(
+            padded(&[1, 0], &behind),
+            Ok(floats(&[1, 3], &[9.0, 1.0, 2.0]))
+        );
+        assert_eq!(padded(&[0, -1, 0, 0], &[]), Ok(floats(&[1, 1], &[2.0])));
+        assert!(matches!(padded(&[0, 0, 1], &[]), Err(Problem::Misfit(_))));
+        let tile = node("Tile", &["x", "r"], &["y"]);
+        let tiled = computed(&tile, &[x, integers(&[2], &[2, 2])]).unwrap();
+        assert_eq!(
+            tiled[0],
+            floats(&[2, 4], &[1.0, 2.0, 1.0, 2.0, 1.0, 2.0, 1.0, 2.0])
+        );
     }
 
     #[test]

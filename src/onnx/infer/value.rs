@@ -1,7 +1,7 @@
 //! [`Value`]: dims of a tensor and, if known, its numbers.
 
 use crate::onnx::parse;
-use std::rc::Rc;
+use std::sync::Arc;
 use tract_onnx::pb::TensorProto;
 use tract_onnx::pb::tensor_proto::DataType;
 
@@ -87,7 +87,7 @@ pub fn count(dims: &[usize]) -> Option<usize> {
 pub struct Value {
     pub dims: Vec<usize>,
     /// The numbers, as many as `dims` say.
-    pub data: Option<Rc<Data>>,
+    pub data: Option<Arc<Data>>,
 }
 
 impl Value {
@@ -95,7 +95,7 @@ impl Value {
         debug_assert!(data.as_ref().is_none_or(|d| count(&dims) == Some(d.len())));
         Self {
             dims,
-            data: data.map(Rc::new),
+            data: data.map(Arc::new),
         }
     }
 

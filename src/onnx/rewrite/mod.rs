@@ -9,16 +9,19 @@ mod constant_inputs;
 mod constant_of_shape;
 mod constants;
 pub mod cut_head;
+pub mod cut_suppression;
 pub mod embed_data;
 mod ending;
 mod fix_shape;
 mod fold_quantised;
 mod follow_size;
+mod inline_if;
+mod keep_outputs;
 mod lossless;
 mod merge_focus;
 mod name_nodes;
-mod names;
-mod prune;
+pub(super) mod names;
+pub(super) mod prune;
 mod quantised;
 mod raise_opset;
 mod side_inputs;
@@ -61,6 +64,8 @@ pub struct Plan<'a> {
     pub exported: Size,
     /// The end of the graph that the decoder can do in its place; `None` keeps the outputs of the file.
     pub ending: Option<&'a dyn Ending>,
+    /// The value that has the end; `None` is the only output.
+    pub table: Option<&'a str>,
     /// The decoder makes the boxes, for whatever input size.
     pub raw_heads: bool,
 }
@@ -135,6 +140,49 @@ pub fn normalise(original: &[u8], model: &mut ModelProto, done: Vec<String>) -> 
     done
 }
 
+/// Leaves out the outputs that are not in `names`, in both forms of a model.
+pub fn keep_outputs(model: &mut ModelProto, normalised: &mut Normalised, names: &[String]) {
+    let run = |model: &mut ModelProto| keep_outputs::run(model.graph.as_mut()?, names);
+    normalised.rewrites.extend(run(model));
+    if let Some(unfolded) = &mut normalised.unfolded {
+        unfolded.rewrites.extend(run(&mut unfolded.model));
+    }
+}
+
+/// Returns whether a file can be written anew without losing anything.
+pub fn is_lossless(original: &[u8]) -> bool {
+    lossless::unknown_fields(original).is_empty()
+}
+
+/// Ends both forms of a model before its suppression; a form that cannot be ended there is dropped.
+///
+/// # Errors
+/// [`OnnxError::NotOnnx`] if the suppression is not of this model.
+pub fn cut_before(
+    model: &mut ModelProto,
+    normalised: &mut Normalised,
+    suppression: &cut_suppression::Suppression,
+) -> Result<(), OnnxError> {
+    let run = |model: &mut ModelProto| match &mut model.graph {
+        Some(graph) => suppression.cut(graph),
+        None => Err("it has no graph".into()),
+    };
+    let said = run(model).map_err(|why| OnnxError::NotOnnx { why })?;
+    normalised.rewrites.push(said);
+    if let Some(mut unfolded) = normalised.unfolded.take() {
+        match run(&mut unfolded.model) {
+            Ok(said) => {
+                unfolded.rewrites.push(said);
+                normalised.unfolded = Some(unfolded);
+            }
+            Err(why) => {
+                (normalised.rewrites).push(format!("every engine gets the folded graph: {why}"))
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Runs the rewrites that depend on the kind of model, on the result of [`normalise`].
 ///
 /// # Errors
@@ -193,9 +241,15 @@ fn rewrite(
     let exported = plan.exported_input();
     rewrites.extend(feed(graph, plan, &exported));
     rewrites.extend(constant_of_shape::run(graph));
+    if lossless {
+        rewrites.extend(inline_if::run(graph, opset, &exported));
+    }
     let mut heads = None;
     if let Some(ending) = plan.ending.filter(|_| lossless) {
-        heads = cut_head::run(graph, opset, &exported, ending);
+        heads = match plan.table {
+            Some(table) => cut_head::run_at(graph, table, opset, &exported, ending),
+            None => cut_head::run(graph, opset, &exported, ending),
+        };
         rewrites.extend(heads.iter().map(|heads| heads.said.clone()));
     }
     if plan.exported != plan.input.size {
@@ -245,6 +299,7 @@ mod tests {
             input,
             exported: input.size,
             ending: None,
+            table: None,
             raw_heads: false,
         }
     }

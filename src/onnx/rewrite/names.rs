@@ -28,6 +28,18 @@ pub fn taken_inside(graph: &GraphProto) -> impl Iterator<Item = &str> {
     names.into_iter()
 }
 
+/// Returns the names that a node and the graphs inside of it take.
+pub fn takes(node: &NodeProto) -> Vec<String> {
+    let mut names = node.input.clone();
+    let attributes = node.attribute.iter();
+    let inner = attributes.flat_map(|a| a.g.iter().chain(&a.graphs));
+    for inner in inner {
+        names.extend(inner.output.iter().map(|output| output.name.clone()));
+        names.extend(inner.node.iter().flat_map(takes));
+    }
+    names
+}
+
 /// Counts how often each value is used: by nodes, as an output, by graphs inside nodes.
 pub fn uses(graph: &GraphProto) -> HashMap<&str, usize> {
     let outputs = graph.output.iter().map(|output| output.name.as_str());

@@ -1,8 +1,8 @@
 //! Takes out what no output needs any more.
 
-use super::names;
+use super::names::{self, takes};
 use std::collections::HashSet;
-use tract_onnx::pb::{GraphProto, NodeProto};
+use tract_onnx::pb::GraphProto;
 
 /// Removes nodes, constants and notes that lead to no output.
 pub fn run(graph: &mut GraphProto) {
@@ -52,16 +52,6 @@ fn needed(graph: &GraphProto) -> HashSet<String> {
         }
     }
     needed
-}
-
-fn takes(node: &NodeProto) -> Vec<String> {
-    let mut names = node.input.clone();
-    let attributes = node.attribute.iter();
-    let inner = attributes.flat_map(|attribute| attribute.g.iter().chain(&attribute.graphs));
-    for node in inner.flat_map(|graph| &graph.node) {
-        names.extend(takes(node));
-    }
-    names
 }
 
 #[cfg(test)]

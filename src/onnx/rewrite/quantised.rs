@@ -253,6 +253,7 @@ mod tests {
             input: &input,
             exported: exported.size,
             ending: None,
+            table: None,
             raw_heads: true,
         };
         let mut folded = model.graph.unwrap();
@@ -326,6 +327,7 @@ mod tests {
             input: &input,
             exported: input_spec().size,
             ending: None,
+            table: None,
             raw_heads: true,
         };
         let why = prepare(unfolded, &folded, &plan, None).err().unwrap();

@@ -115,6 +115,22 @@ pub fn run(
     })
 }
 
+/// Changes `graph` like [`run`] if what makes the value `table` is `ending`: the outputs are made of that value alone.
+pub fn run_at(
+    graph: &mut GraphProto,
+    table: &str,
+    opset: i64,
+    input: &InputSpec,
+    ending: &dyn Ending,
+) -> Option<Heads> {
+    let outputs = std::mem::replace(&mut graph.output, vec![port(table, &[])]);
+    let heads = run(graph, opset, input, ending);
+    if heads.is_none() {
+        graph.output = outputs;
+    }
+    heads
+}
+
 fn said(strides: &[u32], taken_out: usize) -> String {
     format!(
         "ended the graph at its raw heads of strides {strides:?}: {taken_out} operators on every cell are left to the decoder"
@@ -264,7 +280,7 @@ impl<'a> Candidates<'a> {
     }
 }
 
-fn port(name: &str, dims: &[usize]) -> ValueInfoProto {
+pub(super) fn port(name: &str, dims: &[usize]) -> ValueInfoProto {
     let dim = dims.iter().map(|dim| Dimension {
         value: Some(dimension::Value::DimValue(*dim as i64)),
         ..Default::default()
