@@ -8,7 +8,7 @@ use crate::convnet::kernels::epilogue::Epilogue;
 
 type Values = Arc<[f32]>;
 
-/// What a stage may compute besides its own operator and activations.
+/// Operators that a stage may take in besides activations.
 #[derive(Clone, Copy, Default)]
 pub struct Room {
     /// A scale and bias of each channel.
