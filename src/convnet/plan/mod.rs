@@ -5,6 +5,7 @@ mod choice;
 mod convolution;
 mod lanes;
 mod layer;
+mod measure;
 mod memory;
 mod place;
 mod simplify;
@@ -19,6 +20,7 @@ use super::graph::{Graph, Input, InputFormat, Op, Shape};
 use super::kernels::Kernels;
 pub use super::kernels::step::Step;
 pub use choice::{Algorithm, Choices};
+pub use measure::Measured;
 pub use weights::WeightCache;
 
 /// Limits of a plan. A graph that needs more is refused before memory is allocated.
@@ -63,6 +65,25 @@ impl Options {
             None => Kernels::from_environment(),
         }
     }
+
+    /// Returns the name of the kernels that a plan will use.
+    ///
+    /// # Errors
+    /// [`Error::Kernels`] if the requested kernels cannot run here.
+    pub fn kernels_name(&self) -> Result<&'static str> {
+        Ok(self.kernels()?.name)
+    }
+
+    /// Returns the algorithm that these options or else the environment ask for.
+    ///
+    /// # Errors
+    /// [`Error::Kernels`] if the environment names no algorithm.
+    pub fn algorithm(&self) -> Result<Algorithm> {
+        match self.algorithm {
+            Algorithm::Auto => Algorithm::from_environment(),
+            fixed => Ok(fixed),
+        }
+    }
 }
 
 /// A network ready to run: immutable, and shared by all threads that run it.
@@ -88,10 +109,7 @@ impl Plan {
         let kernels = options.kernels()?;
         let budget = &options.budget;
         within("steps", graph.nodes().len(), budget.steps)?;
-        let algorithm = match options.algorithm {
-            Algorithm::Auto => Algorithm::from_environment()?,
-            fixed => fixed,
-        };
+        let algorithm = options.algorithm()?;
         let nodes = simplify::simplify(graph);
         let mut stages = stage::build(&nodes, graph.inputs(), graph.outputs())?;
         choice::choose(&mut stages, algorithm, &options.choices, kernels);
@@ -144,6 +162,18 @@ impl Plan {
 
     pub fn steps(&self) -> &[Step] {
         &self.steps
+    }
+
+    /// Places of the packed weights that other plans may share, step by step.
+    #[cfg(test)]
+    pub fn places_of_weights(&self) -> Vec<*const f32> {
+        let place = |step: &Step| match step {
+            Step::Dense(s) => Some(s.weights.weights()),
+            Step::Winograd(s) => Some(s.weights.weights()),
+            Step::Depthwise(s) => Some(s.weights.weights()),
+            _ => None,
+        };
+        self.steps.iter().filter_map(place).collect()
     }
 
     /// Bytes of memory that one run needs, besides the weights.

@@ -55,17 +55,30 @@ impl ConvnetOp {
 }
 
 impl Network {
-    /// Plans a network. `outputs` share out those of the graph.
+    /// Plans a network. `outputs` share out those of the graph; weights are shared, whatever `options` says.
     ///
     /// # Errors
     /// If the network needs more than the executor allows, or its kernels cannot be had.
-    pub fn new(graph: &Graph, outputs: Vec<Output>) -> Result<Self, Refusal> {
+    pub fn new(graph: &Graph, outputs: Vec<Output>, options: Options) -> Result<Self, Refusal> {
         let options = Options {
             weights: Arc::clone(&WEIGHTS),
-            ..Options::default()
+            ..options
         };
         let plan = Arc::new(Plan::new(graph, &options)?);
         Ok(Self { plan, outputs })
+    }
+
+    /// Places of the packed weights.
+    #[cfg(test)]
+    pub fn places_of_weights(&self) -> Vec<*const f32> {
+        self.plan.places_of_weights()
+    }
+
+    /// Names of the steps, with their algorithms.
+    #[cfg(test)]
+    pub fn describe(&self) -> Vec<String> {
+        let steps = self.plan.steps().iter();
+        steps.map(|step| step.describe()).collect()
     }
 
     /// Allocates the memory of one inference at a time, and starts its threads.
