@@ -32,6 +32,8 @@ pub(super) struct Loading {
     /// everything to tract.
     pub least_work: Option<u64>,
     pub chooser: Chooser,
+    /// Measure what stays outside of the executor.
+    pub is_profiled: bool,
 }
 
 impl Loading {
@@ -40,6 +42,7 @@ impl Loading {
         Self {
             least_work: convnet::least_work(),
             chooser: Chooser::for_user(),
+            is_profiled: true,
         }
     }
 
@@ -48,6 +51,7 @@ impl Loading {
         Self {
             least_work,
             chooser: Chooser::estimates(),
+            is_profiled: false,
         }
     }
 }

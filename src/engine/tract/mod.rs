@@ -8,6 +8,7 @@ mod convert;
 mod convnet;
 mod load;
 mod ops;
+mod profile;
 
 use super::{
     Engine, EngineError, EngineKind, EngineOptions, arrange, caught, check_input, input_spec,
@@ -69,10 +70,13 @@ impl Tract {
     ) -> Result<Self, EngineError> {
         options.refuse_f16(EngineKind::Tract)?;
         caught(EngineKind::Tract, || {
-            let loaded = load::load(bytes, input, &mut loading)?;
+            let mut loaded = load::load(bytes, input, &mut loading)?;
             let whole = Whole::from_model(&loaded.model);
             let plan = TypedSimplePlan::build(loaded.model, &RunOptions::default());
             let plan = Arc::new(plan.map_err(load::refused)?);
+            if let Some(coverage) = loaded.coverage.as_mut().filter(|_| loading.is_profiled) {
+                profile::profile(&plan, &loaded.input, coverage);
+            }
             Ok(Self {
                 state: Some(plan.spawn().map_err(load::refused)?),
                 plan,
