@@ -1,3 +1,5 @@
+mod algorithms;
+mod around;
 mod random;
 
 use super::Coverage;
