@@ -56,8 +56,9 @@
 //! };
 //! let info = gst_video::VideoInfo::from_caps(sample.caps().expect("decoded pictures have caps"))?;
 //! let buffer = sample.buffer().expect("a sample of one picture");
-//! let frame = gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, &info)?;
-//! let view = video_frame::view(&frame, &video_frame::picture_info(&info)?)?;
+//! let picture = video_frame::picture_info(&info)?;
+//! let frame = video_frame::readable(buffer, &info, &picture)?;
+//! let view = video_frame::view(&frame, &picture)?;
 //! let analysis = detector.detect(&view, &thresholds)?;
 //!
 //! let face = &analysis.detections[0];

@@ -194,6 +194,44 @@ impl PictureInfo {
             },
         }
     }
+
+    /// Returns the bytes of plane `index` whose rows begin `stride` bytes apart, without the padding of its last row.
+    ///
+    /// # Panics
+    /// If the format has fewer planes.
+    pub fn plane_bytes(&self, index: usize, stride: usize) -> usize {
+        let (row, rows) = self.format.planes(self.size)[index];
+        match rows.checked_sub(1) {
+            Some(before) => stride.saturating_mul(before).saturating_add(row),
+            None => 0,
+        }
+    }
+
+    /// Checks that `length` bytes hold plane `index` with this stride.
+    ///
+    /// # Errors
+    /// [`ImageError::PlaneSize`]
+    ///
+    /// # Panics
+    /// If the format has fewer planes.
+    pub fn check_plane(
+        &self,
+        index: usize,
+        stride: usize,
+        length: usize,
+    ) -> Result<(), ImageError> {
+        let expected = self.plane_bytes(index, stride);
+        if stride >= self.format.planes(self.size)[index].0 && length >= expected {
+            return Ok(());
+        }
+        Err(ImageError::PlaneSize {
+            info: *self,
+            plane: index,
+            stride,
+            found: length,
+            expected,
+        })
+    }
 }
 
 /// One plane of a picture. The last row may end without its padding.
@@ -241,21 +279,8 @@ impl<'a> ImageView<'a> {
             });
         }
         let mut all = [Plane::EMPTY; MOST_PLANES];
-        for (index, (plane, (row, rows))) in planes.iter().zip(wanted).enumerate() {
-            let expected = if rows == 0 {
-                0
-            } else {
-                plane.stride * (rows - 1) + row
-            };
-            if plane.stride < row || plane.data.len() < expected {
-                return Err(ImageError::PlaneSize {
-                    info,
-                    plane: index,
-                    stride: plane.stride,
-                    found: plane.data.len(),
-                    expected,
-                });
-            }
+        for (index, plane) in planes.iter().enumerate() {
+            info.check_plane(index, plane.stride, plane.data.len())?;
             all[index] = *plane;
         }
         Ok(Self { info, planes: all })
@@ -317,11 +342,21 @@ impl fmt::Display for ImageError {
                 stride,
                 found,
                 expected,
-            } => write!(
-                f,
-                "plane {plane} of a {:?} picture of {} has {found} bytes with a stride of {stride}, expected {expected}",
-                info.format, info.size
-            ),
+            } => {
+                let (row, rows) = info.format.planes(info.size)[*plane];
+                let (format, size) = (info.format, info.size);
+                write!(f, "plane {plane} of a {format:?} picture of {size} has ")?;
+                if *stride < row {
+                    return write!(
+                        f,
+                        "a stride of {stride} bytes, expected {row} or more for rows of {row} bytes"
+                    );
+                }
+                write!(
+                    f,
+                    "{found} bytes, expected {expected}: {rows} rows of {row} bytes with a stride of {stride}"
+                )
+            }
         }
     }
 }

@@ -3,23 +3,27 @@
 //! A camera has few buffers, and its memory may be slow to read, so a frame that is kept is copied. Recycled memory
 //! spares the kernel from clearing pages for each copy, and does not fragment the heap.
 
+use super::video_frame::{self, FrameError};
+use crate::base::image::PictureInfo;
 use gst::prelude::*;
-use gst_video::{VideoFrame, VideoFrameRef, VideoInfo};
+use gst_video::VideoInfo;
 use std::sync::OnceLock;
 
 /// Copies frames of one stream.
 #[derive(Debug)]
 pub struct Copies {
     info: VideoInfo,
+    picture: PictureInfo,
     /// Created with the first copy.
     pool: OnceLock<gst::BufferPool>,
 }
 
 impl Copies {
-    /// Creates a copier for frames as described by `info`.
-    pub fn new(info: VideoInfo) -> Self {
+    /// Creates a copier for frames as described by `info`, and by `picture` too.
+    pub fn new(info: VideoInfo, picture: PictureInfo) -> Self {
         Self {
             info,
+            picture,
             pool: OnceLock::new(),
         }
     }
@@ -32,17 +36,40 @@ impl Copies {
     pub fn packed(&self, buffer: &gst::BufferRef) -> Result<gst::Buffer, glib::BoolError> {
         let memory = self.pool()?.acquire_buffer(None);
         let memory = memory.map_err(|_| glib::bool_error!("there is no memory for it"))?;
-        let mut copy = VideoFrame::from_buffer_writable(memory, &self.info)
-            .map_err(|_| glib::bool_error!("a new buffer cannot be written"))?;
-        VideoFrameRef::from_buffer_ref_readable(buffer, &self.info)?
-            .copy(&mut copy.as_mut_video_frame_ref())?;
-        let mut copy = copy.into_buffer();
+        let mut copy = memory;
         let new = copy
             .get_mut()
             .ok_or_else(|| glib::bool_error!("a new buffer is shared"))?;
+        self.copy_rows(buffer, new)?;
         // Metadata that describes memory, such as GstVideoMeta, is not copied.
         buffer.copy_into(new, gst::BUFFER_COPY_METADATA, ..)?;
         Ok(copy)
+    }
+
+    /// Copies the rows of all planes into a new buffer, to where `info` says. GStreamer's own function leaves out the last
+    /// chroma sample of rows of YUY2 and its kin whose width is odd.
+    fn copy_rows(
+        &self,
+        from: &gst::BufferRef,
+        new: &mut gst::BufferRef,
+    ) -> Result<(), glib::BoolError> {
+        let in_words = |err: FrameError| glib::bool_error!("{err}");
+        let info = &self.picture;
+        let frame = video_frame::readable(from, &self.info, info).map_err(in_words)?;
+        let picture = video_frame::view(&frame, info).map_err(in_words)?;
+        let mut new = new.map_writable()?;
+        let places = self.info.offset().iter().zip(self.info.stride());
+        for (index, (&offset, &stride)) in places.enumerate() {
+            let (row, rows) = info.format.planes(info.size)[index];
+            for (y, line) in new[offset..]
+                .chunks_mut(stride as usize)
+                .take(rows)
+                .enumerate()
+            {
+                line[..row].copy_from_slice(picture.plane(index).row(y, row));
+            }
+        }
+        Ok(())
     }
 
     /// Returns whether the buffer belongs to another pool, whose owner may be waiting for it.
@@ -92,6 +119,11 @@ mod tests {
         info.build().expect("a usual format")
     }
 
+    fn copier(info: &VideoInfo) -> Copies {
+        let picture = video_frame::picture_info(info).expect("a known format");
+        Copies::new(info.clone(), picture)
+    }
+
     fn frame(info: &VideoInfo) -> gst::Buffer {
         let bytes: Vec<u8> = (0..info.size() as u8).collect();
         let mut buffer = gst::Buffer::from_mut_slice(bytes);
@@ -104,7 +136,7 @@ mod tests {
     #[test]
     fn a_copy_carries_what_the_frame_does_and_nothing_of_the_copy_before() {
         let info = info();
-        let (copies, frame) = (Copies::new(info.clone()), frame(&info));
+        let (copies, frame) = (copier(&info), frame(&info));
         let mut copy = copies.packed(&frame).expect("a frame of this kind");
         assert_eq!(copy.pts(), frame.pts());
         assert!(copy.flags().contains(gst::BufferFlags::DISCONT));
@@ -125,12 +157,39 @@ mod tests {
     }
 
     #[test]
+    fn every_byte_of_a_row_is_copied_also_where_the_width_is_odd() {
+        use crate::base::image::PixelFormat;
+        gst::init().expect("GStreamer starts");
+        for format in PixelFormat::ALL {
+            let name = video_frame::video_format(format);
+            let info = VideoInfo::builder(name, 5, 3).build().expect("odd sizes");
+            let copies = copier(&info);
+            let bytes: Vec<u8> = (0..info.size()).map(|at| at as u8 + 1).collect();
+            let frame = gst::Buffer::from_slice(bytes.clone());
+            let copy = copies.packed(&frame).expect("a frame of this kind");
+            let copy = copy.map_readable().expect("plain");
+            let places = info.offset().iter().zip(info.stride());
+            let rows = format.planes(crate::base::geometry::Size::new(5, 3));
+            for ((offset, stride), (row, rows)) in places.zip(rows) {
+                for y in 0..rows {
+                    let at = offset + y * *stride as usize;
+                    assert_eq!(
+                        copy[at..at + row],
+                        bytes[at..at + row],
+                        "{format:?} row {y}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
     fn a_copy_is_nobody_elses() {
         let info = info();
-        let copies = Copies::new(info.clone());
+        let copies = copier(&info);
         let copy = copies.packed(&frame(&info)).expect("a frame of this kind");
         assert!(!copies.is_lent(&copy) && !copies.is_lent(&frame(&info)));
-        let others = Copies::new(info.clone());
+        let others = copier(&info);
         assert!(others.is_lent(&copy));
         drop(copies);
         assert!(others.is_lent(&copy), "it outlives what made it");
@@ -138,7 +197,7 @@ mod tests {
 
     #[test]
     fn a_buffer_of_another_size_is_refused() {
-        let copies = Copies::new(info());
+        let copies = copier(&info());
         let short = gst::Buffer::with_size(3).expect("a few bytes");
         assert!(copies.packed(&short).is_err());
     }

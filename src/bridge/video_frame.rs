@@ -1,76 +1,16 @@
 //! The border between GStreamer's video frames and [`ImageView`]: formats, strides, colorimetry.
 
+pub use super::frame_error::FrameError;
+use super::frame_layout;
 use crate::base::geometry::Size;
 use crate::base::image::{
-    ImageError, ImageView, MOST_PLANES, PictureInfo, PixelFormat, Plane, YuvMatrix, YuvRange,
+    ImageView, MOST_PLANES, PictureInfo, PixelFormat, Plane, YuvMatrix, YuvRange,
 };
 use crate::vision::draw::{PictureMut, PlaneMut};
 use gst_video::prelude::*;
 use gst_video::{VideoColorMatrix, VideoColorRange, VideoFormat, VideoFrameRef, VideoInfo};
-use std::fmt;
-
-/// A frame that cannot be read as a picture.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum FrameError {
-    /// The format is not one of [`PixelFormat::ALL`].
-    Format(VideoFormat),
-    /// The rows run from bottom to top, which is not supported.
-    Stride {
-        /// Index of the plane.
-        plane: usize,
-        /// Negative bytes from one row to the next.
-        stride: i32,
-    },
-    /// The frame has another format or size than the stream announced.
-    Changed {
-        /// Format and size of the frame.
-        found: (VideoFormat, Size),
-        /// Format and size of the stream.
-        expected: (VideoFormat, Size),
-    },
-    /// The planes do not hold the picture.
-    Image(ImageError),
-}
-
-impl fmt::Display for FrameError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Format(found) => {
-                write!(f, "format {found}, expected one of")?;
-                PixelFormat::ALL
-                    .into_iter()
-                    .try_for_each(|known| write!(f, " {}", video_format(known)))
-            }
-            Self::Stride { plane, stride } => {
-                write!(
-                    f,
-                    "plane {plane} has a stride of {stride}, expected 0 or more"
-                )
-            }
-            Self::Changed { found, expected } => write!(
-                f,
-                "frame is {} of {}, expected {} of {}",
-                found.0, found.1, expected.0, expected.1
-            ),
-            Self::Image(error) => error.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for FrameError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Image(error) => Some(error),
-            _ => None,
-        }
-    }
-}
-
-impl From<ImageError> for FrameError {
-    fn from(error: ImageError) -> Self {
-        Self::Image(error)
-    }
-}
+use std::ops::Range;
+use std::slice;
 
 /// Returns GStreamer's name of a format.
 pub fn video_format(format: PixelFormat) -> VideoFormat {
@@ -101,9 +41,10 @@ pub fn video_format(format: PixelFormat) -> VideoFormat {
 
 /// Returns whether rows are laid out as `info` says, which everybody expects of a buffer without `GstVideoMeta`.
 pub fn is_packed(buffer: &gst::BufferRef, info: &VideoInfo) -> bool {
-    buffer
-        .meta::<gst_video::VideoMeta>()
-        .is_none_or(|meta| meta.stride() == info.stride() && meta.offset() == info.offset())
+    frame_layout::meta(buffer).is_none_or(|meta| {
+        let planes = info.n_planes() as usize;
+        meta.stride[..planes] == *info.stride() && meta.offset[..planes] == *info.offset()
+    })
 }
 
 /// Returns the caps of the pad templates: all formats in order of preference, system memory, any size and framerate.
@@ -111,6 +52,46 @@ pub fn caps() -> gst::Caps {
     gst_video::VideoCapsBuilder::new()
         .format_list(PixelFormat::ALL.map(video_format))
         .build()
+}
+
+/// Puts the formats that caps offer in our order of preference, colour before grey: those of each structure, and the
+/// structures by the best of theirs. Other fields, and structures without a known format, keep their order.
+///
+/// A source that takes the first structure of the nearest size, as `libcamerasrc` does, would take grey otherwise, if its
+/// own list begins with it.
+pub fn in_order_of_preference(caps: &gst::CapsRef) -> gst::Caps {
+    let rank = |name: &str| {
+        let known = |format: &PixelFormat| video_format(*format).to_str().as_str() == name;
+        PixelFormat::ALL
+            .iter()
+            .position(known)
+            .unwrap_or(PixelFormat::ALL.len())
+    };
+    let mut ranked: Vec<_> = caps
+        .iter_with_features()
+        .map(|(structure, features)| {
+            let mut structure = structure.to_owned();
+            let mut names: Vec<String> = match structure.get::<gst::List>("format") {
+                Ok(list) => list.iter().filter_map(|name| name.get().ok()).collect(),
+                Err(_) => structure.get("format").into_iter().collect(),
+            };
+            names.sort_by_key(|name| rank(name));
+            let best = names
+                .first()
+                .map_or(PixelFormat::ALL.len(), |name| rank(name));
+            if names.len() > 1 {
+                structure.set("format", gst::List::new(names));
+            }
+            (best, structure, features.to_owned())
+        })
+        .collect();
+    ranked.sort_by_key(|(best, ..)| *best);
+    let mut ordered = gst::Caps::new_empty();
+    let all = ordered.make_mut();
+    for (_, structure, features) in ranked {
+        all.append_structure_full(structure, Some(features));
+    }
+    ordered
 }
 
 /// Reads what caps say about the pictures of a stream.
@@ -166,6 +147,35 @@ fn range(range: VideoColorRange) -> Option<YuvRange> {
     }
 }
 
+/// Maps a frame of the stream `video`, which `info` describes too, for reading, once it is known to lie in the memory of the
+/// buffer.
+///
+/// # Errors
+/// [`FrameError`] if the buffer does not hold a frame of that stream, or cannot be mapped.
+pub fn readable<'a>(
+    buffer: &'a gst::BufferRef,
+    video: &VideoInfo,
+    info: &PictureInfo,
+) -> Result<VideoFrameRef<&'a gst::BufferRef>, FrameError> {
+    frame_layout::extents(buffer, video, info)?;
+    VideoFrameRef::from_buffer_ref_readable(buffer, video)
+        .map_err(|_| FrameError::Map { for_writing: false })
+}
+
+/// Maps a frame like [`readable`], to be painted on.
+///
+/// # Errors
+/// The same as for [`readable`].
+pub fn writable<'a>(
+    buffer: &'a mut gst::BufferRef,
+    video: &VideoInfo,
+    info: &PictureInfo,
+) -> Result<VideoFrameRef<&'a mut gst::BufferRef>, FrameError> {
+    frame_layout::extents(buffer, video, info)?;
+    VideoFrameRef::from_buffer_ref_writable(buffer, video)
+        .map_err(|_| FrameError::Map { for_writing: true })
+}
+
 /// Returns the planes of a mapped frame of the stream `info`.
 ///
 /// # Errors
@@ -174,57 +184,97 @@ pub fn view<'a>(
     frame: &'a VideoFrameRef<&gst::BufferRef>,
     info: &PictureInfo,
 ) -> Result<ImageView<'a>, FrameError> {
-    check(frame, info)?;
-    let strides = strides(frame)?;
+    let mapped = mapped(frame, info)?;
     let mut planes = [Plane::EMPTY; MOST_PLANES];
-    let given = planes.iter_mut().zip(strides).zip(frame.planes_data());
-    for ((plane, stride), data) in given {
-        *plane = Plane { data, stride };
+    for (plane, mapped) in planes.iter_mut().zip(mapped).take(count(info)) {
+        // SAFETY: `mapped` has checked that the bytes are memory of the buffer, which the frame keeps mapped.
+        let data = unsafe { slice::from_raw_parts(mapped.data, mapped.length) };
+        *plane = Plane {
+            data,
+            stride: mapped.stride,
+        };
     }
-    let count = (frame.n_planes() as usize).min(MOST_PLANES);
-    Ok(ImageView::new(*info, &planes[..count])?)
+    Ok(ImageView::new(*info, &planes[..count(info)])?)
 }
 
 /// Returns the planes of a mapped frame for drawing.
 ///
 /// # Errors
-/// The same as for [`view`].
+/// The same as for [`view`], and [`FrameError::Overlap`].
 pub fn view_mut<'a>(
     frame: &'a mut VideoFrameRef<&mut gst::BufferRef>,
     info: &PictureInfo,
 ) -> Result<PictureMut<'a>, FrameError> {
-    check(frame, info)?;
-    let (strides, count) = (strides(frame)?, frame.n_planes() as usize);
-    let planes = strides
-        .into_iter()
-        .zip(frame.planes_data_mut())
-        .take(count)
-        .map(|(stride, data)| PlaneMut { data, stride })
-        .collect();
-    Ok(PictureMut::new(*info, planes)?)
+    let mapped = &mapped(&*frame, info)?[..count(info)];
+    for (b, after) in mapped.iter().enumerate() {
+        for (a, before) in mapped[..b].iter().enumerate() {
+            let (one, other) = (before.range(), after.range());
+            if one.start < other.end && other.start < one.end {
+                return Err(FrameError::Overlap { planes: (a, b) });
+            }
+        }
+    }
+    let planes = mapped.iter().map(|mapped| {
+        // SAFETY: as in `view`. The frame is mapped for writing and borrowed alone, and no byte belongs to two planes.
+        let data = unsafe { slice::from_raw_parts_mut(mapped.data, mapped.length) };
+        PlaneMut {
+            data,
+            stride: mapped.stride,
+        }
+    });
+    Ok(PictureMut::new(*info, planes.collect())?)
 }
 
-/// Compares the frame with the caps. A video meta may state another format or size.
-fn check(frame: &impl VideoFrameExt, info: &PictureInfo) -> Result<(), FrameError> {
+/// The bytes of one plane of a mapped frame, without the padding of its last row.
+#[derive(Clone, Copy)]
+struct Mapped {
+    data: *mut u8,
+    length: usize,
+    stride: usize,
+}
+
+impl Mapped {
+    fn range(&self) -> Range<usize> {
+        let start = self.data as usize;
+        start..start.saturating_add(self.length)
+    }
+}
+
+fn count(info: &PictureInfo) -> usize {
+    info.format.planes(info.size).len()
+}
+
+/// Finds the planes of a mapped frame. A video meta may state another format or size, and memory that is not there.
+fn mapped(
+    frame: &impl VideoFrameExt,
+    info: &PictureInfo,
+) -> Result<[Mapped; MOST_PLANES], FrameError> {
     let found = (frame.format(), Size::new(frame.width(), frame.height()));
     let expected = (video_format(info.format), info.size);
-    if found == expected {
-        Ok(())
-    } else {
-        Err(FrameError::Changed { found, expected })
+    if found != expected {
+        return Err(FrameError::Changed { found, expected });
     }
-}
-
-/// Returns the stride of every plane. Call it before asking for data: the bindings miscount rows of a negative stride.
-fn strides(frame: &impl VideoFrameExt) -> Result<[usize; MOST_PLANES], FrameError> {
-    let mut strides = [0; MOST_PLANES];
-    for (plane, (stride, &given)) in strides.iter_mut().zip(frame.plane_stride()).enumerate() {
-        *stride = usize::try_from(given).map_err(|_| FrameError::Stride {
-            plane,
-            stride: given,
-        })?;
+    let extents = frame_layout::extents(frame.buffer(), frame.info(), info)?;
+    let empty = Mapped {
+        data: std::ptr::NonNull::dangling().as_ptr(),
+        length: 0,
+        stride: 0,
+    };
+    let mut planes = [empty; MOST_PLANES];
+    let given = planes.iter_mut().zip(frame.plane_stride()).zip(extents);
+    for (plane, ((mapped, &stride), extent)) in given.take(count(info)).enumerate() {
+        // What maps the memory of a meta may state another stride than the meta does.
+        let stride = usize::try_from(stride).map_err(|_| FrameError::Stride { plane, stride })?;
+        info.check_plane(plane, stride, extent.length)?;
+        // SAFETY: the frame is mapped, so its pointers are set. They are only copied.
+        let data = unsafe { (*frame.as_ptr()).data[plane] };
+        *mapped = Mapped {
+            data: data.cast(),
+            length: info.plane_bytes(plane, stride),
+            stride,
+        };
     }
-    Ok(strides)
+    Ok(planes)
 }
 
 #[cfg(test)]
@@ -288,6 +338,53 @@ mod tests {
             assert_eq!(colours(caps), wanted, "{caps}");
         }
         assert_eq!(colours("format=GRAY8,width=640,height=480").1, Full);
+    }
+
+    #[test]
+    fn caps_are_ordered_and_nothing_else_of_them_changes() {
+        gst::init().expect("GStreamer is installed");
+        let caps: gst::Caps =
+            "video/x-raw(meta:Other),format={GRAY8,RGB},width=1; video/x-raw,width=2; \
+             video/x-raw,format=P010_10LE,width=3; video/x-raw,format=NV12,width=[4,9]; \
+             video/x-raw,format={NV16,I420},width=5; video/x-raw,format=NV12,width=6"
+                .parse()
+                .expect("caps of a test");
+        let wanted: gst::Caps =
+            "video/x-raw,format={I420,NV16},width=5; video/x-raw,format=NV12,width=[4,9]; \
+             video/x-raw,format=NV12,width=6; video/x-raw(meta:Other),format={RGB,GRAY8},width=1; \
+             video/x-raw,width=2; video/x-raw,format=P010_10LE,width=3"
+                .parse()
+                .expect("caps of a test");
+        assert_eq!(
+            in_order_of_preference(&caps).to_string(),
+            wanted.to_string()
+        );
+        let empty = gst::Caps::new_empty();
+        assert!(in_order_of_preference(&empty).is_empty());
+    }
+
+    #[test]
+    fn a_short_buffer_is_told_with_bytes_met_and_wanted_and_its_rows() {
+        let info = info_of("video/x-raw,format=RGB,width=81,height=15,framerate=0/1");
+        let told = |info: &VideoInfo, length| {
+            let buffer = gst::Buffer::with_size(length).expect("a few bytes");
+            let picture = picture_info(info).expect("a known format");
+            let frame = readable(&buffer, info, &picture);
+            frame.map(drop).unwrap_err().to_string()
+        };
+        assert_eq!(
+            told(&info, 100),
+            "buffer has 100 bytes, expected 3660 for RGB of 81x15: 15 rows of 243 bytes padded to 244"
+        );
+        assert!(told(&info, 81 * 3 * 15).contains("rows without padding, as these seem to be"));
+        let info = info_of("video/x-raw,format=NV12,width=5,height=3,framerate=0/1");
+        let told = told(&info, 27);
+        assert!(
+            told.contains(
+                "3 rows of 5 bytes padded to 8, 2 rows of 6 bytes padded to 8; rows without"
+            ),
+            "{told}"
+        );
     }
 
     #[test]

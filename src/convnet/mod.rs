@@ -8,8 +8,9 @@
 //!
 //! | file | what it does |
 //! |---|---|
+//! | limits | moves ReLU and Clip to where they cost nothing, and drops those that change nothing |
 //! | simplify | replaces compositions (x · sigmoid(x), Focus, padding) by one operator |
-//! | stage | lists what is computed; follows channels symbolically; fuses scale, activation and residual |
+//! | stage | lists what is computed; follows channels symbolically; fuses scale, activations and residual |
 //! | choice | picks direct or Winograd for each 3x3 convolution, by what was measured or by estimate |
 //! | measure | times direct and Winograd on this machine, before a plan is made ([`Choices::measure`]) |
 //! | place | decides in which lanes channels lie, and which blocks each stage reads; widens borders |

@@ -16,7 +16,7 @@ pub struct Session {
 }
 
 /// Steps of fewer cycles than this are not shared out: handing them over costs more.
-const SHARED_CYCLES: usize = 20_000;
+const SHARED_CYCLES: usize = 8_000;
 
 /// Chunks of a step for each thread: a thread that others hold up leaves its second one to the rest.
 const CHUNKS_PER_THREAD: usize = 2;

@@ -1,6 +1,7 @@
 //! Refuses a model that would need absurd amounts of memory, in the name of the engine that was to run it.
 
 use super::{EngineError, EngineKind};
+use crate::base::tensor::InputSpec;
 use crate::onnx::budget;
 
 /// Turns a finding of [`budget`] into a refusal by `engine`.
@@ -12,7 +13,11 @@ pub(super) fn refuse(engine: EngineKind) -> impl FnOnce(String) -> EngineError {
     }
 }
 
-/// Refuses the bytes of a file with a constant above the budget. Bytes that are not ONNX are left to the engine.
-pub(super) fn check_file(engine: EngineKind, bytes: &[u8]) -> Result<(), EngineError> {
-    budget::check_file(bytes).map_err(refuse(engine))
+/// Refuses the bytes of a file, fed with `input`, above the budget. Bytes that are not ONNX are left to the engine.
+pub(super) fn check_file(
+    engine: EngineKind,
+    bytes: &[u8],
+    input: &InputSpec,
+) -> Result<(), EngineError> {
+    budget::check_file(bytes, input).map_err(refuse(engine))
 }

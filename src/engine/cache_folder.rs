@@ -3,10 +3,13 @@
 //! Each key has one file, which repeats the key. A file with another key or without sense is as good as none, and a
 //! folder that cannot be written is not an error: the next load measures again.
 
+use crate::host::side_file;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use std::fs::OpenOptions;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::path::PathBuf;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Longest file that is read. Those written here have a few kilobytes.
@@ -51,19 +54,14 @@ impl CacheFolder {
     pub fn can_be_written(&self) -> bool {
         let Some(folder) = &self.0 else { return false };
         let probe = folder.join(part("probe"));
-        let written = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&probe, ""));
+        let written = std::fs::create_dir_all(folder).and_then(|()| write_new(&probe, ""));
         written.and_then(|()| std::fs::remove_file(&probe)).is_ok()
     }
 
     /// Returns the object that was written under `key`.
     pub fn read(&self, key: &str) -> Option<Value> {
-        let file = self.file(key)?;
-        let data = std::fs::metadata(&file).ok()?;
-        if !data.is_file() || data.len() > MAX_BYTES {
-            return None;
-        }
-        let text = std::fs::read_to_string(file).ok()?;
-        let value: Value = serde_json::from_str(&text).ok()?;
+        let text = side_file::read(&self.file(key)?, MAX_BYTES).ok()?;
+        let value: Value = serde_json::from_slice(&text).ok()?;
         (value.get("key")?.as_str()? == key).then_some(value)
     }
 
@@ -75,12 +73,18 @@ impl CacheFolder {
         let written = file
             .parent()
             .map_or(Ok(()), std::fs::create_dir_all)
-            .and_then(|()| std::fs::write(&part, value.to_string()))
+            .and_then(|()| write_new(&part, &value.to_string()))
             .and_then(|()| std::fs::rename(&part, &file));
         if written.is_err() {
             let _ = std::fs::remove_file(&part);
         }
     }
+}
+
+/// Writes a new file. Whatever lies there already, which may be a pipe without a reader, is an error.
+fn write_new(path: &Path, text: &str) -> std::io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
+    file.write_all(text.as_bytes())
 }
 
 /// Returns a name that no other thread or process uses.
@@ -121,7 +125,7 @@ mod tests {
     }
 
     fn remove(folder: &CacheFolder) {
-        let folder = folder.0.as_deref().and_then(std::path::Path::parent);
+        let folder = folder.0.as_deref().and_then(Path::parent);
         std::fs::remove_dir_all(folder.expect("given one")).expect("it has been made");
     }
 
@@ -154,6 +158,39 @@ mod tests {
         std::fs::create_dir(&file).expect("the place is free");
         assert_eq!(folder.read("key"), None);
         folder.write("key", json!({}));
+        remove(&folder);
+    }
+
+    #[test]
+    fn a_pipe_a_device_and_a_huge_file_are_as_good_as_none() {
+        let folder = folder("kinds");
+        let file = folder.file("key").expect("there is a folder");
+        std::fs::create_dir_all(file.parent().expect("a folder")).expect("writable");
+        let pipe = |at: &Path| {
+            let made = std::process::Command::new("mkfifo").arg(at).status();
+            assert!(made.expect("mkfifo is installed").success());
+        };
+        type Make<'a> = &'a dyn Fn(&Path);
+        let kinds: [Make; 4] = [
+            &pipe,
+            &|at| std::os::unix::fs::symlink("/dev/zero", at).expect("a link"),
+            &|at| {
+                let huge = std::fs::File::create(at).expect("writable");
+                huge.set_len(1 << 30).expect("a hole takes no place");
+            },
+            &|at| std::fs::create_dir(at).expect("writable"),
+        ];
+        for (index, make) in kinds.into_iter().enumerate() {
+            make(&file);
+            assert_eq!(folder.read("key"), None, "{index}");
+            folder.write("key", json!({}));
+            assert_eq!(folder.read("key").is_some(), !file.is_dir(), "{index}");
+            let _ = std::fs::remove_file(&file);
+        }
+        let _ = std::fs::remove_dir(&file);
+        // A pipe where a new file is to be written does not keep the writer waiting.
+        pipe(&file);
+        assert!(write_new(&file, "").is_err());
         remove(&folder);
     }
 

@@ -13,6 +13,7 @@ mod error;
 mod library;
 mod onnxruntime;
 mod openvino;
+pub mod panics;
 mod quantised_form;
 #[cfg(feature = "stub-engine")]
 pub mod stub;
@@ -226,12 +227,12 @@ fn open_form(
         }),
         // Not shared: each engine is a session of its own.
         EngineKind::OnnxRuntime => {
-            budget::check_file(kind, bytes)?;
+            budget::check_file(kind, bytes, &model.input)?;
             let (engine, library) = onnxruntime::OnnxRuntime::open(model, bytes, options)?;
             Ok((Box::new(engine), Some(library)))
         }
         EngineKind::OpenVino => shared(kind, &|| {
-            budget::check_file(kind, bytes)?;
+            budget::check_file(kind, bytes, &model.input)?;
             let (engine, library) = openvino::OpenVino::open(model, bytes, options)?;
             Ok((Box::new(engine), Some(library)))
         }),
@@ -320,7 +321,8 @@ fn caught<T>(
     engine: EngineKind,
     work: impl FnOnce() -> Result<T, EngineError>,
 ) -> Result<T, EngineError> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|payload| {
+    let call = AssertUnwindSafe(|| panics::expected(work));
+    catch_unwind(call).unwrap_or_else(|payload| {
         let text = (payload.downcast_ref::<&str>().map(ToString::to_string))
             .or_else(|| payload.downcast_ref::<String>().cloned())
             .unwrap_or_else(|| "without a message".into());

@@ -3,7 +3,7 @@
 //! A test takes the [`Control`] of a model file *before* the file is opened; its engine then obeys that control. The
 //! file itself is read and recognised as usual: only the inference is canned.
 
-use super::{Engine, EngineError, arrange};
+use super::{Engine, EngineError, EngineKind, arrange, caught};
 use crate::base::tensor::{Element, InputSpec, Tensor, TensorSpec};
 use parking_lot::{Condvar, Mutex};
 use std::collections::HashMap;
@@ -208,10 +208,12 @@ impl Engine for StubEngine {
         if !duration.is_zero() {
             std::thread::sleep(duration);
         }
-        match self.control.script.lock().as_mut() {
-            Some(script) => *outputs = script(input)?,
-            None => self.zeros(outputs),
-        }
-        Ok(())
+        caught(EngineKind::Stub, || {
+            match self.control.script.lock().as_mut() {
+                Some(script) => *outputs = script(input)?,
+                None => self.zeros(outputs),
+            }
+            Ok(())
+        })
     }
 }

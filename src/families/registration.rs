@@ -18,8 +18,9 @@ pub struct Registration {
     pub why_not: Option<fn(&Facts) -> Option<String>>,
     /// The keys of a card that only this family, or it and a few others, read.
     pub keys: &'static [&'static dyn AnyKey],
-    /// Names, without ".onnx", of models of kilobytes that are recognised as this family; none where the family is
-    /// tested with whole models only.
+    /// Names, without ".onnx", of models of kilobytes that are recognised as this family, made by `micro_model.py` in its
+    /// folder or, where many tests share them, by `tests/models/make.py`; none where the family is tested with whole
+    /// models only.
     pub micro_models: &'static [&'static str],
     /// Make families with fields as readers and cards give them, for tests of decoders.
     #[cfg(any(test, feature = "stub-engine"))]

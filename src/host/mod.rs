@@ -1,4 +1,6 @@
-//! The machine: its processors, memory and temperature, and which processors a thread may use.
+//! The machine: its processors, memory and temperature, which processors a thread may use, and its files and fonts.
 
 pub mod affinity;
+pub mod fonts;
 pub mod machine;
+pub mod side_file;

@@ -5,14 +5,20 @@
 //! called "class 17"; a list of the wrong length is a warning, never an error.
 
 use super::error::ModelError;
-use crate::onnx::error::OnnxError;
-use crate::onnx::file;
+use crate::host::side_file;
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::fmt::Display;
 use std::path::Path;
 
 /// More classes than any detector has; a bound for what we allocate.
 const MAX_NUMBER: usize = 1 << 16;
+
+/// Most bytes of a file of labels.
+const MAX_BYTES: u64 = 16 << 20;
+
+/// Most bytes of one label: a longer line is something else.
+const MAX_LABEL: usize = 1024;
 
 /// A text for every class, in the order of the model.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -97,15 +103,9 @@ impl Labels {
 /// "person 0" in order.
 ///
 /// # Errors
-/// [`ModelError::Labels`] if the file cannot be read or is not text.
+/// [`ModelError::Labels`] if the file is not regular, too large, cannot be read, or is not text.
 pub fn read(path: &Path) -> Result<Vec<String>, ModelError> {
-    let bytes = match file::read(path) {
-        Err(OnnxError::Empty { .. }) => Vec::new(),
-        other => other.map_err(|error| ModelError::Labels {
-            path: path.into(),
-            what: error.to_string(),
-        })?,
-    };
+    let bytes = side_file::read(path, MAX_BYTES).map_err(|error| refused(path, &error))?;
     parse(path, &bytes)
 }
 
@@ -113,17 +113,32 @@ pub fn read(path: &Path) -> Result<Vec<String>, ModelError> {
 /// `path` is for messages.
 ///
 /// # Errors
-/// [`ModelError::Labels`] if it is not text.
+/// [`ModelError::Labels`] if it is not text, or not a list of labels.
 pub fn parse(path: &Path, bytes: &[u8]) -> Result<Vec<String>, ModelError> {
-    match str::from_utf8(bytes) {
-        Ok(text) => Ok(lines(text)),
-        Err(error) => Err(ModelError::Labels {
-            path: path.into(),
-            what: format!(
-                "not UTF-8 at byte {}, expected text with a label a line",
-                error.valid_up_to()
-            ),
-        }),
+    let text = str::from_utf8(bytes)
+        .map_err(|error| refused(path, &format!("not UTF-8 at byte {}", error.valid_up_to())))?;
+    let ends = |byte: &u8| matches!(byte, b'\n' | b'\r');
+    // Before memory is taken for each of them.
+    let longest = bytes.split(ends).map(<[u8]>::len).max().unwrap_or_default();
+    if longest > MAX_LABEL {
+        let what = format!("a line of {longest} bytes is longer than {MAX_LABEL}");
+        return Err(refused(path, &what));
+    }
+    let count = text.trim_end().bytes().filter(|byte| ends(byte)).count() + 1;
+    // Twice: "\r\n" was counted as two.
+    if count > 2 * MAX_NUMBER {
+        return Err(refused(
+            path,
+            &format!("{count} lines are more than {MAX_NUMBER}"),
+        ));
+    }
+    Ok(lines(text))
+}
+
+fn refused(path: &Path, why: &dyn Display) -> ModelError {
+    ModelError::Labels {
+        path: path.into(),
+        what: format!("{why}; expected a text file with a label a line"),
     }
 }
 

@@ -22,6 +22,7 @@ use crate::base::geometry::Size;
 use crate::base::tensor::InputSpec;
 use crate::families::card::Card;
 use crate::families::recognise;
+use crate::host::side_file;
 use crate::onnx::facts::Facts;
 use crate::onnx::proto::ModelProto;
 use crate::onnx::{file, parse, rewrite};
@@ -275,6 +276,9 @@ impl fmt::Debug for Model {
     }
 }
 
+/// Most bytes of a card.
+const MAX_CARD_BYTES: u64 = 1 << 20;
+
 /// The card the user names must be there; the one beside the model may be.
 fn open_card(options: &ModelOptions) -> Result<Card, ModelError> {
     let beside = options
@@ -290,9 +294,9 @@ fn open_card(options: &ModelOptions) -> Result<Card, ModelError> {
             return Ok(Card::parse(path, builtin::CARD.as_bytes())?);
         }
     };
-    let text = file::read(&path).map_err(|error| ModelError::Card {
+    let text = side_file::read(&path, MAX_CARD_BYTES).map_err(|error| ModelError::Card {
         path: path.clone(),
-        what: error.to_string(),
+        what: format!("{error}; expected a card in JSON"),
     })?;
     Ok(Card::parse(&path, &text)?)
 }

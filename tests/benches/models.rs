@@ -3,7 +3,8 @@
 //! `cargo bench --bench models -- [--threads 1] [--runs 20] [--engines tract,onnxruntime,openvino] [--save FOLDER] MODEL.onnx...`
 //!
 //! Prints one row of JSON for each model: median milliseconds of each engine, or null where the engine cannot run the
-//! model (standard error says why), and in `spread` the 10th and 90th percentile. The engines take turns run by run, so
+//! model (standard error says why); in `spread` the 10th and 90th percentile, in `mean` the mean, and in `load` the
+//! milliseconds from the file to a loaded engine. The engines take turns run by run, so
 //! that a change of the machine's speed affects all alike. `--save` writes the graphs that the engines got as
 //! FOLDER/MODEL.onnx. `tests/bench_models.sh` compares these times with those of other programs.
 
@@ -45,6 +46,7 @@ struct Runner {
     /// Reused from run to run, as in `detect`.
     outputs: Vec<Tensor>,
     times: Vec<f64>,
+    load: f64,
 }
 
 fn main() -> ExitCode {
@@ -94,7 +96,9 @@ fn measure(path: &Path, plan: &Plan) -> Result<Value, String> {
         path: Some(path.into()),
         ..ModelOptions::default()
     };
+    let began = Instant::now();
     let model = Model::open(&options).map_err(|error| format!("{}: {error}", path.display()))?;
+    let opened = milliseconds(began);
     let file_name = path.file_name().unwrap_or_default();
     let name = file_name.to_string_lossy();
     if let Some(folder) = &plan.save {
@@ -124,21 +128,34 @@ fn measure(path: &Path, plan: &Plan) -> Result<Value, String> {
             (runner.run(&input)).map_err(|error| format!("{name}: {error}"))?;
         }
     }
-    add_times(&mut row, &runners);
+    add_times(&mut row, &runners, opened);
     Ok(row.into())
 }
 
-/// Adds median and percentiles of each engine, in hundredths of a millisecond.
-fn add_times(row: &mut Map<String, Value>, runners: &[Runner]) {
+fn milliseconds(since: Instant) -> f64 {
+    since.elapsed().as_secs_f64() * 1e3
+}
+
+/// Adds median, percentiles and mean of each engine, and its time to load after the `opened` milliseconds of the file, in
+/// hundredths of a millisecond.
+fn add_times(row: &mut Map<String, Value>, runners: &[Runner], opened: f64) {
     let rounded = |ms: f64| (ms * 100.0).round() / 100.0;
-    let mut ends = Map::new();
-    for Runner { name, times, .. } in runners {
+    let (mut ends, mut means, mut loads) = (Map::new(), Map::new(), Map::new());
+    for Runner {
+        name, times, load, ..
+    } in runners
+    {
         if let Some(Spread { low, median, high }) = Spread::measure(times) {
             row.insert(name.clone(), json!(rounded(median)));
             ends.insert(name.clone(), json!([rounded(low), rounded(high)]));
+            let mean = times.iter().sum::<f64>() / times.len() as f64;
+            means.insert(name.clone(), json!(rounded(mean)));
+            loads.insert(name.clone(), json!(rounded(opened + load)));
         }
     }
     row.insert("spread".into(), ends.into());
+    row.insert("mean".into(), means.into());
+    row.insert("load".into(), loads.into());
 }
 
 /// Returns the tensor that `model_time.py` of the shared folder uses: any numbers from 0 to 1 serve.
@@ -162,11 +179,14 @@ fn warm_runner(
         threads,
         ..EngineOptions::default()
     };
+    let began = Instant::now();
+    let engine = engine::open(kind, model, &options)?.engine;
     let mut runner = Runner {
         name: kind.to_string(),
-        engine: engine::open(kind, model, &options)?.engine,
+        engine,
         outputs: Vec::new(),
         times: Vec::new(),
+        load: milliseconds(began),
     };
     for _ in 0..WARM_UP_RUNS {
         runner.run(input)?;
@@ -179,7 +199,7 @@ impl Runner {
     fn run(&mut self, input: &Tensor) -> Result<(), engine::EngineError> {
         let began = Instant::now();
         self.engine.run_into(input, &mut self.outputs)?;
-        self.times.push(began.elapsed().as_secs_f64() * 1e3);
+        self.times.push(milliseconds(began));
         Ok(())
     }
 }

@@ -42,6 +42,7 @@ fn marks(texts: &[(String, String)], step: usize) -> Vec<Mark<'_>> {
                 bbox: BBox::new(x, y, x + side, y + side),
                 class,
                 text,
+                tail: "",
             }
         })
         .collect()

@@ -298,6 +298,41 @@ fn labels_that_are_not_there_are_refused_with_the_path() {
 }
 
 #[test]
+fn side_files_that_are_no_files_or_too_large_are_refused_as_what_they_were_to_be() {
+    let folder = Folder::new();
+    let pipe = folder.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.expect("mkfifo is installed").success());
+    let huge = folder.file("huge", b"");
+    let hole = std::fs::OpenOptions::new().write(true).open(&huge);
+    hole.and_then(|file| file.set_len(1 << 30))
+        .expect("a hole takes no place");
+    let lines = folder.file("lines", "a\n".repeat(1 << 20).as_bytes());
+    let line = folder.file("line", "a".repeat(5000).as_bytes());
+    for (property, kind, limit) in [
+        ("labels", "labels ", "16777216"),
+        ("model-config", "card ", "1048576"),
+    ] {
+        for (path, found) in [
+            (pipe.as_path(), "a pipe, expected a regular file"),
+            (Path::new("/dev/zero"), "a device, expected a regular file"),
+            (folder.path(), "a folder, expected a regular file"),
+            (&huge, "1073741824 bytes"),
+            (&huge, limit),
+        ] {
+            refused(&[(property, &path.display().to_string())])
+                .is(gst::LibraryError::Settings)
+                .names(&[kind, found, &path.display().to_string()]);
+        }
+    }
+    for (path, found) in [(&lines, "1048576 lines"), (&line, "5000 bytes")] {
+        refused(&[("labels", &path.display().to_string())])
+            .is(gst::LibraryError::Settings)
+            .names(&[found, "a label a line"]);
+    }
+}
+
+#[test]
 fn labels_of_the_wrong_length_are_a_warning_and_the_others_have_numbers() {
     let (rig, folder) = (tract(), Folder::new());
     let labels = folder.file("short.txt", b"mouse\n");

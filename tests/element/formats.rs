@@ -1,6 +1,6 @@
 //! A face is found alike in frames of every format, size and memory layout, and the frames pass untouched.
 
-use crate::support::{PORTRAIT_SIDE, face, init, portrait, run, scaled};
+use crate::support::{PORTRAIT_SIDE, Rig, Source, face, init, portrait, run, scaled};
 use gst_video::prelude::*;
 use gst_video::{VideoFrame, VideoInfo};
 use gstdetect::base::geometry::BBox;
@@ -62,6 +62,38 @@ fn formats() -> Vec<String> {
         .map(|format| gstdetect::bridge::video_frame::video_format(format).to_string());
     assert_eq!(formats.len(), 21);
     formats.into()
+}
+
+/// The formats that the element offers to a source with these caps, in order: those of each structure.
+fn offered(source: Option<&str>) -> Vec<Vec<String>> {
+    let rig = Rig::stopped("", Source::LIVE);
+    let caps = source.map(|caps| caps.parse::<gst::Caps>().expect("caps of a test"));
+    let answer = rig.source_pad().peer_query_caps(caps.as_ref());
+    let formats = |structure: &gst::StructureRef| match structure.get::<gst::List>("format") {
+        Ok(list) => list.iter().map(|f| f.get().expect("a text")).collect(),
+        Err(_) => vec![structure.get("format").expect("a text")],
+    };
+    answer.iter().map(formats).collect()
+}
+
+#[test]
+fn a_source_is_offered_formats_in_our_order_whatever_its_own() {
+    let all = formats();
+    assert_eq!(offered(None), [all.clone()]);
+    // As libcamerasrc asks: each format with its sizes, grey first.
+    let camera = "video/x-raw,format=GRAY8,width=640,height=480; \
+                  video/x-raw,format=BGR,width=1280,height=720; \
+                  video/x-raw,format=NV12,width=640,height=480; \
+                  video/x-raw,format=BGR,width=640,height=480; video/x-raw,format=P010_10LE";
+    let wanted = ["NV12", "BGR", "BGR", "GRAY8"];
+    assert_eq!(
+        offered(Some(camera)),
+        wanted.map(|format| vec![format.to_owned()])
+    );
+    let mut backwards = all.clone();
+    backwards.reverse();
+    let list = format!("video/x-raw,format={{{}}}", backwards.join(","));
+    assert_eq!(offered(Some(&list)), [all]);
 }
 
 #[test]

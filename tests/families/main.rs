@@ -3,5 +3,4 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-mod chosen_by_the_graph;
-mod grids;
+mod micro_models;

@@ -1,4 +1,7 @@
-"""What the micro models of families share: a picture, a head that looks at it, and the same head in numpy.
+"""What recipes of micro models share: a picture, a head that looks at it, and the same head in numpy.
+
+A recipe is `micro_model.py` in the folder of its family; make_families.py runs them all. chosen.py and grids.py have what
+some recipes share.
 
 The picture is 128x64, in blocks of 16x16; the models take 64x64, so that each block becomes whole cells of 8x8 and
 resizing leaves its colour as it is. Each of the 64 cells has one box and a score for each class, which depend on the
@@ -196,6 +199,15 @@ class Twin:
         return sorted(found, key=lambda row: -row[1])
 
 
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def softmax(x):
+    powers = np.exp(x - x.max(-1, keepdims=True))
+    return powers / powers.sum(-1, keepdims=True)
+
+
 def overlap(a, b):
     low, high = np.maximum(a[:2], b[:2]), np.minimum(a[2:], b[2:])
     shared = np.prod(np.clip(high - low, 0, None))
@@ -217,14 +229,30 @@ class Cases:
     """What a model must find in the picture, at its card's thresholds; see tests/support/families.rs."""
 
     def __init__(self):
-        self.cases = []
+        self.folder, self.cases = None, []
 
-    def add(self, model, decode, expected, threshold=0.5, iou=None, resize="letterbox_center", card=None, least=3):
-        """`card`: keys beside those that every card has. `iou`: None where nothing is to be suppressed."""
+    def add(
+        self,
+        model,
+        decode,
+        expected,
+        threshold=0.5,
+        iou=None,
+        resize="letterbox_center",
+        card=None,
+        refusal=(),
+        least=3,
+    ):
+        """`card`: keys beside those that every card has. `iou`: None where nothing is to be suppressed.
+
+        `refusal`: what the error must name if the model cannot be read without the card.
+        """
+        assert all(case["model"] != model for case in self.cases), f"two recipes write {model}"
         assert least <= len(expected) <= 60, f"{model}: {len(expected)} boxes"
         card = {"decode": decode, "score_threshold": threshold, "nms_iou": iou, **(card or {})}
         card["input"] = {**card.get("input", {}), "resize_mode": resize}
-        self.cases.append({"model": model, "card": card, "expected": expected})
+        refusal = {"refusal": list(refusal)} if refusal else {}
+        self.cases.append({"folder": self.folder, "model": model, "card": card, **refusal, "expected": expected})
 
     def save(self, file):
         with open(os.path.join(HERE, file), "w", encoding="utf-8") as out:

@@ -3,6 +3,8 @@
     pip install numpy onnx onnxruntime
     python tests/models/make.py
 
+Families of which many tests need a model have it here; the others have a recipe in their folder, see make_families.py.
+
 All take a picture of 32x32 with grids of strides 8, 16 and 32 (16 + 4 + 1 = 21 cells) and two classes. Every cell
 has a box of the cell's own size at its centre. Bright cells are a "cat", cells with more red than blue a "dog"
 too, so that the outputs depend on the picture and on the order of its colours.

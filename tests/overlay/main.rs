@@ -7,4 +7,5 @@ mod blur;
 mod formats;
 mod frames;
 mod golden;
+mod metas;
 mod stats;

@@ -16,7 +16,8 @@ FIGURES = os.path.join(ROOT, 'tests/benches/figures')
 FLAGS = ('sse4_2 avx avx2 fma avx512f avx512_vnni avx512_bf16 avx512_fp16 avx_vnni amx_int8 amx_bf16 '
          'neon asimd asimddp asimdhp i8mm sve sve2 bf16').split()
 # File name -> module with a function `page`.
-PAGES = {'models': 'model_table', 'pipelines': 'rate_table', 'onnxinference': 'rate_table', 'pixels': 'pixels_table'}
+PAGES = {'models': 'model_table', 'pipelines': 'rate_table', 'onnxinference': 'rate_table', 'pixels': 'pixels_table',
+         'executor': 'executor_table'}
 
 
 def read_text(path):

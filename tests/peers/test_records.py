@@ -3,7 +3,7 @@ import contextlib, io, json, os, sys, tempfile, unittest
 from unittest import mock
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-import model_table, pixels_table, rate_table, record, speed_table  # noqa: E402
+import executor_table, model_table, pixels_table, rate_table, record, speed_table  # noqa: E402
 
 
 def quietly(function, *arguments):
@@ -96,6 +96,19 @@ class Records(Case):
         self.assertIn('| detect engine=tract | 35.0 (30.0 to 40.0) | 1.75 (1.50 to 2.00) |', page)
         self.assertIn('2.00 | model 3.00 |', page)
         self.assertIn('- m, threads 1, detect engine=tract: 1.75, aim 1.6: reached', page)
+
+    def test_threads_and_kernels_are_compared_within_a_round(self):
+        record.begin(self.work, 'Executor')
+        times = {'one': [10], 'pair': [10, 20], 'two': [8], 'busy-one': [10], 'busy-two': [12], 'avx2': [15],
+                 'avx512': [10], 'scalar': [60]}
+        rows = [f'{case}\t1\t{json.dumps({"model": "m.onnx", "tract": ms, "mean": {"tract": ms}})}'
+                for case, all_ in times.items() for ms in all_]
+        self.write('rows.tsv', [*rows, f'peak\t1\t{json.dumps({"avx2": 50.0, "avx512": 80.0})}'])
+        page = quietly(executor_table.main, self.work)
+        self.assertIn('| m | 100.0 (100.0 to 100.0) | 150.0 (150.0 to 150.0) | 125.0', page)
+        self.assertIn('- m, two threads over two processes: 0.83, aim at least 0.85: missed', page)
+        self.assertIn('- m, beside a loop: time of two threads over one: 1.20, aim at most 1.1: missed', page)
+        self.assertIn('- m, AVX2 over AVX-512: 1.50, aim at most 2.00: reached', page)
 
     def test_pixels_have_a_page(self):
         rows = [{'round': n, 'ours_us': 4 + n % 2, 'opencv_us': 10} for n in range(20)]

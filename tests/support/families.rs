@@ -1,7 +1,8 @@
 //! Micro models of families on one picture, against what a small implementation in numpy finds there.
 //!
-//! `tests/models/families.py` describes the picture and writes a list of cases: the model, a card, and the expected
-//! rows of class, score and corners in pixels of the picture.
+//! `tests/models/families.py` describes the picture. The recipes in the folders of families write cases: a model, a card,
+//! and the expected rows of class, score and corners in pixels of the picture. A model that needs its card has the texts
+//! that the error without the card must contain.
 
 use super::{Folder, micro_model};
 use gstdetect::base::detection::Thresholds;
@@ -20,8 +21,12 @@ const PIXELS: f32 = 0.05;
 const SCORE: f32 = 0.001;
 
 pub struct Case {
+    /// The folder of the recipe in `src/families`.
+    pub folder: String,
     pub model: String,
     pub card: Value,
+    /// What the error names if there is no card; nothing if the model is recognised without one.
+    pub refusal: Vec<String>,
     /// Class, score, left, top, right, bottom.
     expected: Vec<[f32; 6]>,
 }
@@ -38,16 +43,23 @@ pub fn of_whole_graph(family: &dyn Family) -> Box<dyn Family> {
     }
 }
 
-/// The cases of one file beside the micro models.
-pub fn cases(file: &str) -> Vec<Case> {
-    let text = std::fs::read(micro_model(file)).expect("the file of cases");
+/// The cases beside the micro models, of every family with a recipe.
+pub fn cases() -> Vec<Case> {
+    let text = std::fs::read(micro_model("families.json")).expect("the file of cases");
     let cases: Vec<Value> = serde_json::from_slice(&text).expect("a list of cases");
     let cases = cases.into_iter().map(|case| Case {
+        folder: case["folder"].as_str().expect("a name").to_owned(),
         model: case["model"].as_str().expect("a name").to_owned(),
         card: case["card"].clone(),
+        refusal: refusal(&case["refusal"]),
         expected: serde_json::from_value(case["expected"].clone()).expect("rows of six"),
     });
     cases.collect()
+}
+
+fn refusal(value: &Value) -> Vec<String> {
+    let texts: Option<_> = serde_json::from_value(value.clone()).expect("a list of texts");
+    texts.unwrap_or_default()
 }
 
 /// Opens the model of a case, with its card or without, so that either is compared with what the card says.

@@ -8,6 +8,7 @@ pub mod copies;
 pub mod delays;
 pub mod engines;
 pub mod families;
+pub mod metas;
 pub mod onnx;
 pub mod pictures;
 pub mod plugin;

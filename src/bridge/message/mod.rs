@@ -289,7 +289,7 @@ fn running_time(s: &gst::StructureRef) -> Option<gst::ClockTime> {
 /// Creates the message with the boxes of one frame: `running-time` and `timestamp` of the frame, its stage times, and
 /// an array `detections` of structures named `detection`.
 pub fn detections(
-    running_time: Option<gst::ClockTime>,
+    running_time: Duration,
     timestamp: Option<gst::ClockTime>,
     times: StageTimes,
     detections: impl IntoIterator<Item = gst::Structure>,
@@ -300,7 +300,7 @@ pub fn detections(
             gst::Array::new(detections.into_iter().map(|d| d.to_send_value())),
         )
         .build();
-    set_time(&mut s, "running-time", running_time.map(Into::into));
+    set_time(&mut s, "running-time", Some(running_time));
     set_time(&mut s, "timestamp", timestamp.map(Into::into));
     let mut times = times;
     for (field, value) in STAGES {
@@ -392,7 +392,12 @@ mod tests {
             model: Duration::from_millis(3),
             postprocess: Duration::from_millis(4),
         };
-        let message = detections(None, Some(gst::ClockTime::SECOND), times, []);
+        let message = detections(
+            Duration::from_secs(2),
+            Some(gst::ClockTime::SECOND),
+            times,
+            [],
+        );
         assert_eq!(message.get::<u64>("model-time"), Ok(3_000_000));
         assert_eq!(stage_times(&message), Some(times));
         assert_eq!(stage_times(&gst::Structure::new_empty(STATS)), None);

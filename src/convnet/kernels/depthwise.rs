@@ -6,7 +6,7 @@
 use super::epilogue::{Epilogue, Target, finish};
 use super::pack::Packed;
 use super::vector::Vector;
-use super::{Base, RowTiles, split};
+use super::{Base, RowTiles, units};
 use std::sync::Arc;
 
 /// A block of the layer: where it is read and written.
@@ -171,9 +171,7 @@ impl Depthwise {
         let [rows, columns] = self.size;
         let row = RowTiles::new(columns, tiles.len());
         let in_registers = self.epilogue.in_registers();
-        let (from, to) = split(rows * self.blocks.len(), part, parts);
-        for unit in from..to {
-            let (b, y) = (unit / rows, unit % rows);
+        for (b, y) in units(self.blocks.len(), rows, part, parts) {
             let block = &self.blocks[b];
             let (group, step) = self.weights.depthwise(b, lanes);
             for i in 0..row.count {

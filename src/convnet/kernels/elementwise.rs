@@ -3,7 +3,7 @@
 use super::epilogue::Epilogue;
 use super::pack::Aligned;
 use super::vector::Vector;
-use super::{Context, Plane, split};
+use super::{Context, Plane, units};
 use crate::convnet::graph::Binary;
 
 /// Second operand of a [`Function::Binary`].
@@ -45,9 +45,7 @@ pub struct Elementwise {
 pub unsafe fn run<V: Vector>(e: &Elementwise, context: &Context, part: usize, parts: usize) {
     let base = context.base.0;
     let [rows, columns] = e.size;
-    let (from, to) = split(e.blocks.len() * rows, part, parts);
-    for unit in from..to {
-        let (b, y) = (unit / rows, unit % rows);
+    for (b, y) in units(e.blocks.len(), rows, part, parts) {
         let (input, output) = e.blocks[b];
         // SAFETY: the caller's.
         unsafe {

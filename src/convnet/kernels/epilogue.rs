@@ -4,7 +4,7 @@ use super::activate::apply;
 use super::vector::Vector;
 use crate::convnet::graph::Activation;
 
-/// `after(before(x) + residual)`.
+/// `after(before(x) + residual)`, or `after(before(x))` without a residual.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Epilogue {
     pub before: Option<Activation>,
@@ -64,8 +64,8 @@ pub unsafe fn finish<V: Vector, const T: usize, const B: usize>(
                         *v = v.add(V::load(to.residual[b].add(t * V::LANES)));
                     }
                 }
-                clamp(&mut acc, epilogue.after);
             }
+            clamp(&mut acc, epilogue.after);
         }
         for (t, row) in acc.iter().enumerate() {
             for (b, v) in row.iter().enumerate() {

@@ -1,7 +1,7 @@
 //! Blocks made of lanes of other blocks: for channels that no view can describe, and to bring planes into blocks.
 
 use super::vector::Vector;
-use super::{Context, split};
+use super::{Context, units};
 
 /// Lanes taken from one source block.
 #[derive(Clone, Debug)]
@@ -36,10 +36,8 @@ pub struct Gather {
 pub unsafe fn run<V: Vector>(g: &Gather, context: &Context, part: usize, parts: usize) {
     let base = context.base.0;
     let [rows, columns] = g.size;
-    let (from, to) = split(g.blocks.len() * rows, part, parts);
-    for unit in from..to {
-        let (sources, output) = &g.blocks[unit / rows];
-        let y = unit % rows;
+    for (b, y) in units(g.blocks.len(), rows, part, parts) {
+        let (sources, output) = &g.blocks[b];
         for x in 0..columns {
             // SAFETY: the offsets were computed for this arena.
             unsafe {

@@ -138,6 +138,33 @@ pub fn split(n: usize, part: usize, parts: usize) -> (usize, usize) {
     (n * part / parts, n * (part + 1) / parts)
 }
 
+/// Returns the blocks and rows of part `part` of `parts`, the rows of a block one after the other.
+///
+/// A part has the same rows of every block, as those of dense convolutions do: what a thread has written in one step it
+/// reads in the next, from its own cache. Few rows are shared out block by block, for parts of the same size.
+#[inline(always)]
+pub fn units(
+    blocks: usize,
+    rows: usize,
+    part: usize,
+    parts: usize,
+) -> impl Iterator<Item = (usize, usize)> {
+    const FEW: usize = 3;
+    let by_rows = rows >= FEW * parts;
+    let (from, to) = split(if by_rows { rows } else { blocks * rows }, part, parts);
+    let (first, count) = if by_rows {
+        (from, to - from)
+    } else {
+        (0, rows)
+    };
+    let (start, end) = if by_rows {
+        (0, blocks * count)
+    } else {
+        (from, to)
+    };
+    (start..end).map(move |unit| (unit / count, first + unit % count))
+}
+
 impl std::fmt::Debug for Kernels {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.name)
@@ -168,5 +195,21 @@ impl RowTiles {
     pub fn get(&self, i: usize) -> (usize, usize) {
         let before = i * self.width + i.min(self.wider);
         (before, self.width + usize::from(i < self.wider))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_have_every_row_of_every_block_once() {
+        for (blocks, rows, parts) in [(3, 40, 4), (5, 13, 4), (7, 11, 4), (2, 1, 8), (1, 3, 1)] {
+            let all = (0..parts).flat_map(|part| units(blocks, rows, part, parts));
+            let mut all: Vec<_> = all.collect();
+            all.sort_unstable();
+            let expected = (0..blocks).flat_map(|b| (0..rows).map(move |y| (b, y)));
+            assert_eq!(all, expected.collect::<Vec<_>>());
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Max and average pooling of any window, rows first, then columns; bound by loads.
 
 use super::vector::Vector;
-use super::{Context, Plane, split};
+use super::{Context, Plane, units};
 use crate::convnet::graph::{Pool, Window};
 
 /// A pooling, bound to its places in the arena.
@@ -54,11 +54,8 @@ pub fn taps(window: &Window, axis: usize, from: usize, to: usize) -> Vec<(usize,
 /// The processor has V's instruction set; the step was bound for the context's arena and its scratch.
 #[inline(always)]
 pub unsafe fn run<V: Vector>(p: &Pooling, context: &Context, part: usize, parts: usize) {
-    let rows = p.rows.len();
-    let (from, to) = split(p.blocks.len() * rows, part, parts);
-    for unit in from..to {
-        let (input, output) = p.blocks[unit / rows];
-        let y = unit % rows;
+    for (b, y) in units(p.blocks.len(), p.rows.len(), part, parts) {
+        let (input, output) = p.blocks[b];
         // SAFETY: the caller's.
         unsafe {
             let out = context.base.0.add(output.offset + y * output.row);

@@ -1,7 +1,7 @@
 //! Moves of pixels within their channels: resize, crop, padding, reshape. Bound by loads and stores.
 
 use super::vector::Vector;
-use super::{Context, Plane, split};
+use super::{Context, Plane, units};
 use crate::convnet::graph::Tap;
 
 /// Where output pixels come from.
@@ -37,10 +37,8 @@ pub struct Resample {
 pub unsafe fn run<V: Vector>(r: &Resample, context: &Context, part: usize, parts: usize) {
     let base = context.base.0;
     let [rows, columns] = r.size;
-    let (from, to) = split(r.blocks.len() * rows, part, parts);
-    for unit in from..to {
-        let (input, output) = r.blocks[unit / rows];
-        let y = unit % rows;
+    for (b, y) in units(r.blocks.len(), rows, part, parts) {
+        let (input, output) = r.blocks[b];
         // SAFETY: the positions lie within the input, as the plan computed them.
         unsafe {
             let x = base.add(input.offset);

@@ -1,7 +1,7 @@
 //! Inputs into the arena, outputs out of it, and the zero borders of buffers. Bound by memory.
 
 use super::vector::Vector;
-use super::{Context, split};
+use super::{Context, split, units};
 use crate::convnet::graph::{Input, InputFormat, Layout, Shape};
 
 /// Copies an input into planes.
@@ -11,6 +11,8 @@ pub struct Load {
     pub input: usize,
     pub shape: Shape,
     pub format: InputFormat,
+    /// Least and largest value; what lies beyond becomes these.
+    pub limits: Option<[f32; 2]>,
     /// Floats from the arena's start to pixel (0, 0) of the first plane, between rows, and between planes.
     pub offset: usize,
     pub row: usize,
@@ -24,9 +26,7 @@ pub struct Load {
 #[inline(always)]
 pub unsafe fn load<V: Vector>(l: &Load, context: &Context, part: usize, parts: usize) {
     let Shape { c, h, w } = l.shape;
-    let (from, to) = split(c * h, part, parts);
-    for unit in from..to {
-        let (channel, y) = (unit / h, unit % h);
+    for (channel, y) in units(c, h, part, parts) {
         // SAFETY: the row lies within the arena, and nobody else writes it.
         let out = unsafe {
             let start = context.base.0.add(l.offset + channel * l.plane + y * l.row);
@@ -34,7 +34,8 @@ pub unsafe fn load<V: Vector>(l: &Load, context: &Context, part: usize, parts: u
         };
         match (&l.format, &context.inputs[l.input]) {
             (InputFormat::Planar, Input::F32(x)) => {
-                out.copy_from_slice(&x[unit * w..(unit + 1) * w])
+                let start = (channel * h + y) * w;
+                out.copy_from_slice(&x[start..start + w])
             }
             (InputFormat::Interleaved, Input::F32(x)) => {
                 let row = &x[y * w * c..(y + 1) * w * c];
@@ -52,6 +53,16 @@ pub unsafe fn load<V: Vector>(l: &Load, context: &Context, part: usize, parts: u
                 }
             }
             _ => unreachable!("inputs were checked before the run"),
+        }
+        if let Some([min, max]) = l.limits {
+            for x in out {
+                // NaN is neither below nor above
+                *x = match *x {
+                    x if x < min => min,
+                    x if x > max => max,
+                    x => x,
+                };
+            }
         }
     }
 }

@@ -93,7 +93,11 @@ impl Binder<'_> {
         let size = [shape.h, shape.w];
         let from = stage.shapes.first().map_or(size, |s| [s.h, s.w]);
         let step = match &stage.work {
-            Work::Load { input, format } => self.load(*input, format, out),
+            Work::Load {
+                input,
+                format,
+                limits,
+            } => self.load(*input, format, *limits, out),
             Work::Constant(values) => return self.constant(values, out),
             Work::Conv { layers, .. } => {
                 for layer in layers {
@@ -141,13 +145,20 @@ impl Binder<'_> {
         self.steps.push(step);
     }
 
-    fn load(&self, input: usize, format: &InputFormat, out: RootId) -> Step {
+    fn load(
+        &self,
+        input: usize,
+        format: &InputFormat,
+        limits: Option<[f32; 2]>,
+        out: RootId,
+    ) -> Step {
         let buffer = &self.placement.buffers[out as usize];
         let plane = self.plane(out, 0);
         Step::Load(transfer::Load {
             input,
             shape: buffer.shape,
             format: format.clone(),
+            limits,
             offset: plane.offset,
             row: plane.row,
             plane: buffer.plane(),

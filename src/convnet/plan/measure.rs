@@ -62,8 +62,7 @@ impl Choices {
             return Ok(measured);
         }
         within("steps", graph.nodes().len(), options.budget.steps)?;
-        let nodes = simplify::simplify(graph);
-        let stages = stage::build(&nodes, graph.inputs(), graph.outputs())?;
+        let stages = stage::build(&simplify::simplify(graph))?;
         for key in open_questions(&stages, kernels.lanes) {
             if options.choices.get(key, kernels).is_some() {
                 continue;

@@ -1,13 +1,17 @@
 //! Plans: what a network's steps are, and where their operands lie.
 
 mod bind;
+mod chain;
 mod choice;
 mod convolution;
 mod lanes;
 mod layer;
+mod limits;
 mod measure;
 mod memory;
 mod place;
+mod ranges;
+mod readers;
 mod simplify;
 mod stage;
 mod view;
@@ -110,8 +114,7 @@ impl Plan {
         let budget = &options.budget;
         within("steps", graph.nodes().len(), budget.steps)?;
         let algorithm = options.algorithm()?;
-        let nodes = simplify::simplify(graph);
-        let mut stages = stage::build(&nodes, graph.inputs(), graph.outputs())?;
+        let mut stages = stage::build(&simplify::simplify(graph))?;
         choice::choose(&mut stages, algorithm, &options.choices, kernels);
         let placement = place::place(stages, kernels.lanes);
         within("steps", placement.stages.len(), budget.steps)?;

@@ -1,24 +1,26 @@
 //! Rewrites of the graph before it is planned: known compositions become one operator.
 
+use super::limits;
+use super::readers::Rewritten;
 use crate::convnet::graph::*;
 
-/// Returns the graph's nodes with compositions replaced. Numbers stay; nodes that nobody reads any more stay as well.
-pub fn simplify(graph: &Graph) -> Vec<Node> {
-    let mut nodes = graph.nodes().to_vec();
+/// Returns the graph with compositions replaced. Numbers stay; nodes that nobody reads any more stay as well.
+pub fn simplify(graph: &Graph) -> Rewritten {
+    let mut rewritten = limits::settle(graph);
+    let nodes = &mut rewritten.nodes;
     for i in 0..nodes.len() {
-        let rewrite = nested_crop(&nodes, i)
-            .or_else(|| nested_clamp(&nodes, i))
-            .or_else(|| affine_from_constant(&nodes, i))
-            .or_else(|| scaled_clip(&nodes, i))
-            .or_else(|| gated(&nodes, i))
-            .or_else(|| padded(&nodes, i))
-            .or_else(|| focus(&nodes, i));
+        let rewrite = nested_crop(nodes, i)
+            .or_else(|| affine_from_constant(nodes, i))
+            .or_else(|| scaled_clip(nodes, i))
+            .or_else(|| gated(nodes, i))
+            .or_else(|| padded(nodes, i))
+            .or_else(|| focus(nodes, i));
         if let Some((op, inputs)) = rewrite {
             nodes[i].op = op;
             nodes[i].inputs = inputs;
         }
     }
-    nodes
+    rewritten
 }
 
 type Rewrite = Option<(Op, Vec<TensorId>)>;
@@ -43,24 +45,6 @@ fn nested_crop(nodes: &[Node], i: usize) -> Rewrite {
         size: outer.size,
     };
     Some((Op::Crop(crop), from.inputs.clone()))
-}
-
-/// Lower and upper limit of a function that only limits its argument.
-fn limits(op: &Op) -> Option<[f32; 2]> {
-    match *op {
-        Op::Activate(Activation::Relu) => Some([0., f32::INFINITY]),
-        Op::Activate(Activation::Clip { min, max }) if min <= max => Some([min, max]),
-        _ => None,
-    }
-}
-
-/// A clamp of a clamp, as ReLU6 is often written and folded quantisation leaves it.
-fn nested_clamp(nodes: &[Node], i: usize) -> Rewrite {
-    let [low, high] = limits(&nodes[i].op)?;
-    let from = at(nodes, nodes[i].inputs[0]);
-    let [min, max] = limits(&from.op)?.map(|limit| limit.clamp(low, high));
-    let clip = Activation::Clip { min, max };
-    Some((Op::Activate(clip), from.inputs.clone()))
 }
 
 /// x ∘ constant, with one value per channel or one in all: scale and bias.
@@ -190,68 +174,96 @@ fn padded(nodes: &[Node], i: usize) -> Rewrite {
     Some((Op::Conv(conv), pad.inputs.clone()))
 }
 
-/// A convolution of every second row and column, for all four phases ("Focus"): twice the kernel with stride 2.
+/// A convolution of every n-th row and column, for the phases of a block ("Focus", or SpaceToDepth): n times the kernel
+/// and the stride. Between the two may be a choice of channels.
 fn focus(nodes: &[Node], i: usize) -> Rewrite {
     let Op::Conv(conv) = &nodes[i].op else {
         return None;
     };
-    let concat = at(nodes, nodes[i].inputs[0]);
-    let plain = conv.groups == 1 && conv.window.stride == [1, 1] && conv.window.dilation == [1, 1];
-    if !plain || !matches!(concat.op, Op::Concat) {
+    if conv.groups != 1 || conv.window.dilation != [1, 1] {
         return None;
     }
-    let mut source = None;
-    // for each input channel: the source's channel and the phase
+    let operand = at(nodes, nodes[i].inputs[0]);
+    let (concat, picks) = match &operand.op {
+        Op::Channels { picks } => (at(nodes, operand.inputs[0]), Some(picks)),
+        _ => (operand, None),
+    };
+    let (x, block, mut from) = phases(nodes, concat)?;
+    if let Some(picks) = picks {
+        from = picks.iter().map(|&p| from[p as usize]).collect();
+    }
+    let c = at(nodes, x).shape.c;
+    // The wide kernel has zeros for the phases that are missing.
+    if from.len() * MOST_PRODUCTS < c * block[0] * block[1] {
+        return None;
+    }
+    Some((Op::Conv(widened(conv, c, block, &from)), vec![x]))
+}
+
+/// Products of a wide kernel for each one of the narrow kernel.
+const MOST_PRODUCTS: usize = 4;
+
+/// Channel, first row and first column of the source.
+type Phase = (usize, usize, usize);
+
+/// Concatenated crops of one tensor that each keep a row and a column of every block: the tensor, the block's rows and
+/// columns, and the phase that each channel of the concatenation is.
+fn phases(nodes: &[Node], concat: &Node) -> Option<(TensorId, [usize; 2], Vec<Phase>)> {
+    let (Op::Concat, Some(&first)) = (&concat.op, concat.inputs.first()) else {
+        return None;
+    };
+    let (x, block) = match &at(nodes, first).op {
+        Op::Crop(crop) => (at(nodes, first).inputs[0], crop.step),
+        _ => return None,
+    };
+    let shape = at(nodes, x).shape;
+    if block == [1, 1] || !(shape.h.is_multiple_of(block[0]) && shape.w.is_multiple_of(block[1])) {
+        return None;
+    }
     let mut from = Vec::new();
     for &part in &concat.inputs {
         let node = at(nodes, part);
         let Op::Crop(crop) = &node.op else {
             return None;
         };
-        let x = node.inputs[0];
-        let shape = at(nodes, x).shape;
-        let even = crop.step == [2, 2]
-            && crop.top < 2
-            && crop.left < 2
-            && crop.size == [shape.h / 2, shape.w / 2]
-            && shape.h.is_multiple_of(2)
-            && shape.w.is_multiple_of(2);
-        if !even || *source.get_or_insert(x) != x {
+        let even = crop.step == block
+            && crop.top < block[0]
+            && crop.left < block[1]
+            && crop.size == [shape.h / block[0], shape.w / block[1]];
+        if !even || node.inputs[0] != x {
             return None;
         }
         from.extend((0..shape.c).map(|c| (c, crop.top, crop.left)));
     }
-    let x = source?;
-    let conv = widened(conv, at(nodes, x).shape.c, &from);
-    Some((Op::Conv(conv), vec![x]))
+    Some((x, block, from))
 }
 
-/// Returns the convolution of twice the kernel and stride 2. `from` lists, for each input channel of `conv`, the
-/// channel, row and column of the source, which has `c` channels.
-fn widened(conv: &Conv, c: usize, from: &[(usize, usize, usize)]) -> Conv {
-    let [kh, kw] = conv.window.kernel;
-    let mut weights = vec![0.; conv.out_channels * c * 4 * kh * kw];
+/// Returns the convolution of `block` times the kernel and the stride. `from` lists, for each input channel of `conv`,
+/// its phase in the source, which has `c` channels.
+fn widened(conv: &Conv, c: usize, block: [usize; 2], from: &[Phase]) -> Conv {
+    let ([kh, kw], [rows, columns]) = (conv.window.kernel, block);
+    let mut weights = vec![0.; conv.out_channels * c * rows * columns * kh * kw];
     for o in 0..conv.out_channels {
         for (j, &(channel, top, left)) in from.iter().enumerate() {
             for ky in 0..kh {
                 for kx in 0..kw {
                     let weight = conv.weights[((o * from.len() + j) * kh + ky) * kw + kx];
-                    let row = (o * c + channel) * 2 * kh + 2 * ky + top;
-                    weights[row * 2 * kw + 2 * kx + left] += weight;
+                    let row = (o * c + channel) * rows * kh + rows * ky + top;
+                    weights[row * columns * kw + columns * kx + left] += weight;
                 }
             }
         }
     }
-    let pads = conv.window.pads;
+    let (pads, stride) = (conv.window.pads, conv.window.stride);
     let window = Window {
-        kernel: [2 * kh, 2 * kw],
-        stride: [2, 2],
+        kernel: [rows * kh, columns * kw],
+        stride: [rows * stride[0], columns * stride[1]],
         dilation: [1, 1],
         pads: Pads {
-            top: 2 * pads.top,
-            left: 2 * pads.left,
-            bottom: 2 * pads.bottom,
-            right: 2 * pads.right,
+            top: rows * pads.top,
+            left: columns * pads.left,
+            bottom: rows * pads.bottom,
+            right: columns * pads.right,
         },
     };
     Conv {

@@ -4,7 +4,10 @@
 
 use std::sync::Arc;
 
+use super::chain::{Chain, Room};
 use super::layer::Layer;
+use super::limits::{Limits, limits_of};
+use super::readers::{Readers, Rewritten};
 use crate::convnet::error::{Error, Result};
 use crate::convnet::graph::*;
 use crate::convnet::kernels::epilogue::Epilogue;
@@ -16,6 +19,7 @@ pub enum Work {
     Load {
         input: usize,
         format: InputFormat,
+        limits: Option<Limits>,
     },
     Constant(Arc<[f32]>),
     /// Several layers compute the phases of one transposed convolution.
@@ -84,14 +88,14 @@ impl Stages {
 /// Largest number of channels of all tensors together: each has an entry in a list.
 const MAX_CHANNELS: usize = 1 << 22;
 
-/// Builds the stages of `nodes` that `outputs` need.
-pub fn build(nodes: &[Node], inputs: &[TensorId], outputs: &[Output]) -> Result<Stages> {
-    let mut builder = Builder::new(nodes, inputs, outputs);
+/// Builds the stages that the outputs of `graph` need.
+pub fn build(graph: &Rewritten) -> Result<Stages> {
+    let mut builder = Builder::new(graph);
     builder.check_channels()?;
-    for i in 0..nodes.len() {
+    for i in 0..graph.nodes.len() {
         builder.node(i)?;
-        if builder.is_output[i] && builder.channels[i].is_some() {
-            builder.store(i, outputs);
+        if builder.readers.is_output(i) && builder.channels[i].is_some() {
+            builder.store(i, &graph.outputs);
         }
     }
     Ok(builder.stages)
@@ -100,10 +104,7 @@ pub fn build(nodes: &[Node], inputs: &[TensorId], outputs: &[Output]) -> Result<
 struct Builder<'a> {
     nodes: &'a [Node],
     inputs: &'a [TensorId],
-    /// Nodes that read each node, once for each operand.
-    users: Vec<Vec<usize>>,
-    is_output: Vec<bool>,
-    live: Vec<bool>,
+    readers: Readers,
     /// Nodes that are part of an earlier node's stage.
     claimed: Vec<bool>,
     /// Stages that wait for their last node.
@@ -112,41 +113,13 @@ struct Builder<'a> {
     stages: Stages,
 }
 
-type Values = Arc<[f32]>;
-
-/// Nodes that follow another one and can be computed with it.
-#[derive(Default)]
-struct Chain {
-    last: usize,
-    /// Scale and bias of each channel.
-    affine: Option<(Values, Values)>,
-    residual: Option<TensorId>,
-    epilogue: Epilogue,
-}
-
 impl<'a> Builder<'a> {
-    fn new(nodes: &'a [Node], inputs: &'a [TensorId], outputs: &[Output]) -> Self {
-        let n = nodes.len();
-        let (mut live, mut is_output) = (vec![false; n], vec![false; n]);
-        for tensor in outputs.iter().flat_map(|o| &o.parts) {
-            is_output[tensor.index()] = true;
-            live[tensor.index()] = true;
-        }
-        let mut users = vec![Vec::new(); n];
-        for i in (0..n).rev() {
-            if live[i] {
-                for tensor in &nodes[i].inputs {
-                    live[tensor.index()] = true;
-                    users[tensor.index()].push(i);
-                }
-            }
-        }
+    fn new(graph: &'a Rewritten) -> Self {
+        let n = graph.nodes.len();
         Builder {
-            nodes,
-            inputs,
-            users,
-            is_output,
-            live,
+            nodes: &graph.nodes,
+            inputs: &graph.inputs,
+            readers: Readers::new(&graph.nodes, &graph.outputs),
             claimed: vec![false; n],
             pending: vec![None; n],
             channels: vec![None; n],
@@ -155,7 +128,7 @@ impl<'a> Builder<'a> {
     }
 
     fn node(&mut self, i: usize) -> Result<()> {
-        if !self.live[i] {
+        if !self.readers.is_needed(i) {
             return Ok(());
         }
         if self.claimed[i] {
@@ -178,6 +151,7 @@ impl<'a> Builder<'a> {
                 let from = self.channels_of(node.inputs[0]);
                 self.channels[i] = Some(picks.iter().map(|&p| from[p as usize]).collect());
             }
+            Op::Input(format) => self.load(i, format)?,
             Op::Conv(conv) => {
                 let input = self.nodes[node.inputs[0].index()].shape;
                 self.conv(i, vec![Layer::from_conv(conv, input, shape)], true);
@@ -202,7 +176,7 @@ impl<'a> Builder<'a> {
                 },
             ),
             op => {
-                let work = self.plain(i, op)?;
+                let work = Self::plain(op)?;
                 self.emit(i, work, &node.inputs.clone());
             }
         }
@@ -210,25 +184,33 @@ impl<'a> Builder<'a> {
     }
 
     fn activate(&mut self, i: usize, activation: Activation) {
-        let epilogue = Epilogue {
-            before: Some(activation),
-            after: None,
+        let chain = self.follow(Chain::from_node(i, Some(activation)), Room::default());
+        let work = Work::Elementwise(Pointwise::Copy, chain.epilogue);
+        self.finish(i, chain.last, work, self.nodes[i].inputs.clone());
+    }
+
+    /// An input, with the limits behind it.
+    fn load(&mut self, i: usize, format: &InputFormat) -> Result<()> {
+        let mut places = self.inputs.iter();
+        let input = places
+            .position(|t| t.index() == i)
+            .ok_or_else(|| Error::Graph("an input is not listed".into()))?;
+        let user = self.readers.sole(i);
+        let limited = user.and_then(|user| Some((user, limits_of(&self.nodes[user].op)?)));
+        let work = Work::Load {
+            input,
+            format: format.clone(),
+            limits: limited.map(|(_, limits)| limits),
         };
-        let work = Work::Elementwise(Pointwise::Copy, epilogue);
-        self.emit(i, work, &self.nodes[i].inputs);
+        let last = limited.map_or(i, |(user, _)| user);
+        self.claimed[last] = true;
+        self.finish(i, last, work, vec![]);
+        Ok(())
     }
 
     /// Operators that are a stage by themselves.
-    fn plain(&self, i: usize, op: &Op) -> Result<Work> {
+    fn plain(op: &Op) -> Result<Work> {
         Ok(match op {
-            Op::Input(format) => Work::Load {
-                input: self
-                    .inputs
-                    .iter()
-                    .position(|t| t.index() == i)
-                    .ok_or_else(|| Error::Graph("an input is not listed".into()))?,
-                format: format.clone(),
-            },
             Op::Constant(values) => Work::Constant(values.clone()),
             Op::Pool(pool, window) => Work::Pool(*pool, *window),
             Op::Global(reduce) => Work::Global(*reduce),
@@ -251,7 +233,11 @@ impl<'a> Builder<'a> {
 
     fn conv(&mut self, i: usize, mut layers: Vec<Layer>, residual: bool) {
         let dense_or_depthwise = layers[0].groups == 1 || layers[0].is_depthwise();
-        let chain = self.follow(i, true, residual && dense_or_depthwise);
+        let room = Room {
+            affine: true,
+            residual: residual && dense_or_depthwise,
+        };
+        let chain = self.follow(Chain::from_node(i, None), room);
         if let Some((scale, offset)) = &chain.affine {
             layers = layers
                 .into_iter()
@@ -271,7 +257,7 @@ impl<'a> Builder<'a> {
     }
 
     fn pointwise(&mut self, i: usize, function: Pointwise) {
-        let chain = self.follow(i, false, false);
+        let chain = self.follow(Chain::from_node(i, None), Room::default());
         let work = Work::Elementwise(function, chain.epilogue);
         self.finish(i, chain.last, work, self.nodes[i].inputs.clone());
     }
@@ -284,40 +270,9 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// Claims the nodes behind `i` that its stage can compute as well.
-    fn follow(&mut self, i: usize, affine: bool, residual: bool) -> Chain {
-        let mut chain = Chain {
-            last: i,
-            ..Chain::default()
-        };
-        while let [user] = self.users[chain.last][..]
-            && !self.is_output[chain.last]
-            && !self.claimed[user]
-        {
-            let node = &self.nodes[user];
-            let fresh = chain.residual.is_none() && chain.epilogue.before.is_none();
-            match &node.op {
-                Op::Activate(f) if fresh => chain.epilogue.before = Some(*f),
-                Op::Activate(f) if chain.residual.is_some() && chain.epilogue.after.is_none() => {
-                    chain.epilogue.after = Some(*f)
-                }
-                Op::Affine { scale, bias } if affine && fresh && chain.affine.is_none() => {
-                    chain.affine = Some((scale.clone(), bias.clone()))
-                }
-                Op::Binary(Binary::Add) if residual && chain.residual.is_none() => {
-                    let other = node.inputs.iter().find(|t| t.index() != chain.last);
-                    let Some(&other) = other else { break };
-                    if self.nodes[other.index()].shape != self.nodes[i].shape {
-                        break;
-                    }
-                    chain.residual = Some(other);
-                }
-                _ => break,
-            }
-            self.claimed[user] = true;
-            chain.last = user;
-        }
-        chain
+    /// Claims the nodes behind that the stage can compute as well.
+    fn follow(&mut self, start: Chain, room: Room) -> Chain {
+        start.follow(self.nodes, &self.readers, &mut self.claimed, room)
     }
 
     fn channels_of(&self, tensor: TensorId) -> Channels {
@@ -328,9 +283,9 @@ impl<'a> Builder<'a> {
 
     /// Counts the lists of channels of all tensors that are needed, before any is made.
     fn check_channels(&self) -> Result<()> {
-        let needed = self.nodes.iter().zip(&self.live);
-        let needed = needed.filter(|(_, live)| **live);
-        let needed = needed.fold(0usize, |n, (node, _)| n.saturating_add(node.shape.c));
+        let needed = self.nodes.iter().enumerate();
+        let needed = needed.filter(|(i, _)| self.readers.is_needed(*i));
+        let needed = needed.fold(0usize, |n, (_, node)| n.saturating_add(node.shape.c));
         if needed > MAX_CHANNELS {
             return Err(Error::Budget {
                 what: "channels in all tensors",

@@ -122,3 +122,33 @@ fn hostile_sizes_are_refused_at_once() {
         assert!(time < Duration::from_millis(250), "{name}: {time:?}");
     }
 }
+
+#[test]
+fn ranges_hold_for_every_tensor() {
+    use crate::convnet::tests::random::{Generator, Random, data_for};
+    for seed in 0..200 {
+        let mut graph = Generator::graph(seed, 5 + seed as usize % 31);
+        let seen = graph.outputs().len();
+        let all: Vec<TensorId> = (0..graph.nodes().len() as u32).map(TensorId).collect();
+        for &tensor in &all {
+            graph.output(tensor, Layout::Planar).unwrap();
+        }
+        let data = data_for(&graph, &mut Random::new(seed));
+        let inputs: Vec<Input> = data.iter().map(|d| d.borrow()).collect();
+        let values = reference::run(&graph, &inputs).unwrap();
+        let mut known: Vec<ranges::Range> = Vec::new();
+        for (node, values) in graph.nodes().iter().zip(&values[seen..]) {
+            let operands: Vec<_> = node.inputs.iter().map(|t| known[t.index()]).collect();
+            let [low, high] = ranges::range_of(node, &operands);
+            for &value in values {
+                let within = f64::from(low) - 1e-6..=f64::from(high) + 1e-6;
+                assert!(
+                    value.is_nan() || within.contains(&value),
+                    "seed {seed}: {} gives {value}, expected {low} to {high}",
+                    node.op.name()
+                );
+            }
+            known.push([low, high]);
+        }
+    }
+}

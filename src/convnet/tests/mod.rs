@@ -546,3 +546,127 @@ fn kernels_of_this_machine() {
     println!("kernels: {}", names.join(" "));
     assert_eq!(names.last(), Some(&"scalar"));
 }
+
+#[test]
+fn limits_cost_no_steps_where_folding_leaves_them() {
+    let random = &mut Random::new(21);
+    let clip = |min: f32, max: f32| Activation::Clip { min, max };
+    let mut graph = Graph::new();
+    let x = graph.input(Shape::new(3, 8, 8)).unwrap();
+    let x = graph.activate(x, clip(0., 0.75)).unwrap();
+    let mut conv = |g: &mut Graph, x: TensorId, window: Window| {
+        let from = g.shape(x).c;
+        g.conv(x, random_conv(random, from, 16, 1, window)).unwrap()
+    };
+    let stem = conv(&mut graph, x, Window::square(3, 2, 1));
+    // a limit inside and one behind SiLU
+    let limited = graph.activate(stem, clip(-0.5, 3.)).unwrap();
+    let gate = graph.activate(limited, Activation::Sigmoid).unwrap();
+    let gate = graph.activate(gate, clip(0., 1.)).unwrap();
+    let silu = graph.mul(limited, gate).unwrap();
+    let a = conv(&mut graph, silu, Window::square(1, 1, 0));
+    let a = graph.activate(a, Activation::Silu).unwrap();
+    let a = graph.activate(a, clip(0., 0.5)).unwrap();
+    let b = conv(&mut graph, silu, Window::square(1, 1, 0));
+    let pooled = graph.pool(b, Pool::Max, Window::square(3, 1, 1)).unwrap();
+    let joined = graph.concat(&[a, pooled]).unwrap();
+    let joined = graph.activate(joined, clip(0., 0.5)).unwrap();
+    let y = conv(&mut graph, joined, Window::square(1, 1, 0));
+    // limits around a sum
+    let y = graph.activate(y, clip(-1., 1.)).unwrap();
+    let y = graph.add(y, a).unwrap();
+    let y = graph.activate(y, clip(-0.25, 1.5)).unwrap();
+    graph.output(y, Layout::Planar).unwrap();
+    check_steps(
+        &graph,
+        &[
+            "load", "dense", "dense", "dense", "pooling", "dense", "store",
+        ],
+    );
+}
+
+#[test]
+fn an_input_with_another_reader_is_loaded_without_limits() {
+    let mut graph = Graph::new();
+    let x = graph.input(Shape::new(4, 3, 5)).unwrap();
+    let limited = graph.activate(x, Activation::Relu).unwrap();
+    let y = graph.concat(&[x, limited]).unwrap();
+    graph.output(y, Layout::Planar).unwrap();
+    check_steps(&graph, &["load", "gather", "elementwise", "store"]);
+}
+
+#[test]
+fn three_activations_in_a_row_are_two_steps() {
+    let graph = conv_then(|g, y| {
+        let y = g.activate(y, Activation::Tanh).unwrap();
+        let y = g.activate(y, Activation::Exp).unwrap();
+        let y = g.activate(y, Activation::Abs).unwrap();
+        g.scale(y, 2., 0.).unwrap()
+    });
+    let steps = ["load", "dense", "elementwise", "elementwise", "store"];
+    check_steps(&graph, &steps);
+}
+
+#[test]
+fn blocks_in_any_order_join_the_convolution() {
+    for (rows, columns, clip) in [(2, 2, true), (4, 2, false), (1, 3, true)] {
+        let mut graph = Graph::new();
+        let x = graph.input(Shape::new(3, 8, 12)).unwrap();
+        let phases: Vec<TensorId> = (0..rows * columns)
+            .map(|phase| {
+                let crop = Crop {
+                    top: phase / columns,
+                    left: phase % columns,
+                    step: [rows, columns],
+                    size: [8 / rows, 12 / columns],
+                };
+                graph.crop(x, crop).unwrap()
+            })
+            .collect();
+        let mut y = graph.concat(&phases).unwrap();
+        if clip {
+            let (min, max) = (-0.5, 0.5);
+            y = graph.activate(y, Activation::Clip { min, max }).unwrap();
+        }
+        let c = graph.shape(y).c as u32;
+        let picks = (0..c).map(|i| i * 7 % c).collect();
+        let y = graph.channels(y, picks).unwrap();
+        let window = Window::square(3, 1, 1);
+        let conv = random_conv(&mut Random::new(22), c as usize, 16, 1, window);
+        let y = graph.conv(y, conv).unwrap();
+        graph.output(y, Layout::Planar).unwrap();
+        check_steps(&graph, &["load", "dense", "store"]);
+    }
+}
+
+#[test]
+fn a_block_with_few_of_its_phases_is_not_widened() {
+    let mut graph = Graph::new();
+    let x = graph.input(Shape::new(3, 8, 12)).unwrap();
+    let crop = Crop {
+        top: 1,
+        left: 2,
+        step: [4, 4],
+        size: [2, 3],
+    };
+    let parts = [graph.crop(x, crop).unwrap(), graph.crop(x, crop).unwrap()];
+    let y = graph.concat(&parts).unwrap();
+    let conv = random_conv(&mut Random::new(23), 6, 16, 1, Window::square(1, 1, 0));
+    let y = graph.conv(y, conv).unwrap();
+    graph.output(y, Layout::Planar).unwrap();
+    let steps = ["load", "gather", "resample", "resample", "dense", "store"];
+    check_steps(&graph, &steps);
+}
+
+#[test]
+fn a_sum_behind_two_activations_is_a_step_of_its_own() {
+    let graph = conv_then(|g, y| {
+        let other = g.activate(y, Activation::Abs).unwrap();
+        let conv = random_conv(&mut Random::new(24), 20, 20, 1, Window::square(1, 1, 0));
+        let y = g.conv(other, conv).unwrap();
+        let y = g.activate(y, Activation::Tanh).unwrap();
+        let y = g.activate(y, Activation::Exp).unwrap();
+        g.add(y, other).unwrap()
+    });
+    check_steps(&graph, &["load", "dense", "dense", "elementwise", "store"]);
+}

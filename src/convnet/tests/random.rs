@@ -228,7 +228,7 @@ impl Generator {
 
     fn operator(&mut self, x: TensorId) -> Option<TensorId> {
         let shape = self.graph.shape(x);
-        let kind = self.random.below(24);
+        let kind = self.random.below(27);
         let result = match kind {
             0..8 => {
                 let conv = self.conv_of(shape, false);
@@ -302,6 +302,8 @@ impl Generator {
                     .find(|g| shape.c.is_multiple_of(*g))?;
                 self.graph.softmax(x, group)
             }
+            23 | 24 => self.limited(x),
+            25 => self.blocks(x),
             _ => {
                 let slopes = self.random.values(shape.c).into();
                 self.graph.prelu(x, slopes)
@@ -325,7 +327,9 @@ impl Generator {
                 y = self.graph.activate(y, f)?;
             }
             let same = |t: &&TensorId| self.graph.shape(**t) == shape;
-            if let Some(&other) = self.tensors.iter().find(same) {
+            if let Some(&other) = self.tensors.iter().find(same)
+                && self.random.chance(70)
+            {
                 y = match self.random.chance(50) {
                     true => self.graph.add(y, other)?,
                     false => self.graph.add(other, y)?,
@@ -333,6 +337,108 @@ impl Generator {
             }
         }
         Ok(y)
+    }
+
+    /// Adds limits behind operators that move values or choose the largest, and behind others.
+    fn limited(&mut self, x: TensorId) -> Result<TensorId> {
+        let (low, high) = (f32::NEG_INFINITY, f32::INFINITY);
+        let limits = [
+            (0., 6.),
+            (0., high),
+            (0., 1.),
+            (-0.5, 0.5),
+            (low, 0.25),
+            (-1., high),
+        ];
+        let (min, max) = self.random.pick(&limits);
+        let limit = match (min, max) {
+            (0., f32::INFINITY) => Activation::Relu,
+            _ => Activation::Clip { min, max },
+        };
+        let shape = self.graph.shape(x);
+        let y = match self.random.below(7) {
+            0 => {
+                let window = self.window(shape);
+                self.graph.pool(x, Pool::Max, window)?
+            }
+            1 => self.resize(x)?,
+            2 => self.moved(x)?,
+            3 => {
+                let other = self.like(x).unwrap_or(x);
+                self.graph.concat(&[x, other])?
+            }
+            4 => {
+                // each reader limits, not always alike
+                let first = self.graph.activate(x, limit)?;
+                let limit = if self.random.chance(70) {
+                    limit
+                } else {
+                    Activation::Relu
+                };
+                let count = self.random.between(1, shape.c);
+                let rest = self.graph.slice(x, 0, count)?;
+                let rest = self.graph.activate(rest, limit)?;
+                return self.graph.concat(&[rest, first]);
+            }
+            5 => self.graph.activate(x, Activation::Sigmoid)?,
+            _ => x,
+        };
+        self.graph.activate(y, limit)
+    }
+
+    /// Adds a convolution of the phases of blocks, as Focus and SpaceToDepth have them.
+    fn blocks(&mut self, x: TensorId) -> Result<TensorId> {
+        let shape = self.graph.shape(x);
+        let r = &mut self.random;
+        let (rows, columns) = r.pick(&[(2, 2), (2, 2), (1, 2), (3, 1), (3, 2)]);
+        let size = [shape.h / rows, shape.w / columns];
+        let whole = Crop {
+            top: 0,
+            left: 0,
+            step: [1, 1],
+            size: [size[0] * rows, size[1] * columns],
+        };
+        let mut from = self.graph.crop(x, whole)?;
+        let clip = Activation::Clip {
+            min: -0.25,
+            max: 2.,
+        };
+        if self.random.chance(25) {
+            from = self.graph.activate(from, clip)?;
+        }
+        let mut phases = Vec::new();
+        for phase in 0..rows * columns {
+            // sometimes one is missing
+            if phase == 0 || self.random.chance(95) {
+                let crop = Crop {
+                    top: phase / columns,
+                    left: phase % columns,
+                    step: [rows, columns],
+                    size,
+                };
+                phases.push(self.graph.crop(from, crop)?);
+            }
+        }
+        let mut y = self.graph.concat(&phases)?;
+        if self.random.chance(25) {
+            y = self.graph.activate(y, clip)?;
+        }
+        if self.random.chance(40) {
+            let c = self.graph.shape(y).c;
+            let picks = (0..c).map(|_| self.random.below(c) as u32).collect();
+            y = self.graph.channels(y, picks)?;
+        }
+        let shape = self.graph.shape(y);
+        let mut conv = self.conv_of(shape, false);
+        if self.random.chance(80) {
+            conv.window.dilation = [1, 1];
+        }
+        // keeps the interpreter quick
+        if conv.weights.len() * shape.pixels() > 2_000_000 {
+            return Ok(y);
+        }
+        let y = self.graph.conv(y, conv)?;
+        self.behind_conv(y)
     }
 
     fn resize(&mut self, x: TensorId) -> Result<TensorId> {

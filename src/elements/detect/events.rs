@@ -169,7 +169,7 @@ fn stream_from(caps: &gst::CapsRef) -> Result<Stream, String> {
     let video = gst_video::VideoInfo::from_caps(caps).map_err(|err| err.to_string())?;
     let picture = video_frame::picture_info(&video).map_err(|err| err.to_string())?;
     Ok(Stream {
-        copies: Copies::new(video.clone()),
+        copies: Copies::new(video.clone(), picture),
         video,
         picture,
     })

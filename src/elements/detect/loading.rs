@@ -7,6 +7,7 @@ use super::imp::Detect;
 use super::loader::FirstWorker;
 use super::lock::assert_none_held;
 use super::model_slot::Loaded;
+use super::numbers;
 use super::settings::Settings;
 use super::settings::parallelism::Parallelism;
 use super::state::State;
@@ -33,7 +34,9 @@ impl Detect {
             let running_time = self.obj().current_running_time();
             self.announce(Loaded::new(settings, first, running_time), |_| true)?;
             let (estimate, workers) = (first.warm_up_time(), detectors.len());
-            self.state.lock().start(settings.mode, estimate, workers);
+            let numbers = numbers::of_pipeline(&self.obj());
+            let mut state = self.state.lock();
+            state.start(settings.mode, estimate, workers, numbers);
         }
         self.start_workers(detectors, settings, thread)
     }

@@ -28,6 +28,7 @@ mod loader;
 mod loading;
 mod lock;
 mod model_slot;
+mod numbers;
 mod pads;
 mod passthrough;
 mod queries;
@@ -41,6 +42,7 @@ mod worker;
 
 pub use settings::choices::{DetectEngine, DetectPrecision, Mode};
 
+use crate::engine::panics;
 use gst::glib;
 use gst::prelude::*;
 use std::sync::LazyLock;
@@ -85,5 +87,6 @@ pub const FACTORY: &str = "detect";
 /// # Errors
 /// If something else has registered the name.
 pub fn register(plugin: Option<&gst::Plugin>) -> Result<(), glib::BoolError> {
+    panics::log_to(|text| gst::warning!(CAT, "{text}"));
     gst::Element::register(plugin, FACTORY, gst::Rank::NONE, Detect::static_type())
 }

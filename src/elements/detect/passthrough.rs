@@ -26,13 +26,9 @@ use gst::prelude::*;
 use gst::subclass::prelude::*;
 use std::time::Duration;
 
-/// A frame that stays inside for less counts as not delayed: the latency of a pipeline shall not move for that.
-const NO_DELAY: Duration = Duration::from_millis(2);
-
 /// Facts about a frame that are needed after the model's input was made of it.
 struct Seen {
     time: Duration,
-    running_time: Option<gst::ClockTime>,
     pts: Option<gst::ClockTime>,
     size: Size,
     arrived: Duration,
@@ -41,8 +37,7 @@ struct Seen {
 impl Seen {
     fn new(frame: &Frame) -> Self {
         Self {
-            time: frame.time(),
-            running_time: frame.running_time(),
+            time: frame.time,
             pts: frame.buffer.pts(),
             size: frame.stream.picture.size,
             arrived: frame.arrived,
@@ -112,12 +107,7 @@ impl Detect {
         );
         assert_none_held();
         let pushed = self.srcpad.push(frame.buffer)?;
-        let delay = if total < NO_DELAY {
-            Duration::ZERO
-        } else {
-            total
-        };
-        let delay = (!awaited).then_some(delay);
+        let delay = (!awaited).then_some(total);
         let (exceeded, latency) = {
             let mut state = self.state.lock();
             state.frame_went_on(frame.arrived, leaving, age, delay, self.now())
@@ -184,7 +174,7 @@ impl Detect {
         if let Some(marks) = marks.filter(|_| settings.post_detections) {
             let structures = marks.tracked(settings.tracking).to_structures(seen.size);
             self.post(message::detections(
-                seen.running_time,
+                seen.time,
                 seen.pts,
                 found.times,
                 structures,

@@ -4,9 +4,9 @@ use super::CAT;
 use super::imp::Detect;
 use super::lock::assert_none_held;
 use super::state::frame::Item;
-use crate::bridge::allocation;
 use crate::bridge::lent_query::LentQuery;
 use crate::bridge::meta::Figures;
+use crate::bridge::{allocation, video_frame};
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 
@@ -14,7 +14,11 @@ impl Detect {
     pub(super) fn sink_query(&self, pad: &gst::Pad, query: &mut gst::QueryRef) -> bool {
         gst::log!(CAT, obj = pad, "{query:?}");
         if !query.is_serialized() {
-            return gst::Pad::query_default(pad, Some(&*self.obj()), query);
+            let answered = gst::Pad::query_default(pad, Some(&*self.obj()), query);
+            if let gst::QueryViewMut::Caps(caps) = query.view_mut() {
+                prefer_our_order(caps);
+            }
+            return answered;
         }
         let (go_on, eos) = self.state.lock().queries_go_on();
         if go_on {
@@ -88,5 +92,13 @@ impl Detect {
         let held = self.state.lock().allocation_answered(follows_strides);
         allocation::filter(allocation, held);
         true
+    }
+}
+
+/// Puts the answer to a CAPS query in our order of preference, whatever the order of whoever asks and of downstream.
+fn prefer_our_order(query: &mut gst::query::Caps) {
+    if let Some(answer) = query.result().filter(|caps| !caps.is_any()) {
+        let ordered = video_frame::in_order_of_preference(answer);
+        query.set_result(&ordered);
     }
 }

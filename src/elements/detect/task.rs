@@ -136,7 +136,7 @@ impl Detect {
         let posts = departure.settings.post_detections;
         if let Some(times) = departure.times.filter(|_| posts) {
             self.post(message::detections(
-                frame.running_time(),
+                frame.time,
                 frame.buffer.pts(),
                 times,
                 marks.to_structures(size),

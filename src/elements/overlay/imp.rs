@@ -5,18 +5,19 @@
 //! source pad.
 
 use super::caps::{sink_caps, source_caps, with_composition};
+use super::fonts::Search;
 use super::inquiry::Inquiry;
 use super::marks;
 use super::settings::Settings;
 use super::stream::Stream;
 use crate::bridge::meta::{self, Figures, Roi};
 use crate::bridge::video_frame;
-use crate::vision::draw::Artist;
+use crate::vision::draw::{Artist, Drawing};
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use gst_video::{VideoInfo, VideoOverlayCompositionMeta};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use std::sync::LazyLock;
 use std::time::Instant;
 
@@ -37,12 +38,29 @@ struct State {
     inquiry: Inquiry,
 }
 
-// Lock order: settings, state; `settings` is cloned and released first. Neither is held while pushing, querying or posting.
+impl State {
+    /// Lays out what is to be drawn; `None` before there are caps.
+    fn lay_out(&mut self, settings: &Settings, rois: &[Roi]) -> Option<Drawing> {
+        let picture = &self.stream.as_ref()?.picture;
+        let caption = self.inquiry.caption(settings);
+        Some(marks::layout(
+            &mut self.artist,
+            settings,
+            picture,
+            caption,
+            rois,
+        ))
+    }
+}
+
+// Lock order: settings, state; `settings` is cloned and released first. Neither is held while pushing, querying or posting, nor
+// while `fonts` is, which only the thread of the sink pad takes.
 pub struct DetectOverlay {
     sinkpad: gst::Pad,
     srcpad: gst::Pad,
     settings: Mutex<Settings>,
     state: Mutex<State>,
+    fonts: Mutex<Search>,
 }
 
 impl DetectOverlay {
@@ -54,7 +72,13 @@ impl DetectOverlay {
         let rois = meta::read(&buffer);
         self.inquire(&settings, &rois);
         if !rois.is_empty() || settings.show_stats {
-            gst::trace!(CAT, imp = self, "{} regions on {buffer:?}", rois.len());
+            gst::trace!(
+                CAT,
+                imp = self,
+                "{} regions on {}",
+                rois.len(),
+                buffer.pts().display()
+            );
             self.draw(&mut buffer, &settings, &rois)?;
         }
         self.srcpad.push(buffer)
@@ -84,18 +108,20 @@ impl DetectOverlay {
     ) -> Result<(), gst::FlowError> {
         let result = {
             let mut state = self.state.lock();
-            let State {
-                stream,
-                artist,
-                inquiry,
-                ..
-            } = &mut *state;
-            let Some(stream) = stream else {
+            let mut drawing = state.lay_out(settings, rois);
+            let missing = state.artist.take_missing();
+            let search = || self.fonts.lock().advance(missing);
+            let fonts = MutexGuard::unlocked(&mut state, search);
+            if !fonts.is_empty() {
+                fonts
+                    .into_iter()
+                    .for_each(|font| state.artist.add_font(font));
+                drawing = state.lay_out(settings, rois);
+            }
+            let (Some(stream), Some(drawing)) = (&state.stream, drawing) else {
                 return Err(gst::FlowError::NotNegotiated);
             };
             let blurred = settings.blur.areas(rois, stream.picture.size);
-            let caption = inquiry.caption(settings);
-            let drawing = marks::layout(artist, settings, &stream.picture, caption, rois);
             stream.draw(buffer, &blurred, &drawing)
         };
         result.map_err(|error| {
@@ -270,6 +296,7 @@ impl ObjectSubclass for DetectOverlay {
             srcpad,
             settings: Mutex::new(Settings::default()),
             state: Mutex::new(State::default()),
+            fonts: Mutex::default(),
         }
     }
 }

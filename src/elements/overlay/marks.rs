@@ -16,11 +16,11 @@ pub(super) fn layout(
 ) -> Drawing {
     let size = picture.size;
     let style = Style::new(settings.line_width, settings.font_size, size);
-    let texts: Vec<_> = rois.iter().map(|roi| text(roi, settings)).collect();
+    let tails: Vec<_> = rois.iter().map(|roi| tail(roi, settings)).collect();
     let marks: Vec<_> = rois
         .iter()
-        .zip(&texts)
-        .map(|(roi, text)| Mark {
+        .zip(&tails)
+        .map(|(roi, tail)| Mark {
             bbox: BBox::new(
                 roi.x as f32,
                 roi.y as f32,
@@ -28,7 +28,8 @@ pub(super) fn layout(
                 (roi.y + i64::from(roi.height)) as f32,
             ),
             class: &roi.label,
-            text,
+            text: if settings.show_labels { &roi.label } else { "" },
+            tail,
         })
         .collect();
     // The same where a sink composes, so that it shows what would be painted.
@@ -36,21 +37,17 @@ pub(super) fn layout(
     artist.draw(&marks, caption, style, size, cell)
 }
 
-/// Text of the tag: `dog #7 0.87`.
-fn text(roi: &Roi, settings: &Settings) -> String {
-    let label = settings.show_labels.then(|| roi.label.clone());
+/// Returns what stands behind the label on the tag: ` #7 0.87`. There is no space in front where there is no label.
+fn tail(roi: &Roi, settings: &Settings) -> String {
     let track = roi.track.filter(|_| settings.show_labels);
     let score = roi.score.filter(|_| settings.show_scores);
+    let has_label = settings.show_labels && !roi.label.is_empty();
     let parts = [
-        label,
+        has_label.then(String::new),
         track.map(|number| format!("#{number}")),
         score.map(|score| format!("{score:.2}")),
     ];
-    let parts = parts.into_iter().flatten();
-    parts
-        .filter(|p| !p.is_empty())
-        .collect::<Vec<_>>()
-        .join(" ")
+    parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
 /// Number of pixels across and down that share one chroma sample.
@@ -81,13 +78,15 @@ mod tests {
             age: None,
         };
         let mut settings = Settings::default();
-        assert_eq!(text(&roi, &settings), "dog #7 0.87");
+        assert_eq!(tail(&roi, &settings), " #7 0.87");
         settings.show_labels = false;
-        assert_eq!(text(&roi, &settings), "0.87");
+        assert_eq!(tail(&roi, &settings), "0.87");
         settings.show_labels = true;
         settings.show_scores = false;
-        assert_eq!(text(&roi, &settings), "dog #7");
-        (roi.track, roi.label) = (None, String::new());
-        assert_eq!(text(&roi, &settings), "");
+        assert_eq!(tail(&roi, &settings), " #7");
+        roi.label = String::new();
+        assert_eq!(tail(&roi, &settings), "#7");
+        roi.track = None;
+        assert_eq!(tail(&roi, &settings), "");
     }
 }

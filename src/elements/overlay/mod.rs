@@ -15,6 +15,7 @@
 mod blur;
 mod caps;
 mod compose;
+mod fonts;
 mod imp;
 mod inquiry;
 mod marks;

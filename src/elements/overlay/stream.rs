@@ -5,7 +5,7 @@ use crate::base::image::PictureInfo;
 use crate::bridge::video_frame::{self, FrameError};
 use crate::vision::draw::{Drawing, Rect};
 use gst::glib;
-use gst_video::{VideoFrameRef, VideoInfo, VideoOverlayCompositionMeta};
+use gst_video::{VideoInfo, VideoOverlayCompositionMeta};
 use std::fmt;
 
 pub(super) struct Stream {
@@ -17,7 +17,6 @@ pub(super) struct Stream {
 
 /// Why a frame could not be drawn on.
 pub(super) enum DrawError {
-    Map(glib::BoolError),
     Frame(FrameError),
     Compose(glib::BoolError),
 }
@@ -25,7 +24,6 @@ pub(super) enum DrawError {
 impl fmt::Display for DrawError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Map(error) => write!(f, "frame cannot be mapped for writing: {error}"),
             Self::Frame(error) => error.fmt(f),
             Self::Compose(error) => write!(f, "composition cannot be made: {error}"),
         }
@@ -44,11 +42,11 @@ impl Stream {
         let empty = *drawing == Drawing::default();
         let paint = !self.attach && !empty;
         if paint || !blurred.is_empty() {
-            let mut frame = VideoFrameRef::from_buffer_ref_writable(buffer.make_mut(), &self.video)
-                .map_err(DrawError::Map)?;
+            let mut frame = video_frame::writable(buffer.make_mut(), &self.video, &self.picture)
+                .map_err(DrawError::Frame)?;
             let mut picture =
                 video_frame::view_mut(&mut frame, &self.picture).map_err(DrawError::Frame)?;
-            blurred.iter().for_each(|area| picture.pixelate(*area));
+            picture.pixelate_all(blurred);
             if paint {
                 drawing.paint(&mut picture);
             }

@@ -65,7 +65,7 @@ pub(super) fn load(
     let onnx = onnx()
         .with_ignore_output_shapes(true)
         .with_ignore_value_info(true);
-    let (mut model, names) = parse(&onnx, bytes)?;
+    let (mut model, names) = parse(&onnx, bytes, input)?;
     let datum_type = feed(&mut model, input)?;
     let typed = model.into_typed().map_err(refused)?;
     check_model(&typed)?;
@@ -88,7 +88,11 @@ pub(super) fn load(
 }
 
 /// Reads the graph, and the names of its outputs. Frees the parsed file and its copy of the weights on return.
-fn parse(onnx: &Onnx, bytes: &[u8]) -> Result<(InferenceModel, Vec<String>), EngineError> {
+fn parse(
+    onnx: &Onnx,
+    bytes: &[u8],
+    input: &InputSpec,
+) -> Result<(InferenceModel, Vec<String>), EngineError> {
     let proto = ModelProto::decode(bytes).map_err(|error| {
         refusal(
             format!("it is not an ONNX file ({error})"),
@@ -107,7 +111,7 @@ fn parse(onnx: &Onnx, bytes: &[u8]) -> Result<(InferenceModel, Vec<String>), Eng
             names: missing.into_iter().collect(),
         });
     }
-    budget::check_graph(graph).map_err(refuse(EngineKind::Tract))?;
+    budget::check_model(&proto, input).map_err(refuse(EngineKind::Tract))?;
     let names = graph
         .output
         .iter()

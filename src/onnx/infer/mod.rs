@@ -32,6 +32,8 @@ pub enum Problem {
     Unknown(String),
     /// The inputs do not fit together.
     Misfit(String),
+    /// An output of these dims is larger than is followed.
+    TooLarge(Vec<usize>),
 }
 
 impl fmt::Display for Problem {
@@ -39,6 +41,7 @@ impl fmt::Display for Problem {
         match self {
             Self::Unknown(what) => write!(f, "{what} is not followed here"),
             Self::Misfit(what) => f.write_str(what),
+            Self::TooLarge(dims) => write!(f, "a tensor of {dims:?} is not followed here"),
         }
     }
 }
@@ -90,7 +93,9 @@ impl<'a> Call<'a> {
         dims: Vec<usize>,
         data: impl FnOnce() -> Option<Data>,
     ) -> Result<Vec<Value>, Problem> {
-        let count = count(&dims).ok_or_else(|| self.misfit("too large"))?;
+        let Some(count) = count(&dims) else {
+            return Err(Problem::TooLarge(dims));
+        };
         let data = if count <= self.limit { data() } else { None };
         Ok(vec![Value::new(dims, data)])
     }

@@ -51,6 +51,16 @@ impl Rect {
         )
     }
 
+    /// Returns the smallest rectangle that contains both.
+    pub fn around(&self, other: &Self) -> Self {
+        Self::new(
+            self.x1.min(other.x1),
+            self.y1.min(other.y1),
+            self.x2.max(other.x2),
+            self.y2.max(other.y2),
+        )
+    }
+
     /// Shrinks the rectangle by `by` on every side, or grows it if `by` is negative.
     pub fn inset(&self, by: i32) -> Self {
         Self::new(self.x1 + by, self.y1 + by, self.x2 - by, self.y2 - by)

@@ -7,6 +7,8 @@
 
 mod blend;
 mod canvas;
+mod font;
+mod kept;
 mod palette;
 mod pixelate;
 mod place;
@@ -15,12 +17,13 @@ mod weights;
 
 pub use blend::{PictureMut, PlaneMut};
 pub use canvas::{Canvas, Fill, Rect, Rgba};
+pub use font::Font;
 pub use palette::colour_of;
 
 use crate::base::geometry::{BBox, Size};
 use place::place_tag;
 use std::sync::Arc;
-use text::Lettering;
+use text::{Lettering, Text};
 
 /// Colour of the thin lines on both sides of a box line.
 const SHADE: Rgba = [0, 0, 0, 144];
@@ -41,8 +44,10 @@ pub struct Mark<'a> {
     pub bbox: BBox,
     /// Class, which selects the colour.
     pub class: &'a str,
-    /// Text on the tag; no tag if it is empty.
+    /// Text on the tag, which is cut where it is too long.
     pub text: &'a str,
+    /// Text behind it, which is not cut for its sake. There is no tag if both are empty.
+    pub tail: &'a str,
 }
 
 /// Widths in pixels.
@@ -124,6 +129,16 @@ pub struct Artist {
 }
 
 impl Artist {
+    /// Takes the characters that were drawn as boxes because no font has them; each is returned once.
+    pub fn take_missing(&mut self) -> Vec<char> {
+        self.lettering.take_missing()
+    }
+
+    /// Adds a font for such characters. Drawings that follow are made with it.
+    pub fn add_font(&mut self, font: Font) {
+        self.lettering.add_font(font);
+    }
+
     /// Lays out `marks`, which come best first. The best is drawn last, on top, and its label is placed first.
     /// `caption` goes to the top left corner, and no label covers it.
     ///
@@ -141,10 +156,14 @@ impl Artist {
         let mut drawing = Drawing::default();
         drawing.tags.extend(caption.and_then(|text| {
             let room = size.width.saturating_sub(2 * CAPTION_MARGIN);
-            let canvas = (self.lettering).tag(text, style.font_size, CAPTION_GROUND, room);
+            let tag = Text::new((text, ""), style.font_size, CAPTION_GROUND, room);
             let margin = CAPTION_MARGIN as i32;
-            let rect = Rect::of_size(canvas.size).moved(margin, margin);
-            (rect.intersect(&picture) == rect).then_some(Tag { rect, canvas })
+            let rect = Rect::of_size(self.lettering.size(&tag)).moved(margin, margin);
+            let fits = rect.intersect(&picture) == rect;
+            fits.then(|| Tag {
+                rect,
+                canvas: self.lettering.draw(tag),
+            })
         }));
         for mark in marks {
             let Some(outer) = line_around(mark.bbox, style, picture, cell) else {
@@ -154,12 +173,14 @@ impl Artist {
             drawing
                 .frames
                 .push(frame(outer, ground, style, picture, cell));
-            if !mark.text.is_empty() {
-                let canvas = self
-                    .lettering
-                    .tag(mark.text, style.font_size, ground, size.width);
+            if !mark.text.is_empty() || !mark.tail.is_empty() {
+                let text = (mark.text, mark.tail);
+                let tag = Text::new(text, style.font_size, ground, size.width);
                 let placed = drawing.tags.iter().map(|tag| tag.rect);
-                if let Some(rect) = place_tag(outer, canvas.size, picture, cell, placed) {
+                let tag_size = self.lettering.size(&tag);
+                // Drawn only where there is room for it: letters are the costly part.
+                if let Some(rect) = place_tag(outer, tag_size, picture, cell, placed) {
+                    let canvas = self.lettering.draw(tag);
                     drawing.tags.push(Tag { rect, canvas });
                 }
             }
@@ -232,6 +253,7 @@ mod tests {
             bbox: BBox::new(x1, y1, x2, y2),
             class: "dog",
             text: "",
+            tail: "",
         }
     }
 
@@ -341,6 +363,29 @@ mod tests {
             rects[2].y2, 30,
             "the best is above its line, whose rim 29 is no cell's"
         );
+    }
+
+    #[test]
+    fn a_label_that_is_too_long_keeps_what_is_behind_it() {
+        let labelled = |text, tail| Mark {
+            text,
+            tail,
+            ..mark(20.0, 40.0, 60.0, 70.0)
+        };
+        let last = |text, tail| {
+            let drawing = draw(&[labelled(text, tail)], (2, 2));
+            let tag = drawing.tags.last().expect("there is room").clone();
+            let width = tag.canvas.size.width as usize;
+            let rows = 0..tag.canvas.size.height as usize;
+            let end = |y| tag.canvas.row(y)[width - 24..].to_vec();
+            (width, rows.map(end).collect::<Vec<_>>())
+        };
+        let long = "a label that is longer than the picture is wide";
+        let (width, end) = last(long, " 0.87");
+        assert!(width <= SIZE.width as usize && width > 80, "{width}");
+        assert_eq!(end, last("dog", " 0.87").1, "the score is there");
+        assert_ne!(end, last(long, " 0.55").1);
+        assert_ne!(end, last(long, "").1);
     }
 
     #[test]

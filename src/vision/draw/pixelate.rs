@@ -7,6 +7,8 @@ use super::canvas::Rect;
 const BLOCKS: i32 = 6;
 /// Smallest side of a square in pixels, so that a small part is unrecognisable too.
 const MIN_BLOCK: i32 = 8;
+/// Most pixels that are pixelated, those of overlapping parts counted more than once, in areas of the picture.
+const MOST_TIMES: u64 = 4;
 
 /// Position of the samples of one component, as in [`Layout`].
 struct Samples {
@@ -18,6 +20,28 @@ struct Samples {
 }
 
 impl PictureMut<'_> {
+    /// Pixelates each of `rects`, as [`Self::pixelate`] does. If they overlap so much that it would take more than a few
+    /// times the area of the picture, the last ones become one: the rectangle around them, which covers more.
+    pub fn pixelate_all(&mut self, rects: &[Rect]) {
+        let picture = Rect::of_size(self.info.size);
+        let least = MIN_BLOCK.pow(2) as u64;
+        let mut budget = MOST_TIMES * self.info.size.area().max(least);
+        let inside: Vec<_> = rects.iter().map(|rect| rect.intersect(&picture)).collect();
+        let parts = inside.iter().filter(|part| !part.is_empty());
+        for (index, part) in parts.clone().enumerate() {
+            let cost = part.size().area().max(least);
+            let Some(rest) = budget.checked_sub(cost) else {
+                let rest = parts
+                    .skip(index)
+                    .copied()
+                    .reduce(|all, part| all.around(&part));
+                return self.pixelate(rest.unwrap_or(picture));
+            };
+            budget = rest;
+            self.pixelate(*part);
+        }
+    }
+
     /// Gives every square in `rect` the mean of its samples. A chroma cell that `rect` covers in part becomes part of a
     /// square as a whole. The alpha of the picture stays.
     pub fn pixelate(&mut self, rect: Rect) {
@@ -179,6 +203,52 @@ mod tests {
                 );
             }
         }
+    }
+
+    /// Whether the samples of a grey picture have at most so many different values inside `rect`.
+    fn is_coarse(data: &[u8], stride: usize, rect: Rect, most: usize) -> bool {
+        let rows = (rect.y1..rect.y2).map(|y| &data[y as usize * stride..]);
+        let samples = rows.flat_map(|row| row[rect.x1 as usize..rect.x2 as usize].to_vec());
+        samples.collect::<HashSet<_>>().len() <= most
+    }
+
+    #[test]
+    fn ten_thousand_parts_take_no_longer_than_a_few_and_all_are_coarse() {
+        let size = Size::new(1920, 1080);
+        let noise = |at: usize| (at as u32).wrapping_mul(2_654_435_761).to_be_bytes()[0];
+        let samples: Vec<_> = (0..size.area() as usize).map(noise).collect();
+        let info = PictureInfo::new(PixelFormat::Gray8, size);
+        let time = |rects: &[Rect]| {
+            let mut data = samples.clone();
+            let planes = vec![PlaneMut {
+                data: &mut data,
+                stride: 1920,
+            }];
+            let mut picture = PictureMut::new(info, planes).expect("planes of this size");
+            let begin = std::time::Instant::now();
+            picture.pixelate_all(rects);
+            let time = begin.elapsed();
+            for rect in rects.iter().step_by(1 + rects.len() / 8) {
+                let rect = rect.intersect(&Rect::of_size(size));
+                assert!(is_coarse(&data, 1920, rect, 64), "{rect:?} can be seen");
+            }
+            time
+        };
+        let large = |number: i32| Rect::new(number % 97, number % 89, 1800 + number % 50, 1000);
+        let all: Vec<_> = (0..10_000).map(large).collect();
+        let few = time(&all[..4]).max(std::time::Duration::from_millis(1));
+        assert!(time(&all[..]) < few * 20, "four take {few:?}");
+        // Parts that do not overlap are not joined.
+        let apart = [Rect::new(0, 0, 48, 48), Rect::new(1800, 1000, 1848, 1048)];
+        let mut data = samples.clone();
+        let planes = vec![PlaneMut {
+            data: &mut data,
+            stride: 1920,
+        }];
+        let mut picture = PictureMut::new(info, planes).expect("planes of this size");
+        picture.pixelate_all(&apart);
+        let between = 500 * 1920..501 * 1920;
+        assert_eq!(data[between.clone()], samples[between]);
     }
 
     #[test]

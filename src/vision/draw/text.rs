@@ -1,186 +1,196 @@
 //! [`Lettering`]: draws texts on a ground of one colour, and keeps what it has drawn.
 //!
-//! The font is DejaVu Sans: Latin, Greek, Cyrillic, Arabic, Hebrew and many signs. Each character stands on its own: no
-//! joined letters, left to right only. A missing character is drawn as a box.
+//! The font is DejaVu Sans: Latin, Greek, Cyrillic, Arabic, Hebrew and many signs. Fonts for other characters can be added.
+//! Each character stands on its own: no joined letters, left to right only. A missing character is drawn as a box.
 
 use super::canvas::{Canvas, Rgba};
+use super::font::{Font, Fonts, Glyph, Place};
+use super::kept::Kept;
 use crate::base::geometry::Size;
-use ab_glyph::{Font, FontRef, GlyphId, PxScale, ScaleFont};
-use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Most texts and glyphs kept. Scores change with every frame, so texts come and go.
-const MAX_KEPT: usize = 1024;
+/// Most bytes of texts that are kept. Scores change with every frame, so texts come and go.
+const MAX_TEXT_BYTES: usize = 16 << 20;
+/// Most bytes of glyphs that are kept.
+const MAX_GLYPH_BYTES: usize = 4 << 20;
 /// Longer texts are cut before they are measured.
 const MAX_CHARS: usize = 200;
 const ELLIPSIS: char = '…';
 
 /// Everything that determines the look of a text.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct TagKey {
+pub struct Text {
     text: String,
+    /// Bytes at the end of the text that are not cut.
+    tail: usize,
     font_size: u32,
     ground: Rgba,
     max_width: u32,
 }
 
-/// A rasterised character: coverage of each pixel, 0 to 255, and its position relative to the pen on the baseline.
-struct Glyph {
-    id: GlyphId,
-    left: i32,
-    top: i32,
-    width: usize,
-    coverage: Vec<u8>,
-    advance: f32,
-}
-
-/// The font, and what was drawn with it.
-pub struct Lettering {
-    font: FontRef<'static>,
-    glyphs: HashMap<(char, u32), Glyph>,
-    tags: HashMap<TagKey, Arc<Canvas>>,
-}
-
-impl Default for Lettering {
-    fn default() -> Self {
+impl Text {
+    /// Describes `text`, and `tail` behind it, in black or white, whichever reads better, on an opaque `ground`. `font_size`
+    /// is the em square in pixels. A `text` that makes the tag wider than `max_width` ends in an ellipsis; `tail` is cut
+    /// only where it is too wide alone.
+    pub fn new((text, tail): (&str, &str), font_size: u32, ground: Rgba, max_width: u32) -> Self {
         Self {
-            font: FontRef::try_from_slice(dejavu::sans::regular())
-                .expect("the font is part of this library and was read by its tests"),
-            glyphs: HashMap::new(),
-            tags: HashMap::new(),
-        }
-    }
-}
-
-impl Lettering {
-    /// Draws `text` in black or white, whichever reads better, on an opaque `ground`. `font_size` is the em square in
-    /// pixels. Width and height are even. A text wider than `max_width` ends in an ellipsis.
-    pub fn tag(&mut self, text: &str, font_size: u32, ground: Rgba, max_width: u32) -> Arc<Canvas> {
-        let key = TagKey {
-            text: text.to_owned(),
+            text: format!("{text}{tail}"),
+            tail: tail.len(),
             font_size,
             ground,
             max_width,
-        };
-        if let Some(canvas) = self.tags.get(&key) {
-            return canvas.clone();
         }
-        if self.tags.len() >= MAX_KEPT {
-            self.tags.clear();
-        }
-        let canvas = Arc::new(self.draw(&key));
-        self.tags.insert(key, canvas.clone());
-        canvas
     }
 
-    fn draw(&mut self, key: &TagKey) -> Canvas {
-        let scale = self.scale(key.font_size);
-        let scaled = self.font.as_scaled(scale);
-        let (ascent, descent) = (scaled.ascent(), scaled.descent());
-        let pad_x = (key.font_size / 4).max(2);
-        // The font's own ascent has room for accents on capitals, so less is needed above than below.
-        let height = (ascent - descent).ceil() as u32;
-        let baseline = ascent.round() as i32;
-        let room = key.max_width.saturating_sub(2 * pad_x) as f32;
-        let (placed, width) = self.place(&key.text, key.font_size, room);
-
-        let size = Size::new(width.ceil() as u32 + 2 * pad_x, height);
-        let even = |v: u32| v.next_multiple_of(2);
-        let mut canvas = Canvas::new(Size::new(even(size.width), even(size.height)), key.ground);
-        let ink = ink_on(key.ground);
-        for (character, x) in placed {
-            if let Some(glyph) = self.glyphs.get(&(character, key.font_size)) {
-                let left = pad_x as i32 + x.round() as i32 + glyph.left;
-                stamp(&mut canvas, glyph, left, baseline + glyph.top, ink);
-            }
-        }
-        canvas
-    }
-
-    /// Returns the characters that fit into `room`, each with its pen position, and their total width.
-    fn place(&mut self, text: &str, font_size: u32, room: f32) -> (Vec<(char, f32)>, f32) {
-        let mut placed: Vec<(char, f32)> = Vec::new();
-        let mut ends = Vec::new();
-        let mut pen = 0.0;
-        let mut last = None;
-        let mut complete = true;
-        for (index, character) in text.chars().filter_map(printable).enumerate() {
-            let (id, advance) = self.glyph(character, font_size);
-            let kern = last.map_or(0.0, |l| {
-                self.font.as_scaled(self.scale(font_size)).kern(l, id)
-            });
-            if index >= MAX_CHARS || pen + kern + advance > room {
-                complete = false;
-                break;
-            }
-            placed.push((character, pen + kern));
-            pen += kern + advance;
-            ends.push(pen);
-            last = Some(id);
-        }
-        if !complete {
-            let (_, dots) = self.glyph(ELLIPSIS, font_size);
-            while ends.last().is_some_and(|end| end + dots > room) {
-                ends.pop();
-                placed.pop();
-            }
-            pen = ends.last().copied().unwrap_or(0.0);
-            if pen + dots <= room {
-                placed.push((ELLIPSIS, pen));
-                pen += dots;
-            }
-        }
-        (placed, pen)
-    }
-
-    /// Rasterises the character if it is new.
-    fn glyph(&mut self, character: char, font_size: u32) -> (GlyphId, f32) {
-        if self.glyphs.len() >= MAX_KEPT && !self.glyphs.contains_key(&(character, font_size)) {
-            // Texts placed so far may lose a glyph for one frame; a label does not have a thousand different
-            // characters.
-            self.glyphs.clear();
-        }
-        let scale = self.scale(font_size);
-        let font = &self.font;
-        let glyph = self
-            .glyphs
-            .entry((character, font_size))
-            .or_insert_with(|| Glyph::new(font, scale, character));
-        (glyph.id, glyph.advance)
-    }
-
-    /// Converts a font size: ab_glyph scales by line height, people by the em square.
-    fn scale(&self, font_size: u32) -> PxScale {
-        let em = self.font.units_per_em().unwrap_or(2048.0);
-        PxScale::from(font_size as f32 * self.font.height_unscaled() / em)
+    fn pad_x(&self) -> u32 {
+        (self.font_size / 4).max(2)
     }
 }
 
-impl Glyph {
-    fn new(font: &FontRef<'_>, scale: PxScale, character: char) -> Self {
-        let id = font.glyph_id(character);
-        let advance = font.as_scaled(scale).h_advance(id);
-        let mut glyph = Self {
-            id,
-            left: 0,
-            top: 0,
-            width: 0,
-            coverage: Vec::new(),
-            advance,
-        };
-        if let Some(outlined) = font.outline_glyph(id.with_scale(scale)) {
-            let bounds = outlined.px_bounds();
-            glyph.left = bounds.min.x as i32;
-            glyph.top = bounds.min.y as i32;
-            glyph.width = bounds.width() as usize;
-            glyph.coverage = vec![0; glyph.width * bounds.height() as usize];
-            outlined.draw(|x, y, c| {
-                let index = y as usize * glyph.width + x as usize;
-                if let Some(pixel) = glyph.coverage.get_mut(index) {
-                    *pixel = (c.clamp(0.0, 1.0) * 255.0).round() as u8;
-                }
-            });
+/// Characters with their pen positions, and how far they reach.
+#[derive(Debug, Default)]
+struct Line {
+    placed: Vec<(char, f32)>,
+    width: f32,
+    /// The text was cut, and ends in an ellipsis if there is room for one.
+    cut: bool,
+}
+
+/// The fonts, and what was drawn with them.
+#[derive(Default)]
+pub struct Lettering {
+    fonts: Fonts,
+    glyphs: Kept<(char, u32), Arc<Glyph>, MAX_GLYPH_BYTES>,
+    tags: Kept<Text, Arc<Canvas>, MAX_TEXT_BYTES>,
+}
+
+impl Lettering {
+    /// Creates it with another built-in font.
+    #[cfg(test)]
+    fn only(font: Font) -> Self {
+        Self {
+            fonts: Fonts::only(font),
+            ..Self::default()
         }
+    }
+
+    /// Takes the characters that were drawn as boxes because no font has them; each is returned once.
+    pub fn take_missing(&mut self) -> Vec<char> {
+        self.fonts.take_missing()
+    }
+
+    /// Adds a font for such characters; texts are drawn anew.
+    pub fn add_font(&mut self, font: Font) {
+        if self.fonts.add(font) {
+            self.glyphs.clear();
+            self.tags.clear();
+        }
+    }
+
+    /// Returns the size that a tag has when it is drawn. Width and height are even.
+    pub fn size(&mut self, tag: &Text) -> Size {
+        match self.tags.get(tag) {
+            Some(canvas) => canvas.size,
+            None => {
+                let line = self.lay_out(tag);
+                self.size_of_line(tag, &line)
+            }
+        }
+    }
+
+    fn size_of_line(&self, tag: &Text, line: &Line) -> Size {
+        // The font's own ascent has room for accents on capitals, so less is needed above than below.
+        let (ascent, descent) = self.fonts.heights(tag.font_size);
+        let width = line.width.ceil() as u32 + 2 * tag.pad_x();
+        let height = (ascent - descent).ceil() as u32;
+        Size::new(width.next_multiple_of(2), height.next_multiple_of(2))
+    }
+
+    /// Draws a tag, unless its picture is kept.
+    pub fn draw(&mut self, tag: Text) -> Arc<Canvas> {
+        if let Some(canvas) = self.tags.get(&tag) {
+            return canvas.clone();
+        }
+        let line = self.lay_out(&tag);
+        let mut canvas = Canvas::new(self.size_of_line(&tag, &line), tag.ground);
+        let (ascent, _) = self.fonts.heights(tag.font_size);
+        let ink = ink_on(tag.ground);
+        for (character, x) in line.placed {
+            let glyph = self.glyph(character, tag.font_size);
+            let left = tag.pad_x() as i32 + x.round() as i32 + glyph.left;
+            let top = ascent.round() as i32 + glyph.top;
+            stamp(&mut canvas, &glyph, left, top, ink);
+        }
+        let canvas = Arc::new(canvas);
+        let bytes = canvas.pixels.len() * size_of::<Rgba>() + tag.text.len();
+        self.tags.keep(tag, canvas.clone(), bytes);
+        canvas
+    }
+
+    /// Places the whole text, or of its head as much as there is room for beside the tail.
+    fn lay_out(&mut self, tag: &Text) -> Line {
+        let (font_size, room) = (
+            tag.font_size,
+            tag.max_width.saturating_sub(2 * tag.pad_x()) as f32,
+        );
+        let whole = self.place(&tag.text, font_size, room);
+        if !whole.cut || tag.tail == 0 {
+            return whole;
+        }
+        let (head, tail) = tag.text.split_at(tag.text.len() - tag.tail);
+        let end = self.place(tail, font_size, room);
+        let mut line = self.place(head, font_size, room - end.width);
+        if line.placed.is_empty() {
+            return self.place(tail.trim_start(), font_size, room);
+        }
+        let moved = end.placed.iter().map(|(c, x)| (*c, line.width + x));
+        line.placed.extend(moved);
+        line.width += end.width;
+        line
+    }
+
+    /// Places the characters that fit into `room`.
+    fn place(&mut self, text: &str, font_size: u32, room: f32) -> Line {
+        let mut line = Line::default();
+        let mut ends = Vec::new();
+        let mut last: Option<Place> = None;
+        for (index, character) in text.chars().filter_map(printable).enumerate() {
+            let glyph = self.glyph(character, font_size);
+            let kern = last.map_or(0.0, |last| self.fonts.kern(last, glyph.place, font_size));
+            if index >= MAX_CHARS || line.width + kern + glyph.advance > room {
+                line.cut = true;
+                break;
+            }
+            line.placed.push((character, line.width + kern));
+            line.width += kern + glyph.advance;
+            ends.push(line.width);
+            last = Some(glyph.place);
+        }
+        if line.cut {
+            let dots = self.glyph(ELLIPSIS, font_size).advance;
+            while ends.last().is_some_and(|end| end + dots > room) {
+                ends.pop();
+                line.placed.pop();
+            }
+            line.width = ends.last().copied().unwrap_or(0.0);
+            if line.width + dots <= room {
+                line.placed.push((ELLIPSIS, line.width));
+                line.width += dots;
+            }
+        }
+        line
+    }
+
+    /// Rasterises the character if it is new.
+    fn glyph(&mut self, character: char, font_size: u32) -> Arc<Glyph> {
+        let key = (character, font_size);
+        if let Some(glyph) = self.glyphs.get(&key) {
+            return glyph.clone();
+        }
+        let place = self.fonts.find(character);
+        let glyph = Arc::new(self.fonts.rasterise(place, font_size));
+        let bytes = glyph.coverage.len();
+        self.glyphs.keep(key, glyph.clone(), bytes);
         glyph
     }
 }
@@ -236,6 +246,10 @@ mod tests {
 
     const YELLOW: Rgba = [255, 230, 0, 255];
 
+    fn draw(lettering: &mut Lettering, text: &str, font_size: u32, room: u32) -> Arc<Canvas> {
+        lettering.draw(Text::new((text, ""), font_size, YELLOW, room))
+    }
+
     /// Counts the pixels that differ from the ground.
     fn inked(canvas: &Canvas, ground: Rgba) -> usize {
         canvas.pixels.iter().filter(|p| **p != ground).count()
@@ -245,10 +259,10 @@ mod tests {
     fn every_script_of_the_font_leaves_ink_and_a_missing_character_a_box() {
         let mut lettering = Lettering::default();
         for text in ["person", "человек", "άνθρωπος", "ß", "😀", "犬"] {
-            let canvas = lettering.tag(text, 20, YELLOW, 1000);
+            let canvas = draw(&mut lettering, text, 20, 1000);
             assert!(inked(&canvas, YELLOW) > 20, "{text}");
         }
-        let missing = |t: &str| Lettering::default().tag(t, 20, YELLOW, 1000);
+        let missing = |t: &str| draw(&mut Lettering::default(), t, 20, 1000);
         assert_eq!(missing("犬"), missing("猫"), "both are the box");
         assert_ne!(missing("Ж"), missing("犬"));
     }
@@ -256,10 +270,10 @@ mod tests {
     #[test]
     fn texts_without_shape_are_narrow_and_harmless() {
         let mut lettering = Lettering::default();
-        let joiner = lettering.tag("\u{200d}\u{fe0f}", 20, YELLOW, 1000);
-        assert_eq!(joiner, lettering.tag("", 20, YELLOW, 1000));
-        let line_break = lettering.tag("a\nb", 20, YELLOW, 1000);
-        assert_eq!(line_break, lettering.tag("a b", 20, YELLOW, 1000));
+        let joiner = draw(&mut lettering, "\u{200d}\u{fe0f}", 20, 1000);
+        assert_eq!(joiner, draw(&mut lettering, "", 20, 1000));
+        let line_break = draw(&mut lettering, "a\nb", 20, 1000);
+        assert_eq!(line_break, draw(&mut lettering, "a b", 20, 1000));
     }
 
     #[test]
@@ -267,11 +281,11 @@ mod tests {
         let mut lettering = Lettering::default();
         let long = "a very long label of a very talkative model".repeat(20);
         for room in [0, 7, 20, 50, 120] {
-            let canvas = lettering.tag(&long, 20, YELLOW, room);
+            let canvas = draw(&mut lettering, &long, 20, room);
             assert!(canvas.size.width <= room.max(12), "{room}: {}", canvas.size);
         }
-        let cut = lettering.tag(&long, 20, YELLOW, 120);
-        assert_eq!(cut, lettering.tag(&long[..100], 20, YELLOW, 120));
+        let cut = draw(&mut lettering, &long, 20, 120);
+        assert_eq!(cut, draw(&mut lettering, &long[..100], 20, 120));
     }
 
     #[test]
@@ -284,16 +298,50 @@ mod tests {
     #[test]
     fn what_was_drawn_is_kept_within_bounds() {
         let mut lettering = Lettering::default();
-        let first = lettering.tag("dog", 20, YELLOW, 1000);
-        assert!(Arc::ptr_eq(&first, &lettering.tag("dog", 20, YELLOW, 1000)));
-        for number in 0..2 * MAX_KEPT {
-            lettering.tag(&format!("{number}"), 6, YELLOW, 1000);
+        let first = draw(&mut lettering, "dog", 20, 1000);
+        assert!(Arc::ptr_eq(&first, &draw(&mut lettering, "dog", 20, 1000)));
+        for number in 0..200 {
+            let text = format!("person {number}");
+            let canvas = draw(&mut lettering, &text, 400, 4000);
+            let bytes = canvas.pixels.len() * 4;
+            assert!(bytes > MAX_TEXT_BYTES / 200, "few would do");
         }
-        assert!(lettering.tags.len() <= MAX_KEPT);
-        for number in 0..2 * MAX_KEPT as u32 {
+        assert!(lettering.tags.bytes() <= MAX_TEXT_BYTES);
+        for number in 0..1000 {
             let character = char::from_u32(0x4e00 + number).expect("CJK ideographs");
-            lettering.tag(&character.to_string(), 6, YELLOW, 1000);
+            draw(&mut lettering, &character.to_string(), 400, 1000);
         }
-        assert!(lettering.glyphs.len() <= MAX_KEPT);
+        assert!(lettering.glyphs.bytes() <= MAX_GLYPH_BYTES);
+    }
+
+    #[test]
+    fn an_added_font_draws_what_was_a_box() {
+        const HEBREW: &str = "א";
+        let serif = || Font::new(dejavu::serif::regular().to_vec(), 0, 'a').expect("a font");
+        let (mut lettering, mut whole) = (Lettering::only(serif()), Lettering::only(serif()));
+        let sans = Font::new(dejavu::sans::regular().to_vec(), 0, 'א').expect("a font");
+        whole.add_font(sans.clone());
+        let boxed = draw(&mut lettering, HEBREW, 20, 1000);
+        assert_ne!(boxed, draw(&mut whole, HEBREW, 20, 1000));
+        assert_eq!(lettering.take_missing(), ['א']);
+        lettering.add_font(sans);
+        assert_eq!(
+            draw(&mut lettering, HEBREW, 20, 1000),
+            draw(&mut whole, HEBREW, 20, 1000)
+        );
+        assert_eq!(lettering.take_missing(), []);
+    }
+
+    #[test]
+    fn a_tag_is_as_large_as_was_said_before_it_was_drawn() {
+        let mut lettering = Lettering::default();
+        for (text, tail) in [("dog", " 0.87"), ("", ""), ("a very long label", " #7 0.5")] {
+            for room in [0, 30, 90, 1000] {
+                let tag = || Text::new((text, tail), 20, YELLOW, room);
+                let size = lettering.size(&tag());
+                assert_eq!(lettering.draw(tag()).size, size, "{text}{tail} in {room}");
+                assert_eq!(lettering.size(&tag()), size, "drawn already");
+            }
+        }
     }
 }

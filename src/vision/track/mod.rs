@@ -8,10 +8,12 @@
 
 mod assignment;
 mod kalman;
+mod numbers;
 mod shown;
 mod tracker;
 
 pub use kalman::{HORIZON, MotionModel, Noise};
+pub use numbers::Numbers;
 pub use shown::{Shown, ShownBox, ShownOptions};
 pub use tracker::{LOW_SCORE, Tracked, Tracker, TrackerOptions};
 

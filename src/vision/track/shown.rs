@@ -10,10 +10,12 @@
 //!   box glides to its new place within a few frames. Only the correction is smoothed, so steady motion is followed
 //!   without lag. Without it boxes are those of the newest analysis, as found.
 
+use super::numbers::Numbers;
 use super::tracker::{Track, Tracker, TrackerOptions};
 use crate::base::detection::Detection;
 use crate::base::geometry::BBox;
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Analyses that may miss an object while its box is still shown.
@@ -59,9 +61,9 @@ pub struct ShownBox {
     pub detection: Detection,
     /// Time since the frame in which the object was last seen.
     pub age: Duration,
-    /// Number of the object once it has one; always present with smoothing.
+    /// Number of the object once it has one.
     pub track: Option<u64>,
-    /// Number of the detection that last reported it, counted from 1 over all analyses.
+    /// Number of the detection that last reported it.
     pub number: u64,
 }
 
@@ -82,7 +84,10 @@ pub struct Shown {
     newest: Vec<(Detection, Option<usize>)>,
     /// Number of its first detection.
     first: u64,
+    numbers: Arc<Numbers>,
     analysed: Option<Duration>,
+    /// The newest analysis is the first, and its own frame has shown its boxes.
+    begun: bool,
     cycles: VecDeque<Duration>,
     corrections: Vec<Correction>,
     /// Time of the newest frame shown.
@@ -90,14 +95,25 @@ pub struct Shown {
 }
 
 impl Shown {
-    /// Creates a state without boxes.
+    /// Creates a state without boxes, which numbers detections and objects from 1.
     pub fn new(options: ShownOptions, tracker: TrackerOptions) -> Self {
+        Self::with_numbers(options, tracker, Arc::default())
+    }
+
+    /// Creates a state without boxes, which takes all numbers from `numbers`.
+    pub fn with_numbers(
+        options: ShownOptions,
+        tracker: TrackerOptions,
+        numbers: Arc<Numbers>,
+    ) -> Self {
         Self {
             options,
-            tracker: Tracker::new(tracker),
+            tracker: Tracker::with_numbers(tracker, numbers.clone()),
             newest: Vec::new(),
             first: 1,
+            numbers,
             analysed: None,
+            begun: false,
             cycles: VecDeque::new(),
             corrections: Vec::new(),
             now: Duration::ZERO,
@@ -125,10 +141,11 @@ impl Shown {
                 .drain(..self.cycles.len().saturating_sub(CYCLES));
         }
         self.analysed = Some(now);
+        self.begun = false;
         let meeting = self.now.max(now);
         let before = self.steady(meeting);
-        self.first = self.tracker.counted() + 1;
-        let places = self.tracker.follow(now, detections, low);
+        self.first = self.numbers.take_detections(detections.len());
+        let places = self.tracker.follow(now, self.first, detections, low);
         let tracks = self.tracker.tracks();
         let ids = places.iter().map(|place| tracks[(*place)?].id).collect();
         self.newest = detections.iter().copied().zip(places).collect();
@@ -137,6 +154,12 @@ impl Shown {
             .filter_map(|track| correction(track, &before, meeting))
             .collect();
         ids
+    }
+
+    /// Notes that the frame of the newest analysis has waited for its boxes and shows all of them. If that analysis is the
+    /// first, the frames up to the second one show them too: they would vanish and come back otherwise.
+    pub fn begin(&mut self) {
+        self.begun = self.cycles.is_empty();
     }
 
     /// Returns [`ShownBox::number`] of the first detection of the newest analysis; the others follow.
@@ -164,6 +187,7 @@ impl Shown {
         self.tracker.reset();
         self.newest.clear();
         self.analysed = None;
+        self.begun = false;
         self.cycles.clear();
         self.corrections.clear();
         self.now = Duration::ZERO;
@@ -201,7 +225,8 @@ impl Shown {
 
     /// Returns the objects seen twice, moved on if prediction is on, with corrections spread over time.
     fn steady(&self, at: Duration) -> Vec<ShownBox> {
-        let steady = |track: &&Track| track.id.is_some() && track.missed <= LOST_ANALYSES;
+        let steady =
+            |track: &&Track| (track.id.is_some() || self.begun) && track.missed <= LOST_ANALYSES;
         let tracks = self.tracker.tracks().iter().filter(steady);
         let (lost, seen): (Vec<_>, Vec<_>) = tracks.partition(|track| track.missed > 0);
         let shown = |track: &Track| ShownBox {

@@ -16,8 +16,10 @@
 
 use super::assignment::{Pair, assign};
 use super::kalman::{Motion, MotionModel};
+use super::numbers::Numbers;
 use crate::base::detection::Detection;
 use crate::base::geometry::BBox;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Recommended lowest score of low candidates for [`Tracker::update`].
@@ -74,7 +76,7 @@ pub(super) struct Track {
     pub class: u32,
     /// Score of the last detection that was not a low candidate.
     pub score: f32,
-    /// Number of that detection, counted from 1 over all analyses.
+    /// Number of that detection.
     pub number: u64,
     pub motion: Motion,
     /// Filtered box in the frame in which it was last seen.
@@ -91,20 +93,22 @@ pub(super) struct Track {
 pub struct Tracker {
     options: TrackerOptions,
     tracks: Vec<Track>,
-    next_id: u64,
-    /// Number of detections so far.
-    counted: u64,
+    numbers: Arc<Numbers>,
     now: Duration,
 }
 
 impl Tracker {
-    /// Creates a tracker without objects.
+    /// Creates a tracker without objects, which numbers them from 1.
     pub fn new(options: TrackerOptions) -> Self {
+        Self::with_numbers(options, Arc::default())
+    }
+
+    /// Creates a tracker without objects, which takes their numbers from `numbers`.
+    pub fn with_numbers(options: TrackerOptions, numbers: Arc<Numbers>) -> Self {
         Self {
             options,
             tracks: Vec::new(),
-            next_id: 1,
-            counted: 0,
+            numbers,
             now: Duration::ZERO,
         }
     }
@@ -126,7 +130,8 @@ impl Tracker {
         detections: &[Detection],
         low: &[Detection],
     ) -> Vec<Option<u64>> {
-        let tracks = self.follow(now, detections, low);
+        // Nobody asks a tracker for the numbers of detections.
+        let tracks = self.follow(now, 0, detections, low);
         let id = |track: Option<usize>| self.tracks[track?].id;
         tracks.into_iter().map(id).collect()
     }
@@ -150,10 +155,12 @@ impl Tracker {
         self.now = Duration::ZERO;
     }
 
-    /// Returns the index in [`Tracker::tracks`] of each detection, valid until the next update.
+    /// Returns the index in [`Tracker::tracks`] of each detection, valid until the next update. Detections are numbered from
+    /// `first` on.
     pub(super) fn follow(
         &mut self,
         now: Duration,
+        first: u64,
         detections: &[Detection],
         low: &[Detection],
     ) -> Vec<Option<usize>> {
@@ -175,8 +182,7 @@ impl Tracker {
         let Matching {
             found, found_low, ..
         } = matching;
-        let numbers = self.counted + 1..;
-        self.counted += detections.len() as u64;
+        let numbers = first..;
         let mut seen = vec![false; self.tracks.len()];
         for ((detection, track), number) in detections.iter().zip(&found).zip(numbers.clone()) {
             if let Some(track) = *track {
@@ -204,11 +210,6 @@ impl Tracker {
         found
     }
 
-    /// Returns how many detections all updates had; the next detection gets the following number.
-    pub(super) fn counted(&self) -> u64 {
-        self.counted
-    }
-
     pub(super) fn tracks(&self) -> &[Track] {
         &self.tracks
     }
@@ -223,8 +224,7 @@ impl Tracker {
         track.missed = 0;
         track.hits = track.hits.saturating_add(1);
         if track.id.is_none() && track.hits >= self.options.confirm_after {
-            track.id = Some(self.next_id);
-            self.next_id += 1;
+            track.id = Some(self.numbers.take_object());
         }
     }
 
@@ -250,8 +250,7 @@ impl Tracker {
     }
 
     fn begin(&mut self, detection: &Detection, number: u64) {
-        let id = (self.options.confirm_after <= 1).then_some(self.next_id);
-        self.next_id += u64::from(id.is_some());
+        let id = (self.options.confirm_after <= 1).then(|| self.numbers.take_object());
         self.tracks.push(Track {
             id,
             class: detection.class,

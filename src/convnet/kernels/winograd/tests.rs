@@ -43,7 +43,7 @@ impl Case {
             .collect();
         let (blocks, residual) = (r.between(1, 5), r.chance(50));
         let before = r.chance(60).then(|| r.pick(&ACTIVATIONS));
-        let after = (residual && r.chance(40)).then(|| r.pick(&ACTIVATIONS));
+        let after = r.chance(40).then(|| r.pick(&ACTIVATIONS));
         let channels: usize = runs.iter().map(|run| run.1).sum();
         let pixels = (size[0] + 2) * (size[1] + 2);
         Case {
@@ -223,10 +223,11 @@ impl Case {
         let apply = |f: Option<Activation>, v: f64| f.map_or(v, |f| f.apply(v));
         let values = sums.iter().enumerate().map(|(i, &v)| {
             let v = apply(self.epilogue.before, v);
-            match self.residual {
-                true => apply(self.epilogue.after, v + f64::from(self.others[i])),
-                false => v,
-            }
+            let residual = match self.residual {
+                true => f64::from(self.others[i]),
+                false => 0.,
+            };
+            apply(self.epilogue.after, v + residual)
         });
         values.collect()
     }

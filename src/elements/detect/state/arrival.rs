@@ -130,7 +130,8 @@ impl State {
             return Arrival::Refused(reason, Unused::Buffer(buffer));
         }
         self.reports.frame_received(now);
-        let frame = match self.input.frame(buffer, now) {
+        let played = self.playing.time(now);
+        let frame = match self.input.frame(buffer, now, played) {
             Ok(frame) => frame,
             Err(buffer) => {
                 let reason = gst::FlowError::NotNegotiated;
@@ -245,7 +246,7 @@ impl State {
         Passage {
             marks: self
                 .passthrough
-                .marks_at(frame.time(), size, settings.shown()),
+                .marks_at(frame.time, size, settings.shown()),
             wakes: self.reports.is_first_frame() || offered != Offered::No,
             live: self.is_live_now(),
             repacks: self.input.repacks(),

@@ -7,12 +7,12 @@ use crate::bridge::meta::{self, Labelled};
 use crate::detector::Analysis;
 use crate::flow::stats::StageTimes;
 use crate::model::Model;
-use crate::vision::track::{Tracker, TrackerOptions};
+use crate::vision::track::{Numbers, Tracker, TrackerOptions};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Boxes of an earlier frame are shown at least this long.
-const SHORTEST_MAX_AGE: gst::ClockTime = gst::ClockTime::SECOND;
+const SHORTEST_MAX_AGE: Duration = Duration::from_secs(1);
 
 /// Result of an analysis, in pixels of the frame, best first.
 #[derive(Debug, Clone)]
@@ -119,11 +119,10 @@ impl Marks {
 /// The last boxes known, in the order in which frames leave.
 #[derive(Debug)]
 pub struct Boxes {
-    latest: Option<(Marks, gst::ClockTime)>,
-    /// Running time between the last two analysed frames.
-    cycle: gst::ClockTime,
-    /// Number of the next detection, unique in the stream.
-    next_number: u64,
+    latest: Option<(Marks, Duration)>,
+    /// Time between the last two analysed frames.
+    cycle: Duration,
+    numbers: Arc<Numbers>,
     tracker: Tracker,
     /// The model whose classes the tracker knows.
     followed: Option<Arc<Model>>,
@@ -131,73 +130,65 @@ pub struct Boxes {
 
 impl Default for Boxes {
     fn default() -> Self {
-        Self {
-            latest: None,
-            cycle: gst::ClockTime::ZERO,
-            next_number: 1,
-            tracker: Tracker::new(TrackerOptions::default()),
-            followed: None,
-        }
+        Self::new(Arc::default())
     }
 }
 
 impl Boxes {
+    /// Creates a state without boxes, which takes all numbers from `numbers`.
+    pub fn new(numbers: Arc<Numbers>) -> Self {
+        Self {
+            latest: None,
+            cycle: Duration::ZERO,
+            tracker: Tracker::with_numbers(TrackerOptions::default(), numbers.clone()),
+            numbers,
+            followed: None,
+        }
+    }
+
     /// Forgets the boxes: another picture follows.
     pub fn forget(&mut self) {
         self.latest = None;
-        self.cycle = gst::ClockTime::ZERO;
+        self.cycle = Duration::ZERO;
         self.tracker.reset();
     }
 
-    /// Returns the boxes of an analysed frame, with `tracking` also the numbers of their objects. Later frames may carry them
-    /// too.
-    pub fn own(
-        &mut self,
-        found: &Found,
-        running_time: Option<gst::ClockTime>,
-        tracking: bool,
-    ) -> Marks {
-        let first = self.next_number;
-        self.next_number += found.detections.len() as u64;
-        let tracks = match running_time {
-            Some(time) if tracking => self.follow(found, time),
-            _ => {
+    /// Returns the boxes of an analysed frame of this time, with `tracking` also the numbers of their objects. Later frames
+    /// may carry them too.
+    pub fn own(&mut self, found: &Found, time: Duration, tracking: bool) -> Marks {
+        let first = self.numbers.take_detections(found.detections.len());
+        let tracks = match tracking {
+            true => self.follow(found, time),
+            false => {
                 self.tracker.reset();
                 Vec::new()
             }
         };
         let marks = Marks::new(found, first, &tracks);
-        if let (Some((_, before)), Some(now)) = (&self.latest, running_time) {
-            self.cycle = now.saturating_sub(*before);
+        if let Some((_, before)) = &self.latest {
+            self.cycle = time.saturating_sub(*before);
         }
-        self.latest = running_time.map(|time| (marks.clone(), time));
+        self.latest = Some((marks.clone(), time));
         marks
     }
 
-    fn follow(&mut self, found: &Found, time: gst::ClockTime) -> Vec<Option<u64>> {
+    fn follow(&mut self, found: &Found, time: Duration) -> Vec<Option<u64>> {
         if follows_another(&mut self.followed, &found.model) {
             self.tracker.reset();
         }
-        self.tracker
-            .update(time.into(), &found.detections, &found.low)
+        self.tracker.update(time, &found.detections, &found.low)
     }
 
     /// Returns the boxes of a frame that was not analysed: the last ones, unless they are older than `max_age` (`None`: the
     /// larger of a second and two and a half cycles).
-    pub fn latest(
-        &self,
-        running_time: Option<gst::ClockTime>,
-        max_age: Option<gst::ClockTime>,
-    ) -> Option<Marks> {
-        let (marks, time) = self.latest.as_ref()?;
-        let age = running_time?.checked_sub(*time)?;
-        let usual = (self.cycle / 2)
-            .saturating_add(self.cycle)
-            .saturating_add(self.cycle)
-            .max(SHORTEST_MAX_AGE);
-        if age > max_age.unwrap_or(usual) {
+    pub fn latest(&self, time: Duration, max_age: Option<gst::ClockTime>) -> Option<Marks> {
+        let (marks, analysed) = self.latest.as_ref()?;
+        let age = time.checked_sub(*analysed)?;
+        let usual = SHORTEST_MAX_AGE.max(self.cycle * 2 + self.cycle / 2);
+        if age > max_age.map_or(usual, Duration::from) {
             return None;
         }
+        let age = gst::ClockTime::try_from(age).ok()?;
         let mut marks = marks.clone();
         marks.marks.iter_mut().for_each(|m| m.age = Some(age));
         Some(marks)

@@ -83,15 +83,15 @@ impl State {
     /// Gives a frame its own boxes, or the last ones where it was not analysed.
     fn depart(&mut self, mut frame: Frame) -> Departure {
         let settings = self.settings.clone();
-        let running_time = frame.running_time();
+        let time = frame.time;
         let found = frame.found.take();
         let marks = match &found {
-            Some(found) => Some(self.boxes.own(found, running_time, settings.tracking)),
+            Some(found) => Some(self.boxes.own(found, time, settings.tracking)),
             None if frame.bare => {
                 self.boxes.forget();
                 None
             }
-            None => self.boxes.latest(running_time, settings.max_age()),
+            None => self.boxes.latest(time, settings.max_age()),
         };
         Departure {
             frame,
@@ -118,9 +118,10 @@ impl State {
         self.take_due(now)
     }
 
-    /// `mode=passthrough`: as [`Self::frame_left`]. `delay` is how long the element has kept the frame; `None` if the frame
-    /// waited for its boxes, as only a frame does whose source is not live. Takes the delay that is to be warned of, and that
-    /// of a LATENCY message that is due.
+    /// `mode=passthrough`: as [`Self::frame_left`]. No frame is held, so no delay is declared but that of the property
+    /// `latency`. `delay` is how long the frame took, to be compared with that one; `None` if the frame waited for its boxes,
+    /// as only a frame does whose source is not live. Takes the delay that is to be warned of, and that of a LATENCY message
+    /// that is due.
     pub fn frame_went_on(
         &mut self,
         arrived: Duration,
@@ -132,10 +133,7 @@ impl State {
         let total = leaving.saturating_sub(arrived);
         self.reports.frame_pushed(leaving, Some(total), age);
         self.flow.frame_left();
-        let exceeded = delay.and_then(|delay| {
-            self.reports.record_delay(leaving, delay);
-            self.reports.exceeding(leaving, delay)
-        });
+        let exceeded = delay.and_then(|delay| self.reports.exceeding(leaving, delay));
         let live = self.mode.is_surely_live();
         (exceeded, self.reports.take_latency(now, live))
     }

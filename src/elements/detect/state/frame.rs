@@ -26,6 +26,9 @@ pub struct Frame {
     pub segment: Option<gst::FormattedSegment<gst::ClockTime>>,
     /// When the frame came in, counted from the element's origin of time.
     pub arrived: Duration,
+    /// Time by which boxes move and age: the running time. Without a timestamp it is that of the frame before, and what has
+    /// passed since until this one came in; pauses do not count.
+    pub time: Duration,
     /// Frames before this one were dropped.
     pub discont: bool,
     /// Time spent on copying the frame out of its source's memory.
@@ -73,6 +76,7 @@ impl Frame {
             stream,
             segment,
             arrived: now,
+            time: now,
             discont: false,
             copying: Duration::ZERO,
             ahead: None,
@@ -99,11 +103,10 @@ impl Frame {
     /// # Errors
     /// A sentence, if the frame's memory cannot be mapped or is not what the caps say.
     pub fn read<T>(&self, look: impl FnOnce(&ImageView) -> T) -> Result<T, String> {
+        let Stream { video, picture, .. } = &*self.stream;
         let mapped =
-            gst_video::VideoFrameRef::from_buffer_ref_readable(&self.buffer, &self.stream.video)
-                .map_err(|err| err.to_string())?;
-        let image =
-            video_frame::view(&mapped, &self.stream.picture).map_err(|err| err.to_string())?;
+            video_frame::readable(&self.buffer, video, picture).map_err(|err| err.to_string())?;
+        let image = video_frame::view(&mapped, picture).map_err(|err| err.to_string())?;
         Ok(look(&image))
     }
 
@@ -112,13 +115,10 @@ impl Frame {
         self.stream.copies.is_lent(&self.buffer)
     }
 
+    /// Returns the running time of the timestamp; `None` where there is none, or where the segment does not count in time.
     pub fn running_time(&self) -> Option<gst::ClockTime> {
-        self.segment.as_ref()?.to_running_time(self.buffer.pts()?)
-    }
-
-    /// Time by which the boxes of the frame move: its running time, or without timestamps the time of its arrival.
-    pub fn time(&self) -> Duration {
-        self.running_time().map_or(self.arrived, Duration::from)
+        let timestamp = self.buffer.pts().or(self.buffer.dts())?;
+        self.segment.as_ref()?.to_running_time(timestamp)
     }
 
     pub fn stream_time(&self) -> Option<gst::ClockTime> {

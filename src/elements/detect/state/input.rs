@@ -18,6 +18,8 @@ pub struct Input {
     active: bool,
     /// Downstream cannot follow strides and offsets, and upstream was told that it may use any.
     repacks: bool,
+    /// Time of the last frame of the segment, and how long the pipeline had played when it came.
+    last: Option<(Duration, Duration)>,
 }
 
 impl Default for Input {
@@ -29,6 +31,7 @@ impl Default for Input {
             late_before: None,
             active: true,
             repacks: false,
+            last: None,
         }
     }
 }
@@ -37,6 +40,7 @@ impl Input {
     pub fn end_flush(&mut self) {
         self.segment = None;
         self.late_before = None;
+        self.last = None;
         self.pace = Pace::default();
     }
 
@@ -47,6 +51,7 @@ impl Input {
 
     pub fn set_segment(&mut self, segment: Option<gst::FormattedSegment<gst::ClockTime>>) {
         self.segment = segment;
+        self.last = None;
         self.pace = Pace::default();
     }
 
@@ -66,15 +71,25 @@ impl Input {
         self.stream.as_ref()
     }
 
-    /// The frame in a buffer that has arrived `now`. Gives the buffer back if its format was not negotiated.
-    pub fn frame(&self, buffer: gst::Buffer, now: Duration) -> Result<Frame, gst::Buffer> {
-        match &self.stream {
-            Some(stream) => {
-                let segment = self.segment.clone();
-                Ok(Frame::new(buffer, stream.clone(), segment, now))
-            }
-            None => Err(buffer),
-        }
+    /// The frame in a buffer that has arrived `now`, when the pipeline had played for `played`. Gives the buffer back if its
+    /// format was not negotiated.
+    pub fn frame(
+        &mut self,
+        buffer: gst::Buffer,
+        now: Duration,
+        played: Duration,
+    ) -> Result<Frame, gst::Buffer> {
+        let Some(stream) = &self.stream else {
+            return Err(buffer);
+        };
+        let mut frame = Frame::new(buffer, stream.clone(), self.segment.clone(), now);
+        frame.time = match (frame.running_time(), self.last) {
+            (Some(time), _) => time.into(),
+            (None, Some((last, then))) => last + played.saturating_sub(then),
+            (None, None) => played,
+        };
+        self.last = Some((frame.time, played));
+        Ok(frame)
     }
 
     /// Follows the property `active`; whether it has changed since the last frame.
@@ -117,5 +132,53 @@ impl Input {
     /// Counts a frame that no worker had time for.
     pub fn count_unoffered(&mut self) {
         self.pace.skip();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bridge::frame_pool::Copies;
+    use crate::bridge::video_frame::picture_info;
+
+    #[test]
+    fn a_frame_without_a_timestamp_has_the_time_of_its_arrival_and_goes_on_from_the_last() {
+        gst::init().expect("GStreamer starts");
+        let video = gst_video::VideoInfo::builder(gst_video::VideoFormat::Gray8, 8, 2);
+        let video = video.build().expect("a usual format");
+        let mut input = Input::default();
+        let picture = picture_info(&video).expect("a known format");
+        input.set_stream(Arc::new(Stream {
+            copies: Copies::new(video.clone(), picture),
+            picture,
+            video,
+        }));
+        let time = |input: &mut Input, pts: Option<u64>, played: u64| {
+            let mut buffer = gst::Buffer::new();
+            let writable = buffer.get_mut().expect("a new buffer");
+            writable.set_pts(pts.map(gst::ClockTime::from_mseconds));
+            let played = Duration::from_millis(played);
+            let frame = input.frame(buffer, Duration::from_secs(7), played);
+            frame.expect("caps are known").time.as_millis()
+        };
+        input.set_segment(Some(gst::FormattedSegment::new()));
+        for (pts, played, wanted) in [
+            (None, 100, 100),
+            (None, 140, 140),
+            (Some(500), 180, 500),
+            (None, 220, 540),
+            (None, 300, 620),
+            (Some(560), 320, 560),
+        ] {
+            assert_eq!(time(&mut input, pts, played), wanted, "{pts:?} at {played}");
+        }
+        input.set_segment(None);
+        assert_eq!(
+            time(&mut input, Some(9), 400),
+            400,
+            "timestamps mean nothing"
+        );
+        input.end_flush();
+        assert_eq!(time(&mut input, None, 410), 410);
     }
 }

@@ -28,6 +28,7 @@ pub mod workers;
 use super::settings::Settings;
 use super::settings::choices::Mode;
 use crate::flow::mailbox::Output;
+use crate::vision::track::Numbers;
 use boxes::Boxes;
 use flow::Flow;
 use frame::Remains;
@@ -58,8 +59,9 @@ pub struct State {
 }
 
 impl State {
-    /// Prepares for the first frame. `estimate` is the likely time of one analysis.
-    pub fn start(&mut self, mode: Mode, estimate: Duration, workers: usize) {
+    /// Prepares for the first frame. `estimate` is the likely time of one analysis. Detections and objects are numbered by
+    /// `numbers`.
+    pub fn start(&mut self, mode: Mode, estimate: Duration, workers: usize, numbers: Arc<Numbers>) {
         let delay = match mode {
             Mode::Passthrough => Duration::ZERO,
             _ => estimate,
@@ -68,9 +70,9 @@ impl State {
         self.line.start(workers);
         self.workers.start();
         self.reports.start(delay, self.settings.latency());
-        self.passthrough.start();
+        self.passthrough.start(numbers.clone());
         self.input = Input::default();
-        self.boxes = Boxes::default();
+        self.boxes = Boxes::new(numbers);
         self.mode = ModeInForce::new(mode);
         self.playing = Playing::default();
     }
@@ -79,7 +81,11 @@ impl State {
     #[must_use]
     pub fn stop(&mut self) -> Remains {
         self.workers.stop();
-        self.begin_flush()
+        let remains = self.begin_flush();
+        // Elements share numbers only while they work.
+        self.passthrough.start(Arc::default());
+        self.boxes = Boxes::default();
+        remains
     }
 
     /// Takes in properties that have changed.

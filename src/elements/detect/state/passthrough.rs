@@ -7,7 +7,7 @@ use super::boxes::{Found, Mark, Marks, follows_another};
 use super::frame::Frame;
 use crate::base::geometry::Size;
 use crate::model::Model;
-use crate::vision::track::{Shown, ShownBox, ShownOptions, TrackerOptions};
+use crate::vision::track::{Numbers, Shown, ShownBox, ShownOptions, TrackerOptions};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -70,11 +70,14 @@ impl Default for Passthrough {
 }
 
 impl Passthrough {
-    /// Begins anew. Numbers are counted on, so that a look from before that still runs brings nothing.
-    pub fn start(&mut self) {
+    /// Begins anew, with numbers of boxes from `numbers`. Looks are counted on, so that one from before that still runs brings
+    /// nothing.
+    pub fn start(&mut self, numbers: Arc<Numbers>) {
+        let (options, tracker) = (ShownOptions::default(), TrackerOptions::default());
         *self = Self {
             next: self.next,
             valid_from: self.next,
+            shown: Shown::with_numbers(options, tracker, numbers),
             ..Self::default()
         };
     }
@@ -158,6 +161,7 @@ impl Passthrough {
         let tracks = self.shown.update(time, &found.detections, &found.low);
         let marks = Marks::new(found, self.shown.first_number(), &tracks);
         if awaited {
+            self.shown.begin();
             self.answer = Some((number, marks.clone()));
         }
         Some(marks)

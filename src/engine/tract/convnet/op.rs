@@ -74,11 +74,14 @@ impl Network {
         self.plan.places_of_weights()
     }
 
-    /// Names of the steps, with their algorithms.
+    /// Describes each step of the plan.
     #[cfg(test)]
-    pub fn describe(&self) -> Vec<String> {
-        let steps = self.plan.steps().iter();
-        steps.map(|step| step.describe()).collect()
+    pub fn steps(&self) -> Vec<String> {
+        self.plan
+            .steps()
+            .iter()
+            .map(|step| step.describe())
+            .collect()
     }
 
     /// Allocates the memory of one inference at a time, and starts its threads.

@@ -62,6 +62,7 @@ pub fn fold(
         scales: HashMap::new(),
         zeros: HashMap::new(),
         positive: NonNegative::default(),
+        clips: HashMap::new(),
         weights: 0,
     };
     for mut node in nodes {
@@ -108,12 +109,14 @@ struct Folding<'a, 'b> {
     scales: HashMap<String, Rc<[f32]>>,
     zeros: HashMap<String, Zero>,
     positive: NonNegative,
+    /// Clips made before, by the value and the upper limit.
+    clips: HashMap<(String, Option<u32>), String>,
     weights: usize,
 }
 
 impl Folding<'_, '_> {
     fn push(&mut self, node: NodeProto) {
-        self.positive.learn(&node);
+        self.positive.learn(&node, self.draft);
         self.nodes.push(node);
     }
 
@@ -203,6 +206,10 @@ impl Folding<'_, '_> {
 
     /// The range of the integers starts at 0, so that they did the work of a Relu, or of a Clip up to 6.
     fn clipped(&mut self, x: &str, params: &Params) -> Result<String, Reason> {
+        let key = (x.to_owned(), params.largest().map(f32::to_bits));
+        if let Some(name) = self.clips.get(&key) {
+            return Ok(name.clone());
+        }
         let name = self.draft.fresh(&format!("{x}/clipped"));
         let clip = match (params.largest(), self.opset < CLIP_OF_INPUTS) {
             (None, _) => node("Relu", &[x], &name, Vec::new()),
@@ -218,6 +225,7 @@ impl Folding<'_, '_> {
         };
         self.push(clip);
         self.positive.insert(&name);
+        self.clips.insert(key, name.clone());
         Ok(name)
     }
 

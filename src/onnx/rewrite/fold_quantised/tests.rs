@@ -407,3 +407,48 @@ fn constants_listed_as_inputs_go_with_their_inputs() {
         .collect();
     assert_eq!(names, ["x"]);
 }
+
+#[test]
+fn readers_of_one_range_share_a_clip() {
+    let pair = |scale: &str, q: &str, f: &str| {
+        let (zero, made) = ("bottom", [q]);
+        [
+            node("QuantizeLinear", &["v", scale, zero], &made),
+            node("DequantizeLinear", &[q, scale, zero], &[f]),
+        ]
+    };
+    let folded = |second_scale: &str| {
+        let mut nodes = vec![node("Neg", &["x"], &["v"])];
+        nodes.extend(pair("s", "q1", "f1"));
+        nodes.extend(pair(second_scale, "q2", "f2"));
+        nodes.push(node("Add", &["f1", "f2"], &["y"]));
+        let mut graph = graph(nodes, vec![float_tensor("t", &[], &[0.25])]);
+        run(&mut graph, 13).unwrap().unwrap();
+        graph
+    };
+    let alike = folded("s");
+    assert_eq!(ops(&alike), ["Neg", "Clip", "Add"]);
+    assert_eq!(alike.node[2].input, ["v/clipped", "v/clipped"]);
+    assert_eq!(ops(&folded("t")), ["Neg", "Clip", "Clip", "Add"]);
+}
+
+#[test]
+fn a_clip_from_zero_needs_no_second_one() {
+    let nodes = vec![
+        node("Clip", &["x", "low", "high"], &["v"]),
+        node("Mul", &["v", "factor"], &["w"]),
+        node("QuantizeLinear", &["w", "s", "bottom"], &["q"]),
+        node("DequantizeLinear", &["q", "s", "bottom"], &["r"]),
+        node("Neg", &["r"], &["y"]),
+    ];
+    for (factor, wanted) in [
+        (0.5, &["Clip", "Mul", "Neg"][..]),
+        (-0.5, &["Clip", "Mul", "Clip", "Neg"][..]),
+    ] {
+        let constants = [("low", 0.0), ("high", 6.0), ("factor", factor)]
+            .map(|(name, number)| float_tensor(name, &[], &[number]));
+        let mut graph = graph(nodes.clone(), constants.into());
+        run(&mut graph, 13).unwrap().unwrap();
+        assert_eq!(ops(&graph), wanted, "{factor}");
+    }
+}

@@ -40,7 +40,7 @@ fn check(name: &str, bytes: &[u8], input: &InputSpec, has_choice: bool) {
         let mut engine = engine(bytes, input, loading);
         let nodes = engine.plan.model().nodes().iter();
         let networks = nodes.filter_map(|node| node.op_as::<ConvnetOp>());
-        let steps: Vec<String> = networks.flat_map(|op| op.network().describe()).collect();
+        let steps: Vec<String> = networks.flat_map(|op| op.network().steps()).collect();
         let is_there = steps.iter().any(|s| s.starts_with(step));
         assert!(is_there || !has_choice, "{name}, {algorithm:?}: {steps:#?}");
         let is_winograd = steps.iter().any(|s| s.starts_with("winograd"));

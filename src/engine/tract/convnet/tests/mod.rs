@@ -224,3 +224,56 @@ fn random_graphs_run_as_with_tract_alone() {
         "{whole} of {count} graphs ran inside as a whole"
     );
 }
+
+/// Endings of the names of quantised and half forms, behind the name of the float model that they were made from.
+const FORMS: [&str; 9] = [
+    "dyn",
+    "fp16",
+    "fp16io",
+    "mix_dyn",
+    "mix_qdq_pc",
+    "mix_qop_pc",
+    "qdq",
+    "qdq_pc",
+    "qop_pc",
+];
+
+/// Steps of all networks that the executor runs of a model.
+fn steps(path: &Path) -> Vec<String> {
+    let model = open(path).unwrap_or_else(|| panic!("{path:?} opens"));
+    let mut loading = Loading::without_measuring(super::least_work());
+    let loaded = load::load(&model.bytes, &model.input, &mut loading);
+    let loaded = loaded.unwrap_or_else(|error| panic!("{path:?}: {error}"));
+    let networks = loaded.model.nodes().iter();
+    let networks = networks.filter_map(|node| node.op_as::<super::op::ConvnetOp>());
+    networks.flat_map(|op| op.network().steps()).collect()
+}
+
+#[test]
+fn folded_forms_have_the_steps_of_their_float_form() {
+    for path in models() {
+        let name = name(&path);
+        let Some((base, form)) = name.split_once('.') else {
+            continue;
+        };
+        let float = path.with_file_name(format!("{base}.onnx"));
+        if !FORMS.contains(&form) || !float.exists() {
+            continue;
+        }
+        let (wanted, found) = (steps(&float), steps(&path));
+        println!("{name:<44} {} steps", found.len());
+        let differing = wanted
+            .iter()
+            .zip(&found)
+            .find(|(wanted, found)| wanted != found);
+        assert_eq!(
+            differing, None,
+            "{name}: a step of the float form, and that of this form"
+        );
+        assert_eq!(
+            wanted.len(),
+            found.len(),
+            "{name}: steps of the float form, and of this form"
+        );
+    }
+}

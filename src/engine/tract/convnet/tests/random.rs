@@ -124,7 +124,7 @@ impl Generator {
             }],
             names: 1,
         };
-        let stem = this.conv(this.maps[0], 8, 3, 1);
+        let stem = this.stem();
         this.maps.push(stem);
         while this.graph.node.len() < operators {
             let x = this.recent();
@@ -235,7 +235,7 @@ impl Generator {
 
     fn step(&mut self, x: Map) -> Map {
         let c = self.random.pick(&[4, 8, 12, 24]);
-        match self.random.below(22) {
+        match self.random.below(25) {
             0 | 1 => self.conv(x, c, 1, 1),
             2 => self.conv(x, c, 3, 1),
             3 => self.conv(x, x.c, 3, x.c),
@@ -254,8 +254,70 @@ impl Generator {
             18 => self.normalised(x),
             19 => self.padded(x),
             20 => self.turned(x),
+            21 => self.limited(x),
+            22 => self.blocks(x),
             _ => self.function(x),
         }
+    }
+
+    /// A convolution of the input, which may be limited and cut into blocks before.
+    fn stem(&mut self) -> Map {
+        let mut x = self.maps[0];
+        if self.random.below(3) == 0 {
+            x = self.clipped(x, -1.5, 1.75);
+        }
+        match self.random.below(3) {
+            0 => self.blocks(x),
+            _ => self.conv(x, 8, 3, 1),
+        }
+    }
+
+    fn clipped(&mut self, x: Map, low: f32, high: f32) -> Map {
+        let [low, high] = [low, high].map(|limit| self.floats(&[], vec![limit]));
+        let name = self.node("Clip", &[Self::name_of(x), low, high], vec![]);
+        Map { name, ..x }
+    }
+
+    /// Limits where folded quantisation leaves them.
+    fn limited(&mut self, x: Map) -> Map {
+        let y = match self.random.below(4) {
+            0 => self.joined(x),
+            1 => self.pooled(x),
+            2 => self.resized(x),
+            _ => self.function(x),
+        };
+        self.clipped(y, 0.0, 0.9)
+    }
+
+    /// A convolution of the pixels of blocks of two rows and columns: SpaceToDepth, or what PyTorch writes for it.
+    fn blocks(&mut self, x: Map) -> Map {
+        if x.c > 12 || x.h % 2 + x.w % 2 > 0 {
+            return self.function(x);
+        }
+        let (c, h, w) = (4 * x.c, x.h / 2, x.w / 2);
+        let name = if self.random.below(2) == 0 {
+            let size = attribute("blocksize", Value::Int(2));
+            self.node("SpaceToDepth", &[Self::name_of(x)], vec![size])
+        } else {
+            let cut = [1, x.c, h, 2, w, 2].map(|n| n as i64);
+            let (cut, whole) = (self.integers(&cut), [1, c, h, w].map(|n| n as i64));
+            let whole = self.integers(&whole);
+            let a = self.node("Reshape", &[Self::name_of(x), cut], vec![]);
+            let order = attribute("perm", Value::Ints(&[0, 1, 3, 5, 2, 4]));
+            let b = self.node("Transpose", &[format!("t{a}")], vec![order]);
+            self.node("Reshape", &[format!("t{b}"), whole], vec![])
+        };
+        let mut y = Map { name, c, h, w };
+        if self.random.below(3) == 0 {
+            y = self.clipped(y, -0.5, 1.5);
+        }
+        if self.random.below(2) == 0 {
+            let picks: Vec<i64> = (0..c as i64).rev().collect();
+            let picks = self.integers(&picks);
+            let axis = attribute("axis", Value::Int(1));
+            y.name = self.node("Gather", &[Self::name_of(y), picks], vec![axis]);
+        }
+        self.conv(y, 8, 3, 1)
     }
 
     fn function(&mut self, x: Map) -> Map {

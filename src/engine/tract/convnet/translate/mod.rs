@@ -4,6 +4,7 @@ mod concat;
 mod conv;
 mod elementwise;
 mod matmul;
+mod phases;
 mod pool;
 mod select;
 mod shape;

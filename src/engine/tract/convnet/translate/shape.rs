@@ -91,13 +91,13 @@ impl Translation<'_> {
     ) -> Result<Part, Refusal> {
         if let Some(axes) = view::reshaped(&part.axes, at, count, to) {
             let tensor = part.tensor;
-            return Ok(Part { tensor, axes });
+            return self.blocks_as_channels(Part { tensor, axes });
         }
         // Shuffled channels may not divide where channels in order do.
         let part = self.builder.channels_in_order(part)?;
         let axes = view::reshaped(&part.axes, at, count, to).ok_or_else(uneven)?;
         let tensor = part.tensor;
-        Ok(Part { tensor, axes })
+        self.blocks_as_channels(Part { tensor, axes })
     }
 
     pub(super) fn pad(&mut self, pad: &Pad) -> Result<View, Refusal> {

@@ -1,21 +1,19 @@
-//! Refuses a graph with absurdly large tensors before an engine requests memory for them.
+//! Tensors that a node unfolds from a constant: a size in the file that no weights back.
 //!
-//! Engines check weights against the bytes in the file, so a short file cannot lie about those. Constants computed while
-//! loading can grow out of nothing: they are checked here, by the sizes in the nodes that make them. An engine whose
-//! own graph knows the tensors between nodes checks those too ([`check_dims`]). A size that only a run reveals is not
-//! covered.
+//! Engines check weights against the bytes in the file, so a short file cannot lie about those. An engine whose own graph
+//! knows the tensors between nodes checks those too ([`check_dims`]).
 
-use prost::Message;
-use tract_onnx::pb::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto};
+use super::name_of;
+use tract_onnx::pb::{AttributeProto, GraphProto, NodeProto, TensorProto};
 
 /// Largest size of a single tensor in bytes.
-const MAX_TENSOR_BYTES: u64 = 1 << 30;
+pub const MAX_TENSOR_BYTES: u64 = 1 << 30;
 
 /// Smallest size of a number in bytes, used where the type is not looked at.
 const LEAST_ELEMENT_BYTES: u64 = 1;
 
 /// Refuses nodes that would unfold a constant of absurd size, in the graph and in the graphs inside its nodes.
-pub fn check_graph(graph: &GraphProto) -> Result<(), String> {
+pub fn check(graph: &GraphProto) -> Result<(), String> {
     for node in &graph.node {
         // The input that holds the dims or repeats of the result.
         let sized_by = match node.op_type.as_str() {
@@ -28,26 +26,15 @@ pub fn check_graph(graph: &GraphProto) -> Result<(), String> {
             .get(sized_by)
             .and_then(|name| constant_i64(graph, name))
         {
-            check_dims(&dims, LEAST_ELEMENT_BYTES, || {
-                format!("{} of node {}", node.op_type, node.name)
-            })?;
+            check_dims(&dims, LEAST_ELEMENT_BYTES, || name_of(node))?;
         }
         for attribute in &node.attribute {
             for inner in attribute.g.iter().chain(&attribute.graphs) {
-                check_graph(inner)?;
+                check(inner)?;
             }
         }
     }
     Ok(())
-}
-
-/// Checks the bytes of a file like [`check_graph`]. Bytes that are not ONNX are left to the engine to refuse.
-pub fn check_file(bytes: &[u8]) -> Result<(), String> {
-    let model = ModelProto::decode(bytes).ok();
-    match model.and_then(|model| model.graph) {
-        Some(graph) => check_graph(&graph),
-        None => Ok(()),
-    }
 }
 
 /// Refuses a tensor above the budget. `what` names it.

@@ -1,0 +1,71 @@
+//! Files that want to take the process down are refused with a reason, in time and within memory.
+
+use crate::support::{engines, skipped};
+use gstdetect::engine::EngineKind;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+const LONGEST: Duration = Duration::from_secs(10);
+/// Address space in KiB. ONNX Runtime and OpenVINO reserve more than they take.
+const OURS: u64 = 3 << 20;
+const THEIRS: u64 = 6 << 20;
+
+/// Opens a model as a user would, with little address space. Ends it when its time is up.
+fn inspect(path: &Path, engine: EngineKind) -> Result<Output, String> {
+    let memory = if engine == EngineKind::Tract {
+        OURS
+    } else {
+        THEIRS
+    };
+    let limited = format!("ulimit -v {memory}; exec \"$0\" inspect --engine {engine} \"$1\"");
+    let mut child = Command::new("sh")
+        .args(["-c", &limited, env!("CARGO_BIN_EXE_detect-bench")])
+        .arg(path)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("a shell starts");
+    let began = Instant::now();
+    while child.try_wait().expect("it can be asked").is_none() {
+        if began.elapsed() > LONGEST {
+            let _ = child.kill();
+            let _ = child.wait();
+            return Err(format!("it takes more than {LONGEST:?}"));
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(child.wait_with_output().expect("it has ended"))
+}
+
+#[test]
+fn hostile_files_are_refused_or_run() {
+    let Some(shared) = std::env::var_os("DETECT_SHARED").map(PathBuf::from) else {
+        return skipped("DETECT_SHARED does not name the folder of shared models");
+    };
+    let folder = shared.join("field-cases/hostile");
+    let files =
+        std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let mut files: Vec<PathBuf> = files.map(|entry| entry.expect("an entry").path()).collect();
+    files.sort();
+    assert!(!files.is_empty(), "{} is empty", folder.display());
+    let mut broken = Vec::new();
+    for engine in std::iter::once(EngineKind::Tract).chain(engines::installed()) {
+        for path in &files {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let broke = match inspect(path, engine) {
+                Err(reason) => Some(reason),
+                Ok(output) => {
+                    let said = String::from_utf8_lossy(&output.stderr);
+                    let last = said.lines().last().unwrap_or_default().to_owned();
+                    println!("{engine}, {name}: {}: {last}", output.status);
+                    // 0: it runs; 3: the engine cannot run it; 2: it is no model
+                    let ended = matches!(output.status.code(), Some(0 | 2 | 3));
+                    (!ended).then(|| format!("{}: {last}", output.status))
+                }
+            };
+            broken.extend(broke.map(|reason| format!("{engine}, {name}: {reason}")));
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
