@@ -375,7 +375,7 @@ fn compare(found: &[Found], wanted: &[Found], what: &str) {
 
 /// Runs `detect` with these properties on one frame, in a process of its own with this environment; returns whether it
 /// succeeded, and what it printed.
-fn launched(properties: &[&str], environment: &[(&str, &Path)]) -> (bool, String) {
+pub fn launched(properties: &[&str], environment: &[(&str, &Path)]) -> (bool, String) {
     let (plugins, registry) = (plugin_folder(), Folder::new());
     let mut command = Command::new("gst-launch-1.0");
     command

@@ -1,4 +1,5 @@
-//! The engines whose libraries are loaded at run time, and the form of a quantised model that each engine runs.
+//! The engines whose libraries are loaded at run time, the form of a quantised model that each engine runs, and what the
+//! built-in engine measures.
 //!
 //! A binary of its own: the libraries stay loaded until the process ends, and one of them in a process that should have none
 //! would change what other tests find.
@@ -6,5 +7,6 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod choices;
 mod forms;
 mod loaded_libraries;

@@ -13,6 +13,7 @@ use gstdetect::engine::EngineKind;
 use gstdetect::model::{Model, ModelOptions};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// The cards of the families that are decoded so far.
 const CARDS: [&str; 17] = [
@@ -379,6 +380,49 @@ fn boxes_with_a_card_are_those_of_the_reference() {
     }
     for name in CARDS_IN_RGB {
         Case::new(name, "RGB", true).check(&shared, &EXACT);
+    }
+}
+
+/// Models with 3x3 convolutions, which the built-in engine can compute in several ways. The numbers of more models are
+/// compared in `engine::tract::convnet`.
+const WITH_ALGORITHMS: [&str; 4] = [
+    "yolox_nano_416",
+    "nanodet_m_320",
+    "ultraface_rfb_320",
+    "fastestdet_352",
+];
+
+/// Also runs in processes of their own, with each algorithm, for the test below.
+#[test]
+fn boxes_with_the_algorithm_of_the_environment_are_those_of_the_reference() {
+    let Some(shared) = shared() else { return };
+    support::init();
+    for name in WITH_ALGORITHMS {
+        Case::new(name, "RGB", true).check(&shared, &EXACT);
+    }
+}
+
+#[test]
+fn boxes_are_those_of_the_reference_with_every_algorithm() {
+    if shared().is_none() {
+        return;
+    }
+    let name = "boxes_with_the_algorithm_of_the_environment_are_those_of_the_reference";
+    let program = std::env::current_exe().expect("this program has a path");
+    for algorithm in ["direct", "winograd2", "winograd4", "estimate"] {
+        let output = Command::new(&program)
+            .args(["--exact", &format!("shared_models::{name}"), "--nocapture"])
+            .env("GST_DETECT_CONVOLUTION", algorithm)
+            .output()
+            .expect("this program runs");
+        let text = [output.stdout, output.stderr].concat();
+        let text = String::from_utf8_lossy(&text);
+        println!("{algorithm}\n{text}");
+        assert!(output.status.success(), "{algorithm}");
+        assert!(text.contains("1 passed"), "{algorithm}: it ran");
+        for name in WITH_ALGORITHMS {
+            assert!(text.contains(name), "{algorithm}: {name} ran");
+        }
     }
 }
 

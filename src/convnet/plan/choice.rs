@@ -2,16 +2,11 @@
 //! machine, or an estimate from its size.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use super::layer::Layer;
 use super::stage::{Stages, Work};
-use super::{Options, Plan, simplify, stage};
 use crate::convnet::error::{Error, Result};
-use crate::convnet::graph::*;
 use crate::convnet::kernels::Kernels;
-use crate::convnet::session::Session;
 
 /// Algorithm for dense 3x3 convolutions of stride 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,6 +14,8 @@ pub enum Algorithm {
     /// The fastest one measured, else the fastest by estimate.
     #[default]
     Auto,
+    /// The fastest by estimate, whatever was measured.
+    Estimate,
     Direct,
     /// Winograd with tiles of 2x2 outputs.
     Winograd2,
@@ -26,8 +23,8 @@ pub enum Algorithm {
     Winograd4,
 }
 
-/// Environment variable that fixes the algorithm where [`Algorithm::Auto`] is asked for: `direct`, `winograd2` or
-/// `winograd4`.
+/// Environment variable that fixes the algorithm where [`Algorithm::Auto`] is asked for: `direct`, `winograd2`,
+/// `winograd4`, or `estimate`, which measures nothing.
 pub const VARIABLE: &str = "GST_DETECT_CONVOLUTION";
 
 impl Algorithm {
@@ -43,6 +40,7 @@ impl Algorithm {
     fn name(self) -> &'static str {
         match self {
             Algorithm::Auto => "auto",
+            Algorithm::Estimate => "estimate",
             Algorithm::Direct => "direct",
             Algorithm::Winograd2 => "winograd2",
             Algorithm::Winograd4 => "winograd4",
@@ -50,12 +48,16 @@ impl Algorithm {
     }
 
     /// Reads `GST_DETECT_CONVOLUTION`.
+    ///
+    /// # Errors
+    /// [`Error::Kernels`] if it names no algorithm.
     pub fn from_environment() -> Result<Self> {
         match std::env::var(VARIABLE).as_deref() {
             Err(_) | Ok("") => Ok(Algorithm::Auto),
+            Ok("estimate") => Ok(Algorithm::Estimate),
             Ok(name) => Self::named(name).ok_or_else(|| {
                 Error::Kernels(format!(
-                    "{VARIABLE} is {name:?}, expected direct, winograd2 or winograd4"
+                    "{VARIABLE} is {name:?}, expected direct, winograd2, winograd4 or estimate"
                 ))
             }),
         }
@@ -63,58 +65,68 @@ impl Algorithm {
 }
 
 /// Size of a 3x3 convolution: input channels, output channels, output rows and columns.
-type Key = [usize; 4];
+pub type Key = [usize; 4];
 
 /// Algorithms that were measured, for one set of kernels on one machine.
 ///
-/// Its text form can be remembered: `avx512; 64 64 40 40 winograd4; ..`.
+/// A choice holds for every layer of its size, whatever model it is in. The text form can be remembered:
+/// `avx512; 64 64 40 40 winograd4; ..`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Choices {
     kernels: String,
     map: BTreeMap<Key, Algorithm>,
 }
 
-/// A best time that the median exceeds by more than this factor is not worth remembering.
-const MAX_SPREAD: f64 = 1.2;
-
 impl Choices {
-    /// Measures every 3x3 convolution of `graph` where two algorithms might be close, the largest first, for at most
-    /// about `limit`. Returns the choices, and whether the times were steady enough to be remembered.
-    ///
-    /// # Errors
-    /// As for [`Plan::new`].
-    pub fn measure(graph: &Graph, options: &Options, limit: Duration) -> Result<(Self, bool)> {
-        let start = Instant::now();
-        let kernels = options.kernels()?;
-        let stages = stage::build(&simplify::simplify(graph))?;
-        let mut keys: Vec<Key> = layers(&stages)
-            .filter(|l| eligible(l) && candidates(key(l), kernels.lanes).len() > 1)
-            .map(key)
-            .collect();
-        // equal sizes side by side
-        keys.sort_by_key(|&k| std::cmp::Reverse((k.iter().product::<usize>(), k)));
-        keys.dedup();
-        let mut choices = Choices {
-            kernels: kernels.name.to_string(),
+    /// Creates an empty set for the kernels of this name.
+    pub fn new(kernels: &str) -> Self {
+        Choices {
+            kernels: kernels.to_string(),
             map: BTreeMap::new(),
-        };
-        let mut steady = true;
-        for key in keys {
-            if start.elapsed() > limit {
-                steady = false;
-                break;
-            }
-            let mut fastest = f64::MAX;
-            for algorithm in candidates(key, kernels.lanes) {
-                let (seconds, steady_time) = time(key, algorithm, kernels)?;
-                steady &= steady_time;
-                if seconds < fastest {
-                    fastest = seconds;
-                    choices.map.insert(key, algorithm);
-                }
-            }
         }
-        Ok((choices, steady))
+    }
+
+    /// Name of the kernels that were measured.
+    pub fn kernels(&self) -> &str {
+        &self.kernels
+    }
+
+    /// Number of layer sizes.
+    pub fn len(&self) -> usize {
+        self.map.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.map.is_empty()
+    }
+
+    /// Adds the choices of `others`, if they are for the same kernels, as long as there are at most `most`. A choice that
+    /// is here already stays.
+    pub fn add(&mut self, others: &Choices, most: usize) {
+        if self.kernels != others.kernels {
+            return;
+        }
+        for (&key, &algorithm) in &others.map {
+            if self.map.len() >= most {
+                return;
+            }
+            self.map.entry(key).or_insert(algorithm);
+        }
+    }
+
+    pub(super) fn insert(&mut self, key: Key, algorithm: Algorithm) {
+        self.map.insert(key, algorithm);
+    }
+
+    /// Returns the choice for a layer, if it was measured with these kernels and may be the fastest at all: the text may
+    /// come from a file that somebody else wrote.
+    pub(super) fn get(&self, key: Key, kernels: &Kernels) -> Option<Algorithm> {
+        let measured = self
+            .map
+            .get(&key)
+            .filter(|_| self.kernels == kernels.name)?;
+        let possible = candidates(key, kernels.lanes);
+        possible.contains(measured).then_some(*measured)
     }
 }
 
@@ -133,74 +145,47 @@ impl std::str::FromStr for Choices {
 
     fn from_str(text: &str) -> Result<Self> {
         let mut entries = text.split("; ");
-        let kernels = entries.next().unwrap_or_default().to_string();
-        let mut map = BTreeMap::new();
+        let mut choices = Choices::new(entries.next().unwrap_or_default());
         for entry in entries {
-            let words: Vec<&str> = entry.split(' ').collect();
-            let numbers: Option<Vec<usize>> =
-                words.iter().take(4).map(|w| w.parse().ok()).collect();
-            let key = numbers.and_then(|n| Key::try_from(n).ok());
-            let algorithm = words.get(4).and_then(|w| Algorithm::named(w));
-            match (key, algorithm) {
-                (Some(key), Some(algorithm)) => map.insert(key, algorithm),
-                _ => {
-                    return Err(Error::Kernels(format!(
-                        "{entry:?} is no choice of an algorithm, expected \"64 64 40 40 winograd4\""
-                    )));
-                }
-            };
+            let (key, algorithm) = read_entry(entry).ok_or_else(|| {
+                let entry: String = entry.chars().take(80).collect();
+                Error::Kernels(format!(
+                    "{entry:?} is no choice of an algorithm, expected \"64 64 40 40 winograd4\""
+                ))
+            })?;
+            choices.insert(key, algorithm);
         }
-        Ok(Choices { kernels, map })
+        Ok(choices)
     }
 }
 
-/// Best of a few times of one convolution, in seconds, and whether they were steady.
-///
-/// In a whole network, a layer's input has just been written but its weights were last used a run ago. The level-2 cache
-/// is therefore emptied before each run; the steps before the convolution bring its input back.
-fn time([from, to, h, w]: Key, algorithm: Algorithm, kernels: &Kernels) -> Result<(f64, bool)> {
-    let mut graph = Graph::new();
-    let x = graph.input(Shape::new(from, h, w))?;
-    let conv = Conv {
-        out_channels: to,
-        groups: 1,
-        window: Window::square(3, 1, 1),
-        weights: vec![0.5; from * to * 9].into(),
-        bias: None,
+fn read_entry(entry: &str) -> Option<(Key, Algorithm)> {
+    let words: Vec<&str> = entry.split(' ').collect();
+    let [from, to, h, w, name] = words[..] else {
+        return None;
     };
-    let y = graph.conv(x, conv)?;
-    graph.output(y, Layout::Planar)?;
-    let options = Options {
-        kernels: Some(kernels.name.to_string()),
-        algorithm,
-        ..Options::default()
-    };
-    let plan = Arc::new(Plan::new(&graph, &options)?);
-    let step = plan.steps().iter().position(|s| s.is_dense());
-    let mut session = Session::new(plan);
-    let (input, mut output) = (vec![0.5; from * h * w], vec![0.; to * h * w]);
-    let mut times = Vec::new();
-    let mut others = vec![0u8; level2_bytes() * 3 / 2];
-    for run in 0..5 {
-        for byte in others.iter_mut().step_by(64) {
-            *byte = std::hint::black_box(run);
-        }
-        let seconds = session.profile(&[Input::F32(&input)], &mut [&mut output])?;
-        times.extend(step.map(|i| seconds[i]));
-    }
-    times.sort_by(f64::total_cmp);
-    let (best, median) = (times[0], times[times.len() / 2]);
-    Ok((best, median <= best * MAX_SPREAD))
+    let number = |word: &str| word.parse::<usize>().ok();
+    let key = [number(from)?, number(to)?, number(h)?, number(w)?];
+    Some((key, Algorithm::named(name)?))
 }
 
-fn layers(stages: &Stages) -> impl Iterator<Item = &Layer> {
-    stages.stages.iter().filter_map(|stage| match &stage.work {
+/// Returns the sizes of the layers for which more than one algorithm may be the fastest, the largest first.
+pub fn open_questions(stages: &Stages, lanes: usize) -> Vec<Key> {
+    let layers = stages.stages.iter().filter_map(|stage| match &stage.work {
         Work::Conv { layers, .. } => match &layers[..] {
-            [layer] => Some(layer),
+            [layer] if eligible(layer) => Some(key(layer)),
             _ => None,
         },
         _ => None,
-    })
+    });
+    let mut keys: Vec<Key> = layers
+        .filter(|&key| candidates(key, lanes).len() > 1)
+        .collect();
+    // equal sizes side by side
+    let work = |key: &Key| key.iter().fold(1usize, |n, &k| n.saturating_mul(k));
+    keys.sort_by_key(|key| std::cmp::Reverse((work(key), *key)));
+    keys.dedup();
+    keys
 }
 
 fn key(layer: &Layer) -> Key {
@@ -220,19 +205,17 @@ pub fn choose(stages: &mut Stages, algorithm: Algorithm, choices: &Choices, kern
         if !eligible(layer) {
             continue;
         }
-        let measured = choices
-            .map
-            .get(&key(layer))
-            .filter(|_| choices.kernels == kernels.name);
-        let algorithm = match (algorithm, measured) {
-            (Algorithm::Auto, Some(&measured)) => measured,
-            (Algorithm::Auto, None) => candidates(key(layer), kernels.lanes)[0],
-            (fixed, _) => fixed,
+        let key = key(layer);
+        let algorithm = match algorithm {
+            Algorithm::Auto => choices.get(key, kernels),
+            Algorithm::Estimate => None,
+            fixed => Some(fixed),
         };
+        let algorithm = algorithm.unwrap_or_else(|| candidates(key, kernels.lanes)[0]);
         layer.winograd = match algorithm {
             Algorithm::Winograd2 => 2,
             Algorithm::Winograd4 => 4,
-            Algorithm::Direct | Algorithm::Auto => 0,
+            Algorithm::Direct | Algorithm::Auto | Algorithm::Estimate => 0,
         };
     }
 }
@@ -247,7 +230,7 @@ fn eligible(layer: &Layer) -> bool {
 }
 
 /// Algorithms that may be the fastest, by estimate: the best one first, then those that take less than twice its time.
-fn candidates(key: Key, lanes: usize) -> Vec<Algorithm> {
+pub fn candidates(key: Key, lanes: usize) -> Vec<Algorithm> {
     let cache = level2_bytes();
     let mut all = [
         Algorithm::Direct,
@@ -256,7 +239,7 @@ fn candidates(key: Key, lanes: usize) -> Vec<Algorithm> {
     ]
     .map(|algorithm| (cycles(key, algorithm, lanes, cache), algorithm));
     all.sort_by_key(|(cycles, _)| *cycles);
-    let limit = 2 * all[0].0;
+    let limit = all[0].0.saturating_mul(2);
     all.into_iter()
         .filter(|a| a.0 < limit)
         .map(|a| a.1)
@@ -267,7 +250,7 @@ fn candidates(key: Key, lanes: usize) -> Vec<Algorithm> {
 ///
 /// Counts multiply-adds, two a cycle, transforms, and weights that come from beyond the level-2 cache. F(2,3) wins on
 /// small maps: its weights are 2.25 times smaller than those of F(4,3), and fewer tiles share their transport.
-fn cycles([from, to, h, w]: Key, algorithm: Algorithm, lanes: usize, cache: usize) -> usize {
+pub fn cycles([from, to, h, w]: Key, algorithm: Algorithm, lanes: usize, cache: usize) -> usize {
     let (in_blocks, out_blocks) = (from.div_ceil(lanes), to.div_ceil(lanes));
     let tiles = |m: usize| h.div_ceil(m) * w.div_ceil(m);
     // outputs or tiles, products for each pair of channels, cycles of the transforms of one tile
@@ -284,7 +267,7 @@ fn cycles([from, to, h, w]: Key, algorithm: Algorithm, lanes: usize, cache: usiz
             55 * in_blocks + 45 * out_blocks,
             tiles(2).div_ceil(28),
         ),
-        Algorithm::Direct | Algorithm::Auto => (h * w, 9, 0, 1),
+        Algorithm::Direct | Algorithm::Auto | Algorithm::Estimate => (h * w, 9, 0, 1),
     };
     let weights = products * from * out_blocks * lanes * size_of::<f32>();
     // half of the cache is the data's; the rest comes at 16 bytes a cycle, once for each chunk of tiles
@@ -354,43 +337,67 @@ mod tests {
         assert_eq!(best(256, 256, 1), Algorithm::Direct);
     }
 
-    #[test]
-    fn choices_survive_as_text() {
-        let text = "avx2; 16 32 40 40 winograd4; 64 64 10 10 direct";
-        let choices: Choices = text.parse().unwrap();
-        assert_eq!(choices.to_string(), text);
-        assert_eq!(choices.map[&[64, 64, 10, 10]], Algorithm::Direct);
-        assert!("avx2; 16 32 40 winograd4".parse::<Choices>().is_err());
+    fn choices(text: &str) -> Choices {
+        text.parse().unwrap()
     }
 
     #[test]
-    fn measured_choices_are_followed_and_complete() {
-        let mut graph = Graph::new();
-        let x = graph.input(Shape::new(16, 12, 12)).unwrap();
-        let conv = Conv {
-            out_channels: 16,
-            groups: 1,
-            window: Window::square(3, 1, 1),
-            weights: vec![0.1; 16 * 16 * 9].into(),
-            bias: None,
-        };
-        let y = graph.conv(x, conv).unwrap();
-        graph.output(y, Layout::Planar).unwrap();
-        let limit = Duration::from_secs(5);
-        let (choices, _) = Choices::measure(&graph, &Options::default(), limit).unwrap();
-        assert_eq!(choices.map.len(), 1);
-        for (algorithm, name) in [
-            (Algorithm::Direct, "dense"),
-            (Algorithm::Winograd4, "winograd"),
+    fn choices_survive_as_text() {
+        let text = "avx2; 16 32 40 40 winograd4; 64 64 10 10 direct";
+        assert_eq!(choices(text).to_string(), text);
+        assert_eq!(choices(text).map[&[64, 64, 10, 10]], Algorithm::Direct);
+    }
+
+    #[test]
+    fn texts_of_no_sense_are_refused() {
+        for entry in [
+            "",
+            "16 32 40 winograd4",
+            "16 32 40 40 40 winograd4",
+            "16 32 40 40 auto",
+            "16 32 40 40 estimate",
+            "16 32 40 -4 direct",
+            "16 32 40 99999999999999999999999 direct",
+            "16 32 40 40 direct ",
         ] {
-            let mut choices = choices.clone();
-            choices.map.insert([16, 16, 12, 12], algorithm);
-            let options = Options {
-                choices,
-                ..Options::default()
-            };
-            let plan = Plan::new(&graph, &options).unwrap();
-            assert!(plan.steps().iter().any(|s| s.name() == name), "{name}");
+            let text = format!("avx2; {entry}");
+            assert!(text.parse::<Choices>().is_err(), "{text}");
         }
+        let long = format!("avx2; {}", "x".repeat(10_000));
+        let error = long.parse::<Choices>().unwrap_err();
+        assert!(error.to_string().len() < 200, "{error}");
+    }
+
+    #[test]
+    fn sets_are_joined_up_to_a_bound() {
+        let mut all = choices("avx2; 8 8 4 4 direct; 8 8 5 5 direct");
+        all.add(&choices("avx2; 8 8 4 4 winograd2; 8 8 6 6 winograd2"), 10);
+        assert_eq!(
+            all,
+            choices("avx2; 8 8 4 4 direct; 8 8 5 5 direct; 8 8 6 6 winograd2")
+        );
+        all.add(&choices("avx512; 8 8 7 7 direct"), 10);
+        assert_eq!(all.len(), 3, "other kernels");
+        all.add(&choices("avx2; 8 8 8 8 direct; 8 8 9 9 direct"), 4);
+        assert_eq!(all.len(), 4);
+    }
+
+    #[test]
+    fn choices_that_cannot_be_the_fastest_are_not_followed() {
+        let kernels = Kernels::available()[0];
+        let key = [256, 256, 2, 2];
+        let possible = candidates(key, kernels.lanes);
+        let all = [
+            Algorithm::Direct,
+            Algorithm::Winograd2,
+            Algorithm::Winograd4,
+        ];
+        for algorithm in all {
+            let mut choices = Choices::new(kernels.name);
+            choices.insert(key, algorithm);
+            let followed = possible.contains(&algorithm).then_some(algorithm);
+            assert_eq!(choices.get(key, kernels), followed);
+        }
+        assert!(possible.len() < all.len(), "{possible:?}");
     }
 }

@@ -7,6 +7,7 @@ mod convolution;
 mod lanes;
 mod layer;
 mod limits;
+mod measure;
 mod memory;
 mod place;
 mod ranges;
@@ -23,6 +24,7 @@ use super::graph::{Graph, Input, InputFormat, Op, Shape};
 use super::kernels::Kernels;
 pub use super::kernels::step::Step;
 pub use choice::{Algorithm, Choices};
+pub use measure::Measured;
 pub use weights::WeightCache;
 
 /// Limits of a plan. A graph that needs more is refused before memory is allocated.
@@ -67,6 +69,25 @@ impl Options {
             None => Kernels::from_environment(),
         }
     }
+
+    /// Returns the name of the kernels that a plan will use.
+    ///
+    /// # Errors
+    /// [`Error::Kernels`] if the requested kernels cannot run here.
+    pub fn kernels_name(&self) -> Result<&'static str> {
+        Ok(self.kernels()?.name)
+    }
+
+    /// Returns the algorithm that these options or else the environment ask for.
+    ///
+    /// # Errors
+    /// [`Error::Kernels`] if the environment names no algorithm.
+    pub fn algorithm(&self) -> Result<Algorithm> {
+        match self.algorithm {
+            Algorithm::Auto => Algorithm::from_environment(),
+            fixed => Ok(fixed),
+        }
+    }
 }
 
 /// A network ready to run: immutable, and shared by all threads that run it.
@@ -92,10 +113,7 @@ impl Plan {
         let kernels = options.kernels()?;
         let budget = &options.budget;
         within("steps", graph.nodes().len(), budget.steps)?;
-        let algorithm = match options.algorithm {
-            Algorithm::Auto => Algorithm::from_environment()?,
-            fixed => fixed,
-        };
+        let algorithm = options.algorithm()?;
         let mut stages = stage::build(&simplify::simplify(graph))?;
         choice::choose(&mut stages, algorithm, &options.choices, kernels);
         let placement = place::place(stages, kernels.lanes);
@@ -147,6 +165,18 @@ impl Plan {
 
     pub fn steps(&self) -> &[Step] {
         &self.steps
+    }
+
+    /// Places of the packed weights that other plans may share, step by step.
+    #[cfg(test)]
+    pub fn places_of_weights(&self) -> Vec<*const f32> {
+        let place = |step: &Step| match step {
+            Step::Dense(s) => Some(s.weights.weights()),
+            Step::Winograd(s) => Some(s.weights.weights()),
+            Step::Depthwise(s) => Some(s.weights.weights()),
+            _ => None,
+        };
+        self.steps.iter().filter_map(place).collect()
     }
 
     /// Bytes of memory that one run needs, besides the weights.

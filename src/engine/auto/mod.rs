@@ -34,7 +34,7 @@ struct Candidate {
 /// # Errors
 /// The error of the engine that came nearest, if none can run the model.
 pub(super) fn open(model: &Model, options: &EngineOptions) -> Result<Opened, EngineError> {
-    let memory = Memory::of_user();
+    let memory = Memory::for_user();
     let libraries = [&onnxruntime::LIBRARY, &openvino::LIBRARY];
     let key = memory::key(model, options, &libraries);
     if let Some(remembered) = memory.read(&key)

@@ -2,7 +2,7 @@
 
 use super::budget::check_model;
 use super::convert;
-use super::convnet::{self, Coverage};
+use super::convnet::{self, Chooser, Coverage};
 use super::ops;
 use crate::base::tensor::{InputSpec, TensorSpec};
 use crate::engine::budget::refuse;
@@ -28,12 +28,42 @@ pub(super) struct Loaded {
     pub coverage: Option<Coverage>,
 }
 
-/// Loads a file. Parts of the model go to our executor if they compute `least_work` numbers for each that goes in or
-/// out; none leaves everything to tract.
+/// How a model is loaded.
+#[derive(Debug)]
+pub(super) struct Loading {
+    /// Parts of the model go to our executor if they compute so many numbers for each that goes in or out; none leaves
+    /// everything to tract.
+    pub least_work: Option<u64>,
+    pub chooser: Chooser,
+    /// Measure what stays outside of the executor.
+    pub is_profiled: bool,
+}
+
+impl Loading {
+    /// Measures what serves the user of a model.
+    pub fn for_user() -> Self {
+        Self {
+            least_work: convnet::least_work(),
+            chooser: Chooser::for_user(),
+            is_profiled: true,
+        }
+    }
+
+    /// Measures nothing.
+    pub fn without_measuring(least_work: Option<u64>) -> Self {
+        Self {
+            least_work,
+            chooser: Chooser::estimates(),
+            is_profiled: false,
+        }
+    }
+}
+
+/// Loads a file.
 pub(super) fn load(
     bytes: &[u8],
     input: &InputSpec,
-    least_work: Option<u64>,
+    loading: &mut Loading,
 ) -> Result<Loaded, EngineError> {
     let onnx = onnx()
         .with_ignore_output_shapes(true)
@@ -43,7 +73,9 @@ pub(super) fn load(
     let typed = model.into_typed().map_err(refused)?;
     check_model(&typed)?;
     let mut decluttered = typed.into_decluttered().map_err(refused)?;
-    let coverage = least_work.map(|least_work| convnet::inside(&mut decluttered, least_work));
+    let chooser = &mut loading.chooser;
+    let coverage = (loading.least_work)
+        .map(|least_work| convnet::inside(&mut decluttered, least_work, chooser));
     let coverage = coverage.transpose().map_err(refused)?;
     ops::replace(&mut decluttered).map_err(refused)?;
     let model = decluttered.into_optimized().map_err(refused)?;

@@ -8,6 +8,7 @@ mod convert;
 mod convnet;
 mod load;
 mod ops;
+mod profile;
 
 use super::{
     Engine, EngineError, EngineKind, EngineOptions, arrange, caught, check_input, input_spec,
@@ -16,6 +17,7 @@ use super::{
 use crate::base::tensor::{InputSpec, Tensor, TensorSpec};
 use crate::onnx::tail::Tail;
 use convnet::{Coverage, Whole};
+use load::Loading;
 use std::sync::Arc;
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::plan::SimpleState;
@@ -52,22 +54,35 @@ impl Tract {
         input: &InputSpec,
         options: &EngineOptions,
     ) -> Result<Self, EngineError> {
-        Self::open_with(bytes, input, options, convnet::least_work())
+        Self::open_with(bytes, input, options, Loading::for_user())
     }
 
-    /// Opens a model; `least_work` is that of [`load::load`].
+    /// Opens a model of which only the outputs matter: nothing is measured.
+    #[cfg(feature = "stub-engine")]
+    pub fn open_for_outputs(
+        bytes: &[u8],
+        input: &InputSpec,
+        options: &EngineOptions,
+    ) -> Result<Self, EngineError> {
+        let loading = Loading::without_measuring(convnet::least_work());
+        Self::open_with(bytes, input, options, loading)
+    }
+
     fn open_with(
         bytes: &[u8],
         input: &InputSpec,
         options: &EngineOptions,
-        least_work: Option<u64>,
+        mut loading: Loading,
     ) -> Result<Self, EngineError> {
         options.refuse_f16(EngineKind::Tract)?;
         caught(EngineKind::Tract, || {
-            let loaded = load::load(bytes, input, least_work)?;
+            let mut loaded = load::load(bytes, input, &mut loading)?;
             let whole = Whole::from_model(&loaded.model);
             let plan = TypedSimplePlan::build(loaded.model, &RunOptions::default());
             let plan = Arc::new(plan.map_err(load::refused)?);
+            if let Some(coverage) = loaded.coverage.as_mut().filter(|_| loading.is_profiled) {
+                profile::profile(&plan, &loaded.input, coverage);
+            }
             let tail = loaded.tail.map(Arc::new);
             let outputs = tail.as_ref().map(|tail| tail.outputs().to_vec());
             let mut opened = Self {

@@ -24,7 +24,11 @@ fn spec() -> InputSpec {
     }
 }
 
-fn value_info(name: &str, data_type: tensor_proto::DataType, dims: &[i64]) -> ValueInfoProto {
+pub(super) fn value_info(
+    name: &str,
+    data_type: tensor_proto::DataType,
+    dims: &[i64],
+) -> ValueInfoProto {
     use tensor_shape_proto::{Dimension, dimension};
     let dim = dims
         .iter()
@@ -47,7 +51,7 @@ fn value_info(name: &str, data_type: tensor_proto::DataType, dims: &[i64]) -> Va
     }
 }
 
-fn node(op_type: &str, inputs: &[&str], output: &str) -> NodeProto {
+pub(super) fn node(op_type: &str, inputs: &[&str], output: &str) -> NodeProto {
     NodeProto {
         name: format!("{output}_by_{op_type}"),
         op_type: op_type.into(),
@@ -57,7 +61,7 @@ fn node(op_type: &str, inputs: &[&str], output: &str) -> NodeProto {
     }
 }
 
-fn floats(name: &str, dims: &[i64], values: &[f32]) -> TensorProto {
+pub(super) fn floats(name: &str, dims: &[i64], values: &[f32]) -> TensorProto {
     TensorProto {
         name: name.into(),
         dims: dims.to_vec(),
@@ -67,7 +71,7 @@ fn floats(name: &str, dims: &[i64], values: &[f32]) -> TensorProto {
     }
 }
 
-fn integers(name: &str, values: &[i64]) -> TensorProto {
+pub(super) fn integers(name: &str, values: &[i64]) -> TensorProto {
     TensorProto {
         name: name.into(),
         dims: vec![values.len() as i64],
@@ -295,7 +299,7 @@ fn a_run_that_fails_is_an_error_and_the_engine_goes_on() {
     assert_eq!(outputs[0].as_f32().map(|v| v.contains(&7.0)), Some(true));
 }
 
-fn cast(input: &str, output: &str, to: tensor_proto::DataType) -> NodeProto {
+pub(super) fn cast(input: &str, output: &str, to: tensor_proto::DataType) -> NodeProto {
     let mut cast = node("Cast", &[input], output);
     cast.attribute.push(AttributeProto {
         name: "to".into(),

@@ -5,6 +5,7 @@
 //! `GST_DETECT_CONVNET=off` in the environment leaves everything to tract.
 
 mod builder;
+mod chooser;
 mod constants;
 mod coverage;
 mod op;
@@ -15,6 +16,7 @@ mod translate;
 mod view;
 mod whole;
 
+pub(super) use chooser::Chooser;
 pub(super) use coverage::Coverage;
 pub(super) use op::with_threads;
 pub(super) use whole::Whole;
@@ -44,8 +46,13 @@ pub(super) fn least_work() -> Option<u64> {
 ///
 /// # Errors
 /// If tract refuses the changed graph.
-pub(super) fn inside(model: &mut TypedModel, least_work: u64) -> TractResult<Coverage> {
-    let (regions, coverage) = regions::find(model, least_work)?;
+pub(super) fn inside(
+    model: &mut TypedModel,
+    least_work: u64,
+    chooser: &mut Chooser,
+) -> TractResult<Coverage> {
+    let (regions, coverage) = regions::find(model, least_work, chooser)?;
+    chooser.remember();
     for region in regions {
         replace::replace(model, region)?;
     }

@@ -55,17 +55,23 @@ impl ConvnetOp {
 }
 
 impl Network {
-    /// Plans a network. `outputs` share out those of the graph.
+    /// Plans a network. `outputs` share out those of the graph; weights are shared, whatever `options` says.
     ///
     /// # Errors
     /// If the network needs more than the executor allows, or its kernels cannot be had.
-    pub fn new(graph: &Graph, outputs: Vec<Output>) -> Result<Self, Refusal> {
+    pub fn new(graph: &Graph, outputs: Vec<Output>, options: Options) -> Result<Self, Refusal> {
         let options = Options {
             weights: Arc::clone(&WEIGHTS),
-            ..Options::default()
+            ..options
         };
         let plan = Arc::new(Plan::new(graph, &options)?);
         Ok(Self { plan, outputs })
+    }
+
+    /// Places of the packed weights.
+    #[cfg(test)]
+    pub fn places_of_weights(&self) -> Vec<*const f32> {
+        self.plan.places_of_weights()
     }
 
     /// Describes each step of the plan.

@@ -5,6 +5,7 @@
 
 use super::Refusal;
 use super::builder::{Builder, Value};
+use super::chooser::Chooser;
 use super::coverage::Coverage;
 use super::op::{Network, Output};
 use super::survey::{Survey, admit, leaves};
@@ -31,7 +32,11 @@ const MAX_ROUNDS: usize = 16;
 ///
 /// # Errors
 /// If tract's graph is not in order.
-pub(super) fn find(model: &TypedModel, least_work: u64) -> TractResult<(Vec<Region>, Coverage)> {
+pub(super) fn find(
+    model: &TypedModel,
+    least_work: u64,
+    chooser: &mut Chooser,
+) -> TractResult<(Vec<Region>, Coverage)> {
     let order = model.eval_order()?;
     let mut banned = HashMap::new();
     for _ in 0..MAX_ROUNDS {
@@ -45,7 +50,7 @@ pub(super) fn find(model: &TypedModel, least_work: u64) -> TractResult<(Vec<Regi
             all_or_errors(drafts.into_iter().zip(&networks).map(|(draft, nodes)| {
                 let everything =
                     |reason: Refusal| nodes.iter().map(|&id| (id, reason.clone())).collect();
-                draft.plan().map_err(everything)
+                draft.plan(chooser).map_err(everything)
             }))
         });
         match regions {
@@ -123,10 +128,11 @@ impl Draft {
         }
     }
 
-    fn plan(self) -> Result<Region, Refusal> {
+    fn plan(self, chooser: &mut Chooser) -> Result<Region, Refusal> {
+        let options = chooser.options(&self.builder.graph)?;
         let (outlets, outputs) = self.outputs.into_iter().unzip();
         Ok(Region {
-            network: Network::new(&self.builder.graph, outputs)?,
+            network: Network::new(&self.builder.graph, outputs, options)?,
             readers: self.readers,
             outlets,
         })

@@ -1,3 +1,5 @@
+mod algorithms;
+mod around;
 mod random;
 
 use super::Coverage;
@@ -5,7 +7,8 @@ use crate::base::geometry::Size;
 use crate::base::tensor::{
     ColourOrder, Element, InputSpec, Interpolation, Layout, ResizeMode, Tensor as Ours, TensorData,
 };
-use crate::engine::tract::{Tract, load};
+use crate::engine::tract::Tract;
+use crate::engine::tract::load::{self, Loading};
 use crate::engine::{Engine, EngineOptions};
 use crate::model::{Model, ModelOptions};
 use std::path::{Path, PathBuf};
@@ -79,7 +82,8 @@ fn engine(model: &Model, least_work: Option<u64>) -> Option<Tract> {
         threads: 1,
         ..EngineOptions::default()
     };
-    Tract::open_with(&model.bytes, &model.input, &options, least_work).ok()
+    let loading = Loading::without_measuring(least_work);
+    Tract::open_with(&model.bytes, &model.input, &options, loading).ok()
 }
 
 /// Largest difference beyond rounding, over the spread of what is expected.
@@ -149,7 +153,8 @@ fn detectors_run_inside() {
     for path in models() {
         let name = name(&path);
         let Some(model) = open(&path) else { continue };
-        let Ok(loaded) = load::load(&model.bytes, &model.input, super::least_work()) else {
+        let mut loading = Loading::without_measuring(super::least_work());
+        let Ok(loaded) = load::load(&model.bytes, &model.input, &mut loading) else {
             continue;
         };
         let coverage = loaded.coverage.expect("asked for");
@@ -189,7 +194,12 @@ fn random_graphs_run_as_with_tract_alone() {
             ..EngineOptions::default()
         };
         let engine = |least_work| {
-            let opened = Tract::open_with(&bytes, &input, &options, least_work);
+            let opened = Tract::open_with(
+                &bytes,
+                &input,
+                &options,
+                Loading::without_measuring(least_work),
+            );
             opened.unwrap_or_else(|error| panic!("graph {seed}: {error}"))
         };
         let (mut alone, mut with) = (engine(None), engine(Some(0)));
@@ -231,7 +241,8 @@ const FORMS: [&str; 9] = [
 /// Steps of all networks that the executor runs of a model.
 fn steps(path: &Path) -> Vec<String> {
     let model = open(path).unwrap_or_else(|| panic!("{path:?} opens"));
-    let loaded = load::load(&model.bytes, &model.input, super::least_work());
+    let mut loading = Loading::without_measuring(super::least_work());
+    let loaded = load::load(&model.bytes, &model.input, &mut loading);
     let loaded = loaded.unwrap_or_else(|error| panic!("{path:?}: {error}"));
     let networks = loaded.model.nodes().iter();
     let networks = networks.filter_map(|node| node.op_as::<super::op::ConvnetOp>());
