@@ -5,6 +5,7 @@ pub mod error;
 pub mod facts;
 pub(crate) mod file;
 pub(crate) mod infer;
+mod kind;
 pub mod outline;
 pub(crate) mod parse;
 pub(crate) mod python_literal;
