@@ -1,3 +1,7 @@
+//! | `box_format`, `box_scale` | `centre`, `corners`: the four numbers of a box in a table; `pixels`, `shares`: their unit |
+//! | `score_activation` | `none`, `sigmoid`: what makes probabilities of the scores of a table |
+//! | `transposed` | true = the candidates of a table lie the other way than its family's usually do |
+//! | `output` | name of the output that is the table of candidates, of several |
 //! [`Card::parse`]: a card is JSON of these keys, each of which may be missing; others are notes and are passed over.
 //!
 //! | key | value |
@@ -77,6 +81,9 @@ fn read(text: &[u8]) -> Result<Card, String> {
             Some(Value::Null) => Some(1.0),
             _ => top.get("nms_iou", "a number, 0 to 1, or null", fraction)?,
         },
+        output: top.get("output", "the name of an output", |value| {
+            value.as_str().map(str::to_owned)
+        })?,
         multi_label: top.get("multi_label", "true or false", Value::as_bool)?,
         ..input
     })

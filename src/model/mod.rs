@@ -10,6 +10,7 @@ mod error;
 mod input;
 pub mod input_size;
 pub mod labels;
+mod settle;
 
 pub use crate::families::{Decision, Family, topic};
 pub use crate::onnx::error::OnnxError;
@@ -21,7 +22,7 @@ pub use labels::Labels;
 use crate::base::geometry::Size;
 use crate::base::tensor::InputSpec;
 use crate::families::card::Card;
-use crate::families::recognise;
+use crate::families::{Certain, recognise};
 use crate::onnx::facts::Facts;
 use crate::onnx::proto::ModelProto;
 use crate::onnx::{file, parse, rewrite};
@@ -80,6 +81,8 @@ pub struct Model {
     pub rewrites: Vec<String>,
     /// Oddities that do no harm.
     pub warnings: Vec<String>,
+    /// The points that the first inference need not tell.
+    certain: Certain,
     /// Source of the model for other pictures; `None` if all pictures have the same.
     source: Option<Source>,
 }
@@ -195,6 +198,7 @@ impl Model {
             decisions: described.decisions,
             rewrites: prepared.rewrites,
             warnings: described.warnings,
+            certain: described.certain,
             source: follows_picture.map(|_| Source {
                 bytes: file::shared(bytes.clone()),
                 options: options.clone(),

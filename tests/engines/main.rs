@@ -6,5 +6,6 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod field_cases;
 mod forms;
 mod loaded_libraries;

@@ -5,3 +5,4 @@ mod support;
 
 mod chosen_by_the_graph;
 mod grids;
+mod tables;

@@ -3,8 +3,10 @@
 //! It is data: `read_card` reads it, and each family applies its own keys.
 
 mod key;
+mod table_keys;
 
 pub use key::{AnyKey, Key, STRIDES, number, side, sizes, stride};
+pub use table_keys::{BOX_FORMAT, BOX_SCALE, SCORE_ACTIVATION, TABLE_KEYS, TRANSPOSED};
 
 use crate::base::tensor::{ColourOrder, Interpolation, Layout, ResizeMode};
 use crate::families::error::FamilyError;
@@ -36,6 +38,8 @@ pub struct Card {
     pub iou_threshold: Option<f32>,
     /// Whether a candidate is reported as every class above the threshold.
     pub multi_label: Option<bool>,
+    /// Name of the output that is the table of candidates.
+    pub output: Option<String>,
     /// Name of the graph's input.
     pub name: Option<String>,
     /// Input width in pixels, for a model of free size.

@@ -1,0 +1,83 @@
+//! Tables that are written otherwise than the usual one: transposed, with numbers that boxes do not need, as shares,
+//! corners or logits, with score and class alone. Micro models on one picture, against an implementation in numpy.
+
+use crate::support::families::{Case, cases, check, open};
+use gstdetect::model::topic;
+
+const CASES: &str = "families_c.json";
+/// Cases that cannot be recognised without a card.
+const TOLD: &str = "families_c_told.json";
+
+#[test]
+fn boxes_without_a_card_are_those_of_the_twin() {
+    for case in cases(CASES) {
+        check(&case, false);
+    }
+}
+
+#[test]
+fn boxes_with_a_card_are_those_of_the_twin() {
+    for case in cases(CASES).iter().chain(&cases(TOLD)) {
+        check(case, true);
+    }
+}
+
+#[test]
+fn what_no_file_tells_is_refused_with_every_reading() {
+    for case in cases(TOLD) {
+        let error = open(&case, false).err();
+        let error = error.unwrap_or_else(|| panic!("{} is read without a card", case.model));
+        for reading in [
+            "YOLOv8 layout, transposed",
+            "YOLOv5 layout",
+            "\"transposed\"",
+        ] {
+            let part = reading.trim_matches('"');
+            assert!(error.contains(part), "{part} in: {error}");
+        }
+    }
+}
+
+/// The decision about `topic` in the model of a case that is read without its card.
+fn decision(cases: &[Case], model: &str, topic: &str) -> (String, bool) {
+    let case = cases.iter().find(|case| case.model == model);
+    let detector = open(case.expect("a case"), false).expect("a model of ours");
+    let model = detector.model();
+    assert_eq!(model.warnings, [""; 0]);
+    let decision = model.decisions.iter().find(|d| d.topic == topic);
+    let decision = decision.unwrap_or_else(|| panic!("no {topic}: {:?}", model.decisions));
+    (decision.value.clone(), decision.guessed)
+}
+
+#[test]
+fn what_is_not_used_or_not_usual_is_said_and_a_guess_is_marked() {
+    let cases = cases(CASES);
+    for (model, topic, value, guessed) in [
+        ("v8_transposed_micro", topic::TABLE, "transposed", false),
+        ("v8_shares_micro", topic::BOXES, "shares", true),
+        ("v8_corners_micro", topic::BOXES, "corners", true),
+        ("v8_logits_micro", topic::SCORES, "logits", true),
+        ("v8_face_micro", topic::EXTRAS, "15 numbers", true),
+        ("v8_pose_micro", topic::EXTRAS, "51 numbers", false),
+        ("v8_segment_micro", topic::EXTRAS, "masks", false),
+        ("v8_obb_micro", topic::EXTRAS, "upright box", false),
+        ("v5_face_micro", topic::EXTRAS, "10 numbers before", true),
+        ("v7_face_micro", topic::EXTRAS, "15 numbers behind", true),
+        ("rtdetr_rows_micro", topic::BOXES, "shares", false),
+        ("e2e_obb_micro", topic::EXTRAS, "upright box", false),
+    ] {
+        let (found, guess) = decision(&cases, model, topic);
+        assert!(found.contains(value), "{model}: {value} in {found}");
+        assert_eq!(guess, guessed, "{model}: {found}");
+    }
+}
+
+#[test]
+fn outputs_beside_a_table_are_named() {
+    let cases = cases(CASES);
+    let case = cases.iter().find(|case| case.model == "v8_segment_micro");
+    let detector = open(case.expect("a case"), false).expect("a model of ours");
+    let decisions = &detector.model().decisions;
+    let named = |value: &str| decisions.iter().any(|d| d.value.contains(value));
+    assert!(named("output1"), "{decisions:?}");
+}
