@@ -81,3 +81,72 @@ fn outputs_beside_a_table_are_named() {
     let named = |value: &str| decisions.iter().any(|d| d.value.contains(value));
     assert!(named("output1"), "{decisions:?}");
 }
+
+/// A case of ours with another card.
+fn with_card(model: &str, card: serde_json::Value) -> Case {
+    let case = cases(CASES).into_iter().find(|case| case.model == model);
+    let mut case = case.expect("a case");
+    case.card = card;
+    case
+}
+
+#[test]
+fn a_card_that_contradicts_the_table_is_refused() {
+    for (model, card, part) in [
+        (
+            "v8_transposed_micro",
+            serde_json::json!({"decode": "yolov8", "transposed": false}),
+            "80 classes of 7 candidates",
+        ),
+        (
+            "v8_shares_micro",
+            serde_json::json!({"decode": "yolov5"}),
+            "79 classes of 7 candidates",
+        ),
+        (
+            "v8_shares_micro",
+            serde_json::json!({"num_classes": 2}),
+            "num_classes is 2",
+        ),
+    ] {
+        let error = open(&with_card(model, card), true).err();
+        let error = error.unwrap_or_else(|| panic!("{model} is read"));
+        assert!(error.contains(part), "{part} in: {error}");
+    }
+}
+
+#[test]
+fn what_a_card_says_of_a_table_is_not_overruled() {
+    for (model, card, topic, value) in [
+        (
+            "v8_shares_micro",
+            serde_json::json!({"box_scale": "shares"}),
+            topic::BOXES,
+            "shares",
+        ),
+        (
+            "v8_logits_micro",
+            serde_json::json!({"score_activation": "sigmoid"}),
+            topic::SCORES,
+            "logits",
+        ),
+        (
+            "v8_face_micro",
+            serde_json::json!({"num_classes": 1}),
+            topic::EXTRAS,
+            "15 numbers",
+        ),
+    ] {
+        let detector = open(&with_card(model, card), true).expect("a card that fits");
+        let decisions = &detector.model().decisions;
+        let decision = decisions.iter().find(|d| d.topic == topic);
+        let decision = decision.unwrap_or_else(|| panic!("{model}: {decisions:?}"));
+        assert!(decision.value.contains(value), "{model}: {decision}");
+        assert!(!decision.guessed, "{model}: {decision}");
+    }
+    // A card that is wrong is obeyed: what was read without one is not.
+    let card = serde_json::json!({"box_scale": "pixels", "box_format": "centre"});
+    let detector = open(&with_card("v8_shares_micro", card), true).expect("a card that fits");
+    let guessed = |d: &&gstdetect::model::Decision| d.topic == topic::BOXES;
+    assert_eq!(detector.model().decisions.iter().find(guessed), None);
+}
