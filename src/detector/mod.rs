@@ -3,6 +3,7 @@
 mod ahead;
 mod boxes;
 mod error;
+mod plausible;
 
 use crate::base::classes::{ClassesError, Cutoffs, Selection};
 use crate::base::detection::{Detection, Thresholds};
@@ -17,6 +18,7 @@ use crate::vision::preprocess::{PreprocessError, Preprocessor};
 pub use ahead::Ahead;
 use boxes::{is_of_size, suppress, suppress_low, visible};
 pub use error::{DetectError, OpenError};
+pub use plausible::OutputCheck;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -38,6 +40,8 @@ pub struct Analysis {
     pub detections: Vec<Detection>,
     /// Detections with scores too low to be reported, if [`Detector::infer`] was asked for them.
     pub low: Vec<Detection>,
+    /// A sentence about outputs that no detector gives, said once in the first analyses.
+    pub warning: Option<String>,
     /// Time from pixels to tensor.
     pub preprocess: Duration,
     /// The input was ready before the analysis began, see [`Ahead`].
@@ -84,6 +88,7 @@ pub struct Detector {
     decoder: Box<dyn Decoder>,
     /// Classes that the decoder was made for; `None` = all.
     wanted: Option<Wanted>,
+    check: OutputCheck,
     /// Made for the format of the last picture; holds the model's input.
     preprocessor: Option<Box<Preprocessor>>,
     load_time: Duration,
@@ -167,6 +172,7 @@ impl Detector {
             engine_reason: reason,
             decoder,
             wanted: None,
+            check: OutputCheck::default(),
             preprocessor: None,
             outputs: Vec::new(),
             load_time: begin.elapsed(),
@@ -176,13 +182,21 @@ impl Detector {
         Ok(detector)
     }
 
-    /// Infers once from an empty picture, and checks that the outputs fit the family.
+    /// Infers once from an empty picture, takes what the outputs tell of their form, and checks that they fit the family.
     fn warm_up(&mut self) -> Result<(), OpenError> {
         let begin = Instant::now();
         let picture = self.model.input.blank();
         self.engine.run_into(&picture, &mut self.outputs)?;
         self.warm_up_time = begin.elapsed();
         self.engine.release_thread();
+        // Nobody else has the model yet.
+        if let Some(model) = Arc::get_mut(&mut self.model)
+            && self
+                .check
+                .settle(model, self.engine.outputs(), &self.outputs)?
+        {
+            self.decoder = decoder(model, self.engine.as_ref(), None)?;
+        }
         self.decoder.decode(&self.outputs, 1.0, &mut Vec::new())?;
         Ok(())
     }
@@ -197,6 +211,7 @@ impl Detector {
             engine_options: self.engine_options,
             engine_reason: self.engine_reason.clone(),
             wanted: None,
+            check: OutputCheck::silent(),
             preprocessor: None,
             outputs: Vec::new(),
             load_time: self.load_time,
@@ -282,6 +297,10 @@ impl Detector {
         let low_score = low_score.filter(|low| *low < lowest && cutoffs.is_none());
         self.decoder
             .decode(&self.outputs, low_score.unwrap_or(lowest), &mut detections)?;
+        let model = &self.model;
+        let warning = self
+            .check
+            .look(&self.outputs, &detections, model.input.size, model.classes);
         if let Some(cutoffs) = cutoffs {
             // Heads that select classes in the graph do not know which ones are wanted.
             detections.retain(|d| cutoffs.admits(d.class, d.score));
@@ -298,12 +317,14 @@ impl Detector {
         for found in [&mut detections, &mut low] {
             for detection in &mut *found {
                 detection.bbox = prepared.in_picture(&detection.bbox);
+                detection.score = detection.score.clamp(0.0, 1.0);
             }
             found.retain(|d| visible(&d.bbox));
         }
         Ok(Analysis {
             detections,
             low,
+            warning,
             preprocess: prepared.took,
             made_ahead: prepared.ahead,
             model: inferred - begin,
@@ -413,7 +434,7 @@ mod tests {
     fn detector(rows: &[[f32; 6]]) -> Detector {
         let mut model = Model::open(&ModelOptions::default()).expect("it is built in");
         let names = ["cat", "dog"].map(str::to_owned).to_vec();
-        (model.family, model.classes) = (Box::new(E2e6), names.len());
+        (model.family, model.classes) = (Box::new(E2e6::default()), names.len());
         (model.labels, _) = Labels::fit(names, 2, "");
         let spec = Tensor::f32("rows", [1, rows.len(), 6], rows.concat()).spec();
         let engine: Box<dyn Engine> = Box::new(Canned {
@@ -428,6 +449,7 @@ mod tests {
             engine_options: EngineOptions::default(),
             engine_reason: String::new(),
             wanted: None,
+            check: OutputCheck::default(),
             preprocessor: None,
             outputs: Vec::new(),
             load_time: Duration::ZERO,

@@ -30,6 +30,14 @@ pub mod topic {
     pub const COLOUR: &str = "colour";
     /// How pixels become numbers.
     pub const NORMALISATION: &str = "normalisation";
+    /// How a table of candidates lies.
+    pub const TABLE: &str = "table";
+    /// Meaning of the numbers of a box.
+    pub const BOXES: &str = "boxes";
+    /// The way from scores to probabilities.
+    pub const SCORES: &str = "scores";
+    /// Outputs and numbers that are not needed for boxes.
+    pub const EXTRAS: &str = "extras";
     /// How the picture fills the input.
     pub const RESIZE: &str = "resize";
     /// Where the labels come from.

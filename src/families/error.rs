@@ -36,7 +36,7 @@ impl fmt::Display for FamilyError {
             Self::Ambiguous { readings } => write!(
                 f,
                 "the model can be read in {} ways: {}. A card, the file x.detect.json beside x.onnx, decides with \
-                 the keys decode and input.colour, mean, std, resize_mode",
+                 the keys decode, transposed and input.colour, mean, std, resize_mode",
                 readings.len(),
                 readings.join("; or ")
             ),

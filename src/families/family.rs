@@ -1,11 +1,13 @@
 //! [`Family`]: models that are decoded alike.
 
 use super::card::Card;
+use super::decision::Decision;
 use super::decoding::{DecodeError, Decoder, Labelling};
 #[cfg(any(test, feature = "stub-engine"))]
 use super::sample::Given;
+use super::table_form::seen::Certain;
 use crate::base::geometry::Size;
-use crate::base::tensor::TensorSpec;
+use crate::base::tensor::{ResizeMode, Tensor, TensorSpec};
 use crate::onnx::rewrite::{Ending, Heads};
 use std::any::Any;
 use std::fmt;
@@ -37,6 +39,12 @@ pub trait Family: Value + fmt::Debug + Send + Sync {
     /// Puts the card's values over those that were recognised.
     fn apply_card(&mut self, _card: &Card) {}
 
+    /// Returns the family, and its number of classes, as a card describes it that has keys of tables or fewer classes than
+    /// `classes`; `None` if it stays as it is.
+    fn described_by(&self, _card: &Card, _classes: usize) -> Option<(Box<dyn Family>, usize)> {
+        None
+    }
+
     /// Returns the largest stride in input pixels; `None` if its readings state what an input size must be a multiple of.
     fn largest_stride(&self) -> Option<u32> {
         None
@@ -50,6 +58,22 @@ pub trait Family: Value + fmt::Debug + Send + Sync {
     /// Whether this is not the one of several readings that the card means.
     fn excluded_by(&self, _card: &Card) -> bool {
         false
+    }
+
+    /// Returns what a user should know about the way in which the outputs are read.
+    fn notes(&self) -> Vec<Decision> {
+        Vec::new()
+    }
+
+    /// Finds the form of the outputs of a first inference, on an empty picture, where it is another than was read in the
+    /// file; `None` if it is not, or if there is nothing to be told.
+    fn settle(
+        &self,
+        _outputs: &[Tensor],
+        _model: &DecoderInput,
+        _certain: &Certain,
+    ) -> Option<Settled> {
+        None
     }
 
     /// Returns the dims of outputs that fit this family.
@@ -68,6 +92,21 @@ pub struct DecoderInput<'a> {
     pub outputs: &'a [TensorSpec],
     /// The classes as which a candidate is reported.
     pub labelling: Labelling,
+}
+
+/// A reading that the first inference showed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settled {
+    /// How the outputs are decoded.
+    pub family: Box<dyn Family>,
+    /// Number of classes; 0 if it is not known.
+    pub classes: usize,
+    /// How a picture fills the input, if this is now another.
+    pub resize: Option<ResizeMode>,
+    /// Sentences about what could not be understood.
+    pub warnings: Vec<String>,
+    /// Readings of which the inference did not tell which is meant, so that the model is refused; none where it did.
+    pub undecided: Vec<String>,
 }
 
 /// [`Clone`] and [`PartialEq`] for trait objects. Every family that has both has this.

@@ -1,3 +1,7 @@
+//! | `box_format`, `box_scale` | `centre`, `corners`: the four numbers of a box in a table; `pixels`, `shares`: their unit |
+//! | `score_activation` | `none`, `sigmoid`: what makes probabilities of the scores of a table |
+//! | `transposed` | true = the candidates of a table lie the other way than its family's usually do |
+//! | `output` | name of the output that is the table of candidates, of several |
 //! [`Card::parse`]: a card is JSON of these keys, each of which may be missing; others are notes and are passed over.
 //!
 //! | key | value |

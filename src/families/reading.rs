@@ -48,13 +48,25 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// Puts the card's values over this reading's.
+    /// Returns the name and the evidence, for a message that lists several readings.
+    pub fn with_evidence(&self) -> String {
+        format!("{}, because {}", self.name, self.because)
+    }
+
+    /// Puts the card's values over this reading's. `named` is how many classes have a name in the metadata.
     ///
     /// # Errors
     /// [`FamilyError::Card`] if the model has another number of classes, of bins or of columns.
-    pub fn apply_card(&mut self, card: &Card) -> Result<(), FamilyError> {
+    pub fn apply_card(&mut self, card: &Card, named: Option<usize>) -> Result<(), FamilyError> {
         if self.classes == 0 {
             self.classes = card.classes.unwrap_or(0);
+        }
+        let fewer_than_named =
+            named == Some(self.classes) && card.classes != named && card.classes.is_some();
+        if !fewer_than_named
+            && let Some((family, classes)) = self.family.described_by(card, self.classes)
+        {
+            (self.family, self.classes) = (family, classes);
         }
         if let Some(classes) = card.classes.filter(|classes| *classes != self.classes) {
             return Err(card.error(format!(

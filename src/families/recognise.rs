@@ -6,11 +6,25 @@
 //! that silently finds nothing.
 
 use super::FAMILIES;
-use super::card::{Card, MAX_CLASSES};
+use super::card::{BOX_FORMAT, BOX_SCALE, Card, MAX_CLASSES, SCORE_ACTIVATION};
+use super::decision::{Decision, topic};
+use super::decoding::Labelling;
 use super::error::FamilyError;
+use super::evidence::named_outputs::is_integer;
+use super::evidence::table;
+use super::evidence::ultralytics::{finds_boxes, is_ultralytics, named_classes};
+use super::family::DecoderInput;
 use super::reading::Reading;
+use super::registration::Registration;
+use super::table_form::seen::Certain;
+use super::undecided::Undecided;
+use crate::base::geometry::Size;
+use crate::base::tensor::{Element, TensorSpec};
 use crate::onnx::error::OnnxError;
 use crate::onnx::facts::Facts;
+
+/// Side of an input that is free.
+const USUAL_SIDE: u32 = 640;
 
 /// Finds the one reading of a model, with the card's overrides in it.
 ///
@@ -18,6 +32,13 @@ use crate::onnx::facts::Facts;
 /// [`OnnxError::NotADetector`], [`FamilyError::Ambiguous`], [`OnnxError::TooLarge`] for more classes than a detector
 /// has, or [`FamilyError::Card`] if the card does not fit.
 pub fn recognise(facts: &Facts, card: &Card) -> Result<Reading, FamilyError> {
+    if let Some(task) = facts
+        .metadata("task")
+        .filter(|_| is_ultralytics(facts) && !finds_boxes(facts))
+    {
+        let why = format!("its metadata name the task \"{task}\", which finds no boxes");
+        return Err(facts.not_a_detector(why).into());
+    }
     let mut readings: Vec<Reading> = (FAMILIES.iter())
         .flat_map(|family| family.readers)
         .filter_map(|read| read(facts))
@@ -35,7 +56,7 @@ pub fn recognise(facts: &Facts, card: &Card) -> Result<Reading, FamilyError> {
         }
     }
     for reading in &mut readings {
-        reading.apply_card(card)?;
+        reading.apply_card(card, named_classes(facts))?;
     }
     // A card may make two readings one without naming the family.
     let same = |a: &Reading, b: &Reading| *a.family == *b.family && a.convention == b.convention;
@@ -55,16 +76,76 @@ pub fn recognise(facts: &Facts, card: &Card) -> Result<Reading, FamilyError> {
             let why = reasons
                 .next()
                 .unwrap_or_else(|| "its outputs are those of no family".into());
-            Err(facts.not_a_detector(why).into())
+            Err(refused(facts, why).into())
         }
         1 => check_classes(readings.remove(0)),
-        _ => Err(FamilyError::Ambiguous {
-            readings: readings
-                .iter()
-                .map(|r| format!("{}, because {}", r.name, r.because))
-                .collect(),
+        _ => Undecided::of_rows(&readings).ok_or_else(|| FamilyError::Ambiguous {
+            readings: readings.iter().map(Reading::with_evidence).collect(),
         }),
     }
+}
+
+/// Makes the error about a model of no family, with the cards that would be accepted.
+fn refused(facts: &Facts, why: String) -> OnnxError {
+    let specs: Vec<TensorSpec> = (facts.outputs.iter())
+        .map(|port| TensorSpec {
+            name: port.name.clone(),
+            dims: port.dims().iter().map(|dim| dim.unwrap_or(0)).collect(),
+            element: if is_integer(port) {
+                Element::I64
+            } else {
+                Element::F32
+            },
+        })
+        .collect();
+    let side = |side: Option<u32>| side.unwrap_or(USUAL_SIDE);
+    let input = Size::new(side(facts.picture.width), side(facts.picture.height));
+    let accepts = |family: &&&Registration| {
+        let card = Card {
+            decode: Some(family.name),
+            ..Card::default()
+        };
+        (family.read_as)(facts, &card).is_ok_and(|reading| {
+            let model = DecoderInput {
+                input,
+                classes: reading.classes,
+                outputs: &specs,
+                labelling: Labelling::Best,
+            };
+            reading.family.decoder(model).is_ok()
+        })
+    };
+    let mut error = facts.not_a_detector(why);
+    if let OnnxError::NotADetector { cards, .. } = &mut error {
+        *cards = (FAMILIES.iter().filter(accepts))
+            .map(|family| family.name)
+            .collect();
+    }
+    error
+}
+
+/// Returns what file and card state, so that the first inference need not tell it; names of classes count if there are
+/// as many as `classes`.
+pub fn certain(facts: &Facts, card: &Card, classes: usize) -> Certain {
+    let by_card = card.classes.is_some() || card.labels.is_some();
+    Certain {
+        classes: by_card || named_classes(facts) == Some(classes),
+        format: card.get(&BOX_FORMAT).is_some(),
+        scale: card.get(&BOX_SCALE).is_some(),
+        activation: card.get(&SCORE_ACTIVATION).is_some(),
+        resize: card.resize.is_some(),
+    }
+}
+
+/// Returns which outputs beside a table are not needed for boxes.
+pub fn unused_outputs(facts: &Facts, reading: &Reading) -> Option<Decision> {
+    const TABLES: [&str; 3] = ["yolov5", "yolov8", "e2e6"];
+    let (table, _) = table::output(facts).filter(|_| TABLES.contains(&reading.family.name()))?;
+    let unused = table::beside(facts, &table.name);
+    (!unused.is_empty()).then(|| {
+        let value = format!("outputs {}, which are not used", unused.join(", "));
+        Decision::new(topic::EXTRAS, value, "boxes do not need them", false)
+    })
 }
 
 /// A class gets a label, so their number, of which a dim is the only proof, is a matter of memory.

@@ -3,7 +3,7 @@
 use super::{Decision, Labels, ModelError, ModelOptions, input, labels, topic};
 use crate::base::tensor::{ColourOrder, Element, InputSpec, Interpolation, ResizeMode};
 use crate::families::card::Card;
-use crate::families::{OwnThresholds, Reading};
+use crate::families::{Certain, OwnThresholds, Reading, certain, unused_outputs};
 use crate::onnx::facts::Facts;
 use crate::onnx::python_literal;
 
@@ -21,6 +21,8 @@ pub struct Described {
     pub iou_threshold: f32,
     /// Each assumption with its reason.
     pub decisions: Vec<Decision>,
+    /// The points that the first inference need not tell.
+    pub certain: Certain,
     /// Oddities that do no harm.
     pub warnings: Vec<String>,
 }
@@ -38,6 +40,8 @@ impl Described {
         let family = format!("{} ({})", reading.name, reading.family);
         let because = reading.because.clone();
         let mut decisions = vec![Decision::new(topic::FAMILY, family, because, false)];
+        decisions.extend(reading.family.notes());
+        decisions.extend(unused_outputs(facts, reading));
         let asked = input::Asked {
             size: options.input_size,
             picture: options.picture,
@@ -55,6 +59,7 @@ impl Described {
             labels_source: source,
             score_threshold: own.score,
             iou_threshold: own.iou,
+            certain: certain(facts, card, reading.classes),
             decisions,
             warnings,
         })

@@ -54,15 +54,27 @@ impl From<FamilyError> for ModelError {
     }
 }
 
-/// An example of a card; ends the message about a model that was not recognised.
-const CARD_HELP: &str = "If it is one, say so in a card, the file x.detect.json beside x.onnx, for example \
-    {\"decode\": \"yolov8\", \"num_classes\": 80, \"input\": {\"colour\": \"RGB\", \"mean\": [0, 0, 0], \
-    \"std\": [255, 255, 255], \"resize_mode\": \"letterbox_center\", \"pad_value\": 114}}";
+/// Ends the message about a model that was not recognised: the cards with which it would be, if there are any.
+fn card_help(cards: &[&str]) -> String {
+    const CARD: &str = "the file x.detect.json beside x.onnx";
+    if cards.is_empty() {
+        return format!("No card, {CARD}, would change that");
+    }
+    let cards: Vec<String> = (cards.iter())
+        .map(|decode| format!("{{\"decode\": \"{decode}\"}}"))
+        .collect();
+    format!(
+        "If it is one, say so in a card, {CARD}: {}. The guide tells the keys for how pictures are prepared",
+        cards.join(" or ")
+    )
+}
 
 impl fmt::Display for ModelError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Onnx(error @ OnnxError::NotADetector { .. }) => write!(f, "{error}. {CARD_HELP}"),
+            Self::Onnx(error @ OnnxError::NotADetector { cards, .. }) => {
+                write!(f, "{error}. {}", card_help(cards))
+            }
             Self::Onnx(error) => error.fmt(f),
             Self::Ambiguous { readings } => {
                 let readings = readings.clone();

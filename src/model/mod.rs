@@ -12,6 +12,7 @@ pub mod input_size;
 pub mod labels;
 mod outputs;
 mod recognised;
+mod settle;
 mod suppression;
 
 pub use crate::families::{Decision, Family, topic};
@@ -23,6 +24,7 @@ pub use labels::Labels;
 
 use crate::base::geometry::Size;
 use crate::base::tensor::InputSpec;
+use crate::families::Certain;
 use crate::families::card::Card;
 use crate::host::side_file;
 use crate::onnx::proto::ModelProto;
@@ -82,6 +84,8 @@ pub struct Model {
     pub rewrites: Vec<String>,
     /// Oddities that do no harm.
     pub warnings: Vec<String>,
+    /// The points that the first inference need not tell.
+    certain: Certain,
     /// Source of the model for other pictures; `None` if all pictures have the same.
     source: Option<Source>,
 }
@@ -187,6 +191,7 @@ impl Model {
             decisions: described.decisions,
             rewrites: prepared.rewrites,
             warnings: described.warnings,
+            certain: described.certain,
             source: follows_picture.map(|_| Source {
                 bytes: file::shared(bytes.clone()),
                 options: options.clone(),

@@ -65,6 +65,8 @@ pub enum OnnxError {
         inputs: String,
         /// Outputs of the graph, for people.
         outputs: String,
+        /// Families as which a card could have it read; none if no card would help.
+        cards: Vec<&'static str>,
     },
     /// A detector that we know but cannot feed: batch, number type.
     Unsupported {
@@ -120,6 +122,7 @@ impl fmt::Display for OnnxError {
                 why,
                 inputs,
                 outputs,
+                ..
             } => write!(
                 f,
                 "no detector that is known here: {why}. Inputs: {inputs}. Outputs: {outputs}"

@@ -253,6 +253,7 @@ fn not_a_detector(why: String, inputs: &[Port], outputs: &[Port]) -> OnnxError {
         why,
         inputs: list(inputs),
         outputs: list(outputs),
+        cards: Vec::new(),
     }
 }
 

@@ -6,6 +6,7 @@ pub mod facts;
 pub(crate) mod file;
 pub(crate) mod graph_order;
 pub(crate) mod infer;
+mod kind;
 pub mod outline;
 pub(crate) mod parse;
 pub(crate) mod python_literal;

@@ -5,6 +5,7 @@
 //! it, and if every constant holds as many numbers as its dims say.
 
 use super::error::OnnxError;
+use super::kind::other_kind;
 use super::wire::{Fields, Value, WireError};
 use prost::Message;
 use std::collections::HashSet;
@@ -27,6 +28,10 @@ const LAST_KNOWN: u32 = 26;
 /// # Errors
 /// [`OnnxError::NotOnnx`], `Truncated` or `TooLarge`.
 pub fn decode(bytes: &[u8]) -> Result<ModelProto, OnnxError> {
+    decode_model(bytes).map_err(|error| other_kind(bytes).map_or(error, not_onnx))
+}
+
+fn decode_model(bytes: &[u8]) -> Result<ModelProto, OnnxError> {
     check_wire(bytes)?;
     let model = ModelProto::decode(bytes).map_err(|error| not_onnx(error.to_string()))?;
     check_model(&model, bytes.len())?;

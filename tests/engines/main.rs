@@ -8,5 +8,6 @@
 mod support;
 
 mod choices;
+mod field_cases;
 mod forms;
 mod loaded_libraries;

@@ -5,3 +5,4 @@ mod support;
 
 mod exports;
 mod micro_models;
+mod tables;

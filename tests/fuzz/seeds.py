@@ -19,7 +19,7 @@ from onnx import TensorProto, helper
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 # At least as many as the families of the registry (src/families) have samplers; a unit test there says so.
-SAMPLERS = 32
+SAMPLERS = 35
 # Beyond every family of a card, so that there is no card.
 NO_CARD = 255
 FLOAT, INT64, UINT8 = TensorProto.FLOAT, TensorProto.INT64, TensorProto.UINT8

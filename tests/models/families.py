@@ -252,7 +252,8 @@ class Cases:
         card = {"decode": decode, "score_threshold": threshold, "nms_iou": iou, **(card or {})}
         card["input"] = {**card.get("input", {}), "resize_mode": resize}
         refusal = {"refusal": list(refusal)} if refusal else {}
-        self.cases.append({"folder": self.folder, "model": model, "card": card, **refusal, "expected": expected})
+        folder = {"folder": self.folder} if self.folder else {}
+        self.cases.append({**folder, "model": model, "card": card, **refusal, "expected": expected})
 
     def save(self, file):
         with open(os.path.join(HERE, file), "w", encoding="utf-8") as out:

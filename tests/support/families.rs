@@ -21,7 +21,7 @@ const PIXELS: f32 = 0.05;
 const SCORE: f32 = 0.001;
 
 pub struct Case {
-    /// The folder of the recipe in `src/families`.
+    /// The folder of the recipe in `src/families`; empty for tables of `make_tables.py`.
     pub folder: String,
     pub model: String,
     pub card: Value,
@@ -45,10 +45,15 @@ pub fn of_whole_graph(family: &dyn Family) -> Box<dyn Family> {
 
 /// The cases beside the micro models, of every family with a recipe.
 pub fn cases() -> Vec<Case> {
-    let text = std::fs::read(micro_model("families.json")).expect("the file of cases");
+    cases_of("families.json")
+}
+
+/// The cases in one file beside the micro models.
+pub fn cases_of(file: &str) -> Vec<Case> {
+    let text = std::fs::read(micro_model(file)).expect("the file of cases");
     let cases: Vec<Value> = serde_json::from_slice(&text).expect("a list of cases");
     let cases = cases.into_iter().map(|case| Case {
-        folder: case["folder"].as_str().expect("a name").to_owned(),
+        folder: case["folder"].as_str().unwrap_or_default().to_owned(),
         model: case["model"].as_str().expect("a name").to_owned(),
         card: case["card"].clone(),
         refusal: refusal(&case["refusal"]),

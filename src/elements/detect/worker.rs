@@ -248,7 +248,11 @@ impl Detect {
         let thresholds = settings.thresholds(model.score_threshold, model.iou_threshold);
         assert_none_held();
         let analysis = detectors.infer(prepared, thresholds, settings.low_score());
-        analysis.map_err(AnalysisError::Detect)
+        let analysis = analysis.map_err(AnalysisError::Detect)?;
+        if let Some(warning) = &analysis.warning {
+            self.post_warning(&Failure::setting(warning, &settings.model_name()));
+        }
+        Ok(analysis)
     }
 
     /// Puts the frame back in the line, with what was found.

@@ -3,8 +3,10 @@
 //! It is data: `read_card` reads it, and each family applies its own keys.
 
 mod key;
+mod table_keys;
 
 pub use key::{AnyKey, Key, STRIDES, number, side, sizes, stride};
+pub use table_keys::{BOX_FORMAT, BOX_SCALE, SCORE_ACTIVATION, TABLE_KEYS, TRANSPOSED};
 
 use crate::base::tensor::{ColourOrder, Interpolation, Layout, ResizeMode};
 use crate::families::error::FamilyError;

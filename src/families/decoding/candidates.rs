@@ -87,6 +87,27 @@ pub(crate) fn reaches(scores: &[f32], threshold: f32) -> bool {
     blocks.iter().any(|block| one_of(block)) || one_of(rest)
 }
 
+/// Columns looked at together: enough for the vector unit, little enough for the first cache.
+pub(crate) const BLOCK: usize = 128;
+
+/// The highest score of each column from `start` to `end`; NaN counts as none.
+pub(crate) fn highest_scores(
+    scores: &[f32],
+    candidates: usize,
+    start: usize,
+    end: usize,
+) -> [f32; BLOCK] {
+    let mut highest = [f32::NEG_INFINITY; BLOCK];
+    for row in scores.chunks_exact(candidates) {
+        for (highest, &score) in highest.iter_mut().zip(&row[start..end]) {
+            if score > *highest {
+                *highest = score;
+            }
+        }
+    }
+    highest
+}
+
 /// Fields of a row before its class scores: box and objectness.
 pub(crate) const ROW_FIELDS: usize = 5;
 

@@ -1,58 +1,110 @@
-//! End-to-end detectors with one output `[1, n, 6]`: corners in input pixels, score, class.
+//! End-to-end detectors with one output `[1, n, 6]`: a box, score, class.
 //!
-//! YOLOv10 and YOLO26 choose with TopK, other models of Ultralytics, exported with `nms=True`, with NMS. A table of
-//! one class of the YOLOv5 layout has the same dims and no choice in its graph.
+//! YOLOv10 and YOLO26 choose with TopK, other models of Ultralytics, exported with `nms=True`, with NMS: corners in input
+//! pixels. RT-DETR of Ultralytics' current exporter has centre and size as shares, of stretched pictures. Key points,
+//! coefficients of masks or an angle may lie behind the class, by the task in the metadata. A table of one class of the
+//! YOLOv5 layout has the same dims and no choice in its graph.
 
 use super::E2e6;
+use super::decode::ROW;
 use crate::families::card::Card;
+use crate::families::decoding::BoxForm;
 use crate::families::evidence::conventions;
 use crate::families::evidence::grid_cells::{misfit, told_by_card};
 use crate::families::evidence::head::Head;
 use crate::families::evidence::named_outputs;
-use crate::families::evidence::ultralytics::is_ultralytics;
+use crate::families::evidence::table::output;
+use crate::families::evidence::ultralytics::{
+    extras_of_task, finds_boxes, is_end_to_end, is_rtdetr, is_ultralytics, meaning_of_extras,
+    named_classes,
+};
 use crate::families::reading::{Convention, Reading};
 use crate::onnx::facts::Facts;
 
-const ROW: usize = 6;
-
 pub fn read(facts: &Facts) -> Option<Reading> {
-    let output = output(facts)?;
-    if facts.metadata("task").is_some_and(|task| task != "detect") {
+    let (name, row) = rows(facts)?;
+    let expected = extras_of_task(facts).unwrap_or(0);
+    if !finds_boxes(facts) || row != ROW + expected {
         return None;
     }
-    let with_nms = |args: &str| args.contains("'nms': True");
-    let told =
-        facts.metadata("end2end") == Some("True") || facts.metadata("args").is_some_and(with_nms);
-    if !told && !Head::trace(facts.graph, output, ROW).selects {
+    let told = is_end_to_end(facts);
+    let selects = Head::trace(facts.graph, name, row).selects;
+    let queries = is_rtdetr(facts);
+    // An older exporter writes a box and a score for each name.
+    let of_names = queries && !selects && named_classes(facts).is_some_and(|n| 4 + n == row);
+    let scores_of_names = of_names && chooses(facts);
+    if !(told || selects || queries) || scores_of_names {
         return None;
     }
-    let because = if told {
-        "its metadata name it end-to-end and its rows have 6 numbers".into()
-    } else {
-        "the graph chooses rows of 6 numbers".into()
+    let because = match (queries, told) {
+        (true, _) => format!("its metadata name it RT-DETR and its rows have {row} numbers"),
+        (_, true) => format!("its metadata name it end-to-end and its rows have {row} numbers"),
+        _ => format!("the graph chooses rows of {row} numbers"),
     };
+    let mut family = if queries {
+        E2e6::of_queries()
+    } else {
+        E2e6::default()
+    };
+    family.extras = expected;
+    family.meaning = meaning_of_extras(facts, expected);
+    if facts.metadata("task") == Some("obb") {
+        family.boxes = BoxForm::default();
+    }
     let sure = is_ultralytics(facts);
     Some(Reading {
         sure,
-        ..reading(because)
+        ..reading(family, queries, because)
     })
 }
 
 pub fn read_as(facts: &Facts, _: &Card) -> Result<Reading, String> {
-    output(facts).ok_or_else(|| misfit(facts, "e2e6", "one output [1, n, 6]"))?;
-    Ok(reading(told_by_card()))
+    let extras = extras_of_task(facts).unwrap_or(0);
+    let fits = rows(facts).is_some_and(|(_, row)| row == ROW + extras);
+    if !fits {
+        let expected = format!("one output [1, n, {}]", ROW + extras);
+        return Err(misfit(facts, "e2e6", &expected));
+    }
+    let family = E2e6 {
+        extras,
+        meaning: meaning_of_extras(facts, extras),
+        ..E2e6::default()
+    };
+    let family = match facts.metadata("task") {
+        Some("obb") => E2e6 {
+            boxes: BoxForm::default(),
+            ..family
+        },
+        _ if is_rtdetr(facts) => E2e6::of_queries(),
+        _ => family,
+    };
+    Ok(reading(family, is_rtdetr(facts), told_by_card()))
 }
 
-fn output<'a>(facts: &'a Facts) -> Option<&'a str> {
-    let (output, dims) = facts.only_output()?;
-    matches!(dims, [_, _, Some(ROW)]).then_some(&output.name)
+/// Name and length of a row.
+fn rows<'a>(facts: &'a Facts) -> Option<(&'a str, usize)> {
+    match output(facts)? {
+        (output, [_, _, Some(row)]) => Some((&output.name, *row)),
+        _ => None,
+    }
 }
 
-fn reading(because: String) -> Reading {
-    let convention: Convention = conventions::ultralytics();
+fn chooses(facts: &Facts) -> bool {
+    facts.graph.node.iter().any(|node| node.op_type == "TopK")
+}
+
+fn reading(family: E2e6, queries: bool, because: String) -> Reading {
+    let (name, convention): (_, Convention) = if queries {
+        (
+            "RT-DETR of Ultralytics, end-to-end",
+            conventions::stretched(),
+        )
+    } else {
+        ("YOLO, end-to-end", conventions::ultralytics())
+    };
     Reading {
         stride: 32,
-        ..named_outputs::reading("YOLO, end-to-end", E2e6, convention, because)
+        ..named_outputs::reading(name, family, convention, because)
     }
 }
 

@@ -15,6 +15,10 @@ pub struct Head {
     pub grid: bool,
     /// Candidates are chosen in the graph: what comes out is no table of all of them.
     pub selects: bool,
+    /// Sides of boxes are distributions, of which a convolution takes the mean.
+    pub distribution: bool,
+    /// Something is raised to a power.
+    pub powers: bool,
     /// Sigmoids; what lies behind them is not looked at.
     pub sigmoids: usize,
 }
@@ -34,6 +38,10 @@ impl Head {
                 continue;
             }
             match node.op_type.as_str() {
+                "Conv" if walk.is_mean(node) => {
+                    head.distribution = true;
+                    continue;
+                }
                 "Conv" | "QLinearConv" | "ConvInteger" | "FusedConv" | "ConvTranspose"
                 | "MatMul" | "Gemm" => continue,
                 "Sigmoid" | "QLinearSigmoid" => {
@@ -41,6 +49,7 @@ impl Head {
                     continue;
                 }
                 "Exp" => head.exponential = true,
+                "Pow" => head.powers = true,
                 "Range" => head.grid = true,
                 "TopK" | "NonMaxSuppression" => head.selects = true,
                 // A bias has at most as many numbers as a candidate; a grid has some for every cell.
@@ -81,6 +90,22 @@ impl<'a> Walk<'a> {
             makers: makers.collect(),
             constants: constants.collect(),
         }
+    }
+
+    /// Whether a convolution takes the mean over what a softmax has made.
+    fn is_mean(&self, node: &NodeProto) -> bool {
+        let mut name = node.input.first();
+        for _ in 0..4 {
+            let maker = name.and_then(|name| self.makers.get(name.as_str()));
+            match maker {
+                Some((_, node)) if node.op_type == "Softmax" => return true,
+                Some((_, node)) if ["Transpose", "Reshape"].contains(&node.op_type.as_str()) => {
+                    name = node.input.first();
+                }
+                _ => return false,
+            }
+        }
+        false
     }
 
     /// Numbers in a constant, also behind what only changes its form; 0 for anything else.

@@ -5,6 +5,7 @@ pub mod face_priors;
 pub mod grid_cells;
 pub mod head;
 pub mod named_outputs;
+pub mod objectness;
 pub mod paddle;
 pub mod pieces;
 pub mod scale;

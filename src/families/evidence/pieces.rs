@@ -16,6 +16,34 @@ pub fn whole_pieces(graph: &GraphProto, output: &str) -> Option<Vec<bool>> {
     Some(concat.input.iter().map(is_cast).collect())
 }
 
+/// Whether the last number of a row was a whole one: a class number, so that this is no table of scores.
+pub fn ends_in_a_class(graph: &GraphProto, output: &str) -> bool {
+    let pieces = whole_pieces(graph, output);
+    pieces.is_some_and(|pieces| pieces.len() > 1 && pieces.last() == Some(&true))
+}
+
+/// Whether a piece is a constant, such as an objectness of 1 everywhere, of an output that a `Concat` makes.
+pub fn constant_piece(graph: &GraphProto, output: &str, index: usize) -> bool {
+    let nodes = graph.node.iter();
+    let makers: HashMap<&str, &NodeProto> = nodes
+        .flat_map(|node| node.output.iter().map(move |o| (o.as_str(), node)))
+        .collect();
+    let concat = back(&makers, output).find(|node| node.op_type == "Concat");
+    let Some(piece) = concat.and_then(|node| node.input.get(index)) else {
+        return false;
+    };
+    let is_constant = |name: &str| graph.initializer.iter().any(|t| t.name == name);
+    let fills = ["Constant", "ConstantOfShape"];
+    let made = || {
+        let mut nodes = back(&makers, piece);
+        nodes.any(|node| match node.op_type.as_str() {
+            "Expand" => node.input.first().is_some_and(|name| is_constant(name)),
+            op => fills.contains(&op),
+        })
+    };
+    is_constant(piece) || made()
+}
+
 /// The constant by which class numbers are a remainder: the best scores were chosen of all candidates and classes, so
 /// that it is the number of classes. Written as one operator, or as a - a / b * b.
 pub fn divisor(graph: &GraphProto, output: &str) -> Option<usize> {

@@ -80,6 +80,26 @@ fn columns(value: &Value) -> Option<Vec<Column>> {
         .then_some(columns)
 }
 
+impl Rows {
+    /// Rows of every candidate in the only output, as DeepStream takes them.
+    pub fn deepstream() -> Self {
+        Self {
+            place: 0,
+            columns: Self::DEEPSTREAM.to_vec(),
+        }
+    }
+
+    /// Corners, score and class number of every candidate, as DeepStream takes them.
+    pub const DEEPSTREAM: [Column; 6] = [
+        Column::Left,
+        Column::Top,
+        Column::Right,
+        Column::Bottom,
+        Column::Score,
+        Column::Class,
+    ];
+}
+
 impl Family for Rows {
     fn name(&self) -> &'static str {
         "rows"
@@ -150,6 +170,7 @@ pub static FAMILY: Registration = Registration {
         recognise::read_yolo_nas,
         recognise::read_paddle,
         recognise::read_corners,
+        recognise::read_deepstream,
     ],
     read_as: recognise::read_as,
     why_not: None,

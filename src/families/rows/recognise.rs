@@ -1,4 +1,4 @@
-//! Detectors whose graph has chosen rows, one a detection, of a number that is not told before.
+//! Detectors whose graph has chosen rows, one a detection, of a number that is not told before; or one a candidate.
 //!
 //! | reading | row | told by |
 //! |---|---|---|
@@ -6,6 +6,7 @@
 //! | YOLO-NAS, flat | picture, corners, score, class | `flat_predictions`, an input of uint8, score before class |
 //! | PaddleDetection | class, score, corners | inputs `im_shape` and `scale_factor`, a second output that counts, class first |
 //! | YOLO, end-to-end, without batch | corners, score, class | class last |
+//! | DeepStream-Yolo | corners, score, class, of every candidate | class last, nothing chosen |
 //!
 //! In the graph, class numbers were whole numbers and scores were not: where the pieces of a row are seen to be put
 //! together, that decides.
@@ -17,8 +18,10 @@ use crate::families::evidence::conventions;
 use crate::families::evidence::grid_cells::{misfit, told_by_card};
 use crate::families::evidence::head::Head;
 use crate::families::evidence::named_outputs::{self, is_integer, plain};
+use crate::families::evidence::objectness;
 use crate::families::evidence::paddle::of_paddle;
 use crate::families::evidence::pieces::whole_pieces;
+use crate::families::evidence::table::{any_strides, rows};
 use crate::families::reading::{Convention, Reading};
 use crate::onnx::facts::{Facts, Port};
 
@@ -96,6 +99,41 @@ pub fn read_corners(facts: &Facts) -> Option<Reading> {
     };
     let name = "YOLO, end-to-end, without batch";
     Some(table.reading(name, &CORNERS, conventions::ultralytics(), because.into()))
+}
+
+/// Every candidate with its best class, as DeepStream takes them: nothing is suppressed yet.
+pub fn read_deepstream(facts: &Facts) -> Option<Reading> {
+    let row = CORNERS.len();
+    let (output, dims) = facts.only_output()?;
+    if !matches!(dims, [_, _, Some(6)]) {
+        return None;
+    }
+    let head = Head::trace(facts.graph, &output.name, row);
+    if head.selects || is_integer(output) || facts.metadata("task").is_some() {
+        return None;
+    }
+    let table = rows(facts)?;
+    let of_cells = [1, 3].map(|per_cell| any_strides(facts, &table, per_cell).is_some());
+    let pieces = whole_pieces(facts.graph, &output.name);
+    let because = match pieces.as_deref() {
+        Some([.., false, true]) => "the graph puts the class behind the score in rows of 6 numbers",
+        None if of_cells[0]
+            && objectness::find(facts, &table, &head).is_err()
+            && head.is_decoded() =>
+        {
+            "the last of the 6 numbers of its candidates may be the class"
+        }
+        _ => return None,
+    };
+    let family = Rows::deepstream();
+    let convention = conventions::ultralytics();
+    let reading = named_outputs::reading("DeepStream-Yolo", family, convention, because.into());
+    let queries = !of_cells.contains(&true);
+    Some(Reading {
+        stride: 32,
+        iou_threshold: queries.then_some(1.0),
+        ..reading
+    })
 }
 
 pub fn read_as(facts: &Facts, card: &Card) -> Result<Reading, String> {

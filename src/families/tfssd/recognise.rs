@@ -173,7 +173,7 @@ mod tests {
         let reading = of_facts(&model, |facts| {
             let mut reading = read(facts).expect("its names");
             reading
-                .apply_card(&card)
+                .apply_card(&card, None)
                 .expect("the file tells no classes");
             reading
         });

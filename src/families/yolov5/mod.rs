@@ -3,15 +3,29 @@
 mod decode;
 mod recognise;
 
+use super::card::{self, Card};
 use super::decoding::{DecodeError, Decoder};
-use super::family::{DecoderInput, Family};
+use super::family::{DecoderInput, Family, Settled};
 use super::registration::Registration;
+use super::rows::Rows;
 #[cfg(any(test, feature = "stub-engine"))]
 use super::sample::Given;
+use super::table_form::TableForm;
+use super::table_form::seen::{self, Certain};
+use crate::base::tensor::Tensor;
 
 #[derive(Debug, Clone, PartialEq)]
 /// `[1, n, 5 + classes]`, boxes in input pixels: YOLOv5, v7, YOLOX exported with its decoding.
 pub struct Yolov5;
+
+/// Returns the family of a table of this form.
+fn of_form(form: TableForm) -> Box<dyn Family> {
+    if form.is_like(&TableForm::yolov5()) {
+        Box::new(Yolov5)
+    } else {
+        Box::new(form)
+    }
+}
 
 impl Family for Yolov5 {
     fn name(&self) -> &'static str {
@@ -30,6 +44,36 @@ impl Family for Yolov5 {
         false
     }
 
+    fn excluded_by(&self, card: &Card) -> bool {
+        TableForm::yolov5().excluded_by(card)
+    }
+
+    fn described_by(&self, card: &Card, classes: usize) -> Option<(Box<dyn Family>, usize)> {
+        TableForm::yolov5().described_by(card, classes)
+    }
+
+    fn settle(
+        &self,
+        outputs: &[Tensor],
+        model: &DecoderInput,
+        certain: &Certain,
+    ) -> Option<Settled> {
+        let known = certain.classes || certain.format || certain.activation;
+        let numbers = seen::table(true, outputs, model.outputs).filter(|_| !known);
+        if numbers.is_some_and(|numbers| seen::has_class_numbers(&numbers, model.input)) {
+            return Some(Settled {
+                family: Box::new(Rows::deepstream()),
+                classes: 0,
+                resize: None,
+                warnings: Vec::new(),
+                undecided: Vec::new(),
+            });
+        }
+        let found = seen::settle(&TableForm::yolov5(), outputs, model, certain)?;
+        let family = of_form(found.form.clone());
+        Some(found.with_family(family))
+    }
+
     #[cfg(any(test, feature = "stub-engine"))]
     fn output_dims(&self, given: &Given) -> Vec<Vec<usize>> {
         vec![vec![1, given.candidates, 5 + given.classes]]
@@ -42,8 +86,11 @@ pub static FAMILY: Registration = Registration {
     readers: &[recognise::read_yolox_decoded, recognise::read],
     read_as: recognise::read_as,
     why_not: None,
-    keys: &[],
+    keys: card::TABLE_KEYS,
     micro_models: &["yolov5_micro", "yolox_decoded_micro"],
     #[cfg(any(test, feature = "stub-engine"))]
-    samplers: &[|_| Box::new(Yolov5)],
+    samplers: &[
+        |_| Box::new(Yolov5),
+        |choices| super::table_form::sample(choices, true),
+    ],
 };

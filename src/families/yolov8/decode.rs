@@ -6,15 +6,12 @@
 use crate::base::detection::Detection;
 use crate::base::geometry::BBox;
 use crate::base::tensor::{Tensor, TensorSpec};
-use crate::families::decoding::candidates::push;
+use crate::families::decoding::candidates::{BLOCK, highest_scores, push};
 use crate::families::decoding::output::{Dim, Output, with_classes};
 use crate::families::decoding::{DecodeError, Decoder, Labelling};
 
 /// Fields of a column before its class scores.
 const COLUMN_FIELDS: usize = 4;
-
-/// Columns looked at together: enough for the vector unit, little enough for the first cache.
-pub(crate) const BLOCK: usize = 128;
 
 pub(crate) struct Yolov8 {
     output: Output,
@@ -66,24 +63,6 @@ impl Decoder for Yolov8 {
         }
         Ok(())
     }
-}
-
-/// The highest score of each column from `start` to `end`; NaN counts as none.
-pub(crate) fn highest_scores(
-    scores: &[f32],
-    candidates: usize,
-    start: usize,
-    end: usize,
-) -> [f32; BLOCK] {
-    let mut highest = [f32::NEG_INFINITY; BLOCK];
-    for row in scores.chunks_exact(candidates) {
-        for (highest, &score) in highest.iter_mut().zip(&row[start..end]) {
-            if score > *highest {
-                *highest = score;
-            }
-        }
-    }
-    highest
 }
 
 #[cfg(test)]

@@ -10,11 +10,12 @@
 use crate::base::detection::Detection;
 use crate::base::geometry::{BBox, Size};
 use crate::base::tensor::{Tensor, TensorSpec};
-use crate::families::decoding::candidates::{least_raw_score, probability, push};
+use crate::families::decoding::candidates::{
+    BLOCK, highest_scores, least_raw_score, probability, push,
+};
 use crate::families::decoding::distribution::mean_bin;
 use crate::families::decoding::maps::{Channels, Level, Maps, levels, read};
 use crate::families::decoding::{DecodeError, Decoder, Labelling};
-use crate::families::yolov8::decode::{BLOCK, highest_scores};
 
 const SIDES: usize = 4;
 

@@ -5,11 +5,15 @@ mod decode_heads;
 mod ending;
 mod recognise;
 
+use super::card::{self, Card};
 use super::decoding::{DecodeError, Decoder};
-use super::family::{DecoderInput, Family};
+use super::family::{DecoderInput, Family, Settled};
 use super::registration::Registration;
 #[cfg(any(test, feature = "stub-engine"))]
 use super::sample::Given;
+use super::table_form::TableForm;
+use super::table_form::seen::{self, Certain};
+use crate::base::tensor::Tensor;
 use crate::onnx::rewrite::{Ending, Heads};
 
 #[derive(Debug, Clone, PartialEq)]
@@ -24,6 +28,15 @@ pub struct Yolov8Heads {
     pub strides: Vec<u32>,
     /// Lengths of one distribution.
     pub bins: usize,
+}
+
+/// Returns the family of a table of this form.
+fn of_form(form: TableForm) -> Box<dyn Family> {
+    if form.is_like(&TableForm::yolov8()) {
+        Box::new(Yolov8)
+    } else {
+        Box::new(form)
+    }
 }
 
 impl Family for Yolov8 {
@@ -41,6 +54,25 @@ impl Family for Yolov8 {
 
     fn has_raw_heads(&self) -> bool {
         false
+    }
+
+    fn excluded_by(&self, card: &Card) -> bool {
+        TableForm::yolov8().excluded_by(card)
+    }
+
+    fn described_by(&self, card: &Card, classes: usize) -> Option<(Box<dyn Family>, usize)> {
+        TableForm::yolov8().described_by(card, classes)
+    }
+
+    fn settle(
+        &self,
+        outputs: &[Tensor],
+        model: &DecoderInput,
+        certain: &Certain,
+    ) -> Option<Settled> {
+        let found = seen::settle(&TableForm::yolov8(), outputs, model, certain)?;
+        let family = of_form(found.form.clone());
+        Some(found.with_family(family))
     }
 
     fn ending(&self) -> Option<&dyn Ending> {
@@ -93,14 +125,15 @@ impl Family for Yolov8Heads {
 /// Registers the family.
 pub static FAMILY: Registration = Registration {
     name: "yolov8",
-    readers: &[recognise::read],
+    readers: &[recognise::read, recognise::read_transposed],
     read_as: recognise::read_as,
     why_not: None,
-    keys: &[],
+    keys: card::TABLE_KEYS,
     micro_models: &["yolov8_micro", "yolov8_dfl_micro"],
     #[cfg(any(test, feature = "stub-engine"))]
     samplers: &[
         |_| Box::new(Yolov8),
+        |choices| super::table_form::sample(choices, false),
         |choices| {
             Box::new(Yolov8Heads {
                 strides: choices.strides(),
