@@ -79,6 +79,11 @@ impl Tail {
         &self.outputs
     }
 
+    /// Returns the number of operators.
+    pub fn operators(&self) -> usize {
+        self.nodes.len()
+    }
+
     /// Computes the outputs of the whole graph from those that it has without the tail.
     ///
     /// # Errors

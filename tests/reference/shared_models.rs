@@ -504,10 +504,12 @@ fn most_boxes_are_found_where_the_convention_is_anothers() {
     for name in OTHER_CONVENTION {
         let card = card(&shared, name);
         let properties = format!(
-            "model={} score-threshold={} iou-threshold={}",
+            "model={} score-threshold={}{}",
             shared.join(format!("models/{name}.onnx")).display(),
             card["score_threshold"],
-            card["nms_iou"].as_f64().unwrap_or(1.0)
+            card["nms_iou"]
+                .as_f64()
+                .map_or(String::new(), |iou| format!(" iou-threshold={iou}"))
         );
         let labels = card["labels"].as_array().expect("labels");
         // A graph that chooses does not tell how many classes there are, so its labels are numbers.
@@ -542,7 +544,7 @@ fn graphs_that_choose_are_recognised_without_a_card() {
     let Some(shared) = shared() else { return };
     for name in WITHOUT_SUPPRESSION {
         let path = shared.join(format!("models/{name}.onnx"));
-        let model = Model::open(&ModelOptions {
+        let model = Model::open_uncut(&ModelOptions {
             path: Some(path),
             ..ModelOptions::default()
         });

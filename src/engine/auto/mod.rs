@@ -40,7 +40,11 @@ pub(super) fn open(model: &Model, options: &EngineOptions) -> Result<Opened, Eng
     if let Some(remembered) = memory.read(&key)
         && let Ok(candidate) = load(remembered.engine, model, options)
     {
-        let reason = format!("{} (measured before)", in_words(&remembered.times));
+        let reason = format!(
+            "{} (measured before){}",
+            in_words(&remembered.times),
+            left_out(&remembered.times)
+        );
         return Ok(candidate.chosen(reason));
     }
     let (candidates, failures) = load_all(model, options);
@@ -160,6 +164,16 @@ fn in_words(times: &[(EngineKind, Duration)]) -> String {
     };
     let times: Vec<_> = times.iter().map(in_ms).collect();
     format!("fastest here: {}", times.join(", "))
+}
+
+/// Names the engines that a remembered measurement is without.
+fn left_out(times: &[(EngineKind, Duration)]) -> String {
+    let measured = |kind: &EngineKind| times.iter().any(|(other, _)| other == kind);
+    CANDIDATES
+        .iter()
+        .filter(|kind| !measured(kind))
+        .map(|kind| format!("; {kind} is not installed or could not run the model then"))
+        .collect()
 }
 
 fn others_in_words(failures: &[(EngineKind, EngineError)]) -> String {

@@ -170,3 +170,19 @@ fn the_error_is_that_of_the_engines_that_are_here() {
     let text = nearest(vec![absent(), lacks(EngineKind::Tract, "Foo"), refused]).to_string();
     assert!(text.contains("a broken file"), "{text}");
 }
+
+#[test]
+fn a_remembered_choice_names_the_engines_it_is_without() {
+    let ms = Duration::from_millis;
+    let times = [
+        (EngineKind::OnnxRuntime, ms(9)),
+        (EngineKind::Tract, ms(60)),
+    ];
+    let said = left_out(&times);
+    assert!(
+        said.contains("openvino") && !said.contains("tract"),
+        "{said}"
+    );
+    let all = CANDIDATES.map(|kind| (kind, ms(1)));
+    assert_eq!(left_out(&all), "");
+}

@@ -105,9 +105,17 @@ impl Tract {
         })
     }
 
-    /// Says in words how much of the model the executor runs.
+    /// Says in words how much of the model the executor runs, and what tract does not.
     pub fn description(&self) -> Option<String> {
-        self.coverage.as_ref().map(ToString::to_string)
+        let tail = self.tail.as_ref().map(|(tail, _)| {
+            format!(
+                "the last {} operators, whose dims depend on the picture, run outside of tract",
+                tail.operators()
+            )
+        });
+        let coverage = self.coverage.as_ref().map(ToString::to_string);
+        let parts: Vec<String> = coverage.into_iter().chain(tail).collect();
+        (!parts.is_empty()).then(|| parts.join("; "))
     }
 
     /// Creates another engine with the same plan, which holds the weights. Threads and run state are its own: with

@@ -143,6 +143,8 @@ struct Search<'a> {
     shapes: &'a Inference,
     read: &'a [String],
     makers: HashMap<&'a str, usize>,
+    /// Names of the constants of the file.
+    stored: HashSet<&'a str>,
     /// Places of the nodes of that part.
     end: BTreeSet<usize>,
 }
@@ -156,6 +158,7 @@ impl<'a> Search<'a> {
             shapes,
             read,
             makers: makers.collect(),
+            stored: graph.initializer.iter().map(|t| t.name.as_str()).collect(),
             end: BTreeSet::new(),
         };
         let mut open = read.to_vec();
@@ -174,8 +177,7 @@ impl<'a> Search<'a> {
 
     fn is_constant(&self, name: &str) -> bool {
         let known = self.shapes.get(name);
-        known.is_some_and(|value| value.data.is_some())
-            || self.graph.initializer.iter().any(|t| t.name == name)
+        known.is_some_and(|value| value.data.is_some()) || self.stored.contains(name)
     }
 
     /// Values that the end is made of or makes, the last first, whose dims are `fits`.

@@ -55,6 +55,7 @@ fn ran(tail: &Tail, rows: &[f32]) -> Vec<Tensor> {
 fn a_slice_is_held_within_what_there_is() {
     let mut model = chosen();
     let tail = Tail::split(&mut model, &input_spec()).unwrap();
+    assert_eq!(tail.operators(), 4);
     let graph = model.graph.as_ref().unwrap();
     let ops: Vec<&str> = graph.node.iter().map(|n| n.op_type.as_str()).collect();
     assert_eq!(ops, ["ReduceSum", "Reshape", "Greater"]);
