@@ -60,6 +60,11 @@ pub trait Family: Value + fmt::Debug + Send + Sync {
         false
     }
 
+    /// Returns whether the outputs hold the number of each candidate's class, and not a score for each class.
+    fn writes_class_numbers(&self) -> bool {
+        false
+    }
+
     /// Returns what a user should know about the way in which the outputs are read.
     fn notes(&self) -> Vec<Decision> {
         Vec::new()

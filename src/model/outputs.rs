@@ -23,6 +23,9 @@ pub struct Read<'a> {
     pub decision: Option<Decision>,
 }
 
+/// Whether an output of this name may be the one that is meant.
+type Admits<'a> = &'a dyn Fn(&str) -> bool;
+
 impl<'a> Read<'a> {
     /// # Errors
     /// [`ModelError`] if no family or more than one has the outputs, or if several outputs can be read.
@@ -130,7 +133,7 @@ impl<'a> Trial<'_, 'a> {
                 .into_iter()
                 .any(|other| is_made_from(self.facts.graph, other, name))
         };
-        let choices: [(&str, &dyn Fn(&str) -> bool); 3] = [
+        let choices: [(&str, Admits); 3] = [
             ("the graph makes it of the other tables", &last),
             (
                 "the name of the other speaks of an auxiliary head",

@@ -41,6 +41,10 @@ impl Family for Counted {
         false
     }
 
+    fn writes_class_numbers(&self) -> bool {
+        true
+    }
+
     #[cfg(any(test, feature = "stub-engine"))]
     fn output_dims(&self, given: &Given) -> Vec<Vec<usize>> {
         let (places, n) = (self.0, given.candidates);

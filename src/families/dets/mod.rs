@@ -37,6 +37,10 @@ impl Family for Dets {
         false
     }
 
+    fn writes_class_numbers(&self) -> bool {
+        true
+    }
+
     #[cfg(any(test, feature = "stub-engine"))]
     fn output_dims(&self, given: &Given) -> Vec<Vec<usize>> {
         let n = given.candidates;

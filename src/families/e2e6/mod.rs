@@ -147,6 +147,10 @@ impl Family for E2e6 {
         })
     }
 
+    fn writes_class_numbers(&self) -> bool {
+        true
+    }
+
     #[cfg(any(test, feature = "stub-engine"))]
     fn output_dims(&self, given: &Given) -> Vec<Vec<usize>> {
         vec![vec![1, given.candidates, decode::ROW + self.extras]]

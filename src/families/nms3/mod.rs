@@ -39,6 +39,10 @@ impl Family for Nms3 {
         false
     }
 
+    fn writes_class_numbers(&self) -> bool {
+        true
+    }
+
     #[cfg(any(test, feature = "stub-engine"))]
     fn output_dims(&self, given: &Given) -> Vec<Vec<usize>> {
         let n = given.candidates;

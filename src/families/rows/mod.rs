@@ -127,6 +127,10 @@ impl Family for Rows {
         (card.get(&COLUMNS)).is_some_and(|own| self.columns.len() != own.len())
     }
 
+    fn writes_class_numbers(&self) -> bool {
+        true
+    }
+
     #[cfg(any(test, feature = "stub-engine"))]
     fn output_dims(&self, given: &Given) -> Vec<Vec<usize>> {
         let batch = (given.candidates % 2 == 1).then_some(1);

@@ -56,7 +56,7 @@ impl Case {
 
     /// Outputs of numbers that depend on their place alone; a number of detections covers all rows.
     fn with(&self, number: impl Fn(usize) -> f32) -> Vec<Tensor> {
-        let numbered = NUMBERED.contains(&self.family.name());
+        let numbered = self.family.writes_class_numbers();
         let tensor = |spec: &TensorSpec| {
             let numbers = match spec.dims.iter().product() {
                 // The number of detections, more than there are.
@@ -128,9 +128,6 @@ fn probability(place: usize) -> f32 {
     mixed(place).rem_euclid(1.0)
 }
 
-/// Families whose graph writes class numbers.
-const NUMBERED: [&str; 6] = ["e2e6", "nms3", "rows", "dets", "counted", "tfssd"];
-
 #[test]
 fn numbers_that_are_not_finite_are_never_detections() {
     for (case, decoder) in cases(&[4, 5]) {
@@ -184,7 +181,7 @@ fn thresholds_are_inclusive() {
 #[test]
 fn a_model_of_one_class_finds_only_that() {
     for (case, decoder) in cases(&[4, 9]) {
-        if case.classes > 1 || NUMBERED.contains(&case.family.name()) {
+        if case.classes > 1 || case.family.writes_class_numbers() {
             continue;
         }
         for detection in decode(decoder.as_ref(), &case.with(mixed), 0.01) {
@@ -196,7 +193,7 @@ fn a_model_of_one_class_finds_only_that() {
 #[test]
 fn ties_take_the_lower_class() {
     for (case, decoder) in cases(&[4, 9]) {
-        if case.classes == 1 || NUMBERED.contains(&case.family.name()) {
+        if case.classes == 1 || case.family.writes_class_numbers() {
             continue;
         }
         // All scores of a candidate are the same.

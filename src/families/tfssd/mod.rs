@@ -64,6 +64,10 @@ impl Family for TfSsd {
         self.first_class = card.get(&FIRST_CLASS).unwrap_or(self.first_class);
     }
 
+    fn writes_class_numbers(&self) -> bool {
+        true
+    }
+
     #[cfg(any(test, feature = "stub-engine"))]
     fn output_dims(&self, given: &Given) -> Vec<Vec<usize>> {
         let (places, n) = (self.places, given.candidates);

@@ -15,54 +15,70 @@ pub fn check(
     kernel: Option<&[usize]>,
 ) -> Result<(), String> {
     let attributes = Attributes::new(node);
-    let list = |name: &str| attributes.integers(name).unwrap_or_default();
-    let stated = list("kernel_shape");
+    check_numbers(node, attributes)?;
+    let stated = attributes.integers("kernel_shape").unwrap_or_default();
+    let kernel: Vec<i64> = match kernel {
+        Some(kernel) => kernel.iter().map(|&side| bounded(side)).collect(),
+        None => stated.to_vec(),
+    };
+    match map {
+        Some(map) if map.len() == kernel.len() && node.op_type != "ConvTranspose" => {
+            check_room(node, attributes, map, &kernel)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Returns a side as a number that can be added to others.
+fn bounded(side: usize) -> i64 {
+    side.min(1 << 32) as i64
+}
+
+/// Refuses numbers that no window has, whatever the map.
+fn check_numbers(node: &NodeProto, attributes: Attributes) -> Result<(), String> {
     for (name, least) in [
         ("kernel_shape", 1),
         ("strides", 1),
         ("dilations", 1),
-        ("pads", 0),
+        // a pad below 0 cuts
+        ("pads", -MAX_EXTENT),
         ("output_padding", 0),
     ] {
-        // a pad below 0 cuts
-        let least = if name == "pads" { -MAX_EXTENT } else { least };
-        if let Some(wrong) = list(name)
-            .iter()
-            .find(|n| !(least..=MAX_EXTENT).contains(*n))
-        {
+        let mut numbers = attributes.integers(name).unwrap_or_default().iter();
+        if let Some(wrong) = numbers.find(|n| !(least..=MAX_EXTENT).contains(*n)) {
             return Err(format!(
                 "{} has {wrong} among its {name}, expected {least} to {MAX_EXTENT}",
                 name_of(node)
             ));
         }
     }
-    let kernel: Vec<i64> = match kernel {
-        Some(kernel) => kernel.iter().map(|&k| k.min(1 << 32) as i64).collect(),
-        None => stated.to_vec(),
-    };
-    let Some(map) = map.filter(|map| map.len() == kernel.len()) else {
-        return Ok(());
-    };
-    if node.op_type == "ConvTranspose" {
-        return Ok(());
-    }
+    Ok(())
+}
+
+/// Refuses a window that is larger than its map with pads, and pads that are larger than map and window.
+fn check_room(
+    node: &NodeProto,
+    attributes: Attributes,
+    map: &[usize],
+    kernel: &[i64],
+) -> Result<(), String> {
+    let list = |name: &str| attributes.integers(name).unwrap_or_default();
     let (pads, dilations) = (list("pads"), list("dilations"));
-    let padded_itself = attributes
-        .text("auto_pad")
-        .is_some_and(|mode| mode.starts_with(b"SAME"));
-    for (axis, &side) in map.iter().enumerate() {
+    let mode = attributes.text("auto_pad");
+    let padded_itself = mode.is_some_and(|mode| mode.starts_with(b"SAME"));
+    for (axis, (&side, &kernel)) in map.iter().zip(kernel).enumerate() {
         let pad = |at: usize| pads.get(at).copied().unwrap_or(0);
-        let room = side.min(1 << 32) as i64 + pad(axis) + pad(axis + map.len());
+        let (before, after) = (pad(axis), pad(axis + map.len()));
+        let room = bounded(side) + before + after;
         let dilation = dilations.get(axis).copied().unwrap_or(1);
-        let reach = (kernel[axis] - 1).saturating_mul(dilation) + 1;
+        let reach = (kernel - 1).saturating_mul(dilation) + 1;
         if reach > room && !padded_itself {
             return Err(format!(
                 "{} has a window of {reach} on a side of {side} with pads to {room}",
                 name_of(node)
             ));
         }
-        let most = side.min(1 << 32) as i64 + reach;
-        if pad(axis) > most || pad(axis + map.len()) > most {
+        if before.max(after) > bounded(side) + reach {
             return Err(format!(
                 "{} has pads {pads:?} around a side of {side} for a window of {reach}",
                 name_of(node)
