@@ -45,7 +45,7 @@ pub use decoding::{DecodeError, Decoder, Labelling};
 pub use error::FamilyError;
 pub use family::{DecoderInput, Family, Settled, Value};
 pub use reading::{Convention, Reading};
-pub use recognise::{certain, recognise, unused_outputs};
+pub use recognise::{certain, recognise};
 pub use registration::Registration;
 pub use table_form::seen::Certain;
 pub use thresholds::OwnThresholds;

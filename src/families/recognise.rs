@@ -7,11 +7,9 @@
 
 use super::FAMILIES;
 use super::card::{BOX_FORMAT, BOX_SCALE, Card, MAX_CLASSES, SCORE_ACTIVATION};
-use super::decision::{Decision, topic};
 use super::decoding::Labelling;
 use super::error::FamilyError;
 use super::evidence::named_outputs::is_integer;
-use super::evidence::table;
 use super::evidence::ultralytics::{finds_boxes, is_ultralytics, named_classes};
 use super::family::DecoderInput;
 use super::reading::Reading;
@@ -135,17 +133,6 @@ pub fn certain(facts: &Facts, card: &Card, classes: usize) -> Certain {
         activation: card.get(&SCORE_ACTIVATION).is_some(),
         resize: card.resize.is_some(),
     }
-}
-
-/// Returns which outputs beside a table are not needed for boxes.
-pub fn unused_outputs(facts: &Facts, reading: &Reading) -> Option<Decision> {
-    const TABLES: [&str; 3] = ["yolov5", "yolov8", "e2e6"];
-    let (table, _) = table::output(facts).filter(|_| TABLES.contains(&reading.family.name()))?;
-    let unused = table::beside(facts, &table.name);
-    (!unused.is_empty()).then(|| {
-        let value = format!("outputs {}, which are not used", unused.join(", "));
-        Decision::new(topic::EXTRAS, value, "boxes do not need them", false)
-    })
 }
 
 /// A class gets a label, so their number, of which a dim is the only proof, is a matter of memory.

@@ -3,7 +3,7 @@
 use super::{Decision, Labels, ModelError, ModelOptions, input, labels, topic};
 use crate::base::tensor::{ColourOrder, Element, InputSpec, Interpolation, ResizeMode};
 use crate::families::card::Card;
-use crate::families::{Certain, OwnThresholds, Reading, certain, unused_outputs};
+use crate::families::{Certain, OwnThresholds, Reading, certain};
 use crate::onnx::facts::Facts;
 use crate::onnx::python_literal;
 
@@ -41,7 +41,6 @@ impl Described {
         let because = reading.because.clone();
         let mut decisions = vec![Decision::new(topic::FAMILY, family, because, false)];
         decisions.extend(reading.family.notes());
-        decisions.extend(unused_outputs(facts, reading));
         let asked = input::Asked {
             size: options.input_size,
             picture: options.picture,

@@ -118,8 +118,10 @@ pub struct Facts<'a> {
     pub metadata: Vec<(&'a str, &'a str)>,
     /// Inputs without constants: old exporters list initializers as inputs.
     pub inputs: Vec<Port>,
-    /// The outputs, in the order of the file.
+    /// The outputs that are read, in the order of the file.
     pub outputs: Vec<Port>,
+    /// The outputs that are not read.
+    pub left_out: Vec<Port>,
     /// The input that takes the picture.
     pub picture: PictureInput,
     /// The known inputs beside the picture.
@@ -166,6 +168,7 @@ impl<'a> Facts<'a> {
                 .collect(),
             inputs,
             outputs,
+            left_out: Vec::new(),
             picture,
             sides,
         })
@@ -174,8 +177,12 @@ impl<'a> Facts<'a> {
     /// Returns the facts of the model with only these of its outputs, by their places.
     pub fn with_outputs(&self, places: &[usize]) -> Self {
         let outputs = places.iter().map(|place| self.outputs[*place].clone());
+        let others = self.outputs.iter().enumerate();
+        let others = others.filter(|(place, _)| !places.contains(place));
+        let others = others.map(|(_, port)| port.clone());
         Self {
             outputs: outputs.collect(),
+            left_out: self.left_out.iter().cloned().chain(others).collect(),
             ..self.clone()
         }
     }

@@ -50,6 +50,7 @@ impl Loading {
     }
 
     /// Measures nothing.
+    #[cfg(any(test, feature = "stub-engine"))]
     pub fn without_measuring(least_work: Option<u64>) -> Self {
         Self {
             least_work,

@@ -27,20 +27,9 @@ pub struct Table<'a> {
     pub candidates: Option<usize>,
 }
 
-/// The output that is a table: the only one of three dims. Others beside it are maps, such as raw heads or prototypes of
-/// masks.
+/// The output that is a table: the only one, of three dims. A model with others beside it is read by one after the other.
 pub fn output<'a>(facts: &'a Facts) -> Option<(&'a Port, &'a [Option<usize>])> {
-    let mut tables = facts.outputs.iter().filter(|port| port.dims().len() == 3);
-    let table = tables.next()?;
-    let others = facts.outputs.iter().filter(|port| port.name != table.name);
-    let alone = tables.next().is_none() && others.clone().all(|port| port.dims().len() > 3);
-    alone.then(|| (table, table.dims()))
-}
-
-/// Names of the outputs beside the table.
-pub fn beside<'a>(facts: &'a Facts, table: &'a str) -> Vec<String> {
-    let others = facts.outputs.iter().filter(|port| port.name != table);
-    others.map(|port| port.name.clone()).collect()
+    facts.only_output().filter(|(_, dims)| dims.len() == 3)
 }
 
 /// A candidate is a row of a box, an objectness and scores.

@@ -64,7 +64,8 @@ pub fn extras_of_task(facts: &Facts) -> Option<usize> {
 
 /// Coefficients of a mask: as many as there are prototypes in the one output `[1, masks, h, w]`.
 pub fn masks(facts: &Facts) -> Option<usize> {
-    let mut maps = facts.outputs.iter().filter(|port| port.dims().len() == 4);
+    let outputs = facts.outputs.iter().chain(&facts.left_out);
+    let mut maps = outputs.filter(|port| port.dims().len() == 4);
     match (maps.next()?.dims(), maps.next()) {
         (&[_, masks, _, _], None) => masks,
         _ => None,
