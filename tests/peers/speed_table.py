@@ -60,7 +60,7 @@ def pipelines(record_, path):
                 engine = program.split()[1].removeprefix('engine=')
                 found.setdefault(engine, []).append(statistics.median(over))
     told = [f'`{engine}` {min(values):.2f} to {max(values):.2f}' for engine, values in found.items()]
-    return (f'\nFrames a second of the whole pipeline, over a loop in Python with ONNX Runtime\n({link(path, "record")}): '
+    return (f'\nFrames a second of the whole pipeline, over a loop in Python with ONNX Runtime\n({link(path, "record")}):\n'
             f'{", ".join(told)}.\n') if told else ''
 
 
