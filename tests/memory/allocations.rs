@@ -18,14 +18,15 @@ fn an_analysis_costs_no_allocations() {
     }
     rig.wait_for_frames(FRAMES as usize);
     let frames: Vec<_> = frames(FRAMES).collect();
-    let before = ALL.load(Ordering::Relaxed);
+    let (begin, before) = (Instant::now(), ALL.load(Ordering::Relaxed));
     for frame in frames {
         rig.push_buffer(frame).unwrap();
     }
     rig.wait_for_frames(2 * FRAMES as usize);
     let made = ALL.load(Ordering::Relaxed) - before;
-    // Windows of statistics grow, and so do the rig's lists.
-    assert!(made < 100, "{made} allocations for {FRAMES} frames");
+    // Windows of statistics grow, and so do the rig's lists; a LATENCY message, which makes 51, is posted once a second.
+    let most = 100 + 60 * (1 + begin.elapsed().as_secs() as usize);
+    assert!(made < most, "{made} allocations for {FRAMES} frames");
 }
 
 #[test]
