@@ -3,7 +3,8 @@
 use super::replace;
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::ops::nn::{
-    CoordTransformer, Interpolator, Nearest, Resize, Softmax, SoftmaxKind,
+    CoordTransformer, GridSample, InterpolationMode, Interpolator, Nearest, PaddingMode, Resize,
+    Softmax, SoftmaxKind,
 };
 
 /// Returns pseudo-random numbers from -1 to 1.
@@ -161,6 +162,45 @@ fn a_resized_tensor_is_that_of_tract() {
             let name = format!("{shape:?}, {factors:?}, {resize:?}");
             let ours = ours.then_some("DetectResize");
             compare(resizing(shape, resize, factors), shape, &name, ours, 1e-6);
+        }
+    }
+}
+
+/// Creates a sampling of maps at places of which some lie outside, and some on borders and pixels.
+fn sampling(shape: &[usize], grid: &[usize], op: GridSample) -> TypedModel {
+    let mut places: Vec<f32> = numbers(grid.iter().product());
+    places.iter_mut().for_each(|place| *place *= 1.6);
+    places[..8].copy_from_slice(&[-1.0, 1.0, 1.0, -1.0, 0.0, 0.0, -9.0, 9.0]);
+    let grid = Tensor::from_shape(grid, &places).expect("as many as the shape says");
+    model(shape, op, vec![grid])
+}
+
+#[test]
+fn a_sampled_map_is_that_of_tract() {
+    use InterpolationMode::{Bicubic, Bilinear, Nearest};
+    use PaddingMode::{Border, Reflection, Zeros};
+    for (mode, padding_mode, ours) in [
+        (Bilinear, Zeros, true),
+        (Bilinear, Border, true),
+        (Bilinear, Reflection, false),
+        (Nearest, Zeros, false),
+        (Bicubic, Zeros, false),
+    ] {
+        for align_corners in [false, true] {
+            for (shape, grid) in [
+                (&[1, 3, 5, 6][..], &[1, 4, 7, 2][..]),
+                (&[8, 4, 10, 10], &[8, 30, 4, 2]),
+                (&[2, 1, 1, 1], &[2, 1, 4, 2]),
+            ] {
+                let op = GridSample {
+                    mode: mode.clone(),
+                    padding_mode: padding_mode.clone(),
+                    align_corners,
+                };
+                let name = format!("{shape:?} at {grid:?}, {op:?}");
+                let ours = ours.then_some("DetectGridSample");
+                compare(sampling(shape, grid, op), shape, &name, ours, 1e-5);
+            }
         }
     }
 }
