@@ -1,6 +1,7 @@
 //! [`Failure`]: an error or a warning as GStreamer posts it, with a sentence for people, a detail for developers, domain and
 //! code.
 
+use super::watch::NotLoaded;
 use crate::base::classes::ClassesError;
 use crate::detector::{DetectError, OpenError};
 use crate::engine::EngineError;
@@ -73,6 +74,21 @@ impl Failure {
     pub fn no_thread(err: &io::Error) -> Self {
         let sentence = "Cannot start a thread to load the model";
         Self::new(gst::ResourceError::Failed, sentence, err.to_string())
+    }
+
+    /// The model at `path` has not been loaded.
+    pub fn not_loaded(path: &str, err: &NotLoaded) -> Self {
+        match err {
+            NotLoaded::Thread(err) => Self::no_thread(err),
+            NotLoaded::Late(_) | NotLoaded::TooMany(_) => {
+                let sentence = format!("Cannot use the model {path}: {err}");
+                Self::new(
+                    gst::LibraryError::Init,
+                    &sentence,
+                    format!("{path}: {err:?}"),
+                )
+            }
+        }
     }
 
     /// A frame could not be analysed.

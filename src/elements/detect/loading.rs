@@ -11,6 +11,7 @@ use super::numbers;
 use super::settings::Settings;
 use super::settings::parallelism::Parallelism;
 use super::state::State;
+use super::watch::NotLoaded;
 use crate::base::geometry::Size;
 use crate::bridge::message::MODEL;
 use crate::detector::{Detector, DetectorOptions};
@@ -19,7 +20,6 @@ use crate::host::affinity::Processors;
 use crate::model::{InputSize, ModelOptions};
 use gst::prelude::*;
 use gst::subclass::prelude::*;
-use std::io;
 use std::thread;
 
 /// Opens a detector for each worker, in whatever thread it is called.
@@ -29,7 +29,8 @@ impl Detect {
     /// Loads the first model, and starts the workers for it.
     pub(super) fn load_and_work(&self, settings: &Settings) -> Result<(), Failure> {
         let thread = FirstWorker::start().map_err(|err| Failure::no_thread(&err))?;
-        let detectors = self.load(settings, None, |open| thread.run(open))?;
+        let limit = settings.load_timeout();
+        let detectors = self.load(settings, None, |open| thread.run(limit, open))?;
         if let Some(first) = detectors.first().map(Detectors::current) {
             let running_time = self.obj().current_running_time();
             self.announce(Loaded::new(settings, first, running_time), |_| true)?;
@@ -41,7 +42,7 @@ impl Detect {
         self.start_workers(detectors, settings, thread)
     }
 
-    /// Opens a detector for each worker. Blocks until they are ready.
+    /// Opens a detector for each worker. Blocks until they are ready, for as long as the property `load-timeout` allows.
     ///
     /// `run` opens them in another thread, so that the threads of the engine keep to the processors that the user allows.
     /// `running` are the workers that there are already, whose number stays, and the size of the pictures that they see.
@@ -49,7 +50,7 @@ impl Detect {
         &self,
         settings: &Settings,
         running: Option<(usize, Option<Size>)>,
-        run: impl FnOnce(Open) -> io::Result<thread::Result<Result<Vec<Detectors>, Failure>>>,
+        run: impl FnOnce(Open) -> Result<thread::Result<Result<Vec<Detectors>, Failure>>, NotLoaded>,
     ) -> Result<Vec<Detectors>, Failure> {
         let path = settings.model_name();
         gst::info!(CAT, imp = self, "Loading the model {path}");
@@ -75,7 +76,7 @@ impl Detect {
         });
         assert_none_held();
         let loaded = run(open)
-            .map_err(|err| Failure::no_thread(&err))?
+            .map_err(|err| Failure::not_loaded(&path, &err))?
             .map_err(|panic| Failure::panic(&format!("loading the model {path}"), panic.as_ref()));
         loaded?
     }

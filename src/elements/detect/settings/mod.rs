@@ -20,6 +20,7 @@ use std::time::Duration;
 pub(super) const PROP_MODEL: &str = "model";
 pub(super) const PROP_LABELS: &str = "labels";
 pub(super) const PROP_MODEL_CONFIG: &str = "model-config";
+pub(super) const PROP_LOAD_TIMEOUT: &str = "load-timeout";
 pub(super) const PROP_ENGINE: &str = "engine";
 pub(super) const PROP_THREADS: &str = "threads";
 pub(super) const PROP_WORKERS: &str = "workers";
@@ -56,6 +57,7 @@ pub(super) struct Settings {
     pub model: Option<PathBuf>,
     pub labels: Option<PathBuf>,
     pub model_config: Option<PathBuf>,
+    pub load_timeout: u64,
     pub engine: DetectEngine,
     pub threads: u32,
     pub workers: u32,
@@ -88,6 +90,7 @@ impl Default for Settings {
             model: None,
             labels: None,
             model_config: None,
+            load_timeout: 60_000_000_000,
             engine: DetectEngine::default(),
             threads: 0,
             workers: 1,
@@ -124,6 +127,7 @@ impl Settings {
             PROP_MODEL => self.model = value.get().expect(CHECKED),
             PROP_LABELS => self.labels = value.get().expect(CHECKED),
             PROP_MODEL_CONFIG => self.model_config = value.get().expect(CHECKED),
+            PROP_LOAD_TIMEOUT => self.load_timeout = value.get().expect(CHECKED),
             PROP_ENGINE => self.engine = value.get().expect(CHECKED),
             PROP_THREADS => self.threads = value.get().expect(CHECKED),
             PROP_WORKERS => self.workers = value.get().expect(CHECKED),
@@ -166,6 +170,7 @@ impl Settings {
             PROP_MODEL => self.model.to_value(),
             PROP_LABELS => self.labels.to_value(),
             PROP_MODEL_CONFIG => self.model_config.to_value(),
+            PROP_LOAD_TIMEOUT => self.load_timeout.to_value(),
             PROP_ENGINE => self.engine.to_value(),
             PROP_THREADS => self.threads.to_value(),
             PROP_WORKERS => self.workers.to_value(),
@@ -273,6 +278,11 @@ impl Settings {
         classes
             .map(|classes| Selection::new(classes, labels))
             .transpose()
+    }
+
+    /// Longest time for loading a model; `None` for any time.
+    pub fn load_timeout(&self) -> Option<Duration> {
+        (self.load_timeout > 0).then(|| Duration::from_nanos(self.load_timeout))
     }
 
     /// Time between two messages with statistics; `None` for never.
