@@ -133,6 +133,7 @@ fn options(settings: &Settings, parallelism: Parallelism) -> Result<DetectorOpti
             threads: parallelism.threads,
             precision: settings.precision.into(),
             at_once: parallelism.workers,
+            max_compute: Some(settings.max_compute()),
         },
     })
 }

@@ -24,11 +24,11 @@ use crate::base::tensor::InputSpec;
 use prost::Message;
 use tract_onnx::pb::{ModelProto, NodeProto};
 
-/// Refuses a model that is fed with `input`.
+/// Refuses a model that is fed with `input`, or whose inference takes more than `most_compute` multiply-adds.
 ///
 /// # Errors
 /// One sentence that names the node, what it has and what it may have.
-pub fn check_model(model: &ModelProto, input: &InputSpec) -> Result<(), String> {
+pub fn check_model(model: &ModelProto, input: &InputSpec, most_compute: u64) -> Result<(), String> {
     let Some(graph) = &model.graph else {
         return Ok(());
     };
@@ -36,16 +36,16 @@ pub fn check_model(model: &ModelProto, input: &InputSpec) -> Result<(), String> 
     constants::check(graph)?;
     let opset = infer::opset(model);
     let shapes = Inference::of_shapes(graph, opset, input, SHAPES_BUDGET);
-    sizes::check(graph, shapes)
+    sizes::check(graph, shapes, most_compute)
 }
 
 /// Checks the bytes of a file like [`check_model`]. Bytes that are not ONNX are left to the engine to refuse.
 ///
 /// # Errors
 /// As for [`check_model`].
-pub fn check_file(bytes: &[u8], input: &InputSpec) -> Result<(), String> {
+pub fn check_file(bytes: &[u8], input: &InputSpec, most_compute: u64) -> Result<(), String> {
     match ModelProto::decode(bytes) {
-        Ok(model) => check_model(&model, input),
+        Ok(model) => check_model(&model, input, most_compute),
         Err(_) => Ok(()),
     }
 }

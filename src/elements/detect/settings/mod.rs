@@ -6,6 +6,7 @@ pub mod properties;
 
 use crate::base::classes::{ClassesError, Selection};
 use crate::base::detection::Thresholds;
+use crate::engine::DEFAULT_MAX_COMPUTE;
 use crate::flow::pace::PaceOptions;
 use crate::host::affinity::{AffinityError, Processors};
 use crate::vision::track::{LOW_SCORE, ShownOptions};
@@ -21,6 +22,7 @@ pub(super) const PROP_MODEL: &str = "model";
 pub(super) const PROP_LABELS: &str = "labels";
 pub(super) const PROP_MODEL_CONFIG: &str = "model-config";
 pub(super) const PROP_LOAD_TIMEOUT: &str = "load-timeout";
+pub(super) const PROP_MAX_COMPUTE: &str = "max-compute";
 pub(super) const PROP_ENGINE: &str = "engine";
 pub(super) const PROP_THREADS: &str = "threads";
 pub(super) const PROP_WORKERS: &str = "workers";
@@ -51,6 +53,9 @@ pub(super) const PROP_MODEL_INFO: &str = "model-info";
 /// Shortest interval of statistics, in nanoseconds: a shorter one would flood the bus.
 const SHORTEST_STATS_INTERVAL: u64 = 10_000_000;
 
+/// Unit of the property `max-compute`: a thousand million multiply-adds.
+const COMPUTE_UNIT: u64 = 1_000_000_000;
+
 /// Everything a user can set.
 #[derive(Debug, Clone)]
 pub(super) struct Settings {
@@ -58,6 +63,7 @@ pub(super) struct Settings {
     pub labels: Option<PathBuf>,
     pub model_config: Option<PathBuf>,
     pub load_timeout: u64,
+    pub max_compute: u32,
     pub engine: DetectEngine,
     pub threads: u32,
     pub workers: u32,
@@ -91,6 +97,7 @@ impl Default for Settings {
             labels: None,
             model_config: None,
             load_timeout: 60_000_000_000,
+            max_compute: (DEFAULT_MAX_COMPUTE / COMPUTE_UNIT) as u32,
             engine: DetectEngine::default(),
             threads: 0,
             workers: 1,
@@ -128,6 +135,7 @@ impl Settings {
             PROP_LABELS => self.labels = value.get().expect(CHECKED),
             PROP_MODEL_CONFIG => self.model_config = value.get().expect(CHECKED),
             PROP_LOAD_TIMEOUT => self.load_timeout = value.get().expect(CHECKED),
+            PROP_MAX_COMPUTE => self.max_compute = value.get().expect(CHECKED),
             PROP_ENGINE => self.engine = value.get().expect(CHECKED),
             PROP_THREADS => self.threads = value.get().expect(CHECKED),
             PROP_WORKERS => self.workers = value.get().expect(CHECKED),
@@ -171,6 +179,7 @@ impl Settings {
             PROP_LABELS => self.labels.to_value(),
             PROP_MODEL_CONFIG => self.model_config.to_value(),
             PROP_LOAD_TIMEOUT => self.load_timeout.to_value(),
+            PROP_MAX_COMPUTE => self.max_compute.to_value(),
             PROP_ENGINE => self.engine.to_value(),
             PROP_THREADS => self.threads.to_value(),
             PROP_WORKERS => self.workers.to_value(),
@@ -283,6 +292,11 @@ impl Settings {
     /// Longest time for loading a model; `None` for any time.
     pub fn load_timeout(&self) -> Option<Duration> {
         (self.load_timeout > 0).then(|| Duration::from_nanos(self.load_timeout))
+    }
+
+    /// Most multiply-adds of an inference.
+    pub fn max_compute(&self) -> u64 {
+        u64::from(self.max_compute) * COMPUTE_UNIT
     }
 
     /// Time between two messages with statistics; `None` for never.

@@ -42,6 +42,13 @@ fn model_properties() -> Vec<glib::ParamSpec> {
             .default_value(default.load_timeout)
             .mutable_ready()
             .build(),
+        glib::ParamSpecUInt::builder(PROP_MAX_COMPUTE)
+            .nick("Max Compute")
+            .blurb("Most thousand million multiply-adds that one inference of a model may take; a model that takes more is refused")
+            .minimum(1)
+            .default_value(default.max_compute)
+            .mutable_ready()
+            .build(),
     ]
 }
 
