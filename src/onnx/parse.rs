@@ -15,6 +15,9 @@ use tract_onnx::pb::{GraphProto, ModelProto, TensorProto};
 /// Numbers in one tensor of a graph; 64 Mi of f32 are 256 MiB.
 pub const MAX_ELEMENTS: u64 = 64 << 20;
 
+/// Longest name in a graph. Names of exporters that join those of fused operators have some hundred bytes.
+const MAX_NAME_BYTES: usize = 1 << 16;
+
 /// The format stands at 13 in 2026; anything far from that is not the number it should be.
 const IR_VERSIONS: std::ops::RangeInclusive<i64> = 1..=99;
 
@@ -96,8 +99,29 @@ fn check_graph(graph: &GraphProto) -> Result<(), OnnxError> {
             return Err(not_onnx(format!("its graph has no {what}")));
         }
     }
+    check_lengths(graph)?;
     check_names(graph)?;
     check_constants(graph)
+}
+
+/// Refuses names that are copied, compared and printed for ever.
+fn check_lengths(graph: &GraphProto) -> Result<(), OnnxError> {
+    let nodes = graph.node.iter().flat_map(|node| {
+        let own = [&node.name, &node.op_type, &node.domain];
+        own.into_iter().chain(&node.input).chain(&node.output)
+    });
+    let ports = graph.input.iter().chain(&graph.output);
+    let names = nodes
+        .chain(ports.map(|port| &port.name))
+        .chain(graph.initializer.iter().map(|tensor| &tensor.name));
+    match names.map(String::len).max() {
+        Some(longest) if longest > MAX_NAME_BYTES => Err(OnnxError::TooLarge {
+            what: "a name in its graph".into(),
+            found: format!("{longest} bytes"),
+            limit: format!("{MAX_NAME_BYTES} bytes"),
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// Checks the constants once more when those of a second file have been taken in.

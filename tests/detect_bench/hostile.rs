@@ -113,3 +113,28 @@ fn weights_in_a_second_file_are_refused_by_their_sum() {
         }
     }
 }
+
+#[test]
+fn texts_of_any_length_are_not_printed_whole() {
+    let folder = Folder::new();
+    let bytes = std::fs::read(micro_model("yolov8_micro.onnx")).expect("it is there");
+    let mut model = ModelProto::decode(&bytes[..]).expect("a model");
+    model.producer_name = "p".repeat(100 << 20);
+    let path = folder.file("producer.onnx", &model.encode_to_vec());
+    let output = inspect(&path, EngineKind::Tract).expect("in time");
+    assert!(output.status.success(), "{}", output.status);
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        said.contains("ppp… (") && said.len() < 10_000,
+        "{} bytes",
+        said.len()
+    );
+    // A name in an error, too.
+    let graph = model.graph.as_mut().expect("with a graph");
+    graph.output[0].name = "o".repeat(100 << 20);
+    let path = folder.file("output.onnx", &model.encode_to_vec());
+    let output = inspect(&path, EngineKind::Tract).expect("in time");
+    assert!(!output.status.success());
+    let said = output.stdout.len() + output.stderr.len();
+    assert!(said < 20_000, "{said} bytes");
+}

@@ -548,3 +548,16 @@ fn a_model_in_the_cache_of_hugging_face_is_opened_with_its_weights() {
     let error = Model::open(&options(snapshot.join("model.onnx"))).unwrap_err();
     assert!(error.to_string().contains("model.onnx_data"), "{error}");
 }
+
+#[test]
+fn a_label_of_any_length_is_cut() {
+    let folder = Folder::new("labels");
+    let path = folder.copy("yolov8_micro.onnx");
+    let long = "x".repeat(1 << 19);
+    let card = format!(r#"{{"labels": ["{long}", "dog"]}}"#);
+    folder.write("yolov8_micro.detect.json", card);
+    let model = Model::open(&options(path)).unwrap();
+    let labels: Vec<String> = model.labels.iter().map(|l| l.into_owned()).collect();
+    assert!(labels[0].starts_with("xxx") && labels[0].len() < 1100);
+    assert_eq!(labels[1], "dog");
+}

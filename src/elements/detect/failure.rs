@@ -3,6 +3,7 @@
 
 use super::watch::NotLoaded;
 use crate::base::classes::ClassesError;
+use crate::base::text::shortened;
 use crate::detector::{DetectError, OpenError};
 use crate::engine::EngineError;
 use crate::host::affinity::AffinityError;
@@ -10,6 +11,9 @@ use crate::model::{ModelError, OnnxError};
 use gst::glib;
 use std::any::Any;
 use std::io::{self, ErrorKind};
+
+/// Most letters of a sentence, and of a detail.
+const MOST_LETTERS: usize = 4000;
 
 /// Domain and code of GStreamer's errors.
 #[derive(Debug, Clone, Copy)]
@@ -46,11 +50,12 @@ pub(super) struct Failure {
 }
 
 impl Failure {
+    /// Makes a failure. Sentence and detail are cut to a length that a person may read, because names in files have any.
     pub fn new(code: impl Into<Code>, sentence: &str, detail: String) -> Self {
         Self {
             code: code.into(),
-            sentence: sentence.into(),
-            detail,
+            sentence: shortened(sentence, MOST_LETTERS).into_owned(),
+            detail: shortened(&detail, MOST_LETTERS).into_owned(),
         }
     }
 

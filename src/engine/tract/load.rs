@@ -124,6 +124,7 @@ fn parse(
             names: missing.into_iter().collect(),
         });
     }
+    budget::check_operators(graph).map_err(|reason| refusal(reason, None))?;
     let names = graph
         .output
         .iter()

@@ -5,6 +5,7 @@
 //!
 //! - [`structure`]: number of nodes, depth of graphs in nodes, loops without a bound, permutations, and divisions of
 //!   constants that no processor can do.
+//! - [`operators`]: for the built-in engine, operators that no detector has.
 //! - [`windows`]: kernels, strides, pads and dilations against the maps that they slide over.
 //! - [`sizes`]: bytes of every tensor and of all that are needed at a time, and the multiply-adds of an inference, from our
 //!   own inference of dims.
@@ -13,11 +14,13 @@
 //! A size that only a run reveals is not covered.
 
 mod constants;
+mod operators;
 mod sizes;
 mod structure;
 mod windows;
 
 pub use constants::check_dims;
+pub use operators::check as check_operators;
 
 use super::infer::{self, Inference, SHAPES_BUDGET};
 use crate::base::tensor::InputSpec;
