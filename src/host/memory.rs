@@ -1,4 +1,4 @@
-//! [`available`]: how much memory this process can still take.
+//! [`available`] and [`address_space_left`]: how much memory this process can still take.
 
 use std::fs::read_to_string;
 
@@ -7,12 +7,14 @@ use std::fs::read_to_string;
 pub fn available() -> Option<u64> {
     let read = |path: &str| read_to_string(path).ok();
     let free = read("/proc/meminfo").and_then(|text| kilobytes(&text, "MemAvailable:"));
-    let limit = read("/proc/self/limits").and_then(|text| address_space(&text));
-    let left = limit.and_then(|limit| {
-        let used = read("/proc/self/status").and_then(|text| kilobytes(&text, "VmSize:"))?;
-        Some(limit.saturating_sub(used))
-    });
-    free.into_iter().chain(left).min()
+    free.into_iter().chain(address_space_left()).min()
+}
+
+/// Returns the bytes of address space that the limit of the process leaves; `None` if there is no limit.
+pub fn address_space_left() -> Option<u64> {
+    let limit = address_space(&read_to_string("/proc/self/limits").ok()?)?;
+    let status = read_to_string("/proc/self/status").ok()?;
+    Some(limit.saturating_sub(kilobytes(&status, "VmSize:")?))
 }
 
 /// Returns the bytes of a line such as `MemAvailable:  123 kB`.

@@ -81,6 +81,14 @@ impl Failure {
         Self::new(gst::ResourceError::Failed, sentence, err.to_string())
     }
 
+    /// The process may not start the threads that a pipeline needs.
+    pub fn no_further_thread(err: &io::Error) -> Self {
+        let sentence = format!(
+            "This process may start no further threads, which a pipeline needs: {err}; a limit of processes (ulimit -u) or of memory (ulimit -v) is too low"
+        );
+        Self::new(gst::ResourceError::Failed, &sentence, format!("{err:?}"))
+    }
+
     /// The model at `path` has not been loaded.
     pub fn not_loaded(path: &str, err: &NotLoaded) -> Self {
         match err {
