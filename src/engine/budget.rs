@@ -1,6 +1,6 @@
 //! Refuses a model that would need absurd amounts of memory, in the name of the engine that was to run it.
 
-use super::{EngineError, EngineKind};
+use super::{EngineError, EngineKind, EngineOptions};
 use crate::base::tensor::InputSpec;
 use crate::onnx::budget;
 
@@ -14,6 +14,8 @@ pub(super) fn check_file(
     engine: EngineKind,
     bytes: &[u8],
     input: &InputSpec,
+    options: &EngineOptions,
 ) -> Result<(), EngineError> {
-    budget::check_file(bytes, input).map_err(refuse(engine))
+    let most_compute = options.most_compute();
+    budget::check_file(bytes, input, most_compute).map_err(refuse(engine))
 }

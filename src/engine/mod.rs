@@ -126,13 +126,23 @@ pub struct EngineOptions {
     pub precision: Precision,
     /// Inferences at the same time, each by its own instance with `threads` threads; 0 and 1 = one.
     pub at_once: usize,
+    /// Most multiply-adds of an inference; none = [`DEFAULT_MAX_COMPUTE`].
+    pub max_compute: Option<u64>,
 }
+
+/// Multiply-adds that an inference may take: twenty minutes on one core of a Raspberry Pi 5. YOLOv8x at 1280 takes 10^12 / 2.
+pub const DEFAULT_MAX_COMPUTE: u64 = 10_000_000_000_000;
 
 /// Upper limit of the default: the cores of a Raspberry Pi. Two threads of the built-in engine analyse 1.6 times the frames
 /// of one; more were not measured.
 const MAX_GOOD_THREADS: usize = 4;
 
 impl EngineOptions {
+    /// Returns the most multiply-adds of an inference.
+    fn most_compute(&self) -> u64 {
+        self.max_compute.unwrap_or(DEFAULT_MAX_COMPUTE)
+    }
+
     /// Returns the threads for one inference. The default is one for each processor that the calling thread may use, up
     /// to [`MAX_GOOD_THREADS`].
     pub(crate) fn good_threads(&self) -> usize {
@@ -228,12 +238,12 @@ fn open_form(
         }),
         // Not shared: each engine is a session of its own.
         EngineKind::OnnxRuntime => {
-            budget::check_file(kind, bytes, &model.input)?;
+            budget::check_file(kind, bytes, &model.input, options)?;
             let (engine, library) = onnxruntime::OnnxRuntime::open(model, bytes, options)?;
             Ok((Box::new(engine), Some(library)))
         }
         EngineKind::OpenVino => shared(kind, &|| {
-            budget::check_file(kind, bytes, &model.input)?;
+            budget::check_file(kind, bytes, &model.input, options)?;
             let (engine, library) = openvino::OpenVino::open(model, bytes, options)?;
             Ok((Box::new(engine), Some(library)))
         }),

@@ -3,4 +3,5 @@
 pub mod affinity;
 pub mod fonts;
 pub mod machine;
+pub mod memory;
 pub mod side_file;

@@ -2,10 +2,14 @@
 
 use super::{Decision, Labels, ModelError, ModelOptions, input, labels, topic};
 use crate::base::tensor::{ColourOrder, Element, InputSpec, Interpolation, ResizeMode};
+use crate::base::text::shortened;
 use crate::families::card::Card;
 use crate::families::{Certain, OwnThresholds, Reading, certain};
 use crate::onnx::facts::Facts;
 use crate::onnx::python_literal;
+
+/// Most letters of a label, as of a line in a file of labels. Each box carries its label, and GStreamer keeps every label.
+const MOST_LETTERS: usize = 1024;
 
 /// The statements of file, reading, card and options taken together, and the reasons.
 pub struct Described {
@@ -101,6 +105,11 @@ fn find_labels(
         0 => names.len(),
         classes => classes,
     };
+    let short = |name: String| match name.len() <= MOST_LETTERS {
+        true => name,
+        false => shortened(&name, MOST_LETTERS).into_owned(),
+    };
+    let names = names.into_iter().map(short).collect();
     let (labels, warning) = Labels::fit(names, classes, &from);
     warnings.extend(warning);
     Ok((labels, from))

@@ -3,15 +3,23 @@
 use super::error::OnnxError;
 use super::facts::Port;
 use super::file;
+use crate::base::text::shortened;
 use crate::onnx::parse::decode;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
-use tract_onnx::pb::{GraphProto, attribute_proto::AttributeType};
+use tract_onnx::pb::{GraphProto, ValueInfoProto, attribute_proto::AttributeType};
 
 /// Graphs inside the nodes of graphs are looked into so deep.
 const DEEPEST: usize = 8;
 
-/// The contents of a file.
+/// Most letters of a name in an outline.
+const MOST_LETTERS: usize = 200;
+/// Most letters of a value of the metadata: the names of some thousand classes.
+const MOST_LETTERS_OF_VALUE: usize = 100_000;
+/// Most entries of a list.
+const MOST_ENTRIES: usize = 100;
+
+/// The contents of a file. Texts of any length are cut, and so are lists.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Outline {
     /// Length of the file.
@@ -52,25 +60,32 @@ impl Outline {
         let mut outline = Self {
             bytes: bytes.len() as u64,
             ir_version: model.ir_version,
-            opsets: (model.opset_import.iter())
-                .map(|set| (set.domain.clone(), set.version))
+            opsets: (model.opset_import.iter().take(MOST_ENTRIES))
+                .map(|set| (name(&set.domain), set.version))
                 .collect(),
-            producer: format!("{} {}", model.producer_name, model.producer_version)
-                .trim()
-                .to_owned(),
-            metadata: (model.metadata_props.iter())
-                .map(|entry| (entry.key.clone(), entry.value.clone()))
+            producer: format!(
+                "{} {}",
+                name(&model.producer_name),
+                name(&model.producer_version)
+            )
+            .trim()
+            .to_owned(),
+            metadata: (model.metadata_props.iter().take(MOST_ENTRIES))
+                .map(|entry| {
+                    let value = shortened(&entry.value, MOST_LETTERS_OF_VALUE);
+                    (name(&entry.key), value.into_owned())
+                })
                 .collect(),
             ..Self::default()
         };
         let Some(graph) = &model.graph else {
             return Ok(outline);
         };
-        let constants: Vec<&str> = graph.initializer.iter().map(|t| t.name.as_str()).collect();
+        let constants: HashSet<&str> = graph.initializer.iter().map(|t| t.name.as_str()).collect();
         let fed = |name: &str| !constants.contains(&name);
         let inputs = graph.input.iter().filter(|info| fed(&info.name));
-        outline.inputs = inputs.map(port).collect::<Result<_, _>>()?;
-        outline.outputs = graph.output.iter().map(port).collect::<Result<_, _>>()?;
+        outline.inputs = ports(inputs)?;
+        outline.outputs = ports(graph.output.iter())?;
         outline.count(graph, DEEPEST);
         Ok(outline)
     }
@@ -83,9 +98,14 @@ impl Outline {
         }
         for node in &graph.node {
             let operator = match node.domain.as_str() {
-                "" | "ai.onnx" => node.op_type.clone(),
-                domain => format!("{domain}.{}", node.op_type),
+                "" | "ai.onnx" => name(&node.op_type),
+                domain => format!("{}.{}", name(domain), name(&node.op_type)),
             };
+            let is_new = !self.operators.contains_key(&operator);
+            if is_new && self.operators.len() >= MOST_ENTRIES {
+                *self.operators.entry("others".into()).or_default() += 1;
+                continue;
+            }
             *self.operators.entry(operator).or_default() += 1;
             for attribute in &node.attribute {
                 let inner = (attribute.r#type == AttributeType::Graph as i32)
@@ -98,8 +118,21 @@ impl Outline {
     }
 }
 
-fn port(info: &tract_onnx::pb::ValueInfoProto) -> Result<String, OnnxError> {
-    Ok(Port::new(info)?.to_string())
+/// Describes the first inputs or outputs, and counts the others.
+fn ports<'a>(mut all: impl Iterator<Item = &'a ValueInfoProto>) -> Result<Vec<String>, OnnxError> {
+    let first = all.by_ref().take(MOST_ENTRIES);
+    let describe = |info| Ok(name(&Port::new(info)?.to_string()));
+    let mut ports = first.map(describe).collect::<Result<Vec<_>, OnnxError>>()?;
+    match all.count() {
+        0 => {}
+        more => ports.push(format!("{more} more")),
+    }
+    Ok(ports)
+}
+
+/// Returns a text of the file, cut to the length of a name.
+fn name(text: &str) -> String {
+    shortened(text, MOST_LETTERS).into_owned()
 }
 
 #[cfg(test)]
@@ -136,6 +169,25 @@ mod tests {
         assert_eq!(operators, counted.map(|(name, n)| (name.to_owned(), n)));
         assert_eq!(outline.parameters, 6);
         assert_eq!(outline.inputs, ["x [1, 3, ?, 4] float32"]);
+    }
+
+    #[test]
+    fn texts_and_lists_of_any_length_are_cut() {
+        let ports: Vec<String> = (0..300).map(|number| format!("y{number}")).collect();
+        let nodes = ports.iter().map(|y| {
+            let mut node = node("Relu", &["x"], &[y]);
+            node.op_type = format!("Foreign{y}");
+            node
+        });
+        let outputs: Vec<(&str, &[i64])> = ports.iter().map(|y| (&**y, &[1][..])).collect();
+        let mut model = model(nodes.collect(), &[("x", &[1])], &outputs);
+        model.producer_name = "p".repeat(10 << 20);
+        let outline = Outline::from_bytes(&model.encode_to_vec()).expect("a model");
+        assert!(outline.producer.ends_with("bytes more)") && outline.producer.len() < 300);
+        assert_eq!(outline.outputs.len(), 101);
+        assert_eq!(outline.outputs[100], "200 more");
+        assert_eq!(outline.operators.len(), 101);
+        assert_eq!(outline.operators["others"], 200);
     }
 
     #[test]

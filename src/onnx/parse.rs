@@ -15,6 +15,9 @@ use tract_onnx::pb::{GraphProto, ModelProto, TensorProto};
 /// Numbers in one tensor of a graph; 64 Mi of f32 are 256 MiB.
 pub const MAX_ELEMENTS: u64 = 64 << 20;
 
+/// Longest name in a graph. Names of exporters that join those of fused operators have some hundred bytes.
+const MAX_NAME_BYTES: usize = 1 << 16;
+
 /// The format stands at 13 in 2026; anything far from that is not the number it should be.
 const IR_VERSIONS: std::ops::RangeInclusive<i64> = 1..=99;
 
@@ -96,8 +99,29 @@ fn check_graph(graph: &GraphProto) -> Result<(), OnnxError> {
             return Err(not_onnx(format!("its graph has no {what}")));
         }
     }
+    check_lengths(graph)?;
     check_names(graph)?;
     check_constants(graph)
+}
+
+/// Refuses names that are copied, compared and printed for ever.
+fn check_lengths(graph: &GraphProto) -> Result<(), OnnxError> {
+    let nodes = graph.node.iter().flat_map(|node| {
+        let own = [&node.name, &node.op_type, &node.domain];
+        own.into_iter().chain(&node.input).chain(&node.output)
+    });
+    let ports = graph.input.iter().chain(&graph.output);
+    let names = nodes
+        .chain(ports.map(|port| &port.name))
+        .chain(graph.initializer.iter().map(|tensor| &tensor.name));
+    match names.map(String::len).max() {
+        Some(longest) if longest > MAX_NAME_BYTES => Err(OnnxError::TooLarge {
+            what: "a name in its graph".into(),
+            found: format!("{longest} bytes"),
+            limit: format!("{MAX_NAME_BYTES} bytes"),
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// Checks the constants once more when those of a second file have been taken in.
@@ -244,12 +268,9 @@ pub fn check_budget(what: &str, dims: &[i64]) -> Result<(), OnnxError> {
 /// Dims and data of a constant must agree, so that no engine reads, or takes memory, beyond the file.
 fn check_tensor(tensor: &TensorProto) -> Result<(), OnnxError> {
     if is_external(tensor) {
-        return Ok(()); // not here yet: see graph/embed_data.rs
+        return Ok(()); // not here yet: see rewrite/embed_data.rs
     }
-    let elements = tensor.dims.iter().try_fold(1_u64, |product, dim| {
-        product.checked_mul(u64::try_from(*dim).ok()?)
-    });
-    let Some(elements) = elements else {
+    let Some(elements) = elements(tensor) else {
         return Err(not_onnx(format!(
             "constant \"{}\" has dims {:?}",
             tensor.name, tensor.dims
@@ -276,14 +297,23 @@ fn check_tensor(tensor: &TensorProto) -> Result<(), OnnxError> {
     )))
 }
 
-/// Data found and expected, in the unit they are stored in; `None` for a type that ONNX has not.
-fn data_length(tensor: &TensorProto, elements: u64) -> Option<(u64, Option<u64>, &'static str)> {
-    let kind = DataType::try_from(tensor.data_type).ok()?;
-    let bits = match kind {
-        DataType::Undefined => return None,
-        DataType::String => {
-            return Some((tensor.string_data.len() as u64, Some(elements), "strings"));
-        }
+/// Returns how many numbers the dims of a tensor stand for; `None` if they are none that a tensor has.
+fn elements(tensor: &TensorProto) -> Option<u64> {
+    tensor.dims.iter().try_fold(1_u64, |product, dim| {
+        product.checked_mul(u64::try_from(*dim).ok()?)
+    })
+}
+
+/// Returns how many bytes the numbers of a tensor take, by its dims and type; `None` if these are none that have bytes.
+pub fn raw_length(tensor: &TensorProto) -> Option<u64> {
+    let bits = bits(DataType::try_from(tensor.data_type).ok()?)?;
+    Some(elements(tensor)?.checked_mul(bits)?.div_ceil(8))
+}
+
+/// Returns the size of a number; `None` where there is none.
+fn bits(kind: DataType) -> Option<u64> {
+    Some(match kind {
+        DataType::Undefined | DataType::String => return None,
         DataType::Uint4 | DataType::Int4 | DataType::Float4e2m1 => 4,
         DataType::Uint8
         | DataType::Int8
@@ -296,10 +326,18 @@ fn data_length(tensor: &TensorProto, elements: u64) -> Option<(u64, Option<u64>,
         DataType::Float | DataType::Int32 | DataType::Uint32 => 32,
         DataType::Double | DataType::Int64 | DataType::Uint64 | DataType::Complex64 => 64,
         DataType::Complex128 => 128,
-    };
+    })
+}
+
+/// Data found and expected, in the unit they are stored in; `None` for a type that ONNX has not.
+fn data_length(tensor: &TensorProto, elements: u64) -> Option<(u64, Option<u64>, &'static str)> {
+    let kind = DataType::try_from(tensor.data_type).ok()?;
+    if kind == DataType::String {
+        return Some((tensor.string_data.len() as u64, Some(elements), "strings"));
+    }
+    let bits = bits(kind)?;
     if !tensor.raw_data.is_empty() {
-        let expected = elements.checked_mul(bits).map(|bits| bits.div_ceil(8));
-        return Some((tensor.raw_data.len() as u64, expected, "bytes"));
+        return Some((tensor.raw_data.len() as u64, raw_length(tensor), "bytes"));
     }
     let (found, expected) = match kind {
         DataType::Float => (tensor.float_data.len(), Some(elements)),

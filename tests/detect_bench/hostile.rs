@@ -1,10 +1,13 @@
 //! Files that want to take the process down are refused with a reason, in time and within memory.
 
-use crate::support::{engines, skipped};
+use crate::support::{Folder, engines, micro_model, skipped};
 use gstdetect::engine::EngineKind;
+use prost::Message;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
+use tract_onnx::pb::tensor_proto::{DataLocation, DataType};
+use tract_onnx::pb::{ModelProto, StringStringEntryProto, TensorProto};
 
 const LONGEST: Duration = Duration::from_secs(10);
 /// Address space in KiB. ONNX Runtime and OpenVINO reserve more than they take.
@@ -68,4 +71,70 @@ fn hostile_files_are_refused_or_run() {
         }
     }
     assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+/// Writes a model of which `count` constants each are the whole of one file of 300 MB, which takes no place on the disk.
+fn with_weights_in_a_hole(folder: &Folder, count: usize) -> PathBuf {
+    const BYTES: u64 = 300 << 20;
+    let hole = std::fs::File::create(folder.path().join("hole.data")).expect("writable");
+    hole.set_len(BYTES).expect("a hole takes no place");
+    let bytes = std::fs::read(micro_model("yolov8_micro.onnx")).expect("it is there");
+    let mut model = ModelProto::decode(&bytes[..]).expect("a model");
+    let graph = model.graph.as_mut().expect("with a graph");
+    graph
+        .initializer
+        .extend((0..count).map(|number| TensorProto {
+            name: format!("hole{number}"),
+            dims: vec![(BYTES / 4) as i64],
+            data_type: DataType::Float as i32,
+            data_location: Some(DataLocation::External as i32),
+            external_data: vec![StringStringEntryProto {
+                key: "location".into(),
+                value: "hole.data".into(),
+            }],
+            ..Default::default()
+        }));
+    folder.file("hole.onnx", &model.encode_to_vec())
+}
+
+#[test]
+fn weights_in_a_second_file_are_refused_by_their_sum() {
+    for engine in std::iter::once(EngineKind::Tract).chain(engines::installed()) {
+        for count in [40, 2, 1] {
+            let folder = Folder::new();
+            let model = with_weights_in_a_hole(&folder, count);
+            let output = inspect(&model, engine).unwrap_or_else(|why| panic!("{engine}: {why}"));
+            let said = String::from_utf8_lossy(&output.stderr);
+            println!("{engine}, {count} times 300 MB: {}: {said}", output.status);
+            match count {
+                1 => assert!(matches!(output.status.code(), Some(0 | 3)), "{said}"),
+                _ => assert!(said.contains("too large"), "{said}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn texts_of_any_length_are_not_printed_whole() {
+    let folder = Folder::new();
+    let bytes = std::fs::read(micro_model("yolov8_micro.onnx")).expect("it is there");
+    let mut model = ModelProto::decode(&bytes[..]).expect("a model");
+    model.producer_name = "p".repeat(100 << 20);
+    let path = folder.file("producer.onnx", &model.encode_to_vec());
+    let output = inspect(&path, EngineKind::Tract).expect("in time");
+    assert!(output.status.success(), "{}", output.status);
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        said.contains("ppp… (") && said.len() < 10_000,
+        "{} bytes",
+        said.len()
+    );
+    // A name in an error, too.
+    let graph = model.graph.as_mut().expect("with a graph");
+    graph.output[0].name = "o".repeat(100 << 20);
+    let path = folder.file("output.onnx", &model.encode_to_vec());
+    let output = inspect(&path, EngineKind::Tract).expect("in time");
+    assert!(!output.status.success());
+    let said = output.stdout.len() + output.stderr.len();
+    assert!(said < 20_000, "{said} bytes");
 }

@@ -1,12 +1,16 @@
 //! Whatever is wrong with a model is one error before the first frame; the element works with the next good model.
 
+use crate::support::onnx::node;
 use crate::support::{Folder, Rig, Source, micro_model, skipped};
 use gst::glib;
 use gst::glib::error::ErrorDomain;
 use gst::prelude::*;
 use gstdetect::base::tensor::Tensor;
 use gstdetect::engine::{EngineError, EngineKind};
+use prost::Message;
 use std::path::Path;
+use tract_onnx::pb::tensor_proto::DataType;
+use tract_onnx::pb::{ModelProto, TensorProto};
 
 /// An error or a warning, as an application reads it.
 #[derive(Debug)]
@@ -428,4 +432,46 @@ fn an_engine_that_fails_at_a_frame_is_one_error_and_no_frame_passes_until_ready(
             assert_passes_a_frame(&rig);
         }
     }
+}
+
+/// Writes a micro model that also multiplies two matrices: 1331 million multiply-adds.
+fn with_a_product(folder: &Folder) -> std::path::PathBuf {
+    let bytes = std::fs::read(micro_model("yolov8_micro.onnx")).expect("it is there");
+    let mut model = ModelProto::decode(&bytes[..]).expect("a model");
+    let graph = model.graph.as_mut().expect("with a graph");
+    graph.initializer.push(TensorProto {
+        name: "sides".into(),
+        dims: vec![2],
+        data_type: DataType::Int64 as i32,
+        int64_data: vec![1100, 1100],
+        ..Default::default()
+    });
+    graph
+        .node
+        .push(node("ConstantOfShape", &["sides"], "square"));
+    graph
+        .node
+        .push(node("MatMul", &["square", "square"], "product"));
+    folder.file("product.onnx", &model.encode_to_vec())
+}
+
+#[test]
+fn a_model_that_computes_more_than_allowed_is_refused_and_a_higher_limit_admits_it() {
+    let folder = Folder::new();
+    let rig = Rig::stopped("max-compute=1", Source::File);
+    let model = with_a_product(&folder);
+    rig.element
+        .set_property("model", model.display().to_string());
+    assert!(rig.element.set_state(gst::State::Paused).is_err());
+    let message = rig.wait_for_message(&[gst::MessageType::Error]);
+    let gst::MessageView::Error(error) = message.view() else {
+        unreachable!("only errors were asked for");
+    };
+    let text = error.error().message().to_owned();
+    assert!(
+        text.contains("multiply-adds") && text.contains("1000000000; max-compute"),
+        "{text}"
+    );
+    rig.element.set_property("max-compute", 2_u32);
+    rig.element.set_state(gst::State::Paused).unwrap();
 }

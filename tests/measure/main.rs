@@ -8,6 +8,7 @@ mod camera;
 mod delay;
 mod detect_bench;
 mod engines;
+mod hot_swap;
 mod live;
 mod loading;
 mod machine;

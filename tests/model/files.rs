@@ -7,7 +7,10 @@ use gstdetect::families::yolov5::Yolov5;
 use gstdetect::families::yolov8::Yolov8;
 use gstdetect::families::yolox::YoloxHeads;
 use gstdetect::model::{InputSize, Model, ModelError, ModelOptions, OnnxError, topic};
+use prost::Message;
 use std::path::{Path, PathBuf};
+use tract_onnx::pb::tensor_proto::DataLocation;
+use tract_onnx::pb::{ModelProto, StringStringEntryProto};
 
 fn micro(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -475,4 +478,86 @@ fn is_whole_without(whole: &[u8], index: usize) -> bool {
         .position(|bytes| bytes == b"names")
         .unwrap_or(whole.len());
     index + 8 >= metadata
+}
+
+/// Moves the weights of a model to a second file, as exporters do, and returns both files.
+fn in_two_files(name: &str, second: &str) -> (Vec<u8>, Vec<u8>) {
+    let bytes = std::fs::read(micro(name)).expect("it is there");
+    let mut model = ModelProto::decode(&bytes[..]).expect("a model");
+    let mut weights = Vec::new();
+    let graph = model.graph.as_mut().expect("with a graph");
+    for tensor in graph.initializer.iter_mut() {
+        let numbers = std::mem::take(&mut tensor.raw_data);
+        if numbers.is_empty() {
+            continue;
+        }
+        let entries = [
+            ("location", second.to_owned()),
+            ("offset", weights.len().to_string()),
+            ("length", numbers.len().to_string()),
+        ];
+        tensor.external_data = entries
+            .map(|(key, value)| StringStringEntryProto {
+                key: key.into(),
+                value,
+            })
+            .into();
+        tensor.data_location = Some(DataLocation::External as i32);
+        weights.extend(numbers);
+    }
+    assert!(!weights.is_empty(), "{name} has its numbers elsewhere");
+    (model.encode_to_vec(), weights)
+}
+
+#[test]
+fn a_model_in_the_cache_of_hugging_face_is_opened_with_its_weights() {
+    let folder = Folder::new("hub");
+    let cache = folder.0.join("models--someone--detector");
+    let (blobs, snapshot) = (cache.join("blobs"), cache.join("snapshots/0123abcd"));
+    for made in [&blobs, &snapshot] {
+        std::fs::create_dir_all(made).unwrap();
+    }
+    let (model, weights) = in_two_files("yolov8_micro.onnx", "model.onnx_data");
+    for (name, blob, bytes) in [
+        ("model.onnx", "5ba1", &model),
+        ("model.onnx_data", "77c3", &weights),
+    ] {
+        std::fs::write(blobs.join(blob), bytes).unwrap();
+        let link = format!("../../blobs/{blob}");
+        std::os::unix::fs::symlink(link, snapshot.join(name)).unwrap();
+    }
+    let linked = Model::open(&options(snapshot.join("model.onnx"))).unwrap();
+    let whole = open("yolov8_micro.onnx").unwrap();
+    assert!(
+        linked
+            .rewrites
+            .iter()
+            .any(|r| r.contains("model.onnx_data")),
+        "{:?}",
+        linked.rewrites
+    );
+    let weights = |model: &Model| {
+        let proto = ModelProto::decode(&model.bytes[..]).expect("a model");
+        let graph = proto.graph.expect("with a graph");
+        let numbers = graph.initializer.into_iter();
+        numbers.map(|t| (t.name, t.raw_data)).collect::<Vec<_>>()
+    };
+    assert_eq!(weights(&linked), weights(&whole));
+    // A link that leads nowhere names the file.
+    std::fs::remove_file(blobs.join("77c3")).unwrap();
+    let error = Model::open(&options(snapshot.join("model.onnx"))).unwrap_err();
+    assert!(error.to_string().contains("model.onnx_data"), "{error}");
+}
+
+#[test]
+fn a_label_of_any_length_is_cut() {
+    let folder = Folder::new("labels");
+    let path = folder.copy("yolov8_micro.onnx");
+    let long = "x".repeat(1 << 19);
+    let card = format!(r#"{{"labels": ["{long}", "dog"]}}"#);
+    folder.write("yolov8_micro.detect.json", card);
+    let model = Model::open(&options(path)).unwrap();
+    let labels: Vec<String> = model.labels.iter().map(|l| l.into_owned()).collect();
+    assert!(labels[0].starts_with("xxx") && labels[0].len() < 1100);
+    assert_eq!(labels[1], "dog");
 }

@@ -11,6 +11,7 @@ pub const OPTIONS: EngineOptions = EngineOptions {
     threads: 1,
     precision: Precision::F32,
     at_once: 1,
+    max_compute: None,
 };
 
 /// Returns the engines whose library is on this machine; says which are not.

@@ -71,6 +71,9 @@ pub struct Properties {
     /// Card (JSON) that describes the model.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub model_config: Option<String>,
+    /// Most thousand million multiply-adds that an inference may take.
+    #[arg(long, value_name = "N")]
+    pub max_compute: Option<String>,
     /// Sets any property, as in gst-launch-1.0: --set workers=2. Can be repeated.
     #[arg(long = "set", value_name = "PROPERTY=VALUE")]
     pub set: Vec<String>,
@@ -87,6 +90,7 @@ impl Properties {
             ("mode", &self.mode),
             ("labels", &self.labels),
             ("model-config", &self.model_config),
+            ("max-compute", &self.max_compute),
         ];
         let mut settings = Settings::default();
         for (name, value) in named {

@@ -2,9 +2,13 @@
 
 use gst::glib;
 use gst::prelude::*;
+use gstdetect::base::text::shortened;
 use std::fmt;
 use std::path::Path;
 use std::process::ExitCode;
+
+/// Most letters of an error about a model, in whose file names may have any length.
+const MOST_LETTERS: usize = 4000;
 
 /// Reason why a command failed. `--help` lists the exit codes; clap also ends with 2 on wrong arguments.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,7 +48,7 @@ impl Failure {
     }
 
     pub fn model(what: impl fmt::Display) -> Self {
-        Self::Model(what.to_string())
+        Self::Model(shortened(&what.to_string(), MOST_LETTERS).into_owned())
     }
 
     pub fn output(path: &Path, err: &std::io::Error) -> Self {

@@ -68,6 +68,8 @@ const AMOUNTS: [Field<MachineSample, Option<u64>>; 2] = [
 
 const THROTTLED: &str = "throttled";
 
+const STUCK_LOADS: &str = "stuck-loads";
+
 /// Stage times of one analysed frame, in [`DETECTIONS`].
 const STAGES: [Field<StageTimes, Duration>; 4] = [
     ("wait-time", |t| &mut t.wait),
@@ -91,6 +93,8 @@ pub struct DetectStats {
     pub iou_threshold: f32,
     /// Delay declared to the pipeline.
     pub latency: Duration,
+    /// Loads of models in this process that have outlasted `load-timeout` and not ended.
+    pub stuck_loads: u64,
     /// Running time of the message; absent without a clock.
     pub running_time: Option<gst::ClockTime>,
 }
@@ -120,6 +124,7 @@ impl DetectStats {
         s.set("score-threshold", as_written(self.score_threshold));
         s.set("iou-threshold", as_written(self.iou_threshold));
         set_time(&mut s, "latency", Some(self.latency));
+        s.set(STUCK_LOADS, self.stuck_loads);
         let mut machine = self.machine;
         for (field, value) in LOADS {
             set_if_measured(&mut s, field, *value(&mut machine));
@@ -166,6 +171,7 @@ impl DetectStats {
         stats.score_threshold = s.get::<f64>("score-threshold").unwrap_or_default() as f32;
         stats.iou_threshold = s.get::<f64>("iou-threshold").unwrap_or_default() as f32;
         stats.latency = time(s, "latency").unwrap_or_default();
+        stats.stuck_loads = s.get(STUCK_LOADS).unwrap_or_default();
         stats.snapshot.window = time(s, "window").unwrap_or_default();
         stats.running_time = running_time(s);
         Some(stats)
@@ -446,6 +452,7 @@ mod tests {
             score_threshold: 0.6,
             iou_threshold: 0.25,
             latency: ms(240),
+            stuck_loads: 1,
             running_time: Some(gst::ClockTime::from_seconds(10)),
         };
         for name in [STATS, STATS_PROPERTY] {

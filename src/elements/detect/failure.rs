@@ -1,7 +1,9 @@
 //! [`Failure`]: an error or a warning as GStreamer posts it, with a sentence for people, a detail for developers, domain and
 //! code.
 
+use super::watch::NotLoaded;
 use crate::base::classes::ClassesError;
+use crate::base::text::shortened;
 use crate::detector::{DetectError, OpenError};
 use crate::engine::EngineError;
 use crate::host::affinity::AffinityError;
@@ -9,6 +11,9 @@ use crate::model::{ModelError, OnnxError};
 use gst::glib;
 use std::any::Any;
 use std::io::{self, ErrorKind};
+
+/// Most letters of a sentence, and of a detail.
+const MOST_LETTERS: usize = 4000;
 
 /// Domain and code of GStreamer's errors.
 #[derive(Debug, Clone, Copy)]
@@ -45,11 +50,12 @@ pub(super) struct Failure {
 }
 
 impl Failure {
+    /// Makes a failure. Sentence and detail are cut to a length that a person may read, because names in files have any.
     pub fn new(code: impl Into<Code>, sentence: &str, detail: String) -> Self {
         Self {
             code: code.into(),
-            sentence: sentence.into(),
-            detail,
+            sentence: shortened(sentence, MOST_LETTERS).into_owned(),
+            detail: shortened(&detail, MOST_LETTERS).into_owned(),
         }
     }
 
@@ -73,6 +79,29 @@ impl Failure {
     pub fn no_thread(err: &io::Error) -> Self {
         let sentence = "Cannot start a thread to load the model";
         Self::new(gst::ResourceError::Failed, sentence, err.to_string())
+    }
+
+    /// The process may not start the threads that a pipeline needs.
+    pub fn no_further_thread(err: &io::Error) -> Self {
+        let sentence = format!(
+            "This process may start no further threads, which a pipeline needs: {err}; a limit of processes (ulimit -u) or of memory (ulimit -v) is too low"
+        );
+        Self::new(gst::ResourceError::Failed, &sentence, format!("{err:?}"))
+    }
+
+    /// The model at `path` has not been loaded.
+    pub fn not_loaded(path: &str, err: &NotLoaded) -> Self {
+        match err {
+            NotLoaded::Thread(err) => Self::no_thread(err),
+            NotLoaded::Late(_) | NotLoaded::TooMany(_) => {
+                let sentence = format!("Cannot use the model {path}: {err}");
+                Self::new(
+                    gst::LibraryError::Init,
+                    &sentence,
+                    format!("{path}: {err:?}"),
+                )
+            }
+        }
     }
 
     /// A frame could not be analysed.

@@ -20,7 +20,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 // Lock order: settings, slot, state. Usually one is cloned or released before the next is taken. `inputs`, `threads` and
-// `machine` are leaves: no other lock is taken while one of them is held; so is the idle thread of `loader.rs`. None is held
+// `machine` are leaves: no other lock is taken while one of them is held; so are the idle thread of `loader.rs` and the loads of `watch.rs`. None is held
 // while pushing, querying, posting, notifying, pausing or stopping the task, loading a model or inferring, nor while a buffer
 // or a detector is dropped. `lock.rs` checks this in builds for tests.
 pub struct Detect {

@@ -11,15 +11,18 @@ use super::numbers;
 use super::settings::Settings;
 use super::settings::parallelism::Parallelism;
 use super::state::State;
+use super::watch::NotLoaded;
 use crate::base::geometry::Size;
 use crate::bridge::message::MODEL;
 use crate::detector::{Detector, DetectorOptions};
 use crate::engine::EngineOptions;
 use crate::host::affinity::Processors;
+use crate::host::memory;
 use crate::model::{InputSize, ModelOptions};
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use std::io;
+use std::sync::mpsc::channel;
 use std::thread;
 
 /// Opens a detector for each worker, in whatever thread it is called.
@@ -29,7 +32,9 @@ impl Detect {
     /// Loads the first model, and starts the workers for it.
     pub(super) fn load_and_work(&self, settings: &Settings) -> Result<(), Failure> {
         let thread = FirstWorker::start().map_err(|err| Failure::no_thread(&err))?;
-        let detectors = self.load(settings, None, |open| thread.run(open))?;
+        let limit = settings.load_timeout();
+        let detectors = self.load(settings, None, |open| thread.run(limit, open))?;
+        check_threads().map_err(|err| Failure::no_further_thread(&err))?;
         if let Some(first) = detectors.first().map(Detectors::current) {
             let running_time = self.obj().current_running_time();
             self.announce(Loaded::new(settings, first, running_time), |_| true)?;
@@ -41,7 +46,7 @@ impl Detect {
         self.start_workers(detectors, settings, thread)
     }
 
-    /// Opens a detector for each worker. Blocks until they are ready.
+    /// Opens a detector for each worker. Blocks until they are ready, for as long as the property `load-timeout` allows.
     ///
     /// `run` opens them in another thread, so that the threads of the engine keep to the processors that the user allows.
     /// `running` are the workers that there are already, whose number stays, and the size of the pictures that they see.
@@ -49,10 +54,11 @@ impl Detect {
         &self,
         settings: &Settings,
         running: Option<(usize, Option<Size>)>,
-        run: impl FnOnce(Open) -> io::Result<thread::Result<Result<Vec<Detectors>, Failure>>>,
+        run: impl FnOnce(Open) -> Result<thread::Result<Result<Vec<Detectors>, Failure>>, NotLoaded>,
     ) -> Result<Vec<Detectors>, Failure> {
         let path = settings.model_name();
         gst::info!(CAT, imp = self, "Loading the model {path}");
+        check_memory(&path, LEAST_TO_LOAD)?;
         let processors = settings.processors();
         let processors = processors.map_err(|err| Failure::affinity(&err))?;
         let mut parallelism = settings.parallelism(processors.as_ref());
@@ -75,9 +81,11 @@ impl Detect {
         });
         assert_none_held();
         let loaded = run(open)
-            .map_err(|err| Failure::no_thread(&err))?
+            .map_err(|err| Failure::not_loaded(&path, &err))?
             .map_err(|panic| Failure::panic(&format!("loading the model {path}"), panic.as_ref()));
-        loaded?
+        let detectors = loaded??;
+        check_memory(&path, LEAST_TO_GO_ON)?;
+        Ok(detectors)
     }
 
     /// Makes `loaded` the model that properties must fit, and posts what is known of it. Does nothing and returns false if
@@ -114,6 +122,52 @@ impl Detect {
     }
 }
 
+/// Threads of a source, of the source pad, and one more.
+const THREADS_OF_A_PIPELINE: usize = 3;
+/// Address space below which nothing is loaded.
+const LEAST_TO_LOAD: u64 = 48 << 20;
+/// Address space that must be left behind a load: the stacks of the threads that the pipeline starts next.
+const LEAST_TO_GO_ON: u64 = 32 << 20;
+
+/// Refuses to go on where little address space is left. GLib and the standard library end the process where a small
+/// allocation fails, and GStreamer waits for ever for a thread that it could not start.
+fn check_memory(path: &str, least: u64) -> Result<(), Failure> {
+    match memory::address_space_left() {
+        Some(left) if left < least => {
+            let sentence = format!(
+                "Cannot load the model {path}: the limit of address space (ulimit -v) leaves {left} bytes, expected {least} or more"
+            );
+            Err(Failure::new(
+                gst::ResourceError::NoSpaceLeft,
+                &sentence,
+                path.to_owned(),
+            ))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Starts as many threads at a time as a small pipeline does next, and ends them: where there is no room for them, GStreamer
+/// would wait for ever. A limit of address space is checked by [`check_memory`]; there each thread would take a heap.
+fn check_threads() -> io::Result<()> {
+    if memory::address_space_left().is_some() {
+        return Ok(());
+    }
+    let start = || {
+        let (end, wait) = channel::<()>();
+        let thread = thread::Builder::new().name("detect-try".into());
+        let thread = thread.spawn(move || wait.recv().unwrap_or_default())?;
+        Ok((end, thread))
+    };
+    let started: Vec<io::Result<_>> = (0..THREADS_OF_A_PIPELINE).map(|_| start()).collect();
+    for result in started {
+        let (end, thread) = result?;
+        drop(end);
+        let _ = thread.join();
+    }
+    Ok(())
+}
+
 fn options(settings: &Settings, parallelism: Parallelism) -> Result<DetectorOptions, Failure> {
     let input_size: InputSize = settings.input_size.parse().map_err(|err| {
         let sentence = format!("The property input-size cannot be used: {err}");
@@ -132,6 +186,7 @@ fn options(settings: &Settings, parallelism: Parallelism) -> Result<DetectorOpti
             threads: parallelism.threads,
             precision: settings.precision.into(),
             at_once: parallelism.workers,
+            max_compute: Some(settings.max_compute()),
         },
     })
 }

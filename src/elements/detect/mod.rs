@@ -15,7 +15,7 @@
 //! - `worker.rs` runs the threads that infer, `task.rs` the thread that pushes, `passthrough.rs` the mode without a line
 //!   between the pads.
 //! - `loading.rs` loads a model before the first frame, `swap.rs` another one beside it, `sizes.rs` the same at another input
-//!   size; `loader.rs` has the threads for all of them, `model_slot.rs` what they leave for the workers, `detectors.rs` what a
+//!   size; `loader.rs` has the threads for all of them, `watch.rs` says how long somebody waits, `model_slot.rs` what they leave for the workers, `detectors.rs` what a
 //!   worker has.
 //! - `report.rs` posts on the bus, `failure.rs` puts errors into words.
 
@@ -38,6 +38,7 @@ mod sizes;
 mod state;
 mod swap;
 mod task;
+mod watch;
 mod worker;
 
 pub use settings::choices::{DetectEngine, DetectPrecision, Mode};

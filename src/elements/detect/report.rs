@@ -7,6 +7,7 @@ use super::lock::assert_none_held;
 use super::state::arrival::{Dropped, Queued};
 use super::state::departure::Due;
 use super::state::frame::DropReason;
+use super::watch;
 use crate::bridge::message::{DetectModel, DetectStats, STATS};
 use crate::bridge::meta::Figures;
 use gst::prelude::*;
@@ -88,6 +89,7 @@ impl Detect {
             score_threshold: thresholds.score,
             iou_threshold: thresholds.iou,
             latency: figures.delay,
+            stuck_loads: watch::stuck() as u64,
             running_time,
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! A model of free size whose training size is unknown runs at the usual size, in the shape of the pictures. It is loaded
 //! before there are any, and once more when the first picture of another shape comes. The worker waits for that, but no
-//! longer than until the element stops.
+//! longer than until the element stops, or than the property `load-timeout` allows.
 
 use super::CAT;
 use super::detectors::Detectors;
@@ -12,12 +12,15 @@ use super::loader;
 use super::model_slot::{Loaded, OpenedSize};
 use super::settings::Settings;
 use super::state::workers::Run;
+use super::watch::{NotLoaded, Watch};
 use crate::base::geometry::Size;
-use crate::detector::{Detector, OpenError};
+use crate::detector::Detector;
 use crate::host::affinity::Processors;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
+use std::error::Error;
 use std::panic::resume_unwind;
+use std::time::Instant;
 
 /// Answer to asking for the detector that suits a picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +73,7 @@ impl Detect {
         detectors: &Detectors,
         picture: Size,
         run: Run,
-    ) -> Option<Result<Detector, OpenError>> {
+    ) -> Option<Result<Detector, Box<dyn Error>>> {
         let order = self.slot.lock().order_size();
         let (element, allowed) = (self.obj().downgrade(), Processors::of_this_thread().ok());
         let load = detectors.loads_for(picture);
@@ -84,21 +87,37 @@ impl Detect {
                 detect.imp().size_opened(run, order, opened);
             }
         };
-        if let Err(err) = loader::start(work, done) {
-            gst::warning!(CAT, imp = self, "No thread to load the model in: {err}");
-            return Some(detectors.loads_for(picture)());
-        }
-        {
-            let mut state = self.state.lock();
-            while !state.take_loaded_size(order) {
-                if state.is_over(run.epoch) {
-                    return None;
-                }
-                self.wake.wait(&mut state);
-            }
+        let limit = self.settings.lock().load_timeout();
+        let watch = match loader::start(limit, work, done) {
+            Ok(watch) => watch,
+            Err(err) => return Some(Err(err.into())),
+        };
+        if let Some(late) = self.await_size(order, run, &watch)? {
+            return Some(Err(late.into()));
         }
         let opened = self.slot.lock().take_size(order)?;
-        Some(opened.unwrap_or_else(|panic| resume_unwind(panic)))
+        let opened = opened.unwrap_or_else(|panic| resume_unwind(panic));
+        Some(opened.map_err(Into::into))
+    }
+
+    /// Waits until an ordered size is loaded or late. Returns `None` if the element stops.
+    fn await_size(&self, order: u64, run: Run, watch: &Watch) -> Option<Option<NotLoaded>> {
+        let mut end = watch.end();
+        let mut state = self.state.lock();
+        while !state.take_loaded_size(order) {
+            if state.is_over(run.epoch) {
+                return None;
+            }
+            match end {
+                None => self.wake.wait(&mut state),
+                Some(at) if Instant::now() < at => self.wake.wait_until(&mut state, at),
+                Some(_) => match watch.leave() {
+                    Some(late) => return Some(Some(late)),
+                    None => end = None, // it has been loaded just now
+                },
+            }
+        }
+        Some(None)
     }
 
     /// Leaves a loaded size for the worker that waits for it, unless the worker has ended.

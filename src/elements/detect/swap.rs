@@ -1,8 +1,8 @@
 //! Changes to another model while frames go on with the one in use: a *swap*.
 //!
 //! Setting `model` requests a swap. A thread loads the new model, with all other properties as they are then, and hands a
-//! detector to each worker, which takes it between two frames. If loading fails, the old model stays, and so does its path
-//! in the property.
+//! detector to each worker, which takes it between two frames. If loading fails, or takes longer than `load-timeout`, the old
+//! model stays, and so does its path in the property.
 
 use super::detectors::Detectors;
 use super::failure::Failure;
@@ -55,7 +55,9 @@ impl Detect {
         let picture = self.state.lock().picture_size();
         let running = Some((self.threads.lock().len(), picture));
         let load = || {
-            let loaded = self.load(&request.settings, running, loader::run);
+            let limit = request.settings.load_timeout();
+            let run = |open| loader::run(limit, open);
+            let loaded = self.load(&request.settings, running, run);
             loaded.and_then(|detectors| self.hand_over(request, detectors))
         };
         let loaded = catch_unwind(AssertUnwindSafe(load)).unwrap_or_else(|panic| {

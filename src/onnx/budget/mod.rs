@@ -5,6 +5,7 @@
 //!
 //! - [`structure`]: number of nodes, depth of graphs in nodes, loops without a bound, permutations, and divisions of
 //!   constants that no processor can do.
+//! - [`operators`]: for the built-in engine, operators that no detector has.
 //! - [`windows`]: kernels, strides, pads and dilations against the maps that they slide over.
 //! - [`sizes`]: bytes of every tensor and of all that are needed at a time, and the multiply-adds of an inference, from our
 //!   own inference of dims.
@@ -13,22 +14,24 @@
 //! A size that only a run reveals is not covered.
 
 mod constants;
+mod operators;
 mod sizes;
 mod structure;
 mod windows;
 
 pub use constants::check_dims;
+pub use operators::check as check_operators;
 
 use super::infer::{self, Inference, SHAPES_BUDGET};
 use crate::base::tensor::InputSpec;
 use prost::Message;
 use tract_onnx::pb::{ModelProto, NodeProto};
 
-/// Refuses a model that is fed with `input`.
+/// Refuses a model that is fed with `input`, or whose inference takes more than `most_compute` multiply-adds.
 ///
 /// # Errors
 /// One sentence that names the node, what it has and what it may have.
-pub fn check_model(model: &ModelProto, input: &InputSpec) -> Result<(), String> {
+pub fn check_model(model: &ModelProto, input: &InputSpec, most_compute: u64) -> Result<(), String> {
     let Some(graph) = &model.graph else {
         return Ok(());
     };
@@ -36,16 +39,16 @@ pub fn check_model(model: &ModelProto, input: &InputSpec) -> Result<(), String> 
     constants::check(graph)?;
     let opset = infer::opset(model);
     let shapes = Inference::of_shapes(graph, opset, input, SHAPES_BUDGET);
-    sizes::check(graph, shapes)
+    sizes::check(graph, shapes, most_compute)
 }
 
 /// Checks the bytes of a file like [`check_model`]. Bytes that are not ONNX are left to the engine to refuse.
 ///
 /// # Errors
 /// As for [`check_model`].
-pub fn check_file(bytes: &[u8], input: &InputSpec) -> Result<(), String> {
+pub fn check_file(bytes: &[u8], input: &InputSpec, most_compute: u64) -> Result<(), String> {
     match ModelProto::decode(bytes) {
-        Ok(model) => check_model(&model, input),
+        Ok(model) => check_model(&model, input, most_compute),
         Err(_) => Ok(()),
     }
 }

@@ -8,13 +8,11 @@ use tract_onnx::pb::{GraphProto, NodeProto};
 
 /// Most bytes of the tensors that are needed at a time, weights aside.
 const MAX_LIVE_BYTES: u64 = 3 << 29;
-/// Most multiply-adds of an inference: twenty minutes on one core of a Raspberry Pi 5. YOLOv8x at 1280 takes half of 10^12.
-const MAX_WORK: u64 = 10_000_000_000_000;
 /// Bytes of a number; the type of a tensor between nodes is not followed.
 const NUMBER_BYTES: u64 = 4;
 
 /// Follows the nodes of a graph with `shapes`, which know its input and its constants.
-pub fn check(graph: &GraphProto, mut shapes: Inference) -> Result<(), String> {
+pub fn check(graph: &GraphProto, mut shapes: Inference, most_compute: u64) -> Result<(), String> {
     let mut live = Live::new(graph);
     let mut work = 0_u64;
     for (index, node) in graph.node.iter().enumerate() {
@@ -31,9 +29,9 @@ pub fn check(graph: &GraphProto, mut shapes: Inference) -> Result<(), String> {
             check_bytes(node, &output.dims)?;
         }
         work = work.saturating_add(work_of(node, &shapes, &outputs));
-        if work > MAX_WORK {
+        if work > most_compute {
             return Err(format!(
-                "an inference takes {work} multiply-adds up to {}, expected at most {MAX_WORK}",
+                "an inference takes {work} multiply-adds up to {}, expected at most {most_compute}; max-compute raises that",
                 name_of(node)
             ));
         }
@@ -176,12 +174,14 @@ mod tests {
     use crate::onnx::testing::{input_spec, int64_tensor, model, node, with};
     use tract_onnx::pb::{ModelProto, TensorProto};
 
+    const MOST_COMPUTE: u64 = 10_000_000_000_000;
+
     fn refusal(nodes: Vec<NodeProto>, constants: Vec<TensorProto>) -> Option<String> {
         let mut model: ModelProto = model(nodes, &[("x", &[1, 3, 32, 64])], &[("y", &[])]);
         let graph = model.graph.as_mut().unwrap();
         graph.initializer = constants;
         let shapes = Inference::of_shapes(graph, 13, &input_spec(), SHAPES_BUDGET);
-        check(graph, shapes).err()
+        check(graph, shapes, MOST_COMPUTE).err()
     }
 
     #[test]
@@ -243,5 +243,6 @@ mod tests {
         assert_eq!(refusal(products(2), vec![wide()]), None);
         let refused = refusal(products(40), vec![wide()]).expect("refused");
         assert!(refused.contains("multiply-adds"), "{refused}");
+        assert!(refused.contains("max-compute"), "{refused}");
     }
 }

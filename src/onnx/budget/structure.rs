@@ -13,6 +13,8 @@ const MAX_NODES: usize = 20_000;
 const MAX_DEPTH: usize = 8;
 /// Most passes of a loop.
 const MAX_TRIPS: i64 = 10_000;
+/// Most nodes that an inference runs, where those in a loop count for each of its passes.
+const MAX_RUNS: u64 = 10_000_000;
 
 /// Operators that make their output from nothing but numbers in the file, or from chance: no detector has them.
 const FOREIGN: [&str; 10] = [
@@ -29,43 +31,67 @@ const FOREIGN: [&str; 10] = [
 ];
 
 pub fn check(graph: &GraphProto) -> Result<(), String> {
-    check_nested(graph, 0, &mut 0)
+    check_nested(graph, 0, 1, &mut Counts::default())
 }
 
-fn check_nested(graph: &GraphProto, depth: usize, nodes: &mut usize) -> Result<(), String> {
+/// Nodes of a model.
+#[derive(Default)]
+struct Counts {
+    nodes: usize,
+    /// Nodes that an inference runs.
+    runs: u64,
+}
+
+/// Checks a graph that runs so many times in an inference.
+fn check_nested(
+    graph: &GraphProto,
+    depth: usize,
+    passes: u64,
+    counts: &mut Counts,
+) -> Result<(), String> {
     if depth > MAX_DEPTH {
         return Err(format!(
             "graphs lie in one another more than {MAX_DEPTH} deep"
         ));
     }
-    *nodes += graph.node.len();
-    if *nodes > MAX_NODES {
+    counts.nodes += graph.node.len();
+    if counts.nodes > MAX_NODES {
+        let nodes = counts.nodes;
         return Err(format!(
             "the graph has {nodes} nodes or more, expected at most {MAX_NODES}"
         ));
     }
+    let runs = passes.saturating_mul(graph.node.len() as u64);
+    counts.runs = counts.runs.saturating_add(runs);
+    if counts.runs > MAX_RUNS {
+        let runs = counts.runs;
+        return Err(format!(
+            "loops in one another run {runs} nodes or more, expected at most {MAX_RUNS}"
+        ));
+    }
     let constants = Constants::new(graph);
     for node in &graph.node {
-        check_node(node, &constants)?;
+        let inner_passes = passes.saturating_mul(check_node(node, &constants)?);
         for attribute in &node.attribute {
             for inner in attribute.g.iter().chain(&attribute.graphs) {
-                check_nested(inner, depth + 1, nodes)?;
+                check_nested(inner, depth + 1, inner_passes, counts)?;
             }
         }
     }
     Ok(())
 }
 
-fn check_node(node: &NodeProto, constants: &Constants) -> Result<(), String> {
+/// Returns how often a graph inside the node runs for each run of the node.
+fn check_node(node: &NodeProto, constants: &Constants) -> Result<u64, String> {
     match node.op_type.as_str() {
         "Loop" => check_loop(node, constants),
-        "Transpose" => check_permutation(node),
-        "Div" | "Mod" => check_division(node, constants),
+        "Transpose" => check_permutation(node).map(|()| 1),
+        "Div" | "Mod" => check_division(node, constants).map(|()| 1),
         op if FOREIGN.contains(&op) => Err(format!(
             "{} makes a tensor of any size, and no detector needs it",
             name_of(node)
         )),
-        _ => Ok(()),
+        _ => Ok(1),
     }
 }
 
@@ -99,11 +125,11 @@ impl<'a> Constants<'a> {
     }
 }
 
-/// Refuses a loop whose number of passes the file does not bound.
-fn check_loop(node: &NodeProto, constants: &Constants) -> Result<(), String> {
+/// Refuses a loop whose number of passes the file does not bound, and returns that number.
+fn check_loop(node: &NodeProto, constants: &Constants) -> Result<u64, String> {
     let trips = constants.integers(node.input.first());
     match trips.as_deref() {
-        Some(&[trips]) if trips <= MAX_TRIPS => Ok(()),
+        Some(&[trips]) if trips <= MAX_TRIPS => Ok(u64::try_from(trips).unwrap_or_default()),
         Some(&[trips]) => Err(format!(
             "{} has {trips} passes, expected at most {MAX_TRIPS}",
             name_of(node)
@@ -188,6 +214,22 @@ mod tests {
         assert!(refusal(looped(), trips(1 << 62)).is_some());
         assert!(refusal(looped(), vec![]).is_some());
         assert!(refusal(node("Loop", &["", "on"], &["y"]), vec![]).is_some());
+    }
+
+    #[test]
+    fn passes_of_loops_in_one_another_multiply() {
+        let looped = |inner: GraphProto| {
+            let mut node = node("Loop", &["n", "on"], &["y"]);
+            node.attribute.push(AttributeProto {
+                g: Some(inner),
+                ..Default::default()
+            });
+            graph(vec![node], vec![int64_tensor("n", &[1_000])])
+        };
+        let body = graph(vec![node("Relu", &["x"], &["y"])], vec![]);
+        assert_eq!(check(&looped(looped(body.clone()))), Ok(()));
+        let refused = check(&looped(looped(looped(body)))).expect_err("refused");
+        assert!(refused.contains("loops in one another"), "{refused}");
     }
 
     #[test]

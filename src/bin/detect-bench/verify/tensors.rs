@@ -101,6 +101,7 @@ fn engine_options(settings: &Settings) -> Result<(EngineKind, EngineOptions), Fa
         kind,
         EngineOptions {
             at_once: 1,
+            max_compute: max_compute(settings)?,
             threads: threads.parse().map_err(|_| {
                 Failure::Usage(format!(
                     "threads cannot be {threads:?}, expected a whole number"
@@ -115,6 +116,19 @@ fn engine_options(settings: &Settings) -> Result<(EngineKind, EngineOptions), Fa
                 })?,
         },
     ))
+}
+
+/// Returns the property `max-compute` in multiply-adds.
+fn max_compute(settings: &Settings) -> Result<Option<u64>, Failure> {
+    let thousand_millions = |text: &str| text.parse::<u64>().ok()?.checked_mul(1_000_000_000);
+    let number = |text| {
+        thousand_millions(text).ok_or_else(|| {
+            Failure::Usage(format!(
+                "max-compute cannot be {text:?}, expected a whole number"
+            ))
+        })
+    };
+    settings.get("max-compute").map(number).transpose()
 }
 
 fn known(data: &Path, model: &Model) -> Result<Known, Failure> {

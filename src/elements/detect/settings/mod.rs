@@ -6,6 +6,7 @@ pub mod properties;
 
 use crate::base::classes::{ClassesError, Selection};
 use crate::base::detection::Thresholds;
+use crate::engine::DEFAULT_MAX_COMPUTE;
 use crate::flow::pace::PaceOptions;
 use crate::host::affinity::{AffinityError, Processors};
 use crate::vision::track::{LOW_SCORE, ShownOptions};
@@ -20,6 +21,8 @@ use std::time::Duration;
 pub(super) const PROP_MODEL: &str = "model";
 pub(super) const PROP_LABELS: &str = "labels";
 pub(super) const PROP_MODEL_CONFIG: &str = "model-config";
+pub(super) const PROP_LOAD_TIMEOUT: &str = "load-timeout";
+pub(super) const PROP_MAX_COMPUTE: &str = "max-compute";
 pub(super) const PROP_ENGINE: &str = "engine";
 pub(super) const PROP_THREADS: &str = "threads";
 pub(super) const PROP_WORKERS: &str = "workers";
@@ -50,12 +53,17 @@ pub(super) const PROP_MODEL_INFO: &str = "model-info";
 /// Shortest interval of statistics, in nanoseconds: a shorter one would flood the bus.
 const SHORTEST_STATS_INTERVAL: u64 = 10_000_000;
 
+/// Unit of the property `max-compute`: a thousand million multiply-adds.
+const COMPUTE_UNIT: u64 = 1_000_000_000;
+
 /// Everything a user can set.
 #[derive(Debug, Clone)]
 pub(super) struct Settings {
     pub model: Option<PathBuf>,
     pub labels: Option<PathBuf>,
     pub model_config: Option<PathBuf>,
+    pub load_timeout: u64,
+    pub max_compute: u32,
     pub engine: DetectEngine,
     pub threads: u32,
     pub workers: u32,
@@ -88,6 +96,8 @@ impl Default for Settings {
             model: None,
             labels: None,
             model_config: None,
+            load_timeout: 60_000_000_000,
+            max_compute: (DEFAULT_MAX_COMPUTE / COMPUTE_UNIT) as u32,
             engine: DetectEngine::default(),
             threads: 0,
             workers: 1,
@@ -124,6 +134,8 @@ impl Settings {
             PROP_MODEL => self.model = value.get().expect(CHECKED),
             PROP_LABELS => self.labels = value.get().expect(CHECKED),
             PROP_MODEL_CONFIG => self.model_config = value.get().expect(CHECKED),
+            PROP_LOAD_TIMEOUT => self.load_timeout = value.get().expect(CHECKED),
+            PROP_MAX_COMPUTE => self.max_compute = value.get().expect(CHECKED),
             PROP_ENGINE => self.engine = value.get().expect(CHECKED),
             PROP_THREADS => self.threads = value.get().expect(CHECKED),
             PROP_WORKERS => self.workers = value.get().expect(CHECKED),
@@ -166,6 +178,8 @@ impl Settings {
             PROP_MODEL => self.model.to_value(),
             PROP_LABELS => self.labels.to_value(),
             PROP_MODEL_CONFIG => self.model_config.to_value(),
+            PROP_LOAD_TIMEOUT => self.load_timeout.to_value(),
+            PROP_MAX_COMPUTE => self.max_compute.to_value(),
             PROP_ENGINE => self.engine.to_value(),
             PROP_THREADS => self.threads.to_value(),
             PROP_WORKERS => self.workers.to_value(),
@@ -273,6 +287,16 @@ impl Settings {
         classes
             .map(|classes| Selection::new(classes, labels))
             .transpose()
+    }
+
+    /// Longest time for loading a model; `None` for any time.
+    pub fn load_timeout(&self) -> Option<Duration> {
+        (self.load_timeout > 0).then(|| Duration::from_nanos(self.load_timeout))
+    }
+
+    /// Most multiply-adds of an inference.
+    pub fn max_compute(&self) -> u64 {
+        u64::from(self.max_compute) * COMPUTE_UNIT
     }
 
     /// Time between two messages with statistics; `None` for never.

@@ -19,6 +19,7 @@ pub fn properties() -> Vec<glib::ParamSpec> {
 }
 
 fn model_properties() -> Vec<glib::ParamSpec> {
+    let default = Settings::default();
     vec![
         glib::ParamSpecString::builder(PROP_MODEL)
             .nick("Model")
@@ -33,6 +34,19 @@ fn model_properties() -> Vec<glib::ParamSpec> {
         glib::ParamSpecString::builder(PROP_MODEL_CONFIG)
             .nick("Model Config")
             .blurb("Path of a card (JSON) that overrides what was recognised of the model; null = x.detect.json beside x.onnx, if there is one")
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecUInt64::builder(PROP_LOAD_TIMEOUT)
+            .nick("Load Timeout")
+            .blurb("Longest time to load a model, in nanoseconds; after that the start fails, or the model in use stays; 0 = any time")
+            .default_value(default.load_timeout)
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecUInt::builder(PROP_MAX_COMPUTE)
+            .nick("Max Compute")
+            .blurb("Most thousand million multiply-adds that one inference of a model may take; a model that takes more is refused")
+            .minimum(1)
+            .default_value(default.max_compute)
             .mutable_ready()
             .build(),
     ]
