@@ -60,7 +60,6 @@ impl BilinearSample {
             return [(0, 0.0); 2];
         }
         let low = pixel.floor();
-        let weights = [low + 1.0 - pixel, pixel - low];
         let inside = |index: f32| !(index < 0.0 || index > last);
         let neighbour = |index, weight| {
             if inside(index) {
