@@ -89,6 +89,13 @@ pub enum EngineError {
         /// The engine's own error.
         source: Option<Cause>,
     },
+    /// No child process could try the model first, and the user has not asked for this engine.
+    Untried {
+        /// The engine.
+        engine: EngineKind,
+        /// Why there was no child.
+        reason: String,
+    },
     /// The engine panicked.
     Panic {
         /// The engine.
@@ -173,6 +180,11 @@ impl EngineError {
             Self::Run { engine, reason, .. } => {
                 write!(f, "{engine} cannot run the model: {reason}")
             }
+            Self::Untried { engine, reason } => write!(
+                f,
+                "{engine} is not used, for no child process can try the model first: {reason} (engine={engine} uses it \
+                 all the same)"
+            ),
             Self::Panic { engine, text } => write!(f, "{engine} panicked: {text}"),
         }
     }
@@ -202,6 +214,7 @@ impl Error for EngineError {
             | Self::TooLarge { .. }
             | Self::Operator { .. }
             | Self::Shape { .. }
+            | Self::Untried { .. }
             | Self::Panic { .. } => None,
         }
     }

@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 use std::cmp::Reverse;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
 /// How to find the library of an engine.
 pub(super) struct Library {
@@ -35,6 +36,22 @@ pub(super) struct Found {
     pub path: PathBuf,
     /// The user named the place, so no other library will do.
     pub asked_for: bool,
+}
+
+impl Found {
+    /// Writes path, length and date.
+    pub fn in_words(&self) -> String {
+        let path = self.path.display();
+        let Ok(data) = std::fs::metadata(&self.path) else {
+            return path.to_string();
+        };
+        let changed = data
+            .modified()
+            .ok()
+            .and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        let seconds = changed.unwrap_or_default().as_secs();
+        format!("{path} of {} bytes, {seconds}", data.len())
+    }
 }
 
 /// The parts of the machine that the search looks at.
@@ -108,6 +125,15 @@ impl Library {
                 pointed_at,
                 remedy: self.remedy,
             }),
+        }
+    }
+
+    /// Describes the library by path, length and date, which an update changes. Its version is known only once it is loaded.
+    pub fn in_words(&self, machine: &Machine) -> String {
+        let engine = self.engine;
+        match self.find(machine) {
+            Ok(found) => format!("{engine} {}", found.in_words()),
+            Err(_) => format!("no {engine}"),
         }
     }
 

@@ -5,6 +5,7 @@
 //!
 //! `tract` is built in. `onnxruntime` and `openvino` are libraries that `library` looks for when a model asks for
 //! them, never before. A process has at most one of each, until it ends. `auto` measures which engine is fastest.
+//! Either library, and every model for it, is tried in a child process first, see [`probe`].
 
 mod auto;
 mod budget;
@@ -14,6 +15,7 @@ mod library;
 mod onnxruntime;
 mod openvino;
 pub mod panics;
+pub mod probe;
 mod quantised_form;
 #[cfg(feature = "stub-engine")]
 pub mod stub;
@@ -197,25 +199,35 @@ pub fn open(
     if kind == EngineKind::Auto {
         return auto::open(model, options);
     }
-    let chosen = open_one(kind, model, options)?;
+    let chosen = open_one(kind, model, options, true)?;
     Ok(chosen.opened(kind, "asked for".into()))
 }
 
 /// An engine, and its library, or what runs inside of it, in words.
 type WithLibrary = (Box<dyn Engine>, Option<String>);
 
-/// Opens one engine other than `auto` with the form of the model that suits it.
+/// One form of a model, and what is known of it.
+#[derive(Clone, Copy)]
+struct Form<'a> {
+    bytes: &'a [u8],
+    input: &'a InputSpec,
+    /// Names of the outputs, in the order of the model.
+    outputs: &'a [String],
+}
+
+/// Opens one engine other than `auto` with the form of the model that suits it. `by_name`: the user asks for this engine.
 fn open_one(
     kind: EngineKind,
     model: &Model,
     options: &EngineOptions,
+    by_name: bool,
 ) -> Result<quantised_form::Chosen, EngineError> {
     quantised_form::open(kind, model, options.precision, |bytes, precision| {
         let options = EngineOptions {
             precision,
             ..*options
         };
-        open_form(kind, model, bytes, &options)
+        open_form(kind, model, bytes, &options, by_name)
     })
 }
 
@@ -225,7 +237,13 @@ fn open_form(
     model: &Model,
     bytes: &[u8],
     options: &EngineOptions,
+    by_name: bool,
 ) -> Result<WithLibrary, EngineError> {
+    let form = Form {
+        bytes,
+        input: &model.input,
+        outputs: &model.outputs,
+    };
     let shared = |kind, load: &dyn Fn() -> Result<WithLibrary, EngineError>| {
         let key = weight_cache::Key::new(kind, bytes, &model.input, options);
         weight_cache::open(key, options.good_threads(), bytes, load)
@@ -239,13 +257,15 @@ fn open_form(
         // Not shared: each engine is a session of its own.
         EngineKind::OnnxRuntime => {
             budget::check_file(kind, bytes, &model.input, options)?;
-            let (engine, library) = onnxruntime::OnnxRuntime::open(model, bytes, options)?;
-            Ok((Box::new(engine), Some(library)))
+            let untried = probe::check(kind, &form, options, by_name)?;
+            let (engine, library) = onnxruntime::OnnxRuntime::open(&form, options)?;
+            Ok((Box::new(engine), Some(library + &untried)))
         }
         EngineKind::OpenVino => shared(kind, &|| {
             budget::check_file(kind, bytes, &model.input, options)?;
-            let (engine, library) = openvino::OpenVino::open(model, bytes, options)?;
-            Ok((Box::new(engine), Some(library)))
+            let untried = probe::check(kind, &form, options, by_name)?;
+            let (engine, library) = openvino::OpenVino::open(&form, options)?;
+            Ok((Box::new(engine), Some(library + &untried)))
         }),
         #[cfg(feature = "stub-engine")]
         EngineKind::Stub => {

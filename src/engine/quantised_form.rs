@@ -127,7 +127,8 @@ fn is_of_the_model(error: &EngineError) -> bool {
         EngineError::NotInstalled { .. }
         | EngineError::Library { .. }
         | EngineError::OtherLibrary { .. }
-        | EngineError::Precision { .. } => false,
+        | EngineError::Precision { .. }
+        | EngineError::Untried { .. } => false,
     }
 }
 

@@ -1,6 +1,7 @@
 //! The machine: its processors, memory and temperature, which processors a thread may use, and its files and fonts.
 
 pub mod affinity;
+pub mod child;
 pub mod fonts;
 pub mod machine;
 pub mod memory;

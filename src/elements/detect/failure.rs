@@ -173,7 +173,8 @@ impl Failure {
             ),
             EngineError::NotInstalled { .. }
             | EngineError::Library { .. }
-            | EngineError::OtherLibrary { .. } => (
+            | EngineError::OtherLibrary { .. }
+            | EngineError::Untried { .. } => (
                 gst::LibraryError::Init,
                 format!("The engine cannot be used: {err}"),
             ),

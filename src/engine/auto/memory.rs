@@ -5,7 +5,7 @@ use crate::engine::cache_folder::{CacheFolder, build, processor};
 use crate::engine::library::{Library, Machine};
 use serde_json::{Value, json};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 /// The result of a measurement.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub(super) fn key(model: &Model, options: &EngineOptions, libraries: &[&Library]
     let quantised = model.quantised.as_ref().map(|form| &form.bytes);
     quantised.hash(&mut hash);
     let machine = Machine::this();
-    let libraries: Vec<_> = libraries.iter().map(|l| library(l, &machine)).collect();
+    let libraries: Vec<_> = libraries.iter().map(|l| l.in_words(&machine)).collect();
     format!(
         "model {:016x} of {} bytes; input {}; {} threads, precision {}; {} x {}; {}; plugin {}",
         hash.finish(),
@@ -36,24 +36,6 @@ pub(super) fn key(model: &Model, options: &EngineOptions, libraries: &[&Library]
         libraries.join("; "),
         build(),
     )
-}
-
-/// Describes a library by path, length and date, which an update changes. Its version is known only once it is loaded.
-fn library(library: &Library, machine: &Machine) -> String {
-    let engine = library.engine;
-    let Ok(found) = library.find(machine) else {
-        return format!("no {engine}");
-    };
-    let Ok(data) = std::fs::metadata(&found.path) else {
-        return format!("{engine} {}", found.path.display());
-    };
-    let changed = data
-        .modified()
-        .ok()
-        .and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-    let (path, length) = (found.path.display(), data.len());
-    let seconds = changed.unwrap_or_default().as_secs();
-    format!("{engine} {path} of {length} bytes, {seconds}")
 }
 
 /// Results of earlier measurements by [`key`].

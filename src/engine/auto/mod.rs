@@ -107,7 +107,7 @@ fn load(
     model: &Model,
     options: &EngineOptions,
 ) -> Result<Candidate, EngineError> {
-    let chosen = super::open_one(kind, model, options)?;
+    let chosen = super::open_one(kind, model, options, false)?;
     Ok(Candidate { kind, chosen })
 }
 

@@ -21,17 +21,16 @@ mod convert;
 use super::error::shortened;
 use super::library::{Library, Machine, Once};
 use super::{
-    Engine, EngineError, EngineKind, EngineOptions, arrange, caught, check_input, input_spec,
+    Engine, EngineError, EngineKind, EngineOptions, Form, arrange, caught, check_input, input_spec,
     run_caught, with_ranks,
 };
 use crate::base::tensor::{Tensor, TensorSpec};
-use crate::model::Model;
 use ort::environment::Environment;
 use ort::logging::LogLevel;
 use ort::session::Session;
 use ort::session::builder::GraphOptimizationLevel;
 use ort::value::{Outlet, ValueType};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 const KIND: EngineKind = EngineKind::OnnxRuntime;
 
@@ -58,7 +57,7 @@ static LOADED: Once<Loaded> = Once::new();
 
 /// The loaded library.
 #[derive(Clone)]
-struct Loaded {
+pub(super) struct Loaded {
     environment: Environment,
     /// Whether sessions compute x * Sigmoid(x) with two operators.
     parts_silu: bool,
@@ -73,30 +72,20 @@ pub(super) struct OnnxRuntime {
 }
 
 impl OnnxRuntime {
-    /// Opens `bytes`, one form of the model. Returns the engine, and its library in words.
-    pub fn open(
-        model: &Model,
-        bytes: &[u8],
-        options: &EngineOptions,
-    ) -> Result<(Self, String), EngineError> {
+    /// Opens one form of a model. Returns the engine, and its library in words.
+    pub fn open(form: &Form, options: &EngineOptions) -> Result<(Self, String), EngineError> {
         options.refuse_f16(KIND)?;
-        let found = LIBRARY.find(&Machine::this());
-        let (loaded, path) = LOADED.get(KIND, found, |path| caught(KIND, || load_library(path)))?;
-        let engine = caught(KIND, || Self::load(loaded, model, bytes, options))?;
+        let (loaded, path) = load_found()?;
+        let engine = caught(KIND, || Self::load(loaded, form, options))?;
         Ok((engine, path.display().to_string()))
     }
 
-    fn load(
-        loaded: Loaded,
-        model: &Model,
-        bytes: &[u8],
-        options: &EngineOptions,
-    ) -> Result<Self, EngineError> {
+    fn load(loaded: Loaded, form: &Form, options: &EngineOptions) -> Result<Self, EngineError> {
         let threads = options.good_threads();
         let session = loaded
-            .session(bytes, threads)
+            .session(form.bytes, threads)
             .map_err(|error| refused(&error))?;
-        let expected = input_spec(&model.input);
+        let expected = input_spec(form.input);
         let mut engine = Self {
             input: input(&session, &expected)?,
             outputs: output_specs(&session)?,
@@ -104,7 +93,7 @@ impl OnnxRuntime {
             session,
             expected,
         };
-        engine.outputs = with_ranks(&mut engine, &model.input)?;
+        engine.outputs = with_ranks(&mut engine, form.input)?;
         Ok(engine)
     }
 
@@ -147,6 +136,12 @@ impl Engine for OnnxRuntime {
             || self.run_once(input, outputs),
         )
     }
+}
+
+/// Loads the library that this machine has, unless one is loaded. Returns it with its path.
+pub(super) fn load_found() -> Result<(Loaded, PathBuf), EngineError> {
+    let found = LIBRARY.find(&Machine::this());
+    LOADED.get(KIND, found, |path| caught(KIND, || load_library(path)))
 }
 
 /// Loads the library for the life of the process, without telemetry or output: problems come back as errors.

@@ -17,17 +17,16 @@ mod convert;
 use super::error::shortened;
 use super::library::{Library, Machine, Once};
 use super::{
-    Engine, EngineError, EngineKind, EngineOptions, Precision, arrange, caught, check_input,
+    Engine, EngineError, EngineKind, EngineOptions, Form, Precision, arrange, caught, check_input,
     input_spec, run_caught, with_ranks,
 };
 use crate::base::tensor::{InputSpec, Tensor, TensorSpec};
-use crate::model::Model;
 use openvino::{
     CompiledModel, Core, DeviceType, InferRequest, InferenceError, PartialShape, PropertyKey,
     RwPropertyKey, SetupError,
 };
 use parking_lot::Mutex;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 const KIND: EngineKind = EngineKind::OpenVino;
@@ -71,28 +70,17 @@ struct Compiled {
 }
 
 impl OpenVino {
-    /// Opens `bytes`, one form of the model. Returns the engine, and its library in words.
-    pub fn open(
-        model: &Model,
-        bytes: &[u8],
-        options: &EngineOptions,
-    ) -> Result<(Self, String), EngineError> {
-        let found = LIBRARY.find(&Machine::this());
-        let (version, path) =
-            VERSION.get(KIND, found, |path| caught(KIND, || load_library(path)))?;
-        let engine = caught(KIND, || Self::load(&path, model, bytes, options))?;
+    /// Opens one form of a model. Returns the engine, and its library in words.
+    pub fn open(form: &Form, options: &EngineOptions) -> Result<(Self, String), EngineError> {
+        let (version, path) = load_found()?;
+        let engine = caught(KIND, || Self::load(&path, form, options))?;
         Ok((engine, format!("{} {version}", path.display())))
     }
 
-    fn load(
-        path: &Path,
-        model: &Model,
-        bytes: &[u8],
-        options: &EngineOptions,
-    ) -> Result<Self, EngineError> {
+    fn load(path: &Path, form: &Form, options: &EngineOptions) -> Result<Self, EngineError> {
         let mut core = core(path, options)?;
-        let mut compiled = compile(&mut core, bytes, &model.input)?;
-        let expected = input_spec(&model.input);
+        let mut compiled = compile(&mut core, form.bytes, form.input)?;
+        let expected = input_spec(form.input);
         let found = compiled
             .get_input_by_name(&expected.name)
             .and_then(|input| input.get_element_type())
@@ -104,7 +92,7 @@ impl OpenVino {
             )));
         };
         let mut engine = Self {
-            outputs: output_specs(&compiled, &model.outputs)?,
+            outputs: output_specs(&compiled, form.outputs)?,
             request: compiled.create_infer_request().map_err(refused)?,
             compiled: Arc::new(Mutex::new(Compiled {
                 model: compiled,
@@ -113,7 +101,7 @@ impl OpenVino {
             input,
             expected,
         };
-        engine.outputs = with_ranks(&mut engine, &model.input)?;
+        engine.outputs = with_ranks(&mut engine, form.input)?;
         Ok(engine)
     }
 
@@ -155,6 +143,12 @@ impl Engine for OpenVino {
         check_input(input, &self.expected)?;
         run_caught(KIND, reason, || self.run_once(input, outputs))
     }
+}
+
+/// Loads the library that this machine has, unless one is loaded. Returns it with its path.
+pub(super) fn load_found() -> Result<(String, PathBuf), EngineError> {
+    let found = LIBRARY.find(&Machine::this());
+    VERSION.get(KIND, found, |path| caught(KIND, || load_library(path)))
 }
 
 /// Loads the library for the life of the process, and returns its version.
