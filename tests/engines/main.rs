@@ -11,3 +11,4 @@ mod choices;
 mod field_cases;
 mod forms;
 mod loaded_libraries;
+mod variations;
