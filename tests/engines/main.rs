@@ -8,6 +8,7 @@
 mod support;
 
 mod choices;
+mod cut_suppression;
 mod field_cases;
 mod forms;
 mod loaded_libraries;

@@ -1,8 +1,8 @@
 //! Every kind of export in every variation, on every engine: the right boxes, or a clear word.
 //!
 //! `tests/models/make_variations.py` makes the models. A sample of them lies in `tests/models/variations`; with
-//! `DETECT_VARIATIONS=FOLDER` all of those in FOLDER are tried. The table of what came out is printed, and must be that in
-//! `tests/golden/variations.txt`. `DETECT_GOLDEN=write` with all of the models writes that file anew.
+//! `DETECT_VARIATIONS=FOLDER` all of those in FOLDER are tried. The table of what came out is printed, and must be that of
+//! `src/guide/exports.md`. `DETECT_GOLDEN=write` with all of the models writes the table there anew.
 
 use crate::support::engines::{OPTIONS, installed};
 use crate::support::families::{SIZE, picture};
@@ -196,37 +196,44 @@ impl Table {
         self.cells.get(&place).map(String::as_str)
     }
 
-    /// Columns are parted by two spaces, so that names may have one.
     fn written(&self) -> String {
-        let wide = self.kinds.iter().map(String::len).max().unwrap_or(0);
-        let mut text = format!("{:wide$}", "kind");
-        for variation in &self.variations {
-            let _ = write!(text, "  {variation:>10}");
-        }
+        let mut text = format!("| kind | {} |\n", self.variations.join(" | "));
+        text += &"|---".repeat(self.variations.len() + 1);
+        text += "|\n";
         for kind in &self.kinds {
-            let _ = write!(text, "\n{kind:wide$}");
-            for variation in &self.variations {
-                let _ = write!(text, "  {:>10}", self.get(kind, variation).unwrap_or("-"));
-            }
+            let cells = self.variations.iter().map(|v| self.get(kind, v));
+            let cells: Vec<&str> = cells.map(|cell| cell.unwrap_or("-")).collect();
+            let _ = writeln!(text, "| {kind} | {} |", cells.join(" | "));
         }
-        text + "\n"
+        text
     }
 
-    fn read(text: &str) -> Self {
+    /// The only table of a page.
+    fn read(page: &str) -> Self {
         let parts = |line: &str| -> Vec<String> {
-            let parts = line.split("  ").map(str::trim).filter(|p| !p.is_empty());
+            let parts = line.trim_matches('|').split('|').map(str::trim);
             parts.map(str::to_owned).collect()
         };
-        let mut lines = text.lines().filter(|line| !line.starts_with('#'));
+        let mut lines = page.lines().filter(|line| line.starts_with('|'));
         let names = parts(lines.next().unwrap_or_default());
         let mut table = Self::default();
-        for line in lines {
+        for line in lines.skip(1) {
             let cells = parts(line);
             for (variation, cell) in names.iter().zip(&cells).skip(1) {
                 table.put(&cells[0], variation, cell.clone());
             }
         }
         table
+    }
+
+    /// The page with this table in place of its own.
+    fn in_page(&self, page: &str) -> String {
+        let own = |line: &&str| line.starts_with('|');
+        let before = page.split_inclusive('\n').take_while(|line| !own(line));
+        let after = page.split_inclusive('\n').skip_while(|line| !own(line));
+        let before: String = before.collect();
+        let after: String = after.skip_while(|line| own(line)).collect();
+        before + &self.written() + &after
     }
 }
 
@@ -241,7 +248,8 @@ fn joined(outcomes: &[Outcome]) -> String {
 
 #[test]
 fn each_kind_in_each_variation_gives_the_right_boxes_or_a_clear_word() {
-    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/variations.txt");
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/guide/exports.md");
+    let text = std::fs::read_to_string(&page).expect("the page of the guide");
     let all = std::env::var_os("DETECT_VARIATIONS");
     let folder = all
         .clone()
@@ -267,9 +275,9 @@ fn each_kind_in_each_variation_gives_the_right_boxes_or_a_clear_word() {
     let wrong = words.iter().filter(|line| line.contains(": WRONG: "));
     assert_eq!(wrong.count(), 0, "boxes are wrong in silence");
     if all.is_some() && std::env::var_os("DETECT_GOLDEN").is_some() {
-        std::fs::write(&golden, table.written()).expect("the folder is writable");
+        std::fs::write(&page, table.in_page(&text)).expect("the folder is writable");
+        return;
     }
-    let text = std::fs::read_to_string(&golden).expect("the table as it was");
     let wanted = Table::read(&text);
     for (kind, variation) in table.cells.keys() {
         let (cell, wanted) = (table.get(kind, variation), wanted.get(kind, variation));
