@@ -4,9 +4,9 @@ use crate::base::detection::{Detection, Thresholds};
 use crate::base::geometry::BBox;
 use crate::vision::nms;
 
-/// Suppresses detections among those of one class, or of all.
-pub fn suppress(detections: &mut Vec<Detection>, thresholds: &Thresholds) {
-    let suppress = match thresholds.class_agnostic {
+/// Suppresses detections among those of one class, or among all with `across`.
+pub fn suppress(detections: &mut Vec<Detection>, thresholds: &Thresholds, across: bool) {
+    let suppress = match across {
         true => nms::suppress_across_classes,
         false => nms::suppress,
     };
@@ -14,10 +14,15 @@ pub fn suppress(detections: &mut Vec<Detection>, thresholds: &Thresholds) {
 }
 
 /// Keeps those low candidates that do not show what a reported box already shows.
-pub fn suppress_low(low: &mut Vec<Detection>, reported: &[Detection], thresholds: &Thresholds) {
-    suppress(low, thresholds);
+pub fn suppress_low(
+    low: &mut Vec<Detection>,
+    reported: &[Detection],
+    thresholds: &Thresholds,
+    across: bool,
+) {
+    suppress(low, thresholds, across);
     low.retain(|low| {
-        let same = |r: &&Detection| thresholds.class_agnostic || r.class == low.class;
+        let same = |r: &&Detection| across || r.class == low.class;
         let mut same = reported.iter().filter(same);
         !same.any(|r| r.bbox.iou(&low.bbox) > thresholds.iou)
     });

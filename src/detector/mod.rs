@@ -312,8 +312,9 @@ impl Detector {
             Some(_) => detections.extract_if(.., |d| d.score < lowest).collect(),
             None => Vec::new(),
         };
-        suppress(&mut detections, thresholds);
-        suppress_low(&mut low, &detections, thresholds);
+        let across = thresholds.class_agnostic || model.class_agnostic;
+        suppress(&mut detections, thresholds, across);
+        suppress_low(&mut low, &detections, thresholds, across);
         for found in [&mut detections, &mut low] {
             for detection in &mut *found {
                 detection.bbox = prepared.in_picture(&detection.bbox);

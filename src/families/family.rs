@@ -114,6 +114,19 @@ pub struct Settled {
     pub undecided: Vec<String>,
 }
 
+impl Settled {
+    /// Makes a reading of another form of the same outputs, with nothing else to be said.
+    pub fn in_form(family: impl Family, classes: usize) -> Self {
+        Self {
+            family: Box::new(family),
+            classes,
+            resize: None,
+            warnings: Vec::new(),
+            undecided: Vec::new(),
+        }
+    }
+}
+
 /// [`Clone`] and [`PartialEq`] for trait objects. Every family that has both has this.
 pub trait Value: Any {
     /// Clones the family.

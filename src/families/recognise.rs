@@ -9,6 +9,7 @@ use super::FAMILIES;
 use super::card::{BOX_FORMAT, BOX_SCALE, Card, MAX_CLASSES, SCORE_ACTIVATION};
 use super::decoding::Labelling;
 use super::error::FamilyError;
+use super::evidence::head::Head;
 use super::evidence::named_outputs::is_integer;
 use super::evidence::ultralytics::{finds_boxes, is_ultralytics, named_classes};
 use super::family::DecoderInput;
@@ -19,7 +20,7 @@ use super::undecided::Undecided;
 use crate::base::geometry::Size;
 use crate::base::tensor::{Element, TensorSpec};
 use crate::onnx::error::OnnxError;
-use crate::onnx::facts::Facts;
+use crate::onnx::facts::{Facts, Port};
 
 /// Side of an input that is free.
 const USUAL_SIDE: u32 = 640;
@@ -98,6 +99,9 @@ fn refused(facts: &Facts, why: String) -> OnnxError {
         .collect();
     let side = |side: Option<u32>| side.unwrap_or(USUAL_SIDE);
     let input = Size::new(side(facts.picture.width), side(facts.picture.height));
+    // What a graph has chosen is no table of all candidates.
+    let chooses = |port: &Port| Head::trace(facts.graph, &port.name, 0).selects;
+    let chosen = facts.outputs.iter().any(chooses);
     let accepts = |family: &&&Registration| {
         let card = Card {
             decode: Some(family.name),
@@ -110,13 +114,14 @@ fn refused(facts: &Facts, why: String) -> OnnxError {
                 outputs: &specs,
                 labelling: Labelling::Best,
             };
-            reading.family.decoder(model).is_ok()
+            let suits = !chosen || reading.iou_threshold == Some(1.0);
+            suits && reading.family.decoder(model).is_ok()
         })
     };
     let mut error = facts.not_a_detector(why);
     if let OnnxError::NotADetector { cards, .. } = &mut error {
         *cards = (FAMILIES.iter().filter(accepts))
-            .map(|family| family.name)
+            .map(|family| format!("{{\"decode\": \"{}\"}}", family.name))
             .collect();
     }
     error

@@ -2,8 +2,8 @@
 //!
 //! The same pages can be read in the repository as `src/guide/*.md`; `README.md` is the way in.
 //!
-//! For users: [`detect`], [`overlay`], [`modes`], [`models`], [`cards`], [`engines`], [`messages`], [`bench`](mod@bench),
-//! [`pipelines`]. For those who change the code: [`architecture`], [`contributing`], [`changes`].
+//! For users: [`detect`], [`overlay`], [`modes`], [`models`], [`exports`], [`cards`], [`engines`], [`messages`],
+//! [`bench`](mod@bench), [`pipelines`]. For those who change the code: [`architecture`], [`contributing`], [`changes`].
 
 /// Shows a page of the repository as a module.
 ///
@@ -27,6 +27,7 @@ pages! {
     contributing "contributing.md"
     detect "detect.md"
     engines "engines.md"
+    exports "exports.md"
     messages "messages.md"
     models "models.md"
     modes "modes.md"

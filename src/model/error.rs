@@ -55,14 +55,11 @@ impl From<FamilyError> for ModelError {
 }
 
 /// Ends the message about a model that was not recognised: the cards with which it would be, if there are any.
-fn card_help(cards: &[&str]) -> String {
+fn card_help(cards: &[String]) -> String {
     const CARD: &str = "the file x.detect.json beside x.onnx";
     if cards.is_empty() {
         return format!("No card, {CARD}, would change that");
     }
-    let cards: Vec<String> = (cards.iter())
-        .map(|decode| format!("{{\"decode\": \"{decode}\"}}"))
-        .collect();
     format!(
         "If it is one, say so in a card, {CARD}: {}. The guide tells the keys for how pictures are prepared",
         cards.join(" or ")

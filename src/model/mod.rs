@@ -78,6 +78,8 @@ pub struct Model {
     pub iou_threshold: f32,
     /// Whether a candidate is reported as every class above the threshold rather than as its best class.
     pub multi_label: bool,
+    /// Whether boxes of different classes suppress each other, as the graph of the file had it.
+    pub class_agnostic: bool,
     /// The assumptions about the model, each with its reason.
     pub decisions: Vec<Decision>,
     /// One sentence for each rewrite of the graph.
@@ -166,7 +168,7 @@ impl Model {
             family,
             follows_picture,
             outputs,
-            every_class,
+            how,
             ..
         } = seen;
         let written = |new: Option<Vec<u8>>| new.map_or_else(|| bytes.clone(), Arc::from);
@@ -187,7 +189,8 @@ impl Model {
             labels_source: described.labels_source,
             score_threshold: described.score_threshold,
             iou_threshold: described.iou_threshold,
-            multi_label: card.multi_label.unwrap_or(every_class),
+            multi_label: card.multi_label.unwrap_or(how.every_class),
+            class_agnostic: how.across,
             decisions: described.decisions,
             rewrites: prepared.rewrites,
             warnings: described.warnings,

@@ -29,9 +29,9 @@ type Admits<'a> = &'a dyn Fn(&str) -> bool;
 impl<'a> Read<'a> {
     /// # Errors
     /// [`ModelError`] if no family or more than one has the outputs, or if several outputs can be read.
-    pub fn new(facts: &Facts<'a>, card: &Card, opset: i64) -> Result<Self, ModelError> {
+    pub fn new(facts: &Facts<'a>, card: &Card) -> Result<Self, ModelError> {
         let all: Vec<usize> = (0..facts.outputs.len()).collect();
-        let trial = Trial { facts, card, opset };
+        let trial = Trial { facts, card };
         if let Some(name) = &card.output {
             let place = facts.outputs.iter().position(|port| port.name == *name);
             let place = place.ok_or_else(|| {
@@ -56,15 +56,21 @@ impl<'a> Read<'a> {
         }
         let reason = "no family has all outputs, and this one is a table of candidates";
         let (mut tables, mut refusals) = (Vec::new(), vec![error]);
+        let mut proposed = Vec::new();
         for place in all {
             match trial.read(&[place], reason) {
                 Ok(read) => tables.push((place, read)),
-                Err(error) if is_no_family(&error, card) => {}
+                Err(error) if is_no_family(&error, card) => {
+                    proposed.push((facts.outputs[place].name.as_str(), cards_of(error)));
+                }
                 Err(error) => refusals.push(error),
             }
         }
         match tables.len() {
-            0 => Err(refusals.pop().map_or_else(|| trial.refused(), Into::into)),
+            0 => {
+                let error = refusals.pop().map(|error| with_cards(error, &proposed));
+                Err(error.map_or_else(|| trial.refused(), Into::into))
+            }
             1 => Ok(tables.remove(0).1),
             _ => trial.preferred(tables),
         }
@@ -80,6 +86,32 @@ fn is_no_family(error: &FamilyError, card: &Card) -> bool {
     }
 }
 
+/// The cards that an error proposes.
+fn cards_of(error: FamilyError) -> Vec<String> {
+    match error {
+        FamilyError::Onnx(OnnxError::NotADetector { cards, .. }) => cards,
+        _ => Vec::new(),
+    }
+}
+
+/// Adds the cards with which one of the outputs, by its name, would be read; they name it if there is a choice.
+fn with_cards(mut error: FamilyError, proposed: &[(&str, Vec<String>)]) -> FamilyError {
+    let several = proposed.iter().filter(|(_, own)| !own.is_empty()).count() > 1;
+    if let FamilyError::Onnx(OnnxError::NotADetector { cards, .. }) = &mut error
+        && cards.is_empty()
+    {
+        let named = |name: &str, card: &String| match several {
+            true => card.replacen('{', &format!("{{\"output\": \"{name}\", "), 1),
+            false => card.clone(),
+        };
+        let all = proposed.iter();
+        *cards = all
+            .flat_map(|(name, own)| own.iter().map(move |card| named(name, card)))
+            .collect();
+    }
+    error
+}
+
 fn listed(ports: &[Port]) -> String {
     let ports: Vec<String> = ports.iter().map(Port::to_string).collect();
     ports.join(", ")
@@ -89,7 +121,6 @@ fn listed(ports: &[Port]) -> String {
 struct Trial<'t, 'a> {
     facts: &'t Facts<'a>,
     card: &'t Card,
-    opset: i64,
 }
 
 /// A reading with the place of its output.
@@ -99,7 +130,7 @@ impl<'a> Trial<'_, 'a> {
     /// Reads the outputs at these places, for a reason that only matters if others are left out.
     fn read(&self, places: &[usize], reason: &str) -> Result<Read<'a>, FamilyError> {
         let facts = self.facts.with_outputs(places);
-        let reading = recognised(&facts, self.card, self.opset)?;
+        let reading = recognised(&facts, self.card)?;
         let all = self.facts.outputs.iter().enumerate();
         let (read, left): (Vec<_>, Vec<_>) = all.partition(|(place, _)| places.contains(place));
         let names: Vec<&str> = read.iter().map(|(_, port)| port.name.as_str()).collect();
@@ -193,11 +224,11 @@ impl<'a> Trial<'_, 'a> {
 }
 
 /// Finds the family, with the dims that the graph has for a likely size where the file leaves dims open.
-fn recognised(facts: &Facts, card: &Card, opset: i64) -> Result<Reading, FamilyError> {
+fn recognised(facts: &Facts, card: &Card) -> Result<Reading, FamilyError> {
     if !facts.has_open_dims() {
         return recognise(facts, card);
     }
-    let sized = facts.at_size(opset, input::likely_size(facts, card));
+    let sized = facts.at_size(input::likely_size(facts, card));
     let result = recognise(&sized, card);
     match result {
         Err(error) if is_no_family(&error, card) => recognise(facts, card).map_err(|_| error),

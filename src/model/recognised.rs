@@ -3,7 +3,7 @@
 use super::described::Described;
 use super::error::ModelError;
 use super::outputs::Read;
-use super::suppression::{self, Proved};
+use super::suppression::{self, How, Proved};
 use super::{ModelOptions, input};
 use crate::base::geometry::Size;
 use crate::base::tensor::InputSpec;
@@ -26,8 +26,8 @@ pub struct Recognised {
     pub follows_picture: Option<u32>,
     /// Names of the outputs that are read.
     pub outputs: Vec<String>,
-    /// Whether a candidate is every class that passes, as the suppression in the graph had it.
-    pub every_class: bool,
+    /// How detect chooses among candidates, as the suppression in the graph had it.
+    pub how: How,
     /// The size that the export fixes.
     exported: Size,
     /// The suppression in the graph that detect does in its place.
@@ -55,7 +55,7 @@ impl Recognised {
             mut reading,
             facts,
             decision,
-        } = Read::new(&whole, card, opset)?;
+        } = Read::new(&whole, card)?;
         let mut described = Described::new(&facts, &reading, card, options, warnings.clone())?;
         let exported = InputSpec {
             size: input::exported(&facts, &described.input),
@@ -76,7 +76,7 @@ impl Recognised {
         described.decisions.extend(decision);
         Ok(Self {
             follows_picture: input::follows_picture(&facts, &reading, card, options.input_size),
-            every_class: false,
+            how: How::default(),
             exported: exported.size,
             outputs,
             family: reading.family,
@@ -139,7 +139,7 @@ impl Recognised {
         rewrite::cut_before(proto, normalised, &proved.suppression)?;
         self.outputs = proved.suppression.names().to_vec();
         self.family = proved.family;
-        self.every_class = proved.every_class;
+        self.how = proved.how;
         Ok(proved.table)
     }
 }

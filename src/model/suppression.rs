@@ -3,11 +3,15 @@
 //! Candidates are drawn by lot: groups of boxes that overlap, and scores of which some pass. What the graph makes of them,
 //! read by the decoder of its family, must be what detect makes of the same candidates: the same boxes, classes and
 //! scores, no more and no less. Several draws must agree. What does not come out equal stays in the graph.
+//!
+//! Exporters suppress in several ways: boxes in pixels or as shares, a background among the scores, every class of a
+//! candidate or its best one, each class on its own or all together. Each is tried.
 
 use crate::base::detection::Detection;
 use crate::base::geometry::{BBox, Size};
 use crate::base::tensor::{InputSpec, Tensor, TensorSpec};
 use crate::families::boxes_scores::{BoxesScores, BoxesScoresPlaces};
+use crate::families::decoding::{BoxForm, BoxFormat, BoxScale};
 use crate::families::{DecoderInput, Family, Labelling};
 use crate::onnx::infer::Inference;
 use crate::onnx::proto::{GraphProto, NodeProto};
@@ -27,6 +31,9 @@ const EACH: usize = 3;
 /// Scores that pass are above this, others below a tenth of it: more than any threshold that exporters write into a graph.
 const PASSES: f32 = 0.7;
 
+/// A score of the background, which is higher than any other.
+const BACKGROUND: f32 = 0.99;
+
 /// An overlap as close to the threshold as this proves nothing, because rounding may decide.
 const MARGIN: f32 = 0.01;
 
@@ -36,11 +43,23 @@ pub struct Proved {
     pub suppression: Suppression,
     /// How the candidates are decoded.
     pub family: Box<dyn Family>,
-    /// Whether a candidate is reported as every class that passes.
-    pub every_class: bool,
+    /// How detect suppresses among them.
+    pub how: How,
     /// The table that boxes and scores are parts of, if there is one.
     pub table: Option<String>,
 }
+
+/// How candidates are chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct How {
+    /// Whether a candidate is reported as every class that passes, not as its best one.
+    pub every_class: bool,
+    /// Whether boxes of different classes suppress each other.
+    pub across: bool,
+}
+
+/// The usual way first.
+const HOWS: [(bool, bool); 4] = [(false, false), (true, false), (false, true), (true, true)];
 
 /// The end of a graph whose table has corners where that of the other has centre and size.
 pub struct InCorners<'a>(pub &'a dyn Ending);
@@ -89,7 +108,7 @@ pub fn prove(
     input: &InputSpec,
 ) -> Option<Proved> {
     let found = cut_suppression::find(graph, read, opset, input);
-    found.into_iter().find_map(|suppression| {
+    found.into_iter().find_map(|mut suppression| {
         if !(0.05..=0.95).contains(&suppression.iou) {
             return None;
         }
@@ -98,13 +117,15 @@ pub fn prove(
             family,
             size: input.size,
         };
-        let every_class = [false, true]
-            .into_iter()
-            .find(|every| (0..DRAWS).all(|draw| trial.agrees(draw, *every)))?;
+        let mut candidates = trial.candidates().into_iter();
+        let (family, how) = candidates.find_map(|own| trial.how(&own).map(|how| (own, how)))?;
+        suppression.across = how.across;
+        let of_table = family.boxes == BoxesScores::CORNERS && !family.background;
+        let table = || cut_suppression::table(graph, opset, input, &suppression);
         Some(Proved {
-            family: Box::new(trial.candidates()),
-            every_class,
-            table: cut_suppression::table(graph, opset, input, &suppression),
+            table: of_table.then(table).flatten(),
+            family: Box::new(family),
+            how,
             suppression,
         })
     })
@@ -116,40 +137,84 @@ struct Trial<'a> {
     size: Size,
 }
 
+/// Candidates of one draw, and what the graph makes of them.
+struct Run {
+    candidates: [Tensor; 2],
+    by_graph: Vec<Detection>,
+}
+
 impl Trial<'_> {
-    /// The family of the graph that ends at the candidates.
-    fn candidates(&self) -> BoxesScores {
-        BoxesScores {
-            places: BoxesScoresPlaces {
-                boxes: 0,
-                scores: 1,
-            },
-            by_class: self.suppression.by_class,
+    /// The families that the graph may be of which ends at the candidates.
+    fn candidates(&self) -> Vec<BoxesScores> {
+        let places = BoxesScoresPlaces {
+            boxes: 0,
+            scores: 1,
+        };
+        let format = match self.suppression.of_centres {
+            true => BoxFormat::Centre,
+            false => BoxFormat::Corners,
+        };
+        let several = self.suppression.classes > 1;
+        let mut families = Vec::new();
+        for background in [false, true] {
+            for scale in [BoxScale::Pixels, BoxScale::Shares] {
+                families.push(BoxesScores {
+                    boxes: BoxForm { format, scale },
+                    background,
+                    ..BoxesScores::new(places, self.suppression.by_class)
+                });
+            }
         }
+        families.retain(|family| several || !family.background);
+        families
+    }
+
+    /// How detect makes of such candidates what the graph makes of them.
+    fn how(&self, family: &BoxesScores) -> Option<How> {
+        let mut left = HOWS.to_vec();
+        let how = |(every_class, across)| How {
+            every_class,
+            across,
+        };
+        for draw in 0..DRAWS {
+            let run = self.run(family, draw)?;
+            left.retain(|own| self.agrees(family, &run, how(*own)));
+            if left.is_empty() {
+                return None;
+            }
+        }
+        left.first().copied().map(how)
+    }
+
+    fn run(&self, family: &BoxesScores, draw: u64) -> Option<Run> {
+        let suppression = self.suppression;
+        let (boxes, scores) = drawn(suppression, family, self.size, draw)?;
+        let outputs = suppression.run(boxes.clone(), scores.clone())?;
+        let by_graph = self.decoded(self.family, &outputs, Labelling::Best)?;
+        let [boxes_name, scores_name] = suppression.names();
+        let [boxes_dims, scores_dims] = suppression.dims();
+        let candidates = [
+            Tensor::f32(boxes_name, boxes_dims, boxes),
+            Tensor::f32(scores_name, scores_dims, scores),
+        ];
+        Some(Run {
+            candidates,
+            by_graph,
+        })
     }
 
     /// Whether graph and detect make the same of the candidates of one draw.
-    fn agrees(&self, draw: u64, every_class: bool) -> bool {
-        let suppression = self.suppression;
-        let Some((boxes, scores)) = drawn(suppression, self.size, draw) else {
+    fn agrees(&self, family: &BoxesScores, run: &Run, how: How) -> bool {
+        let labelling = Labelling::new(how.every_class, None);
+        let Some(mut ours) = self.decoded(family, &run.candidates, labelling) else {
             return false;
         };
-        let run = suppression.run(boxes.clone(), scores.clone());
-        let by_graph = run.and_then(|outputs| self.decoded(self.family, &outputs, Labelling::Best));
-        let names = suppression.names().into_iter().zip(suppression.dims());
-        let candidates: Vec<Tensor> = (names.zip([boxes, scores]))
-            .map(|((name, dims), numbers)| Tensor::f32(name, dims, numbers))
-            .collect();
-        let labelling = match every_class {
-            true => Labelling::Every,
-            false => Labelling::Best,
+        let suppress = match how.across {
+            true => nms::suppress_across_classes,
+            false => nms::suppress,
         };
-        let ours = self.decoded(&self.candidates(), &candidates, labelling);
-        let (Some(by_graph), Some(mut ours)) = (by_graph, ours) else {
-            return false;
-        };
-        nms::suppress(&mut ours, suppression.iou, usize::MAX);
-        self.are_same(by_graph, ours)
+        suppress(&mut ours, self.suppression.iou, usize::MAX);
+        self.are_same(&run.by_graph, ours)
     }
 
     /// Detections of outputs read as `family`; `None` if they are not those of the family.
@@ -174,7 +239,7 @@ impl Trial<'_> {
         Some(found)
     }
 
-    fn are_same(&self, by_graph: Vec<Detection>, mut ours: Vec<Detection>) -> bool {
+    fn are_same(&self, by_graph: &[Detection], mut ours: Vec<Detection>) -> bool {
         let pixel = 1e-4 * self.size.width.max(self.size.height) as f32;
         let near = |a: &BBox, b: &BBox| {
             let sides = |b: &BBox| [b.x1, b.y1, b.x2, b.y2];
@@ -214,18 +279,23 @@ impl Lot {
     }
 }
 
-/// Boxes and scores of all candidates; `None` if there are too few for a proof.
-fn drawn(suppression: &Suppression, size: Size, draw: u64) -> Option<(Vec<f32>, Vec<f32>)> {
+/// Boxes and scores of all candidates, as `family` writes them; `None` if there are too few for a proof.
+fn drawn(
+    suppression: &Suppression,
+    family: &BoxesScores,
+    size: Size,
+    draw: u64,
+) -> Option<(Vec<f32>, Vec<f32>)> {
     let (n, classes) = (suppression.candidates, suppression.classes);
     let groups = (n / (2 * EACH)).min(GROUPS);
     if groups == 0 {
         return None;
     }
+    let first = usize::from(family.background);
     let mut lot = Lot(draw + 1);
-    let mut boxes = Vec::with_capacity(4 * n);
-    for _ in 0..n {
-        boxes.extend(sides(&mut lot, size, [0.5, 0.5], 0.2));
-    }
+    let mut boxes: Vec<[f32; 4]> = (0..n)
+        .map(|_| sides(&mut lot, size, [0.5, 0.5], 0.2))
+        .collect();
     let mut scores: Vec<f32> = (0..n * classes)
         .map(|_| lot.between(0.0, PASSES / 10.0))
         .collect();
@@ -234,37 +304,53 @@ fn drawn(suppression: &Suppression, size: Size, draw: u64) -> Option<(Vec<f32>, 
     let (mut passing, mut rank): (Vec<BBox>, usize) = (Vec::new(), 0);
     for group in 0..groups {
         let middle = [lot.between(0.2, 0.8), lot.between(0.2, 0.8)];
-        let class = lot.below(classes);
+        let class = first + lot.below(classes - first);
         for member in 0..EACH {
             let row = clear_of(&passing, suppression.iou, || {
                 sides(&mut lot, size, middle, 0.1)
             })?;
             passing.push(BBox::new(row[0], row[1], row[2], row[3]));
             let place = (group * EACH + member) * step;
-            boxes[place * 4..][..4].copy_from_slice(&row);
+            boxes[place] = row;
             // Now and then another class, and a second one that passes as well.
             let own = if member == 1 {
-                lot.below(classes)
+                first + lot.below(classes - first)
             } else {
                 class
             };
             let mut score = |class: usize, value: f32| {
-                let index = match suppression.by_class {
-                    true => class * n + place,
-                    false => place * classes + class,
-                };
-                scores[index] = value;
+                scores[suppression.place_of_score(place, class)] = value;
             };
             // No two are equal.
             rank += 1;
             let share = (rank * 7 % 53) as f32 / 53.0;
-            if member == 2 && classes > 1 {
-                score((own + 1) % classes, PASSES + 0.1 * share);
+            if member == 2 && classes > first + 1 {
+                let next = first + (own - first + 1) % (classes - first);
+                score(next, PASSES + 0.1 * share);
             }
             score(own, PASSES + 0.15 + 0.1 * share);
+            if family.background {
+                score(0, BACKGROUND);
+            }
         }
     }
-    Some((boxes, scores))
+    let boxes = boxes
+        .into_iter()
+        .flat_map(|row| as_written(row, family.boxes, size));
+    Some((boxes.collect(), scores))
+}
+
+/// Writes corners in pixels as numbers of a box of this form.
+fn as_written([x1, y1, x2, y2]: [f32; 4], form: BoxForm, size: Size) -> [f32; 4] {
+    let (width, height) = match form.scale {
+        BoxScale::Pixels => (1.0, 1.0),
+        BoxScale::Shares => (size.width as f32, size.height as f32),
+    };
+    let [x1, y1, x2, y2] = [x1 / width, y1 / height, x2 / width, y2 / height];
+    match form.format {
+        BoxFormat::Corners => [x1, y1, x2, y2],
+        BoxFormat::Centre => [(x1 + x2) / 2.0, (y1 + y2) / 2.0, x2 - x1, y2 - y1],
+    }
 }
 
 /// Corners of a box around a point that is given in shares of the input, as is how far it may lie from there.

@@ -65,8 +65,8 @@ pub enum OnnxError {
         inputs: String,
         /// Outputs of the graph, for people.
         outputs: String,
-        /// Families as which a card could have it read; none if no card would help.
-        cards: Vec<&'static str>,
+        /// Cards, in JSON, with which it would be read; none if no card would help.
+        cards: Vec<String>,
     },
     /// A detector that we know but cannot feed: batch, number type.
     Unsupported {

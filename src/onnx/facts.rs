@@ -1,7 +1,7 @@
 //! [`Facts`]: what an ONNX file says of itself, in the form that recognition asks for.
 
 use super::error::OnnxError;
-use super::infer::{Inference, SHAPES_BUDGET, SHAPES_ONLY, Value};
+use super::infer::{self, Inference, SHAPES_BUDGET, SHAPES_ONLY, Value};
 use crate::base::geometry::Size;
 use crate::base::tensor::{Element, Layout};
 use crate::onnx::parse::check_budget;
@@ -114,6 +114,8 @@ pub struct PictureInput {
 pub struct Facts<'a> {
     /// The graph itself, for evidence from its operators.
     pub graph: &'a GraphProto,
+    /// Number of ONNX's own operator set.
+    pub opset: i64,
     /// Keys and values of the metadata.
     pub metadata: Vec<(&'a str, &'a str)>,
     /// Inputs without constants: old exporters list initializers as inputs.
@@ -163,6 +165,7 @@ impl<'a> Facts<'a> {
         let metadata = model.metadata_props.iter();
         Ok(Self {
             graph,
+            opset: infer::opset(model),
             metadata: metadata
                 .map(|p| (p.key.as_str(), p.value.as_str()))
                 .collect(),
@@ -196,8 +199,26 @@ impl<'a> Facts<'a> {
 
     /// Returns the facts of the model for a picture of `size`: the dims that the file leaves open are worked out along
     /// the graph. A dim that depends on the numbers of a picture stays open.
-    pub fn at_size(&self, opset: i64, size: Size) -> Self {
-        let mut shapes = Inference::new(opset, SHAPES_ONLY, SHAPES_BUDGET);
+    pub fn at_size(&self, size: Size) -> Self {
+        let shapes = self.shapes_at(size);
+        let mut facts = self.clone();
+        for port in &mut facts.outputs {
+            if let Some(value) = shapes.get(&port.name) {
+                port.complete(&value.dims);
+            }
+        }
+        (facts.picture.width, facts.picture.height) = (Some(size.width), Some(size.height));
+        facts
+    }
+
+    /// Returns the dims of the values of the graph; `None` if the size of the picture is free.
+    pub(crate) fn shapes(&self) -> Option<Inference> {
+        let size = Size::new(self.picture.width?, self.picture.height?);
+        Some(self.shapes_at(size))
+    }
+
+    fn shapes_at(&self, size: Size) -> Inference {
+        let mut shapes = Inference::new(self.opset, SHAPES_ONLY, SHAPES_BUDGET);
         shapes.constants(self.graph);
         let (width, height) = (size.width as usize, size.height as usize);
         let mut dims = match self.picture.layout {
@@ -215,14 +236,7 @@ impl<'a> Facts<'a> {
             }
         }
         shapes.follow(&self.graph.node);
-        let mut facts = self.clone();
-        for port in &mut facts.outputs {
-            if let Some(value) = shapes.get(&port.name) {
-                port.complete(&value.dims);
-            }
-        }
-        (facts.picture.width, facts.picture.height) = (Some(size.width), Some(size.height));
-        facts
+        shapes
     }
 
     /// Returns the value of a key of the metadata.

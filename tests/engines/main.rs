@@ -8,7 +8,9 @@
 mod support;
 
 mod choices;
+mod cut_suppression;
 mod field_cases;
 mod forms;
 mod loaded_libraries;
 mod probes;
+mod variations;

@@ -178,7 +178,11 @@ fn on_engine(kind: EngineKind, model: &Model) -> Vec<Detection> {
     let mut found = Vec::new();
     let decoder = decoder.unwrap_or_else(|error| panic!("{kind}: {error}"));
     decoder.decode(&outputs, 0.45, &mut found).expect("it fits");
-    nms::suppress(&mut found, model.iou_threshold, usize::MAX);
+    let suppress = match model.class_agnostic {
+        true => nms::suppress_across_classes,
+        false => nms::suppress,
+    };
+    suppress(&mut found, model.iou_threshold, usize::MAX);
     found
 }
 

@@ -32,8 +32,8 @@ def ultralytics(**more):
 class Export(Micro):
     """A model of three levels with `columns` [1, 7, cells], the layout of YOLOv8."""
 
-    def __init__(self, **options):
-        super().__init__(strides=LEVELS, **options)
+    def __init__(self, classes=CLASSES, name="images", strides=LEVELS):
+        super().__init__(classes, name, strides=strides)
         self.probabilities()
 
     def table(self, output):
@@ -133,13 +133,18 @@ class Export(Micro):
             else_branch=helper.make_graph([nothing], "no_rows", [], none),
         )
 
-    def dets_and_labels(self):
+    def dets_and_labels(self, opset=13):
         """Suppression class by class, and the best of all: mmdeploy."""
         by_class = self.add("Transpose", ["probabilities"], "by_class", perm=[0, 2, 1])
         self.add("NonMaxSuppression", ["corners", by_class, *self.limits()], "kept")
         scores = self.add("GatherND", [by_class, "kept"], "kept_scores")
         shape = self.add("Shape", [scores], "kept_shape")
-        most = self.add("Min", [shape, self.ints("most_in_all", [100])], "best_count")
+        if opset < 12:
+            shape = self.add("Cast", [shape], "kept_shape_float", to=TensorProto.FLOAT)
+            most = self.add("Min", [shape, self.floats("most_in_all", [100])], "best_count_float")
+            most = self.add("Cast", [most], "best_count", to=TensorProto.INT64)
+        else:
+            most = self.add("Min", [shape, self.ints("most_in_all", [100])], "best_count")
         self.many("TopK", [scores, most], ["best_scores", "order"], axis=0)
         kept = self.add("Gather", ["kept", "order"], "kept_in_order", axis=0)
         cell = self.add("Gather", [kept, self.number("box_column", 2)], "kept_cells", axis=1)
@@ -176,21 +181,21 @@ class Distances(Export):
 class Dynamic(Micro):
     """A model of any size: everything that depends on it is computed from the dims of the input, as tracers write it."""
 
-    def __init__(self, name="images", output="output0", upsample=False):
-        self.nodes, self.constants, self.classes = [], [], CLASSES
+    def __init__(self, name="images", output="output0", upsample=False, classes=CLASSES, strides=LEVELS):
+        self.nodes, self.constants, self.classes = [], [], classes
         self.inputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", 3, "height", "width"])]
-        rows = np.vstack([REACH[:, [1, 2, 3, 0]], class_weights(CLASSES)])
+        rows = np.vstack([REACH[:, [1, 2, 3, 0]], class_weights(classes)])
         self.floats("weights", rows[:, :3, None, None])
         self.floats("bias", rows[:, 3])
         for index in (0, 2, 3):
             self.constant(f"axis_{index}", np.asarray(index, np.int64))
         self.ints("zero", [0]), self.ints("one_axis", [1]), self.ints("minus_one", [-1])
-        self.ints("features", [4 + CLASSES]), self.ints("two_dims", [2])
+        self.ints("features", [4 + classes]), self.ints("two_dims", [2])
         pixels = self.resized(name) if upsample else name
-        levels = [self.dynamic_level(pixels, stride) for stride in LEVELS]
+        levels = [self.dynamic_level(pixels, stride) for stride in strides]
         heads = self.add("Concat", [head for head, _ in levels], "heads", axis=2)
         grid = self.add("Concat", [grid for _, grid in levels], "grids", axis=2)
-        self.split(heads, [4, CLASSES], ["reach", "raw"], 1)
+        self.split(heads, [4, classes], ["reach", "raw"], 1)
         corners = self.add("Add", ["reach", grid], "corners_in_columns")
         half = np.asarray([[0.5, 0, -1, 0], [0, 0.5, 0, -1], [0.5, 0, 1, 0], [0, 0.5, 0, 1]]).T
         boxes = self.add("MatMul", [self.floats("to_centres", half), corners], "boxes")
@@ -200,7 +205,7 @@ class Dynamic(Micro):
         numbers = self.add("Range", ["from", count, "step"], "cell_numbers")
         numbers = self.add("Cast", [numbers], "cell_floats", to=TensorProto.FLOAT)
         little = self.add("Mul", [numbers, self.floats("little", 0.0011)], "cell_little")
-        more = self.floats("class_little", 0.0003 * np.arange(CLASSES)[:, None])
+        more = self.floats("class_little", 0.0003 * np.arange(classes)[:, None])
         scores = self.add("Add", [self.add("Add", ["raw", little], "raised"), more], "scores")
         scores = self.add("Clip", [scores, self.floats("low", 0), self.floats("high", 1)], "probabilities")
         self.add("Concat", [boxes, scores], output, axis=1)
@@ -257,7 +262,7 @@ def save(graph, file, outputs, metadata=None, opset=13, half=False):
     """`outputs`: name -> (type, dims)."""
     kinds = {"f": TensorProto.FLOAT, "l": TensorProto.INT64}
     results = [helper.make_tensor_value_info(name, kinds[kind], dims) for name, (kind, dims) in outputs.items()]
-    proto = helper.make_graph(graph.nodes, file, graph.inputs, results, graph.constants)
+    proto = helper.make_graph(graph.nodes, os.path.basename(file), graph.inputs, results, graph.constants)
     move_lists(proto, opset)
     used = {value for node in proto.node for value in node.input}
     constants = [tensor for tensor in proto.initializer if tensor.name in used]
@@ -299,11 +304,15 @@ def in_half(graph):
         del node.input[:]
         node.input.extend(inputs)
         for attribute in node.attribute:
-            if node.op_type == "Cast" and attribute.i == TensorProto.FLOAT:
-                attribute.i = TensorProto.FLOAT16
-            if attribute.name == "value" and attribute.t.data_type == TensorProto.FLOAT:
-                array = numpy_helper.to_array(attribute.t).astype(np.float16)
-                attribute.t.CopyFrom(numpy_helper.from_array(array))
+            for output in attribute.g.output:
+                output.type.tensor_type.elem_type = TensorProto.FLOAT16
+            inner = [a for own in attribute.g.node for a in own.attribute]
+            for attribute in [attribute, *inner]:
+                if node.op_type == "Cast" and attribute.i == TensorProto.FLOAT:
+                    attribute.i = TensorProto.FLOAT16
+                if attribute.name == "value" and attribute.t.data_type == TensorProto.FLOAT:
+                    array = numpy_helper.to_array(attribute.t).astype(np.float16)
+                    attribute.t.CopyFrom(numpy_helper.from_array(array))
     kept = {value for node in graph.node if node.op_type == "NonMaxSuppression" for value in node.input[2:]}
     for tensor in graph.initializer:
         if tensor.data_type == TensorProto.FLOAT and tensor.name not in kept:
@@ -317,9 +326,10 @@ def in_half(graph):
         nodes.append(node)
     singles = {output.name for output in graph.output if output.type.tensor_type.elem_type == TensorProto.FLOAT}
     for node in nodes:
-        for place, output in enumerate(node.output):
-            if output in singles:
-                node.output[place] = output + "_half"
+        for values in (node.input, node.output):
+            for place, value in enumerate(values):
+                if value in singles:
+                    values[place] = value + "_half"
     nodes += [helper.make_node("Cast", [f"{name}_half"], [name], to=TensorProto.FLOAT) for name in sorted(singles)]
     nodes = [helper.make_node(n.op_type, n.input, n.output, n.name, **{a.name: helper.get_attribute_value(a) for a in n.attribute}) for n in nodes]
     del graph.node[:]
@@ -393,11 +403,10 @@ def main():
     names = "{0: 'cat', 1: 'dog'}"
     metadata = ultralytics(names=names, imgsz="[32, 32]", args="{'nms': True}")
     save(graph, "rows_dfl_micro", {"output0": ("f", [1, 300, 6])}, metadata)
-    # Not as detect suppresses: it stays in the graph.
     graph = Export()
     graph.rows_of_all("detections", across=True)
     save(graph, "rows_across_micro", {"detections": ("f", ["n", 7])})
-    cases.put("rows_across_micro", twin.in_picture(across_classes(best, OVERLAP)), "rows of 7", iou=1.0)
+    cases.put("rows_across_micro", twin.in_picture(across_classes(best, OVERLAP)), "whatever their classes")
     cases.save()
 
 

@@ -16,7 +16,6 @@ from chosen import TOP, above, as_floats, chosen_by_top_k, columns, top
 from families import SIDE, Cases, Micro, Twin, sigmoid, suppressed, tensor
 
 STRIDES = (8, 16, 32)
-CELLS = sum((SIDE // s) ** 2 for s in STRIDES)
 THRESHOLDS, OVERLAPS = (0.5, 0.55, 0.4, 0.45, 0.6, 0.3), (0.45, 0.4, 0.5, 0.35, 0.55)
 # What lies behind the numbers of boxes and scores, for each kind.
 POINTS, MASKS, BODY = 15, 32, 51
@@ -41,13 +40,16 @@ def metadata(classes, task="detect", head="Detect", **more):
 class Table:
     """A table under way: pieces [1, candidates, k] side by side, and what its candidates are in numpy."""
 
-    def __init__(self, classes=3, resize="letterbox_center", output="output0", batch=1):
+    def __init__(
+        self, classes=3, resize="letterbox_center", output="output0", batch=1, strides=STRIDES, name="images", micro=Micro
+    ):
         self.classes, self.resize, self.output, self.batch = classes, resize, output, batch
-        self.graph = Micro(classes, strides=STRIDES)
-        self.graph.inputs = [tensor("images", 1, [batch, 3, SIDE, SIDE])]
-        self.twin = Twin(classes, resize=resize, strides=STRIDES)
+        self.cells = sum((SIDE // s) ** 2 for s in strides)
+        self.graph = micro(classes, name, strides=strides)
+        self.graph.inputs = [tensor(name, 1, [batch, 3, SIDE, SIDE])]
+        self.twin = Twin(classes, resize=resize, strides=strides)
         self.boxes, self.probabilities = self.twin.corners, np.clip(self.twin.scores, 0, 1)
-        self.pieces, self.width = [], 0
+        self.pieces, self.width, self.more = [], 0, {}
 
     def append(self, piece, width):
         self.pieces.append(piece)
@@ -104,16 +106,24 @@ class Table:
 
     def with_maps(self):
         """A second output, of prototypes."""
-        means = self.graph.add("AveragePool", ["images"], "small", strides=[4, 4], kernel_shape=[4, 4])
+        picture = self.graph.inputs[0].name
+        means = self.graph.add("AveragePool", [picture], "small", strides=[4, 4], kernel_shape=[4, 4])
         weights = self.graph.floats("prototypes", np.sin(np.arange(3 * MASKS)).reshape(MASKS, 3, 1, 1))
         self.graph.add("Conv", [means, weights], "output1")
         self.more = {"output1": ("f", [1, MASKS, SIDE // 4, SIDE // 4])}
         return self
 
-    more = {}
-
     def save(self, cases, file, decode, metadata=None, columns=True, anchors=1, card=None, hidden=False, refusal=()):
-        """`anchors`: the same candidates again with lower scores, which are suppressed. `hidden`: no pieces are seen."""
+        self.graph.save_as(file, self.joined(columns, anchors, hidden), metadata)
+        self.twin.corners = self.boxes
+        found, threshold, overlap = self.found()
+        cases.add(file, decode, found, threshold, overlap, self.resize, card, refusal)
+
+    def joined(self, columns=True, anchors=1, hidden=False):
+        """Writes the table and returns the outputs.
+
+        `anchors`: the same candidates again with lower scores, which are suppressed. `hidden`: no pieces are seen.
+        """
         graph = self.graph
         last = columns or anchors > 1 or hidden
         value = graph.add("Concat", self.pieces, "side_by_side" if last else self.output, axis=2)
@@ -126,12 +136,9 @@ class Table:
             graph.add("Mul", [value, graph.floats("same", np.ones(self.width))], self.output)
         elif columns:
             graph.add("Transpose", [value], self.output, perm=[0, 2, 1])
-        rows = [anchors * CELLS, self.width]
+        rows = [anchors * self.cells, self.width]
         dims = [self.batch, *(rows[::-1] if columns else rows)]
-        graph.save_as(file, {self.output: ("f", dims), **self.more}, metadata)
-        self.twin.corners = self.boxes
-        found, threshold, overlap = self.found()
-        cases.add(file, decode, found, threshold, overlap, self.resize, card, refusal)
+        return {self.output: ("f", dims), **self.more}
 
     def found(self):
         """What is found at the first thresholds to which no score and no overlap is too close."""

@@ -19,6 +19,8 @@ pub struct Loaded {
     pub report: DetectModel,
     pub score_threshold: f32,
     pub iou_threshold: f32,
+    /// Whether the graph suppressed boxes of different classes by each other.
+    pub class_agnostic: bool,
     /// The property `model` when it was loaded.
     pub path: Option<PathBuf>,
     /// The last value of the property `classes` that this model has.
@@ -39,6 +41,7 @@ impl Loaded {
             report: model_report(settings, detector, running_time),
             score_threshold: model.score_threshold,
             iou_threshold: model.iou_threshold,
+            class_agnostic: model.class_agnostic,
             path: settings.model.clone(),
             classes: None,
             in_use: true,
@@ -67,7 +70,7 @@ impl Loaded {
             score_threshold: thresholds.score,
             iou_threshold: thresholds.iou,
             max_detections: settings.max_detections,
-            class_agnostic_nms: thresholds.class_agnostic,
+            class_agnostic_nms: thresholds.class_agnostic || self.class_agnostic,
             min_size: thresholds.min_size,
             kept_classes: selection.map(|s| s.iter(thresholds.score).map(kept).collect()),
         }

@@ -48,10 +48,7 @@ fn pair(facts: &Facts) -> Option<(usize, Option<usize>)> {
 fn reading(classes: usize, stride: u32, because: String) -> Reading {
     Reading {
         name: "DAMO-YOLO",
-        family: Box::new(BoxesScores {
-            places: PLACES,
-            by_class: false,
-        }),
+        family: Box::new(BoxesScores::new(PLACES, false)),
         because,
         classes,
         convention: Convention {

@@ -1,15 +1,17 @@
-//! All candidates in two f32 outputs: boxes `[1, n, 4]`, left, top, right and bottom in input pixels; scores, one
-//! probability a class, `[1, n, classes]` or, class by class, `[1, classes, n]`. YOLO-NAS and PaddleDetection without
-//! NMS.
+//! All candidates in two f32 outputs: boxes `[1, n, 4]`, left, top, right and bottom in input pixels or another
+//! [`BoxForm`]; scores, one probability a class, `[1, n, classes]` or, class by class, `[1, classes, n]`. The first may
+//! be that of the background. YOLO-NAS and PaddleDetection without NMS.
 
-use super::BoxesScoresPlaces;
+use super::BoxesScores as Family;
 use crate::base::detection::Detection;
-use crate::base::geometry::BBox;
-use crate::base::tensor::{Tensor, TensorSpec};
+use crate::base::geometry::Size;
+use crate::base::tensor::Tensor;
 use crate::families::decoding::candidates::push;
 use crate::families::decoding::output::{Dim, Output};
 use crate::families::decoding::whole_numbers::{at_place, check_count};
-use crate::families::decoding::{DecodeError, Decoder, Labelling};
+use crate::families::decoding::{BoxForm, DecodeError, Decoder, Labelling};
+use crate::families::family::DecoderInput;
+use crate::families::table_form::seen::{self, Certain};
 
 const EXPECTED: &str = "boxes [1, n, 4] and scores";
 
@@ -17,23 +19,21 @@ pub(crate) struct BoxesScores {
     boxes: Output,
     scores: Output,
     by_class: bool,
+    background: bool,
+    form: BoxForm,
+    input: Size,
     /// Name of the output of scores, for errors.
     name: String,
     labelling: Labelling,
 }
 
 impl BoxesScores {
-    /// `classes` of 0: as many as the output has.
-    pub fn new(
-        places: BoxesScoresPlaces,
-        by_class: bool,
-        classes: usize,
-        outputs: &[TensorSpec],
-        labelling: Labelling,
-    ) -> Result<Self, DecodeError> {
-        let boxes = at_place(outputs, places.boxes, EXPECTED)?;
-        let scores = at_place(outputs, places.scores, EXPECTED)?;
-        let classes = Dim::fields_and(0, classes);
+    /// `model.classes` of 0: as many as the output has.
+    pub fn new(family: &Family, model: &DecoderInput) -> Result<Self, DecodeError> {
+        let (places, by_class) = (family.places, family.by_class);
+        let boxes = at_place(model.outputs, places.boxes, EXPECTED)?;
+        let scores = at_place(model.outputs, places.scores, EXPECTED)?;
+        let classes = Dim::fields_and(0, model.classes);
         let (wanted, expected) = match by_class {
             true => ([Dim::Is(1), classes, Dim::ANY], "scores [1, classes, n]"),
             false => ([Dim::Is(1), Dim::ANY, classes], "scores [1, n, classes]"),
@@ -43,9 +43,17 @@ impl BoxesScores {
             boxes: Output::at(places.boxes, boxes, &rows, "boxes [1, n, 4]")?,
             scores: Output::at(places.scores, scores, &wanted, expected)?,
             by_class,
+            background: family.background,
+            form: family.boxes,
+            input: model.input,
             name: scores.name.clone(),
-            labelling,
+            labelling: model.labelling.clone(),
         })
+    }
+
+    /// The form that the boxes of the first inference have.
+    pub fn form_of_boxes(&self, outputs: &[Tensor], certain: &Certain) -> Option<BoxForm> {
+        seen::form_of_boxes(&self.boxes, outputs, self.form, self.input, certain)
     }
 }
 
@@ -70,14 +78,14 @@ impl Decoder for BoxesScores {
         };
         for (index, row) in boxes.chunks_exact(4).enumerate() {
             let own = scores[index * stride..].iter().step_by(step).take(classes);
+            let own = own.enumerate().map(|(class, score)| {
+                let is_object = class > 0 || !self.background;
+                if is_object { *score } else { f32::NEG_INFINITY }
+            });
             self.labelling
-                .choose(own.copied(), 1.0, score_threshold, |class, score| {
-                    push(
-                        found,
-                        BBox::new(row[0], row[1], row[2], row[3]),
-                        class,
-                        score,
-                    );
+                .choose(own, 1.0, score_threshold, |class, score| {
+                    let four = [row[0], row[1], row[2], row[3]];
+                    push(found, self.form.bbox(four, self.input), class, score);
                 });
         }
         Ok(())
@@ -87,7 +95,11 @@ impl Decoder for BoxesScores {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::tensor::TensorSpec;
+    use crate::families::Family as _;
+    use crate::families::boxes_scores::BoxesScoresPlaces;
     use crate::families::decoding::testing::{decoded, detection, f32_spec};
+    use crate::families::decoding::{BoxFormat, BoxScale};
 
     const PLACES: BoxesScoresPlaces = BoxesScoresPlaces {
         boxes: 0,
@@ -96,12 +108,27 @@ mod tests {
     const A: [f32; 4] = [1.0, 2.0, 30.0, 40.0];
     const B: [f32; 4] = [5.0, 6.0, 7.0, 8.0];
 
+    fn made(
+        outputs: &[TensorSpec],
+        by_class: bool,
+        classes: usize,
+        labelling: Labelling,
+    ) -> Result<BoxesScores, DecodeError> {
+        let model = DecoderInput {
+            input: Size::new(100, 200),
+            classes,
+            outputs,
+            labelling,
+        };
+        BoxesScores::new(&Family::new(PLACES, by_class), &model)
+    }
+
     fn decoder(by_class: bool, labelling: Labelling) -> BoxesScores {
         let specs = [
             f32_spec("boxes", &[1, 0, 4]),
             f32_spec("scores", &[1, 0, 0]),
         ];
-        BoxesScores::new(PLACES, by_class, 3, &specs, labelling).expect("the layout")
+        made(&specs, by_class, 3, labelling).expect("the layout")
     }
 
     /// Two candidates of three classes.
@@ -156,7 +183,7 @@ mod tests {
     fn refuses_other_shapes() {
         let new = |boxes: &[usize], scores: &[usize], by_class| {
             let specs = [f32_spec("boxes", boxes), f32_spec("scores", scores)];
-            let made = BoxesScores::new(PLACES, by_class, 80, &specs, Labelling::Best);
+            let made = made(&specs, by_class, 80, Labelling::Best);
             made.err().map(|error| error.to_string())
         };
         assert_eq!(new(&[1, 84, 4], &[1, 84, 80], false), None);
@@ -166,7 +193,7 @@ mod tests {
         );
         assert!(new(&[1, 84, 5], &[1, 84, 80], false).is_some());
         let specs = [f32_spec("boxes", &[1, 84, 4])];
-        assert!(BoxesScores::new(PLACES, false, 80, &specs, Labelling::Best).is_err());
+        assert!(made(&specs, false, 80, Labelling::Best).is_err());
         let mut uneven = outputs(false, [A, B], [0.9; 6]);
         uneven[0] = Tensor::f32("boxes", [1, 1, 4], A.to_vec());
         let mut found = Vec::new();
@@ -181,5 +208,64 @@ mod tests {
             Tensor::f32("scores", [1, 0, 3], vec![]),
         ];
         assert_eq!(decoded(&decoder(false, Labelling::Best), &outputs, 0.0), []);
+    }
+
+    #[test]
+    fn a_background_is_no_object_and_other_classes_keep_their_numbers() {
+        let specs = [
+            f32_spec("boxes", &[1, 0, 4]),
+            f32_spec("scores", &[1, 0, 0]),
+        ];
+        for by_class in [false, true] {
+            let model = DecoderInput {
+                input: Size::new(100, 200),
+                classes: 3,
+                outputs: &specs,
+                labelling: Labelling::Best,
+            };
+            let family = Family {
+                background: true,
+                ..Family::new(PLACES, by_class)
+            };
+            let decoder = BoxesScores::new(&family, &model).expect("the layout");
+            let scores = match by_class {
+                false => [0.9, 0.2, 0.6, 0.8, 0.7, 0.1],
+                true => [0.9, 0.8, 0.2, 0.7, 0.6, 0.1],
+            };
+            let found = decoded(&decoder, &outputs(by_class, [A, B], scores), 0.5);
+            assert_eq!(found, [detection(A, 2, 0.6), detection(B, 1, 0.7)]);
+        }
+    }
+
+    #[test]
+    fn boxes_as_shares_are_told_by_the_first_inference() {
+        let rows: Vec<[f32; 4]> = (0..32)
+            .map(|n| {
+                let x = n as f32 / 40.0;
+                [x, x, x + 0.1, x + 0.2]
+            })
+            .collect();
+        let outputs = [
+            Tensor::f32("boxes", [1, 32, 4], rows.concat()),
+            Tensor::f32("scores", [1, 32, 3], vec![0.1; 96]),
+        ];
+        let specs = outputs.each_ref().map(Tensor::spec);
+        let model = DecoderInput {
+            input: Size::new(100, 200),
+            classes: 3,
+            outputs: &specs,
+            labelling: Labelling::Best,
+        };
+        let family = Family::new(PLACES, false);
+        let settled = family.settle(&outputs, &model, &Certain::default());
+        let settled = settled.expect("another form").family;
+        let form = settled.downcast_ref::<Family>().expect("the same family");
+        assert_eq!(form.boxes.scale, BoxScale::Shares);
+        assert_eq!(form.boxes.format, BoxFormat::Corners);
+        let certain = Certain {
+            scale: true,
+            ..Certain::default()
+        };
+        assert_eq!(family.settle(&outputs, &model, &certain), None);
     }
 }

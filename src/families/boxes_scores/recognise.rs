@@ -108,10 +108,7 @@ impl Pair {
     }
 
     fn reading(&self, name: &'static str, convention: Convention, because: String) -> Reading {
-        let family = BoxesScores {
-            places: self.places,
-            by_class: self.by_class,
-        };
+        let family = BoxesScores::new(self.places, self.by_class);
         Reading {
             classes: self.classes,
             stride: 32,
@@ -150,7 +147,7 @@ mod tests {
 
     fn family(boxes: usize, scores: usize, by_class: bool) -> Box<dyn Family> {
         let places = BoxesScoresPlaces { boxes, scores };
-        Box::new(BoxesScores { places, by_class })
+        Box::new(BoxesScores::new(places, by_class))
     }
 
     #[test]

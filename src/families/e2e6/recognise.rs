@@ -8,15 +8,15 @@
 use super::E2e6;
 use super::decode::ROW;
 use crate::families::card::Card;
-use crate::families::decoding::BoxForm;
+use crate::families::decoding::{BoxForm, Extras};
 use crate::families::evidence::conventions;
 use crate::families::evidence::grid_cells::{misfit, told_by_card};
 use crate::families::evidence::head::Head;
 use crate::families::evidence::named_outputs;
 use crate::families::evidence::table::output;
 use crate::families::evidence::ultralytics::{
-    extras_of_task, finds_boxes, is_end_to_end, is_rtdetr, is_ultralytics, meaning_of_extras,
-    named_classes,
+    extras_of_task, finds_boxes, is_end_to_end, is_rtdetr, is_ultralytics, masks,
+    meaning_of_extras, named_classes,
 };
 use crate::families::reading::{Convention, Reading};
 use crate::onnx::facts::Facts;
@@ -24,6 +24,10 @@ use crate::onnx::facts::Facts;
 pub fn read(facts: &Facts) -> Option<Reading> {
     let (name, row) = rows(facts)?;
     let expected = extras_of_task(facts).unwrap_or(0);
+    // Without a task, prototypes of as many masks tell what lies behind the class.
+    let untold = facts.metadata("task").is_none();
+    let of_masks = masks(facts).filter(|masks| untold && row == ROW + masks);
+    let expected = of_masks.unwrap_or(expected);
     if !finds_boxes(facts) || row != ROW + expected {
         return None;
     }
@@ -47,7 +51,10 @@ pub fn read(facts: &Facts) -> Option<Reading> {
         E2e6::default()
     };
     family.extras = expected;
-    family.meaning = meaning_of_extras(facts, expected);
+    family.meaning = match of_masks {
+        Some(_) => Extras::Masks,
+        None => meaning_of_extras(facts, expected),
+    };
     if facts.metadata("task") == Some("obb") {
         family.boxes = BoxForm::default();
     }
@@ -59,7 +66,12 @@ pub fn read(facts: &Facts) -> Option<Reading> {
 }
 
 pub fn read_as(facts: &Facts, _: &Card) -> Result<Reading, String> {
-    let extras = extras_of_task(facts).unwrap_or(0);
+    let chosen = |row: usize| rows(facts).is_some_and(|(_, own)| own == row);
+    let oriented = facts.metadata("task").is_none() && chosen(ROW + 1);
+    let extras = match oriented {
+        true => 1,
+        false => extras_of_task(facts).unwrap_or(0),
+    };
     let fits = rows(facts).is_some_and(|(_, row)| row == ROW + extras);
     if !fits {
         let expected = format!("one output [1, n, {}]", ROW + extras);
@@ -67,11 +79,15 @@ pub fn read_as(facts: &Facts, _: &Card) -> Result<Reading, String> {
     }
     let family = E2e6 {
         extras,
-        meaning: meaning_of_extras(facts, extras),
+        meaning: if oriented {
+            Extras::Angle
+        } else {
+            meaning_of_extras(facts, extras)
+        },
         ..E2e6::default()
     };
     let family = match facts.metadata("task") {
-        Some("obb") => E2e6 {
+        task if oriented || task == Some("obb") => E2e6 {
             boxes: BoxForm::default(),
             ..family
         },

@@ -4,6 +4,7 @@ pub mod conventions;
 pub mod face_priors;
 pub mod grid_cells;
 pub mod head;
+pub mod lone;
 pub mod named_outputs;
 pub mod objectness;
 pub mod paddle;

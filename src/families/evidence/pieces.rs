@@ -44,6 +44,19 @@ pub fn constant_piece(graph: &GraphProto, output: &str, index: usize) -> bool {
     is_constant(piece) || made()
 }
 
+/// Whether a value is the place of the best one: a class number.
+pub fn is_best(graph: &GraphProto, output: &str) -> bool {
+    let nodes = graph.node.iter();
+    let makers: HashMap<&str, &NodeProto> = nodes
+        .flat_map(|node| node.output.iter().map(move |o| (o.as_str(), node)))
+        .collect();
+    let Some((name, _)) = makers.get_key_value(output) else {
+        return false;
+    };
+    let last = back(&makers, name).last();
+    last.is_some_and(|node| node.op_type == "ArgMax")
+}
+
 /// The constant by which class numbers are a remainder: the best scores were chosen of all candidates and classes, so
 /// that it is the number of classes. Written as one operator, or as a - a / b * b.
 pub fn divisor(graph: &GraphProto, output: &str) -> Option<usize> {

@@ -1,50 +1,109 @@
-//! Three outputs of one row a detection: boxes `[n, 4]`, left, top, right and bottom in input pixels; scores `[n]`;
-//! class numbers `[n]`, integers or floats. Already suppressed, in no certain order; `n` is as many as were found,
-//! and may be none. Each may have a leading 1. torchvision, and graphs that end in NMS.
+//! Three outputs of one row a detection: boxes `[n, 4]`, left, top, right and bottom in input pixels or another
+//! [`BoxForm`]; scores `[n]`; class numbers `[n]`, integers or floats. Already suppressed, in no certain order; `n` is
+//! as many as were found, and may be none. Each may have a leading 1, lists a trailing one. torchvision, and graphs that
+//! end in NMS; of all candidates DeepStream-Yolo before 2024.
 
-use super::Nms3Places;
-use crate::base::tensor::TensorSpec;
-use crate::families::decoding::DecodeError;
+use super::Nms3;
+use crate::base::detection::Detection;
+use crate::base::geometry::Size;
+use crate::base::tensor::{Tensor, TensorSpec};
+use crate::families::decoding::candidates::push;
 use crate::families::decoding::chosen_rows::{ChosenRows, Field, with_batch};
 use crate::families::decoding::output::{Dim, Output};
 use crate::families::decoding::whole_numbers::at_place;
+use crate::families::decoding::{BoxForm, DecodeError, Decoder};
+use crate::families::family::DecoderInput;
+use crate::families::table_form::seen::{self, Certain};
 
-/// Makes the decoder.
-///
-/// # Errors
-/// [`DecodeError`] if the outputs are others.
-pub fn rows(places: Nms3Places, outputs: &[TensorSpec]) -> Result<ChosenRows, DecodeError> {
-    const EXPECTED: &str = "boxes [n, 4], scores [n] and class numbers [n]";
-    let spec = |place| at_place(outputs, place, EXPECTED);
-    let (boxes, scores, labels) = (
-        spec(places.boxes)?,
-        spec(places.scores)?,
-        spec(places.labels)?,
-    );
-    let (rows, list) = ([Dim::ANY, Dim::Is(4)], [Dim::ANY]);
-    let rows = with_batch(boxes, &rows);
-    let class_list = with_batch(labels, &list);
-    let classes = Output::of_any_type(places.labels, labels, &class_list, "class numbers [n]")?;
-    let list = with_batch(scores, &list);
-    let list = Output::at(places.scores, scores, &list, "scores [n]")?;
-    Ok(ChosenRows {
-        boxes: Output::at(places.boxes, boxes, &rows, "boxes [n, 4]")?,
-        width: 4,
-        corners: [0, 1, 2, 3],
-        scores: Field::Beside(list, scores.name.clone()),
-        classes: Field::Beside(classes, labels.name.clone()),
-        count: None,
-        zeros_fill_up: false,
-    })
+pub(crate) struct Rows {
+    rows: ChosenRows,
+    form: BoxForm,
+    of_all: bool,
+    input: Size,
+}
+
+impl Rows {
+    /// # Errors
+    /// [`DecodeError`] if the outputs are others.
+    pub fn new(family: &Nms3, model: &DecoderInput) -> Result<Self, DecodeError> {
+        const EXPECTED: &str = "boxes [n, 4], scores [n] and class numbers [n]";
+        let places = family.places;
+        let spec = |place| at_place(model.outputs, place, EXPECTED);
+        let (boxes, scores, labels) = (
+            spec(places.boxes)?,
+            spec(places.scores)?,
+            spec(places.labels)?,
+        );
+        let rows = with_batch(boxes, &[Dim::ANY, Dim::Is(4)]);
+        let expected = "class numbers [n]";
+        let classes = Output::of_any_type(places.labels, labels, &list(labels), expected)?;
+        let score_list = Output::at(places.scores, scores, &list(scores), "scores [n]")?;
+        let rows = ChosenRows {
+            boxes: Output::at(places.boxes, boxes, &rows, "boxes [n, 4]")?,
+            width: 4,
+            corners: [0, 1, 2, 3],
+            scores: Field::Beside(score_list, scores.name.clone()),
+            classes: Field::Beside(classes, labels.name.clone()),
+            count: None,
+            zeros_fill_up: false,
+        };
+        Ok(Self {
+            rows,
+            form: family.boxes,
+            of_all: family.of_all,
+            input: model.input,
+        })
+    }
+
+    /// The form that the boxes of the first inference have; `None` if there is none that tells.
+    pub fn form_of_boxes(&self, outputs: &[Tensor], certain: &Certain) -> Option<BoxForm> {
+        let boxes = &self.rows.boxes;
+        if self.of_all {
+            return seen::form_of_boxes(boxes, outputs, self.form, self.input, certain);
+        }
+        let (values, _) = boxes.read(outputs).ok()?;
+        let certain = certain.format || certain.scale;
+        (!certain).then(|| seen::form_of_rows(values, self.rows.width, self.form))?
+    }
+
+    /// Whether there are so many boxes that their numbers tell corners from centres.
+    pub fn tell_format(&self, outputs: &[Tensor]) -> bool {
+        let values = self.rows.boxes.read(outputs).map(|(values, _)| values);
+        let rows = values.unwrap_or_default().chunks_exact(self.rows.width);
+        rows.filter(|row| row.iter().any(|n| *n != 0.0)).count() >= seen::MANY
+    }
+}
+
+/// `[n]`, with a leading or a trailing 1 if the output has more dims.
+fn list(spec: &TensorSpec) -> Vec<Dim> {
+    match spec.dims[..] {
+        [_, _, 1] => vec![Dim::Is(1), Dim::ANY, Dim::Is(1)],
+        [n, 1] if n != 1 => vec![Dim::ANY, Dim::Is(1)],
+        _ => with_batch(spec, &[Dim::ANY]),
+    }
+}
+
+impl Decoder for Rows {
+    fn decode(
+        &self,
+        outputs: &[Tensor],
+        score_threshold: f32,
+        found: &mut Vec<Detection>,
+    ) -> Result<(), DecodeError> {
+        self.rows
+            .each(outputs, score_threshold, |four, score, class| {
+                push(found, self.form.bbox(four, self.input), class, score);
+            })
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::tensor::Tensor;
     use crate::base::tensor::{Element, TensorData};
-    use crate::families::decoding::Decoder;
+    use crate::families::decoding::Labelling;
     use crate::families::decoding::testing::{decoded, detection, f32_spec, spec};
+    use crate::families::nms3::Nms3Places;
 
     const PLACES: Nms3Places = Nms3Places {
         boxes: 1,
@@ -52,13 +111,23 @@ mod tests {
         labels: 0,
     };
 
-    fn decoder() -> ChosenRows {
+    fn rows(family: &Nms3, outputs: &[TensorSpec]) -> Result<Rows, DecodeError> {
+        let model = DecoderInput {
+            input: Size::new(100, 200),
+            classes: 0,
+            outputs,
+            labelling: Labelling::Best,
+        };
+        Rows::new(family, &model)
+    }
+
+    fn decoder() -> Rows {
         let specs = [
             spec("labels", &[0], Element::I64),
             f32_spec("boxes", &[0, 4]),
             f32_spec("scores", &[0]),
         ];
-        rows(PLACES, &specs).expect("the layout")
+        rows(&Nms3::chosen(PLACES), &specs).expect("the layout")
     }
 
     fn outputs(boxes: &[[f32; 4]], scores: &[f32], labels: TensorData) -> [Tensor; 3] {
@@ -106,7 +175,7 @@ mod tests {
             f32_spec("boxes", &[1, 2, 4]),
             f32_spec("scores", &[1, 2]),
         ];
-        let decoder = rows(PLACES, &specs).expect("the layout with a batch");
+        let decoder = rows(&Nms3::chosen(PLACES), &specs).expect("the layout with a batch");
         let mut outputs = outputs(
             &[[0.0, 0.0, 2.0, 2.0]; 2],
             &[0.9, 0.1],
@@ -152,12 +221,17 @@ mod tests {
             f32_spec("dets", &[0, 5]),
             f32_spec("scores", &[0]),
         ];
-        let error = rows(PLACES, &dets).err().expect("five numbers");
+        let error = rows(&Nms3::chosen(PLACES), &dets)
+            .err()
+            .expect("five numbers");
         assert_eq!(
             error.to_string(),
             "output dets has shape [0, 5], expected boxes [n, 4]"
         );
-        assert!(rows(PLACES, &dets[..2]).is_err(), "no scores");
+        assert!(
+            rows(&Nms3::chosen(PLACES), &dets[..2]).is_err(),
+            "no scores"
+        );
     }
 
     #[test]
@@ -180,5 +254,22 @@ mod tests {
                 assert_eq!(decoded(&decoder(), &by_box, 0.1), []);
             }
         }
+    }
+
+    #[test]
+    fn rows_of_all_candidates_are_centres_with_a_trailing_one() {
+        let specs = [
+            f32_spec("labels", &[1, 2, 1]),
+            f32_spec("boxes", &[1, 2, 4]),
+            f32_spec("scores", &[1, 2, 1]),
+        ];
+        let decoder = rows(&Nms3::of_all(PLACES), &specs).expect("the layout");
+        let outputs = [
+            Tensor::f32("labels", [1, 2, 1], vec![3.0, 0.0]),
+            Tensor::f32("boxes", [1, 2, 4], [[20.0, 30.0, 10.0, 20.0]; 2].concat()),
+            Tensor::f32("scores", [1, 2, 1], vec![0.9, 0.1]),
+        ];
+        let wanted = detection([15.0, 20.0, 25.0, 40.0], 3, 0.9);
+        assert_eq!(decoded(&decoder, &outputs, 0.5), [wanted]);
     }
 }

@@ -1,7 +1,8 @@
 //! Detectors with three outputs of one row a detection: boxes `[n, 4]`, scores `[n]`, class numbers `[n]`.
 //!
 //! RT-DETR, D-FINE and DEIM, as they are deployed, also take the size of the picture: they are the ones that stretch it.
-//! Their class numbers are remainders of a division by the number of classes.
+//! Their class numbers are remainders of a division by the number of classes. DeepStream-Yolo before 2024 has a row for
+//! each candidate, of which the graph chooses none.
 //!
 //! Names of outputs vary; types and dims tell them apart. Where class numbers are floats, a name must speak of classes or
 //! labels. Boxes as TensorFlow's API names them are shares of the input and not meant here.
@@ -10,8 +11,9 @@ use super::{Nms3, Nms3Places};
 use crate::families::card::Card;
 use crate::families::evidence::conventions;
 use crate::families::evidence::grid_cells::{misfit, told_by_card};
+use crate::families::evidence::head::Head;
 use crate::families::evidence::named_outputs::{self, agree, is_integer, place, plain};
-use crate::families::evidence::pieces::divisor;
+use crate::families::evidence::pieces::{divisor, is_best};
 use crate::families::reading::Reading;
 use crate::onnx::facts::{Facts, Port};
 use crate::onnx::side_input::Side;
@@ -35,7 +37,6 @@ pub fn read_as(facts: &Facts, _: &Card) -> Result<Reading, String> {
 }
 
 fn reading(facts: &Facts, places: Nms3Places, because: String) -> Reading {
-    let family = Nms3(places);
     if facts.sides.contains(&Side::OriginalSize) {
         let because = format!("{because}, and it takes \"orig_target_sizes\"");
         let labels = &facts.outputs[places.labels].name;
@@ -44,39 +45,72 @@ fn reading(facts: &Facts, places: Nms3Places, because: String) -> Reading {
             stride: 32,
             ..named_outputs::reading(
                 "RT-DETR, D-FINE, DEIM",
-                family,
+                Nms3::chosen(places),
                 conventions::stretched(),
+                because,
+            )
+        };
+    }
+    if is_of_all(facts, places) {
+        let because = format!("{because}, and nothing chooses among its candidates");
+        return Reading {
+            stride: 32,
+            iou_threshold: None,
+            ..named_outputs::reading(
+                "DeepStream-Yolo, three outputs",
+                Nms3::of_all(places),
+                conventions::ultralytics(),
                 because,
             )
         };
     }
     named_outputs::reading(
         "boxes, scores and labels",
-        family,
+        Nms3::chosen(places),
         conventions::ultralytics(),
         because,
     )
+}
+
+/// Whether there are as many rows for each picture, and nothing in the graph chooses among them.
+fn is_of_all(facts: &Facts, places: Nms3Places) -> bool {
+    let boxes = &facts.outputs[places.boxes];
+    let chooses = |port: &Port| Head::trace(facts.graph, &port.name, 4).selects;
+    let counted = matches!(boxes.dims(), [_, Some(_), Some(4)]);
+    let made = facts
+        .graph
+        .node
+        .iter()
+        .any(|node| node.output.contains(&boxes.name));
+    counted && made && !facts.outputs.iter().any(chooses)
 }
 
 fn places(facts: &Facts) -> Option<Nms3Places> {
     let boxes = place(facts, |output| count(output, &[4]).is_some())?;
     // `[n, 4]` could also be a batch of four numbers.
     let boxes_name = &facts.outputs[boxes].name;
-    let list = |output: &Port| output.name != *boxes_name && count(output, &[]).is_some();
+    let list = |output: &Port| output.name != *boxes_name && list_of(output).is_some();
     let labels = place(facts, |output| list(output) && is_integer(output))
-        .or_else(|| place(facts, |output| list(output) && speaks_of_classes(output)))?;
+        .or_else(|| place(facts, |output| list(output) && speaks_of_classes(output)))
+        .or_else(|| place(facts, |port| list(port) && is_best(facts.graph, &port.name)))?;
     let labels_name = &facts.outputs[labels].name;
     let scores = place(facts, |output| {
         list(output) && !is_integer(output) && output.name != *labels_name
     })?;
-    let n = |place: usize, row| count(&facts.outputs[place], row).flatten();
-    let alike = agree(n(boxes, &[4]), n(scores, &[])) && agree(n(boxes, &[4]), n(labels, &[]));
+    let n = |place: usize| list_of(&facts.outputs[place]).flatten();
+    let rows = count(&facts.outputs[boxes], &[4]).flatten();
+    let alike = agree(rows, n(scores)) && agree(rows, n(labels));
     let of_tensorflow = plain(boxes_name) == "detection_boxes";
     (alike && !of_tensorflow && facts.outputs.len() == 3).then_some(Nms3Places {
         boxes,
         scores,
         labels,
     })
+}
+
+/// The number of rows of a list, which may have a 1 behind it.
+fn list_of(output: &Port) -> Option<Option<usize>> {
+    count(output, &[]).or_else(|| count(output, &[1]))
 }
 
 fn speaks_of_classes(output: &Port) -> bool {

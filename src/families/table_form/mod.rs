@@ -5,6 +5,7 @@
 //! numbers of the first inference where the file does not.
 
 mod decode;
+mod lone;
 pub mod seen;
 
 use super::card::{BOX_FORMAT, BOX_SCALE, Card, SCORE_ACTIVATION, TRANSPOSED};
@@ -18,6 +19,18 @@ use seen::Certain;
 
 /// Numbers of a box.
 pub const BOX: usize = 4;
+
+/// Whether the graph puts one number of its own beside the scores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Lone {
+    /// Between box and scores: an objectness, or the only score.
+    Before,
+    /// Behind the scores: an angle, or the only score behind an objectness.
+    Behind,
+    /// There is none, or the graph does not show it.
+    #[default]
+    Nowhere,
+}
 
 /// A table of candidates: four numbers of a box, perhaps an objectness, scores, and further numbers.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -36,6 +49,8 @@ pub struct TableForm {
     pub boxes: BoxForm,
     /// The way from scores to probabilities.
     pub activation: ScoreActivation,
+    /// A number that the graph joins to the others by itself, where no names tell what it is.
+    pub lone: Lone,
     /// The numbers of the first inference told some of this, not the file.
     pub seen: bool,
 }
@@ -69,10 +84,11 @@ impl TableForm {
     pub fn is_like(&self, usual: &Self) -> bool {
         let as_usual = Self {
             meaning: Extras::default(),
+            lone: Lone::Nowhere,
             seen: false,
             ..self.clone()
         };
-        as_usual == *usual
+        self.lone == Lone::Nowhere && as_usual == *usual
     }
 
     /// Puts the keys of a card over this form, but for the way in which it lies.

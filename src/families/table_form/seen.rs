@@ -4,7 +4,7 @@
 //! of each class is small, and its logit is below 0.
 
 use super::decode::{Numbers, Table};
-use super::{BOX, TableForm};
+use super::{BOX, Lone, TableForm, lone};
 use crate::base::geometry::Size;
 use crate::base::tensor::{Tensor, TensorSpec};
 use crate::families::decoding::output::{Dim, Output};
@@ -44,6 +44,7 @@ pub struct Found {
     pub form: TableForm,
     classes: usize,
     warnings: Vec<String>,
+    undecided: Vec<String>,
 }
 
 impl Found {
@@ -54,7 +55,7 @@ impl Found {
             classes: self.classes,
             resize: None,
             warnings: self.warnings,
-            undecided: Vec::new(),
+            undecided: self.undecided,
         }
     }
 }
@@ -71,14 +72,9 @@ pub fn settle(
         .map(|field| Range::over(numbers.field(field)))
         .collect();
     let mut new = form.clone();
-    if !certain.scale {
-        new.boxes.scale = scale(&ranges[..BOX]).unwrap_or(form.boxes.scale);
-    }
-    if !certain.format {
-        new.boxes.format = format(&numbers, new.boxes, model.input);
-    }
+    new.boxes = box_form(&numbers, form.boxes, model.input, certain);
     let mut classes = model.classes;
-    let mut warnings = Vec::new();
+    let (mut warnings, mut undecided) = (Vec::new(), Vec::new());
     match scores(&ranges, form, certain) {
         Ok(read) => {
             (new.skipped, new.extras) = (read.skipped, read.extras);
@@ -87,9 +83,16 @@ pub fn settle(
                 classes = read.classes;
                 new.meaning = meaning(&ranges, &new);
             }
+            if !certain.classes && classes == model.classes {
+                undecided = lone::readings(&new, classes);
+                new = lone::settled(new, &mut classes);
+                warnings.extend(lone::warning(&numbers, &new, classes));
+            }
         }
         Err(what) => warnings.push(what),
     }
+    // What the graph shows has been used.
+    new.lone = Lone::Nowhere;
     if new == *form && warnings.is_empty() {
         return None;
     }
@@ -98,6 +101,7 @@ pub fn settle(
         form: new,
         classes,
         warnings,
+        undecided,
     })
 }
 
@@ -164,17 +168,39 @@ fn scale(boxes: &[Range]) -> Option<BoxScale> {
     }
 }
 
+/// Finds the form of the boxes of all candidates; what file or card state stays.
+fn box_form(numbers: &Numbers, form: BoxForm, input: Size, certain: &Certain) -> BoxForm {
+    let mut new = form;
+    if !certain.scale {
+        let ranges = [0, 1, 2, 3].map(|field| Range::over(numbers.field(field)));
+        new.scale = scale(&ranges).unwrap_or(form.scale);
+    }
+    if !certain.format {
+        new.format = format(numbers, new, input);
+    }
+    new
+}
+
+/// Finds the form of the boxes of all candidates, where they are an output `[1, n, 4]` of their own.
+pub(crate) fn form_of_boxes(
+    boxes: &Output,
+    outputs: &[Tensor],
+    form: BoxForm,
+    input: Size,
+    certain: &Certain,
+) -> Option<BoxForm> {
+    let numbers = Table::numbers(boxes, true, outputs).ok()?;
+    Some(box_form(&numbers, form, input, certain))
+}
+
 /// Corners are in order in every box. Centre and size are as well only in boxes at the left and at the top.
 fn format(numbers: &Numbers, form: BoxForm, input: Size) -> BoxFormat {
-    let (mut boxes, mut outside) = (0, 0);
+    let (mut boxes, mut turned, mut outside) = (0, 0, 0);
     for candidate in 0..numbers.candidates {
         let four = [0, 1, 2, 3].map(|field| numbers.at(candidate, field));
         let [a, b, c, d] = four;
         if four.iter().any(|n| !n.is_finite()) || four == [0.0; BOX] {
             continue;
-        }
-        if c < a || d < b {
-            return form.format;
         }
         let centre = BoxForm {
             format: BoxFormat::Centre,
@@ -185,12 +211,14 @@ fn format(numbers: &Numbers, form: BoxForm, input: Size) -> BoxFormat {
         let inside =
             bbox.x1 >= -1.0 && bbox.y1 >= -1.0 && bbox.x2 <= width + 1.0 && bbox.y2 <= height + 1.0;
         boxes += 1;
+        turned += usize::from(c < a || d < b);
         outside += usize::from(!inside);
     }
-    if boxes >= MANY || (boxes > 0 && outside == boxes) {
-        BoxFormat::Corners
-    } else {
-        form.format
+    match turned {
+        0 if boxes >= MANY || (boxes > 0 && outside == boxes) => BoxFormat::Corners,
+        // A few corners may be swapped in boxes of nothing.
+        _ if 4 * turned > boxes => BoxFormat::Centre,
+        _ => form.format,
     }
 }
 

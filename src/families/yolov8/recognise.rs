@@ -9,15 +9,15 @@ use crate::families::card::{Card, TRANSPOSED};
 use crate::families::evidence::conventions;
 use crate::families::evidence::grid_cells::{STRIDES, largest, misfit, told_by_card};
 use crate::families::evidence::head::Head;
-use crate::families::evidence::objectness;
 use crate::families::evidence::pieces::ends_in_a_class;
 use crate::families::evidence::table::{Table, any_strides, columns, count, is_misread, rows_of};
 use crate::families::evidence::ultralytics::{
     extras_of_task, finds_boxes, is_end_to_end, is_rtdetr, is_ultralytics, meaning_of_extras,
     named_classes,
 };
+use crate::families::evidence::{lone, objectness};
 use crate::families::reading::Reading;
-use crate::families::table_form::{BOX, TableForm};
+use crate::families::table_form::{BOX, Lone, TableForm};
 use crate::onnx::facts::Facts;
 
 const EXPECTED: &str = "one output [1, 4 + classes, n] or, transposed, [1, n, 4 + classes]";
@@ -35,6 +35,10 @@ pub fn read(facts: &Facts) -> Option<Reading> {
     );
     let sure = named || is_ultralytics(facts);
     let form = match named_classes(facts) {
+        None if !named => TableForm {
+            lone: lone::find(facts, &table),
+            ..TableForm::yolov8()
+        },
         // Without a task, one number more than names is an objectness.
         Some(names) if !named && BOX + 1 + names == table.features => TableForm {
             objectness: true,
@@ -68,8 +72,14 @@ pub fn read_transposed(facts: &Facts) -> Option<Reading> {
         count(table.candidates),
         table.features,
     );
+    let told = facts.metadata("task").is_some() || named_classes(facts).is_some();
     let form = TableForm {
         rows: true,
+        lone: if told {
+            Lone::Nowhere
+        } else {
+            lone::find(facts, &table)
+        },
         ..TableForm::yolov8()
     };
     let form = with_extras(facts, &table, form);

@@ -27,7 +27,7 @@ fn read(
     let mut graph = model.graph.clone().expect("just made");
     graph.initializer = vec![int64_tensor("dims", TABLE)];
     let facts = Facts::new(&model, &graph).expect("it takes a picture");
-    let read = Read::new(&facts, &card(output), 13).map_err(|error| error.to_string())?;
+    let read = Read::new(&facts, &card(output)).map_err(|error| error.to_string())?;
     let names = read.facts.outputs.iter().map(|port| port.name.clone());
     let said = read.decision.map_or(String::new(), |d| d.to_string());
     Ok((names.collect(), said))

@@ -3,7 +3,7 @@ use crate::base::tensor::Layout;
 use crate::families::nms3::{Nms3, Nms3Places};
 use crate::onnx::testing::{float_tensor, input_spec, int64_tensor, model, node, with};
 
-const NMS3: Nms3 = Nms3(Nms3Places {
+const NMS3: Nms3 = Nms3::chosen(Nms3Places {
     boxes: 0,
     scores: 1,
     labels: 2,
@@ -92,7 +92,7 @@ fn a_suppression_like_ours_is_cut() {
         (suppression.iou, suppression.classes, suppression.candidates),
         (0.5, 3, 32)
     );
-    assert!(proved.every_class && suppression.by_class);
+    assert!(proved.how.every_class && suppression.by_class);
     let said = suppression.cut(&mut graph).unwrap();
     assert!(said.contains("IoU of 0.5"), "{said}");
     let ops: Vec<&str> = graph.node.iter().map(|n| n.op_type.as_str()).collect();

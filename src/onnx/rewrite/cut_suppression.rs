@@ -42,6 +42,10 @@ pub struct Suppression {
     pub classes: usize,
     /// Scores lie class by class, `[1, classes, n]`.
     pub by_class: bool,
+    /// Whether boxes are centre and size, not corners.
+    pub of_centres: bool,
+    /// Whether boxes of different classes suppress each other; not told by the graph alone.
+    pub across: bool,
     /// IoU above which a box goes.
     pub iou: f32,
     nodes: Vec<NodeProto>,
@@ -71,12 +75,13 @@ pub fn find(
     let Some(outputs) = outputs else {
         return Vec::new();
     };
+    let of_centres = takes_centres(graph);
     let pairs = search.pairs();
     let found = pairs.into_iter().filter_map(|(boxes, scores)| {
         let nodes = search.end_behind(&boxes.name, &scores.name)?;
         let candidates = count_of(&boxes.dims) / 4;
         let classes = count_of(&scores.dims) / candidates;
-        let by_class = classes > 1 && scores.dims.last() == Some(&candidates);
+        let by_class = scores.dims.last() == Some(&candidates);
         let constants = constants_of(graph, opset, &shapes, &nodes);
         Some(Suppression {
             boxes,
@@ -84,6 +89,8 @@ pub fn find(
             candidates,
             classes,
             by_class,
+            of_centres,
+            across: false,
             iou,
             nodes,
             constants,
@@ -105,6 +112,19 @@ fn iou_threshold(graph: &GraphProto, shapes: &Inference) -> Option<f32> {
     });
     let first = found.next()??;
     found.all(|other| other == Some(first)).then_some(first)
+}
+
+/// Whether all suppressions of a graph take boxes as centre and size.
+fn takes_centres(graph: &GraphProto) -> bool {
+    let mut all = graph
+        .node
+        .iter()
+        .filter(|n| n.op_type == "NonMaxSuppression");
+    let is_set = |node: &NodeProto| {
+        let mut attributes = node.attribute.iter();
+        attributes.any(|a| a.name == "center_point_box" && a.i == 1)
+    };
+    all.all(is_set)
 }
 
 fn count_of(dims: &[usize]) -> usize {
@@ -268,6 +288,14 @@ impl Suppression {
         [vec![1, n, 4], scores]
     }
 
+    /// Returns where the score of a candidate for a class is.
+    pub fn place_of_score(&self, candidate: usize, class: usize) -> usize {
+        match self.by_class {
+            true => class * self.candidates + candidate,
+            false => candidate * self.classes + class,
+        }
+    }
+
     /// Computes the outputs of the graph from the numbers of candidates, as many as [`Suppression::dims`] says. `None` if
     /// they cannot be computed here.
     pub fn run(&self, boxes: Vec<f32>, scores: Vec<f32>) -> Option<Vec<Tensor>> {
@@ -319,9 +347,13 @@ impl Suppression {
         graph.output = outputs;
         prune::run(graph);
         let gone = before.saturating_sub(graph.node.len());
+        let across = match self.across {
+            true => ", whatever their classes,",
+            false => "",
+        };
         Ok(format!(
-            "ended the graph before its suppression: {gone} operators are left to detect, which suppresses above an IoU \
-             of {} unless told otherwise",
+            "ended the graph before its suppression: {gone} operators are left to detect, which suppresses boxes{across} \
+             above an IoU of {} unless told otherwise",
             self.iou
         ))
     }
