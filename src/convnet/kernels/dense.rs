@@ -132,19 +132,7 @@ pub unsafe fn tile<V: Vector, const T: usize, const B: usize, const STEP: usize>
             for ky in 0..s.kernel[0] {
                 let mut x = first.add(ky * s.tap[0]);
                 for _ in 0..s.kernel[1] {
-                    for i in 0..lanes {
-                        let mut w = [V::zero(); B];
-                        for (b, w) in w.iter_mut().enumerate() {
-                            *w = V::load(weights.add(b * V::LANES));
-                        }
-                        weights = weights.add(B * V::LANES);
-                        for (t, row) in acc.iter_mut().enumerate() {
-                            let v = V::splat(*x.add(t * step + i));
-                            for (b, acc) in row.iter_mut().enumerate() {
-                                *acc = v.fma(w[b], *acc);
-                            }
-                        }
-                    }
+                    weights = V::multiply_add(&mut acc, x, step, lanes, weights);
                     x = x.add(s.tap[1]);
                 }
             }
