@@ -18,6 +18,9 @@ pub unsafe trait Vector: Copy {
     const REGISTERS: usize;
     /// True if a multiply-add may read a factor from memory, so that a value used once needs no load of its own.
     const MEMORY_OPERANDS: bool = true;
+    /// True if one instruction loads or stores two neighbouring registers: tiles then have a way of their own for pixels
+    /// side by side, and for convolutions of one tap.
+    const PAIRS: bool = false;
 
     unsafe fn load(p: *const f32) -> Self;
     unsafe fn store(self, p: *mut f32);
@@ -40,6 +43,12 @@ pub unsafe trait Vector: Copy {
     unsafe fn round(self) -> Self;
     /// `a` where self is negative, `b` elsewhere, NaN lanes included.
     unsafe fn if_negative(self, a: Self, b: Self) -> Self;
+    /// self where it is positive, `slope` times self where it is negative; `slope` is finite. For accumulators.
+    #[inline(always)]
+    unsafe fn leaky(self, slope: Self) -> Self {
+        // SAFETY: the caller's.
+        unsafe { self.if_negative(self.mul(slope), self) }
+    }
     /// self · 2ⁿ for integral `n` of −126 to 127.
     unsafe fn scale2(self, n: Self) -> Self;
     /// Approximate reciprocal, to at least 1e-7.

@@ -41,6 +41,7 @@ unsafe impl Vector for F32x4 {
     const LANES: usize = 4;
     const REGISTERS: usize = 32;
     const MEMORY_OPERANDS: bool = false;
+    const PAIRS: bool = true;
 
     #[inline(always)]
     unsafe fn load(p: *const f32) -> Self {
@@ -159,6 +160,13 @@ unsafe impl Vector for F32x4 {
     unsafe fn if_negative(self, a: Self, b: Self) -> Self {
         // SAFETY: as above.
         F32x4(unsafe { vbslq_f32(vcltzq_f32(self.0), a.0, b.0) })
+    }
+
+    /// Without a mask for each accumulator, which would not fit the registers.
+    #[inline(always)]
+    unsafe fn leaky(self, slope: Self) -> Self {
+        // SAFETY: as above.
+        unsafe { Self::zero().min(self).fma(slope, Self::zero().max(self)) }
     }
 
     #[inline(always)]
