@@ -125,27 +125,22 @@ pub unsafe fn tile<V: Vector, const T: usize, const B: usize, const STEP: usize>
     unsafe {
         let step = if STEP == 0 { s.advance } else { STEP };
         let mut acc = [[V::zero(); B]; T];
-        for block in s.inputs {
-            // planes have one lane, which spares them a loop
-            let lanes = if STEP == PLANES { 1 } else { block.lanes };
-            let first = s.base.offset(block.offset as isize + s.shift);
-            for ky in 0..s.kernel[0] {
-                let mut x = first.add(ky * s.tap[0]);
-                for _ in 0..s.kernel[1] {
-                    for i in 0..lanes {
-                        let mut w = [V::zero(); B];
-                        for (b, w) in w.iter_mut().enumerate() {
-                            *w = V::load(weights.add(b * V::LANES));
-                        }
-                        weights = weights.add(B * V::LANES);
-                        for (t, row) in acc.iter_mut().enumerate() {
-                            let v = V::splat(*x.add(t * step + i));
-                            for (b, acc) in row.iter_mut().enumerate() {
-                                *acc = v.fma(w[b], *acc);
-                            }
-                        }
+        if V::PAIRS && STEP != PLANES && s.kernel == [1, 1] {
+            for block in s.inputs {
+                let x = s.base.offset(block.offset as isize + s.shift);
+                weights = V::multiply_add(&mut acc, x, step, block.lanes, weights);
+            }
+        } else {
+            for block in s.inputs {
+                // planes have one lane, which spares them a loop
+                let lanes = if STEP == PLANES { 1 } else { block.lanes };
+                let first = s.base.offset(block.offset as isize + s.shift);
+                for ky in 0..s.kernel[0] {
+                    let mut x = first.add(ky * s.tap[0]);
+                    for _ in 0..s.kernel[1] {
+                        weights = V::multiply_add(&mut acc, x, step, lanes, weights);
+                        x = x.add(s.tap[1]);
                     }
-                    x = x.add(s.tap[1]);
                 }
             }
         }

@@ -1,7 +1,8 @@
 //! Depthwise convolution: one block of channels a register, T output pixels at once.
 //!
 //! At stride 1 a row's pixels are loaded once and serve all taps of the row, so that loads stay below the multiply-adds,
-//! which bound it. Other kernels walk a list of taps and are bound by their loads.
+//! which bound it; so they do at stride 2 where multiply-adds cannot read memory. Other kernels walk a list of taps and are
+//! bound by their loads.
 
 use super::epilogue::{Epilogue, Target, finish};
 use super::pack::Packed;
@@ -83,16 +84,17 @@ pub unsafe fn tile<V: Vector, const T: usize, const K: usize, const S: usize>(
         for ky in 0..rows {
             let x = s.x.add(ky * s.row);
             let w = weights.add(ky * K * s.weight_step);
-            if S == 1 && 2 * T + K < V::REGISTERS {
-                // 16 covers T + K - 1 for every tile that fits the registers
-                let mut pixels = [V::zero(); 16];
-                for (i, pixel) in pixels.iter_mut().enumerate().take(T + K - 1) {
+            let span = (T - 1) * S + K;
+            if (S == 1 || !V::MEMORY_OPERANDS) && T + span + 1 < V::REGISTERS {
+                // 24 covers the span of every tile that fits the registers
+                let mut pixels = [V::zero(); 24];
+                for (i, pixel) in pixels.iter_mut().enumerate().take(span) {
                     *pixel = V::load(x.add(i * c));
                 }
                 for kx in 0..K {
                     let w = V::load(w.add(kx * s.weight_step));
                     for (t, acc) in acc.iter_mut().enumerate() {
-                        acc[0] = pixels[t + kx].fma(w, acc[0]);
+                        acc[0] = pixels[t * S + kx].fma(w, acc[0]);
                     }
                 }
             } else {

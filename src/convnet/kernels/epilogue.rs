@@ -16,14 +16,12 @@ impl Epilogue {
     ///
     /// A loop over the accumulators with a large body makes the compiler keep them in memory, which costs more than
     /// half of a tile's speed. Costly functions therefore run on the tile just stored, which is still in L1.
+    #[inline]
     pub fn in_registers(&self) -> bool {
-        let cheap = |a: Option<Activation>| {
-            matches!(
-                a,
-                None | Some(
-                    Activation::Relu | Activation::Clip { .. } | Activation::LeakyRelu { .. }
-                )
-            )
+        let cheap = |a: Option<Activation>| match a {
+            None | Some(Activation::Relu | Activation::Clip { .. }) => true,
+            Some(Activation::LeakyRelu { slope }) => slope.is_finite(),
+            _ => false,
         };
         cheap(self.before) && cheap(self.after)
     }
@@ -67,9 +65,17 @@ pub unsafe fn finish<V: Vector, const T: usize, const B: usize>(
             }
             clamp(&mut acc, epilogue.after);
         }
-        for (t, row) in acc.iter().enumerate() {
-            for (b, v) in row.iter().enumerate() {
-                v.store(to.out[b].add(t * to.step));
+        if V::PAIRS && to.step == V::LANES {
+            for (t, row) in acc.iter().enumerate() {
+                for (b, v) in row.iter().enumerate() {
+                    v.store(to.out[b].add(t * V::LANES));
+                }
+            }
+        } else {
+            for (t, row) in acc.iter().enumerate() {
+                for (b, v) in row.iter().enumerate() {
+                    v.store(to.out[b].add(t * to.step));
+                }
             }
         }
         if !in_registers {
@@ -106,7 +112,7 @@ unsafe fn clamp<V: Vector, const T: usize, const B: usize>(
             }
             Some(Activation::LeakyRelu { slope }) => {
                 let slope = V::splat(slope);
-                each!(|x| x.if_negative(x.mul(slope), x))
+                each!(|x| x.leaky(slope))
             }
             _ => (),
         }

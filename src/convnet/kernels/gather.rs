@@ -12,9 +12,37 @@ pub struct Lanes {
     pub row: usize,
     /// True if the source is a plane: one value per pixel.
     pub plane: bool,
+    pub picks: Picks,
+}
+
+/// Which lane of a source goes where.
+#[derive(Clone, Copy, Debug)]
+pub struct Picks {
     /// For each output lane in `mask`, the lane of the source.
-    pub picks: [u32; 16],
+    pub lanes: [u32; 16],
     pub mask: u32,
+    /// The same for blocks of 4 lanes, byte by byte; 255 where the source gives nothing.
+    pub bytes: [u8; 16],
+}
+
+impl Picks {
+    /// Picks nothing.
+    pub fn none() -> Self {
+        Picks {
+            lanes: [0; 16],
+            mask: 0,
+            bytes: [u8::MAX; 16],
+        }
+    }
+
+    /// Adds output lane `to`, taken from lane `from` of the source.
+    pub fn add(&mut self, to: usize, from: usize) {
+        self.lanes[to] = from as u32;
+        self.mask |= 1 << to;
+        for (i, byte) in self.bytes.iter_mut().skip(to * 4).take(4).enumerate() {
+            *byte = (from * 4 + i) as u8;
+        }
+    }
 }
 
 /// A gather, bound to its places in the arena.
@@ -49,7 +77,7 @@ pub unsafe fn run<V: Vector>(g: &Gather, context: &Context, part: usize, parts: 
                     } else {
                         V::load(row.add(x * V::LANES))
                     };
-                    v = v.merge(source, s.picks.as_ptr(), s.mask);
+                    v = v.merge(source, &s.picks);
                 }
                 v.store(base.add(output + y * g.out_step[0] + x * g.out_step[1]));
             }

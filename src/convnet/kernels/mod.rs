@@ -16,6 +16,8 @@ pub mod epilogue;
 pub mod gather;
 pub mod instantiate;
 pub mod narrow;
+#[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+mod neon;
 pub mod pack;
 pub mod pooling;
 pub mod reduce;
@@ -81,7 +83,7 @@ pub struct Kernels {
     pub store: StepFn<transfer::Store>,
 }
 
-/// Environment variable that names the table to use: `avx512`, `avx2` or `scalar`.
+/// Environment variable that names the table to use: `avx512`, `avx2`, `neon` or `scalar`.
 pub const VARIABLE: &str = "GST_DETECT_KERNELS";
 
 impl Kernels {
@@ -100,6 +102,8 @@ impl Kernels {
                 tables.push(&avx2::KERNELS);
             }
         }
+        #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+        tables.push(&neon::KERNELS);
         tables.push(&scalar::KERNELS);
         tables
     }

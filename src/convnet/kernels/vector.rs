@@ -2,19 +2,25 @@
 //!
 //! Kernels are generic over [`Vector`] and inlined into functions that enable the instruction set (see `instantiate.rs`).
 
-use super::epilogue::Epilogue;
+use super::epilogue::{Epilogue, Tile};
+use super::gather::Picks;
 
 /// A register of [`Vector::LANES`] f32.
 ///
 /// # Safety
 /// Every method needs a processor that has the instruction set. Pointers must be valid for as many lanes as a method names.
-/// `max` and `min` return their second operand if either one is NaN.
+/// `max` and `min` return NaN if their second operand is NaN. If only the first one is, they return NaN or the second.
 #[allow(clippy::missing_safety_doc)]
 pub unsafe trait Vector: Copy {
     /// Lanes in a register: channels in a block.
     const LANES: usize;
     /// Registers that the instruction set has.
     const REGISTERS: usize;
+    /// True if a multiply-add may read a factor from memory, so that a value used once needs no load of its own.
+    const MEMORY_OPERANDS: bool = true;
+    /// True if one instruction loads or stores two neighbouring registers: tiles then have a way of their own for pixels
+    /// side by side, and for convolutions of one tap.
+    const PAIRS: bool = false;
 
     unsafe fn load(p: *const f32) -> Self;
     unsafe fn store(self, p: *mut f32);
@@ -37,12 +43,18 @@ pub unsafe trait Vector: Copy {
     unsafe fn round(self) -> Self;
     /// `a` where self is negative, `b` elsewhere, NaN lanes included.
     unsafe fn if_negative(self, a: Self, b: Self) -> Self;
+    /// self where it is positive, `slope` times self where it is negative; `slope` is finite. For accumulators.
+    #[inline(always)]
+    unsafe fn leaky(self, slope: Self) -> Self {
+        // SAFETY: the caller's.
+        unsafe { self.if_negative(self.mul(slope), self) }
+    }
     /// self · 2ⁿ for integral `n` of −126 to 127.
     unsafe fn scale2(self, n: Self) -> Self;
     /// Approximate reciprocal, to at least 1e-7.
     unsafe fn reciprocal(self) -> Self;
-    /// Replaces lane `i` by lane `picks[i]` of `source` where bit `i` of `mask` is set.
-    unsafe fn merge(self, source: Self, picks: *const u32, mask: u32) -> Self;
+    /// Replaces the lanes that `picks` names by lanes of `source`.
+    unsafe fn merge(self, source: Self, picks: &Picks) -> Self;
 
     /// Applies an epilogue to `n` pixels of one block in memory, `step` floats apart; `residual` may be null.
     ///
@@ -59,6 +71,36 @@ pub unsafe trait Vector: Copy {
     unsafe fn zero() -> Self {
         // SAFETY: the caller's.
         unsafe { Self::splat(0.) }
+    }
+
+    /// Adds, for each of `n` input channels, T pixels times B registers of weights to the accumulators.
+    ///
+    /// Channel 0 of pixel `t` lies at `x + t * step`, the next channels behind it. Returns the end of the weights.
+    #[inline(always)]
+    unsafe fn multiply_add<const T: usize, const B: usize>(
+        acc: &mut Tile<Self, T, B>,
+        x: *const f32,
+        step: usize,
+        n: usize,
+        mut weights: *const f32,
+    ) -> *const f32 {
+        // SAFETY: the caller's.
+        unsafe {
+            for i in 0..n {
+                let mut w = [Self::zero(); B];
+                for (b, w) in w.iter_mut().enumerate() {
+                    *w = Self::load(weights.add(b * Self::LANES));
+                }
+                weights = weights.add(B * Self::LANES);
+                for (t, row) in acc.iter_mut().enumerate() {
+                    let v = Self::splat(*x.add(t * step + i));
+                    for (b, acc) in row.iter_mut().enumerate() {
+                        *acc = v.fma(w[b], *acc);
+                    }
+                }
+            }
+            weights
+        }
     }
 
     /// self / (1 + e⁻ˣ): the logistic function of `x` times self.

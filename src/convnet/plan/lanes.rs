@@ -48,13 +48,11 @@ impl Binder<'_> {
                         offset: plane.offset,
                         row: plane.row,
                         plane: is_plane,
-                        picks: [0; 16],
-                        mask: 0,
+                        picks: gather::Picks::none(),
                     });
                     sources.len() - 1
                 });
-                sources[at].picks[lane % width] = (run.lane + i) as u32;
-                sources[at].mask |= 1 << (lane % width);
+                sources[at].picks.add(lane % width, run.lane + i);
             }
         }
         blocks

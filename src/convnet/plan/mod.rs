@@ -52,7 +52,7 @@ impl Default for Budget {
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     pub budget: Budget,
-    /// Name of the kernels: `avx512`, `avx2` or `scalar`. `None` takes `GST_DETECT_KERNELS` or the fastest.
+    /// Name of the kernels: `avx512`, `avx2`, `neon` or `scalar`. `None` takes `GST_DETECT_KERNELS` or the fastest.
     pub kernels: Option<String>,
     /// Algorithm for 3x3 convolutions. `Auto` follows `GST_DETECT_CONVOLUTION` if it is set.
     pub algorithm: Algorithm,

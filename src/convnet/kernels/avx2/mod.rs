@@ -3,6 +3,7 @@
 use std::arch::x86_64::*;
 
 use super::epilogue::Epilogue;
+use super::gather::Picks;
 use super::vector::Vector;
 
 #[derive(Clone, Copy)]
@@ -150,12 +151,13 @@ unsafe impl Vector for F32x8 {
     }
 
     #[inline(always)]
-    unsafe fn merge(self, source: Self, picks: *const u32, mask: u32) -> Self {
-        // SAFETY: as above; the caller's pointer is valid for 8 lanes.
+    unsafe fn merge(self, source: Self, picks: &Picks) -> Self {
+        // SAFETY: as above; there are 16 lanes of picks.
         F32x8(unsafe {
-            let picked = _mm256_permutevar8x32_ps(source.0, _mm256_loadu_si256(picks.cast()));
+            let picked =
+                _mm256_permutevar8x32_ps(source.0, _mm256_loadu_si256(picks.lanes.as_ptr().cast()));
             let bits = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
-            let set = _mm256_and_si256(_mm256_set1_epi32(mask.cast_signed()), bits);
+            let set = _mm256_and_si256(_mm256_set1_epi32(picks.mask.cast_signed()), bits);
             let set = _mm256_cmpeq_epi32(set, bits);
             _mm256_blendv_ps(self.0, picked, _mm256_castsi256_ps(set))
         })

@@ -3,6 +3,7 @@
 use std::arch::x86_64::*;
 
 use super::epilogue::Epilogue;
+use super::gather::Picks;
 use super::vector::Vector;
 
 #[derive(Clone, Copy)]
@@ -162,11 +163,11 @@ unsafe impl Vector for F32x16 {
     }
 
     #[inline(always)]
-    unsafe fn merge(self, source: Self, picks: *const u32, mask: u32) -> Self {
-        // SAFETY: as above; the caller's pointer is valid for 16 lanes.
+    unsafe fn merge(self, source: Self, picks: &Picks) -> Self {
+        // SAFETY: as above; there are 16 lanes of picks.
         F32x16(unsafe {
-            let picks = _mm512_loadu_si512(picks.cast());
-            _mm512_mask_permutexvar_ps(self.0, mask as u16, picks, source.0)
+            let lanes = _mm512_loadu_si512(picks.lanes.as_ptr().cast());
+            _mm512_mask_permutexvar_ps(self.0, picks.mask as u16, lanes, source.0)
         })
     }
 

@@ -1,6 +1,7 @@
 //! Portable kernels: blocks of 4 channels as arrays, which the compiler maps to SSE2 or NEON.
 
 use super::epilogue::Epilogue;
+use super::gather::Picks;
 use super::vector::Vector;
 
 #[derive(Clone, Copy)]
@@ -136,12 +137,10 @@ unsafe impl Vector for F32x4 {
     }
 
     #[inline(always)]
-    unsafe fn merge(self, source: Self, picks: *const u32, mask: u32) -> Self {
+    unsafe fn merge(self, source: Self, picks: &Picks) -> Self {
         F32x4(std::array::from_fn(|i| {
-            // SAFETY: the caller's pointer is valid for 4 lanes.
-            let pick = unsafe { *picks.add(i) } as usize;
-            if mask >> i & 1 == 1 {
-                source.0[pick & 3]
+            if picks.mask >> i & 1 == 1 {
+                source.0[picks.lanes[i] as usize & 3]
             } else {
                 self.0[i]
             }
