@@ -1,6 +1,6 @@
 //! Blocks made of lanes of other blocks: for channels that no view can describe, and to bring planes into blocks.
 
-use super::vector::Vector;
+use super::vector::{Picks, Vector};
 use super::{Context, units};
 
 /// Lanes taken from one source block.
@@ -13,36 +13,6 @@ pub struct Lanes {
     /// True if the source is a plane: one value per pixel.
     pub plane: bool,
     pub picks: Picks,
-}
-
-/// Which lane of a source goes where.
-#[derive(Clone, Copy, Debug)]
-pub struct Picks {
-    /// For each output lane in `mask`, the lane of the source.
-    pub lanes: [u32; 16],
-    pub mask: u32,
-    /// The same for blocks of 4 lanes, byte by byte; 255 where the source gives nothing.
-    pub bytes: [u8; 16],
-}
-
-impl Picks {
-    /// Picks nothing.
-    pub fn none() -> Self {
-        Picks {
-            lanes: [0; 16],
-            mask: 0,
-            bytes: [u8::MAX; 16],
-        }
-    }
-
-    /// Adds output lane `to`, taken from lane `from` of the source.
-    pub fn add(&mut self, to: usize, from: usize) {
-        self.lanes[to] = from as u32;
-        self.mask |= 1 << to;
-        for (i, byte) in self.bytes.iter_mut().skip(to * 4).take(4).enumerate() {
-            *byte = (from * 4 + i) as u8;
-        }
-    }
 }
 
 /// A gather, bound to its places in the arena.

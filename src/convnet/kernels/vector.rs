@@ -3,7 +3,6 @@
 //! Kernels are generic over [`Vector`] and inlined into functions that enable the instruction set (see `instantiate.rs`).
 
 use super::epilogue::{Epilogue, Tile};
-use super::gather::Picks;
 
 /// A register of [`Vector::LANES`] f32.
 ///
@@ -112,6 +111,36 @@ pub unsafe trait Vector: Copy {
             let e = exp(Self::splat(87.).min(Self::zero().sub(x)));
             let d = e.add(Self::splat(1.));
             self.mul(d.reciprocal())
+        }
+    }
+}
+
+/// Which lane of a source goes where.
+#[derive(Clone, Copy, Debug)]
+pub struct Picks {
+    /// For each output lane in `mask`, the lane of the source.
+    pub lanes: [u32; 16],
+    pub mask: u32,
+    /// The same for blocks of 4 lanes, byte by byte; 255 where the source gives nothing.
+    pub bytes: [u8; 16],
+}
+
+impl Picks {
+    /// Picks nothing.
+    pub fn none() -> Self {
+        Picks {
+            lanes: [0; 16],
+            mask: 0,
+            bytes: [u8::MAX; 16],
+        }
+    }
+
+    /// Adds output lane `to`, taken from lane `from` of the source.
+    pub fn add(&mut self, to: usize, from: usize) {
+        self.lanes[to] = from as u32;
+        self.mask |= 1 << to;
+        for (i, byte) in self.bytes.iter_mut().skip(to * 4).take(4).enumerate() {
+            *byte = (from * 4 + i) as u8;
         }
     }
 }

@@ -4,6 +4,7 @@ use super::Step;
 use super::bind::Binder;
 use super::view::{Placed, View};
 use crate::convnet::graph::Reduce;
+use crate::convnet::kernels::vector::Picks;
 use crate::convnet::kernels::*;
 use crate::convnet::layout::RootId;
 
@@ -48,7 +49,7 @@ impl Binder<'_> {
                         offset: plane.offset,
                         row: plane.row,
                         plane: is_plane,
-                        picks: gather::Picks::none(),
+                        picks: Picks::none(),
                     });
                     sources.len() - 1
                 });

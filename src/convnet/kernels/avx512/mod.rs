@@ -3,8 +3,7 @@
 use std::arch::x86_64::*;
 
 use super::epilogue::Epilogue;
-use super::gather::Picks;
-use super::vector::Vector;
+use super::vector::{Picks, Vector};
 
 #[derive(Clone, Copy)]
 pub struct F32x16(__m512);

@@ -6,8 +6,7 @@
 use std::arch::aarch64::*;
 
 use super::epilogue::{Epilogue, Tile};
-use super::gather::Picks;
-use super::vector::Vector;
+use super::vector::{Picks, Vector};
 
 #[derive(Clone, Copy)]
 pub struct F32x4(float32x4_t);

@@ -1,8 +1,7 @@
 //! Portable kernels: blocks of 4 channels as arrays, which the compiler maps to SSE2 or NEON.
 
 use super::epilogue::Epilogue;
-use super::gather::Picks;
-use super::vector::Vector;
+use super::vector::{Picks, Vector};
 
 #[derive(Clone, Copy)]
 pub struct F32x4([f32; 4]);
