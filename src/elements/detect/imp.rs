@@ -20,9 +20,9 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 // Lock order: settings, slot, state. Usually one is cloned or released before the next is taken. `inputs`, `threads` and
-// `machine` are leaves: no other lock is taken while one of them is held; so are the idle thread of `loader.rs` and the loads of `watch.rs`. None is held
-// while pushing, querying, posting, notifying, pausing or stopping the task, loading a model or inferring, nor while a buffer
-// or a detector is dropped. `lock.rs` checks this in builds for tests.
+// `machine` are leaves: no other lock is taken while one of them is held. The idle thread of `loader.rs` and the loads of
+// `watch.rs` are leaves too. None is held while pushing, querying, posting, notifying, pausing or stopping the task, loading
+// a model or inferring, nor while a buffer or a detector is dropped. `lock.rs` checks this in builds for tests.
 pub struct Detect {
     pub(super) sinkpad: gst::Pad,
     pub(super) srcpad: gst::Pad,
