@@ -89,6 +89,13 @@ pub enum EngineError {
         /// The engine's own error.
         source: Option<Cause>,
     },
+    /// A child process that tried the model was not done in time.
+    Slow {
+        /// The engine.
+        engine: EngineKind,
+        /// How long it was given, in words.
+        reason: String,
+    },
     /// No child process could try the model first, and the user has not asked for this engine.
     Untried {
         /// The engine.
@@ -165,7 +172,9 @@ impl EngineError {
                 f,
                 "{engine} does not offer precision {asked}, expected {takes}"
             ),
-            Self::Load { engine, reason, .. } | Self::TooLarge { engine, reason } => {
+            Self::Load { engine, reason, .. }
+            | Self::Slow { engine, reason }
+            | Self::TooLarge { engine, reason } => {
                 write!(f, "{engine} refuses the model: {reason}")
             }
             Self::Operator { engine, names } => {
@@ -214,6 +223,7 @@ impl Error for EngineError {
             | Self::TooLarge { .. }
             | Self::Operator { .. }
             | Self::Shape { .. }
+            | Self::Slow { .. }
             | Self::Untried { .. }
             | Self::Panic { .. } => None,
         }

@@ -153,6 +153,7 @@ impl Failure {
             | EngineError::TooLarge { .. }
             | EngineError::Operator { .. }
             | EngineError::Shape { .. }
+            | EngineError::Slow { .. }
             | EngineError::Run { .. }
             | EngineError::Panic { .. } => (
                 gst::LibraryError::Init,
