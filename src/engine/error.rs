@@ -189,11 +189,7 @@ impl EngineError {
             Self::Run { engine, reason, .. } => {
                 write!(f, "{engine} cannot run the model: {reason}")
             }
-            Self::Untried { engine, reason } => write!(
-                f,
-                "{engine} is not used, for no child process can try the model first: {reason} (engine={engine} uses it \
-                 all the same)"
-            ),
+            Self::Untried { engine, reason } => write_untried(f, *engine, reason),
             Self::Panic { engine, text } => write!(f, "{engine} panicked: {text}"),
         }
     }
@@ -242,6 +238,14 @@ fn write_absent(
         write!(f, " (not at {}, which {variable} names)", path.display())?;
     }
     write!(f, ": {remedy}")
+}
+
+/// Writes why an engine was left out, and how to use it all the same.
+fn write_untried(f: &mut fmt::Formatter<'_>, engine: EngineKind, reason: &str) -> fmt::Result {
+    write!(
+        f,
+        "{engine} is not used, for no child process can try the model first: {reason} (engine={engine} uses it all the same)"
+    )
 }
 
 /// Shortens an engine's message to one readable line; some messages contain whole nodes.
