@@ -50,7 +50,7 @@ make_mutants() {
             printf '%s\tfield case\t\n' "$file" >>"$work/files.tsv"
         done
     else
-        skip "field-cases/hostile: there is no $shared"
+        skip "field-cases/hostile: DETECT_SHARED names no folder of shared models"
     fi
 }
 

@@ -89,6 +89,13 @@ pub enum EngineError {
         /// The engine's own error.
         source: Option<Cause>,
     },
+    /// A child process that tried the model was not done in time.
+    Slow {
+        /// The engine.
+        engine: EngineKind,
+        /// How long it was given, in words.
+        reason: String,
+    },
     /// No child process could try the model first, and the user has not asked for this engine.
     Untried {
         /// The engine.
@@ -165,7 +172,9 @@ impl EngineError {
                 f,
                 "{engine} does not offer precision {asked}, expected {takes}"
             ),
-            Self::Load { engine, reason, .. } | Self::TooLarge { engine, reason } => {
+            Self::Load { engine, reason, .. }
+            | Self::Slow { engine, reason }
+            | Self::TooLarge { engine, reason } => {
                 write!(f, "{engine} refuses the model: {reason}")
             }
             Self::Operator { engine, names } => {
@@ -180,11 +189,7 @@ impl EngineError {
             Self::Run { engine, reason, .. } => {
                 write!(f, "{engine} cannot run the model: {reason}")
             }
-            Self::Untried { engine, reason } => write!(
-                f,
-                "{engine} is not used, for no child process can try the model first: {reason} (engine={engine} uses it \
-                 all the same)"
-            ),
+            Self::Untried { engine, reason } => write_untried(f, *engine, reason),
             Self::Panic { engine, text } => write!(f, "{engine} panicked: {text}"),
         }
     }
@@ -214,6 +219,7 @@ impl Error for EngineError {
             | Self::TooLarge { .. }
             | Self::Operator { .. }
             | Self::Shape { .. }
+            | Self::Slow { .. }
             | Self::Untried { .. }
             | Self::Panic { .. } => None,
         }
@@ -232,6 +238,14 @@ fn write_absent(
         write!(f, " (not at {}, which {variable} names)", path.display())?;
     }
     write!(f, ": {remedy}")
+}
+
+/// Writes why an engine was left out, and how to use it all the same.
+fn write_untried(f: &mut fmt::Formatter<'_>, engine: EngineKind, reason: &str) -> fmt::Result {
+    write!(
+        f,
+        "{engine} is not used, for no child process can try the model first: {reason} (engine={engine} uses it all the same)"
+    )
 }
 
 /// Shortens an engine's message to one readable line; some messages contain whole nodes.

@@ -128,6 +128,8 @@ fn is_of_the_model(error: &EngineError) -> bool {
         | EngineError::Library { .. }
         | EngineError::OtherLibrary { .. }
         | EngineError::Precision { .. }
+        // Another form would take as long once more.
+        | EngineError::Slow { .. }
         | EngineError::Untried { .. } => false,
     }
 }

@@ -182,6 +182,7 @@ impl Failure {
             | EngineError::TooLarge { .. }
             | EngineError::Operator { .. }
             | EngineError::Shape { .. }
+            | EngineError::Slow { .. }
             | EngineError::Run { .. }
             | EngineError::Panic { .. } => (
                 gst::LibraryError::Init,

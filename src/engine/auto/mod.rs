@@ -117,10 +117,18 @@ fn load_all(
     options: &EngineOptions,
 ) -> (Vec<Candidate>, Vec<(EngineKind, EngineError)>) {
     let (mut candidates, mut failures) = (Vec::new(), Vec::new());
+    let mut slow = false;
     for kind in CANDIDATES {
+        // A model without end for one library is so for the other, and time is short.
+        if slow && kind != EngineKind::Tract {
+            continue;
+        }
         match load(kind, model, options) {
             Ok(candidate) => candidates.push(candidate),
-            Err(error) => failures.push((kind, error)),
+            Err(error) => {
+                slow |= matches!(error, EngineError::Slow { .. });
+                failures.push((kind, error));
+            }
         }
     }
     (candidates, failures)

@@ -58,7 +58,7 @@ enum Verdict {
 ///
 /// # Errors
 /// [`EngineError::Library`] if the library ended the child; [`EngineError::Load`] if the model did, or if the engine refused
-/// it there; [`EngineError::Operator`] if the engine lacks operators; [`EngineError::Untried`] if there can be no child and
+/// it there; [`EngineError::Slow`] if the child ran out of time; [`EngineError::Operator`] if the engine lacks operators; [`EngineError::Untried`] if there can be no child and
 /// the engine was not asked for by name.
 pub(super) fn check(
     kind: EngineKind,
@@ -157,11 +157,15 @@ impl Probe<'_> {
             }
             (Answer::Refused(error), _) => Err(error.in_name_of(self.kind)),
             (answer, how) => {
+                if end == End::TimeUp {
+                    return Err(EngineError::Slow {
+                        engine: self.kind,
+                        reason: format!("a child process that opened it {how}"),
+                    });
+                }
                 let verdict = Verdict::Died(how.clone());
                 let of_model = answer == Answer::Loaded;
-                if end != End::TimeUp {
-                    self.remember(if of_model { &key } else { &library }, &verdict);
-                }
+                self.remember(if of_model { &key } else { &library }, &verdict);
                 Err(if of_model {
                     self.model_died(&how)
                 } else {
