@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Checks what this project is built from: tests/dependencies.py
 
-By the lists of deny.toml and without a network: every licence allows the project's own, every source is crates.io or a folder
-of the repository, no build script of a feature that is on reaches for a network. Lists the build scripts. Then runs
-`cargo deny check`, where cargo-deny is installed, for the advisories; else prints that these are skipped.
+By the lists of deny.toml and without a network: every licence allows the project's own, every source is cargo's own
+registry or a folder of the repository, no build script of a feature that is on reaches for a network. Lists the build
+scripts. Then runs `cargo deny check`, where cargo-deny is installed, for the advisories; else prints that these are skipped.
 """
 import json, os, re, shutil, subprocess, sys, tomllib
 
@@ -66,7 +66,6 @@ def script_texts(path):
 
 def findings(packages, features, rules):
     allowed = set(rules['licenses']['allow'])
-    registries = {f'registry+{url}' for url in rules['sources']['allow-registry']}
     for package in packages:
         name = f'{package["name"]} {package["version"]}'
         if not package['license'] or not allows(package['license'], allowed):
@@ -74,8 +73,8 @@ def findings(packages, features, rules):
         if package['source'] is None:
             if not package['manifest_path'].startswith(ROOT + os.sep):
                 yield f'{name}: lies at {package["manifest_path"]}, expected the repository'
-        elif package['source'] not in registries:
-            yield f'{name}: from {package["source"]}, expected crates.io'
+        elif not re.fullmatch(r'registry\+\S+/crates\.io-index', package['source']):
+            yield f'{name}: from {package["source"]}, expected the registry that cargo takes by itself'
         path = script_of(package)
         if not path:
             continue
