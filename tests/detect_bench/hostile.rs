@@ -3,25 +3,31 @@
 use crate::support::{Folder, engines, micro_model, skipped};
 use gstdetect::engine::EngineKind;
 use prost::Message;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 use tract_onnx::pb::tensor_proto::{DataLocation, DataType};
 use tract_onnx::pb::{ModelProto, StringStringEntryProto, TensorProto};
 
-const LONGEST: Duration = Duration::from_secs(10);
+/// Seconds of processor time, which other programs do not take from it.
+const LONGEST: u32 = 10;
+/// A process that has not ended by then hangs, however busy the machine is.
+const PATIENCE: Duration = Duration::from_secs(120);
 /// Address space in KiB. ONNX Runtime and OpenVINO reserve more than they take.
 const OURS: u64 = 3 << 20;
 const THEIRS: u64 = 6 << 20;
 
-/// Opens a model as a user would, with little address space. Ends it when its time is up.
+/// Opens a model as a user would, with little address space and time. Ends it when it hangs.
 fn inspect(path: &Path, engine: EngineKind) -> Result<Output, String> {
     let memory = if engine == EngineKind::Tract {
         OURS
     } else {
         THEIRS
     };
-    let limited = format!("ulimit -v {memory}; exec \"$0\" inspect --engine {engine} \"$1\"");
+    let limited = format!(
+        "ulimit -v {memory}; ulimit -t {LONGEST}; exec \"$0\" inspect --engine {engine} \"$1\""
+    );
     let mut child = Command::new("sh")
         .args(["-c", &limited, env!("CARGO_BIN_EXE_detect-bench")])
         .arg(path)
@@ -31,14 +37,20 @@ fn inspect(path: &Path, engine: EngineKind) -> Result<Output, String> {
         .expect("a shell starts");
     let began = Instant::now();
     while child.try_wait().expect("it can be asked").is_none() {
-        if began.elapsed() > LONGEST {
+        if began.elapsed() > PATIENCE {
             let _ = child.kill();
             let _ = child.wait();
-            return Err(format!("it takes more than {LONGEST:?}"));
+            return Err(format!("it has not ended after {PATIENCE:?}"));
         }
         std::thread::sleep(Duration::from_millis(20));
     }
-    Ok(child.wait_with_output().expect("it has ended"))
+    let output = child.wait_with_output().expect("it has ended");
+    match output.status.signal() {
+        Some(signal) => Err(format!(
+            "ended by signal {signal}, perhaps after {LONGEST} s of processor time"
+        )),
+        None => Ok(output),
+    }
 }
 
 #[test]
