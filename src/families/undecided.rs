@@ -108,11 +108,8 @@ impl Family for Undecided {
             .find(|family| is_shown(family.as_ref(), outputs, model));
         let Some(family) = settled else {
             return Some(Settled {
-                family: Box::new(self.clone()),
-                classes: 0,
-                resize: None,
-                warnings: Vec::new(),
                 undecided: self.readings.clone(),
+                ..Settled::in_form(self.clone(), 0)
             });
         };
         let classes = classes_of(family.as_ref(), outputs);

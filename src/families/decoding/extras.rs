@@ -13,3 +13,18 @@ pub enum Extras {
     #[default]
     Unknown,
 }
+
+impl Extras {
+    /// Returns words about `count` such numbers at a place in a candidate, such as "behind the class".
+    pub fn unused(self, count: usize, place: &str) -> String {
+        let meaning = match self {
+            Self::Angle => {
+                return "the angle of turned boxes: the upright box around each is reported".into();
+            }
+            Self::Points => ": points",
+            Self::Masks => ": coefficients of masks",
+            Self::Unknown => "",
+        };
+        format!("{count} numbers {place}{meaning}, which are not used")
+    }
+}

@@ -91,23 +91,10 @@ impl Family for E2e6 {
         if self.boxes != Self::default().boxes {
             notes.push(self.decision(topic::BOXES, self.boxes.to_string()));
         }
-        let count = self.extras;
-        let unused = match self.meaning {
-            _ if count == 0 => return notes,
-            Extras::Angle => {
-                "the angle of turned boxes: the upright box around each is reported".to_owned()
-            }
-            Extras::Points => {
-                format!("{count} numbers behind the class: points, which are not used")
-            }
-            Extras::Masks => {
-                format!(
-                    "{count} numbers behind the class: coefficients of masks, which are not used"
-                )
-            }
-            Extras::Unknown => format!("{count} numbers behind the class, which are not used"),
-        };
-        notes.push(self.decision(topic::EXTRAS, unused));
+        if self.extras > 0 {
+            let unused = self.meaning.unused(self.extras, "behind the class");
+            notes.push(self.decision(topic::EXTRAS, unused));
+        }
         notes
     }
 
@@ -122,13 +109,7 @@ impl Family for E2e6 {
         }
         if decode::are_scores(self, model, outputs) {
             // An older exporter's rows of two classes.
-            return Some(Settled {
-                family: Box::new(DetrRows),
-                classes: 2,
-                resize: None,
-                warnings: Vec::new(),
-                undecided: Vec::new(),
-            });
+            return Some(Settled::in_form(DetrRows, 2));
         }
         let boxes = decode::boxes(self, model, outputs)?;
         let family = Self {
@@ -138,12 +119,9 @@ impl Family for E2e6 {
         };
         let of_queries = boxes == Self::of_queries().boxes;
         (boxes != self.boxes).then(|| Settled {
-            family: Box::new(family),
-            classes: model.classes,
             // Queries come from stretched pictures.
             resize: (of_queries && !certain.resize).then_some(ResizeMode::Stretch),
-            warnings: Vec::new(),
-            undecided: Vec::new(),
+            ..Settled::in_form(family, model.classes)
         })
     }
 

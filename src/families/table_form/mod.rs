@@ -91,6 +91,15 @@ impl TableForm {
         self.lone == Lone::Nowhere && as_usual == *usual
     }
 
+    /// Returns the family of a table of this form: `plain` if the form is like `usual`, which is that family's own.
+    pub fn family(self, usual: &Self, plain: impl Family) -> Box<dyn Family> {
+        if self.is_like(usual) {
+            Box::new(plain)
+        } else {
+            Box::new(self)
+        }
+    }
+
     /// Puts the keys of a card over this form, but for the way in which it lies.
     pub fn with_card(self, card: &Card) -> Self {
         Self {
@@ -118,16 +127,7 @@ impl TableForm {
             (0, _) => "behind the scores",
             _ => "before and behind the scores",
         };
-        let value = match self.meaning {
-            Extras::Angle => {
-                "the angle of turned boxes: the upright box around each is reported".to_owned()
-            }
-            Extras::Points => format!("{count} numbers {place}: points, which are not used"),
-            Extras::Masks => {
-                format!("{count} numbers {place}: coefficients of masks, which are not used")
-            }
-            Extras::Unknown => format!("{count} numbers {place}, which are not used"),
-        };
+        let value = self.meaning.unused(count, place);
         Some(self.decision(topic::EXTRAS, value))
     }
 

@@ -18,15 +18,6 @@ use crate::base::tensor::Tensor;
 /// `[1, n, 5 + classes]`, boxes in input pixels: YOLOv5, v7, YOLOX exported with its decoding.
 pub struct Yolov5;
 
-/// Returns the family of a table of this form.
-fn of_form(form: TableForm) -> Box<dyn Family> {
-    if form.is_like(&TableForm::yolov5()) {
-        Box::new(Yolov5)
-    } else {
-        Box::new(form)
-    }
-}
-
 impl Family for Yolov5 {
     fn name(&self) -> &'static str {
         "yolov5"
@@ -61,16 +52,10 @@ impl Family for Yolov5 {
         let known = certain.classes || certain.format || certain.activation;
         let numbers = seen::table(true, outputs, model.outputs).filter(|_| !known);
         if numbers.is_some_and(|numbers| seen::has_class_numbers(&numbers, model.input)) {
-            return Some(Settled {
-                family: Box::new(Rows::deepstream()),
-                classes: 0,
-                resize: None,
-                warnings: Vec::new(),
-                undecided: Vec::new(),
-            });
+            return Some(Settled::in_form(Rows::deepstream(), 0));
         }
         let found = seen::settle(&TableForm::yolov5(), outputs, model, certain)?;
-        let family = of_form(found.form.clone());
+        let family = found.form.clone().family(&TableForm::yolov5(), Yolov5);
         Some(found.with_family(family))
     }
 

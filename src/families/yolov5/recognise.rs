@@ -12,7 +12,7 @@
 //! Face detectors have ten numbers of landmarks before the class; YOLOv7's and segmenting models have key points or
 //! coefficients of masks behind the classes. Names of classes tell how many; else the first inference does.
 
-use super::of_form;
+use super::Yolov5;
 use crate::families::card::{Card, TRANSPOSED};
 use crate::families::decoding::Extras;
 use crate::families::evidence::conventions;
@@ -188,7 +188,7 @@ fn yolov5(form: TableForm, table: &Table, stride: u32, because: String) -> Readi
     Reading {
         name: "YOLOv5 layout",
         classes: table.features - form.fields(),
-        family: of_form(form),
+        family: form.family(&TableForm::yolov5(), Yolov5),
         because,
         convention: conventions::ultralytics(),
         sure: false,

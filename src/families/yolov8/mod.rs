@@ -30,15 +30,6 @@ pub struct Yolov8Heads {
     pub bins: usize,
 }
 
-/// Returns the family of a table of this form.
-fn of_form(form: TableForm) -> Box<dyn Family> {
-    if form.is_like(&TableForm::yolov8()) {
-        Box::new(Yolov8)
-    } else {
-        Box::new(form)
-    }
-}
-
 impl Family for Yolov8 {
     fn name(&self) -> &'static str {
         "yolov8"
@@ -71,7 +62,7 @@ impl Family for Yolov8 {
         certain: &Certain,
     ) -> Option<Settled> {
         let found = seen::settle(&TableForm::yolov8(), outputs, model, certain)?;
-        let family = of_form(found.form.clone());
+        let family = found.form.clone().family(&TableForm::yolov8(), Yolov8);
         Some(found.with_family(family))
     }
 

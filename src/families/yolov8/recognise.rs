@@ -4,7 +4,7 @@
 //! Also transposed, `[1, n, 4 + classes]`, and with numbers behind the scores that boxes do not need: key points, mask
 //! coefficients, an angle. The metadata tell how many; else the first inference does.
 
-use super::of_form;
+use super::Yolov8;
 use crate::families::card::{Card, TRANSPOSED};
 use crate::families::evidence::conventions;
 use crate::families::evidence::grid_cells::{STRIDES, largest, misfit, told_by_card};
@@ -170,7 +170,7 @@ fn yolov8(form: TableForm, table: &Table, stride: u32, because: String) -> Readi
     Reading {
         name: "YOLOv8 layout",
         classes: table.features - form.fields(),
-        family: of_form(form),
+        family: form.family(&TableForm::yolov8(), Yolov8),
         because,
         convention: conventions::ultralytics(),
         sure: false,
