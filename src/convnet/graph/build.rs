@@ -207,6 +207,28 @@ impl Graph {
         self.push(Op::Softmax { group }, &[x], shape)
     }
 
+    /// Adds attention. Queries and keys have the same channels, keys and values the same number of pixels. The output has
+    /// the channels of the values and the pixels of the queries.
+    pub fn attention(
+        &mut self,
+        [queries, keys, values]: [TensorId; 3],
+        attention: Attention,
+    ) -> Result<TensorId> {
+        let [q, k, v] = [self.known(queries)?, self.known(keys)?, self.known(values)?];
+        let heads = attention.heads;
+        let divides = |c: usize| heads > 0 && c.is_multiple_of(heads);
+        if q.c != k.c || k.pixels() != v.pixels() || !divides(q.c) || !divides(v.c) {
+            return Err(graph_error!(
+                "attention: queries {q}, keys {k} and values {v} do not fit {heads} heads"
+            ));
+        }
+        if !attention.scale.is_finite() {
+            return Err(graph_error!("attention: the scale is {}", attention.scale));
+        }
+        let out = Shape::new(v.c, q.h, q.w);
+        self.push(Op::Attention(attention), &[queries, keys, values], out)
+    }
+
     /// Adds a concatenation along the channels.
     pub fn concat(&mut self, parts: &[TensorId]) -> Result<TensorId> {
         let &first = parts

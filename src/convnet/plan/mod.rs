@@ -1,5 +1,6 @@
 //! Plans: what a network's steps are, and where their operands lie.
 
+mod attention;
 mod bind;
 mod chain;
 mod choice;

@@ -1,3 +1,4 @@
+mod attention;
 pub mod random;
 
 use std::sync::Arc;

@@ -1,0 +1,129 @@
+//! Attention on maps, as exporters write it around convolutions, against the interpreter.
+
+use super::*;
+
+fn conv(graph: &mut Graph, random: &mut Random, x: TensorId, to: usize, groups: usize) -> TensorId {
+    let from = graph.shape(x).c;
+    let (kernel, pad) = if groups > 1 { (3, 1) } else { (1, 0) };
+    let conv = random_conv(random, from, to, groups, Window::square(kernel, 1, pad));
+    graph.conv(x, conv).unwrap()
+}
+
+/// One convolution makes the queries, keys and values of all heads, head by head; the values are also convolved, so that
+/// their map has a border.
+fn psa(random: &mut Random, size: [usize; 2], heads: usize, key: usize, value: usize) -> Graph {
+    let mut graph = Graph::new();
+    let x = graph
+        .input(Shape::new(heads * value, size[0], size[1]))
+        .unwrap();
+    let each = 2 * key + value;
+    let joint = conv(&mut graph, random, x, heads * each, 1);
+    let mut part = |first: usize, count: usize| {
+        let picks = (0..heads).flat_map(|h| h * each + first..h * each + first + count);
+        let picks = picks.map(|c| c as u32).collect();
+        graph.channels(joint, picks).unwrap()
+    };
+    let operands = [part(0, key), part(key, key), part(2 * key, value)];
+    let scale = (key as f32).sqrt().recip();
+    let taken = graph
+        .attention(operands, Attention { heads, scale })
+        .unwrap();
+    let placed = conv(
+        &mut graph,
+        random,
+        operands[2],
+        heads * value,
+        heads * value,
+    );
+    let sum = graph.add(taken, placed).unwrap();
+    let y = conv(&mut graph, random, sum, heads * value, 1);
+    graph.output(y, Layout::Planar).unwrap();
+    graph.output(taken, Layout::Rows).unwrap();
+    graph
+}
+
+#[test]
+fn random_attention_of_odd_sizes_equals_the_interpreter() {
+    let random = &mut Random::new(11);
+    for (size, heads, key, value) in [
+        ([1, 1], 1, 4, 4),
+        ([3, 5], 2, 3, 7),
+        ([10, 10], 2, 32, 64),
+        ([1, 37], 3, 16, 16),
+        ([7, 9], 1, 33, 17),
+        ([4, 16], 4, 8, 40),
+    ] {
+        let graph = psa(random, size, heads, key, value);
+        let values = random.values(heads * value * size[0] * size[1]);
+        let inputs = [Input::F32(&values)];
+        let wanted = reference::run(&graph, &inputs).unwrap();
+        let name = format!("{size:?}, {heads} heads of {key} and {value}");
+        for variant in variants() {
+            check(
+                &graph,
+                &variant,
+                &[Data::F32(values.clone())],
+                &wanted,
+                &name,
+            );
+        }
+    }
+}
+
+#[test]
+fn nan_in_attention_goes_where_the_definition_says() {
+    let random = &mut Random::new(5);
+    for channel in [1, 6, 13] {
+        let mut graph = Graph::new();
+        let x = graph.input(Shape::new(15, 3, 7)).unwrap();
+        let operands = [0, 5, 10].map(|first| graph.slice(x, first, 5).unwrap());
+        let attention = Attention {
+            heads: 1,
+            scale: 0.5,
+        };
+        let y = graph.attention(operands, attention).unwrap();
+        graph.output(y, Layout::Planar).unwrap();
+        let mut values = random.values(15 * 21);
+        values[channel * 21 + 18] = f32::NAN;
+        let inputs = [Input::F32(&values)];
+        let wanted = reference::run(&graph, &inputs).unwrap();
+        let expected: Vec<bool> = wanted[0].iter().map(|v| v.is_nan()).collect();
+        assert!(expected.contains(&true));
+        for variant in variants() {
+            let places: Vec<bool> = run(&graph, &variant, &inputs)[0]
+                .iter()
+                .map(|v| v.is_nan())
+                .collect();
+            assert_eq!(places, expected, "channel {channel}, {variant:?}");
+        }
+    }
+}
+
+#[test]
+fn attention_of_operands_that_do_not_fit_is_refused() {
+    let mut graph = Graph::new();
+    let x = graph.input(Shape::new(12, 2, 3)).unwrap();
+    let large = graph.input(Shape::new(12, 3, 3)).unwrap();
+    let part = graph.slice(x, 0, 6).unwrap();
+    let mut refused = |operands, heads, scale| {
+        let error = graph
+            .attention(operands, Attention { heads, scale })
+            .unwrap_err();
+        error.to_string()
+    };
+    for text in [
+        refused([x, part, x], 2, 1.),
+        refused([x, x, large], 2, 1.),
+        refused([x, x, x], 5, 1.),
+        refused([x, x, x], 0, 1.),
+    ] {
+        assert!(text.contains("do not fit"), "{text}");
+    }
+    assert!(refused([x, x, x], 2, f32::NAN).contains("scale is NaN"));
+    let attention = Attention {
+        heads: 3,
+        scale: 1.,
+    };
+    let y = graph.attention([x, large, large], attention).unwrap();
+    assert_eq!(graph.shape(y), Shape::new(12, 2, 3));
+}
