@@ -1,6 +1,7 @@
 //! [`Builder`]: a graph of the executor that grows with each node of tract's.
 
 use super::Refusal;
+use super::scores::Scores;
 use super::view::{self, Axis, Counts, Part, View, whole};
 use crate::convnet::Error;
 use crate::convnet::graph::{Activation, Conv, Graph, InputFormat, Op, Pads, Shape, TensorId};
@@ -16,6 +17,18 @@ pub(super) enum Value {
         of: View,
         below: bool,
     },
+    /// Products of the pixels of two maps. Only what attention consists of can read them.
+    Scores(Box<Scores>),
+}
+
+impl Value {
+    /// Dims of tract's tensor.
+    pub fn dims(&self) -> Vec<usize> {
+        match self {
+            Value::Tensor(view) | Value::Sign { of: view, .. } => view.dims(),
+            Value::Scores(scores) => scores.dims(),
+        }
+    }
 }
 
 #[derive(Debug, Default)]
