@@ -19,7 +19,7 @@ pub(super) struct Scores {
     pub keys: Option<usize>,
 }
 
-/// What the pixels of each side are counted as.
+/// Units of the pixels of each side.
 const SIDES: [Counts; 2] = [Counts::Pixels, Counts::Others];
 
 impl Scores {

@@ -513,9 +513,30 @@ impl Generator {
         Map { name, ..x }
     }
 
+    /// Softmax of the channels, or their layer normalisation as it was exported before it was an operator.
     fn normalised(&mut self, x: Map) -> Map {
+        if self.random.below(2) == 0 {
+            return self.levelled(x);
+        }
         let axis = attribute("axis", Value::Int(1));
         let name = self.node("Softmax", &[Self::name_of(x)], vec![axis]);
+        Map { name, ..x }
+    }
+
+    fn levelled(&mut self, x: Map) -> Map {
+        let mean = |this: &mut Self, of: String| {
+            let axes = attribute("axes", Value::Ints(&[1]));
+            format!("t{}", this.node("ReduceMean", &[of], vec![axes]))
+        };
+        let middle = mean(self, Self::name_of(x));
+        let moved = self.node("Sub", &[Self::name_of(x), middle], vec![]);
+        let moved = format!("t{moved}");
+        let squares = self.node("Mul", &[moved.clone(), moved.clone()], vec![]);
+        let spread = mean(self, format!("t{squares}"));
+        let least = self.floats(&[], vec![0.01]);
+        let spread = self.node("Add", &[spread, least], vec![]);
+        let root = self.node("Sqrt", &[format!("t{spread}")], vec![]);
+        let name = self.node("Div", &[moved, format!("t{root}")], vec![]);
         Map { name, ..x }
     }
 

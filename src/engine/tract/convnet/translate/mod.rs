@@ -24,7 +24,7 @@ use tract_onnx::tract_core::ops::einsum::EinSum;
 use tract_onnx::tract_core::ops::element_wise::ElementWiseOp;
 use tract_onnx::tract_core::ops::logic::Iff;
 use tract_onnx::tract_core::ops::nn::resize::NearestUpsample;
-use tract_onnx::tract_core::ops::nn::{Reduce, Resize, Softmax};
+use tract_onnx::tract_core::ops::nn::{Reduce, Resize, RmsNorm, Softmax};
 
 /// A node while it is translated.
 pub(super) struct Translation<'a> {
@@ -103,6 +103,8 @@ impl Translation<'_> {
             self.reduce(op)
         } else if let Some(op) = op.downcast_ref::<Softmax>() {
             self.softmax(op)
+        } else if let Some(op) = op.downcast_ref::<RmsNorm>() {
+            self.rms_norm(op)
         } else if let Some(op) = op.downcast_ref::<Resize>() {
             self.resize(op)
         } else if let Some(op) = op.downcast_ref::<NearestUpsample>() {
