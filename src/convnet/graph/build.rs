@@ -215,11 +215,16 @@ impl Graph {
         attention: Attention,
     ) -> Result<TensorId> {
         let [q, k, v] = [self.known(queries)?, self.known(keys)?, self.known(values)?];
-        let heads = attention.heads;
-        let divides = |c: usize| heads > 0 && c.is_multiple_of(heads);
-        if q.c != k.c || k.pixels() != v.pixels() || !divides(q.c) || !divides(v.c) {
+        let Attention { heads, areas, .. } = attention;
+        let in_heads = |c: usize| heads > 0 && c.is_multiple_of(heads);
+        let in_areas = |s: Shape| {
+            let length = if s.h == 1 { s.w } else { s.h };
+            areas > 0 && length.is_multiple_of(areas)
+        };
+        let divides = in_heads(q.c) && in_heads(v.c) && [q, k, v].into_iter().all(in_areas);
+        if q.c != k.c || k.pixels() != v.pixels() || !divides {
             return Err(graph_error!(
-                "attention: queries {q}, keys {k} and values {v} do not fit {heads} heads"
+                "attention: queries {q}, keys {k} and values {v} do not fit {heads} heads in {areas} areas"
             ));
         }
         if !attention.scale.is_finite() {

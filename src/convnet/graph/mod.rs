@@ -130,9 +130,9 @@ impl Graph {
             Op::TransposedConv { conv, .. } => {
                 (conv.weights.len() * self.shape(node.inputs[0]).pixels()) as u64
             }
-            Op::Attention(_) => {
+            Op::Attention(attention) => {
                 let [q, v] = [0, 2].map(|i| self.shape(node.inputs[i]));
-                ((q.c + v.c) * q.pixels()) as u64 * v.pixels() as u64
+                ((q.c + v.c) * q.pixels()) as u64 * (v.pixels() / attention.areas) as u64
             }
             _ => 0,
         };

@@ -148,6 +148,9 @@ pub struct Crop {
 pub struct Attention {
     /// Consecutive channels make a head: the first `c / heads` of the queries, keys and values are those of the first.
     pub heads: usize,
+    /// Consecutive pixels make an area, of which there are so many: a query sees the keys of its own. Areas are whole rows,
+    /// or parts of a map of one row.
+    pub areas: usize,
     /// Factor of the products of queries and keys.
     pub scale: f32,
 }

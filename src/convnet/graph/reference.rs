@@ -316,21 +316,23 @@ fn attend(attention: &Attention, x: &[&Map], shape: Shape) -> Map {
     let each_value = v.shape.c / attention.heads;
     let at = |map: &Map, c: usize, pixel: usize| map.values[c * map.shape.pixels() + pixel];
     let mut out = Map::build(shape, |_, _, _| 0.);
+    let [from, to] = [q, k].map(|map| map.shape.pixels() / attention.areas);
     for head in 0..attention.heads {
         for query in 0..q.shape.pixels() {
+            let first = query / from * to;
             let product = |key: usize| -> f64 {
                 let channels = head * each..(head + 1) * each;
                 let sum: f64 = channels.map(|c| at(q, c, query) * at(k, c, key)).sum();
                 sum * f64::from(attention.scale)
             };
-            let products: Vec<f64> = (0..k.shape.pixels()).map(product).collect();
+            let products: Vec<f64> = (first..first + to).map(product).collect();
             let max = products.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             let shares: Vec<f64> = products.iter().map(|p| (p - max).exp()).collect();
             let sum: f64 = shares.iter().sum();
             for c in head * each_value..(head + 1) * each_value {
                 let values = shares.iter().enumerate();
-                let weighed: f64 = values.map(|(key, share)| share * at(v, c, key)).sum();
-                out.values[c * shape.pixels() + query] = weighed / sum;
+                let weighed = values.map(|(key, share)| share * at(v, c, first + key));
+                out.values[c * shape.pixels() + query] = weighed.sum::<f64>() / sum;
             }
         }
     }

@@ -26,7 +26,7 @@ pub struct ValueRun {
     pub count: usize,
 }
 
-/// One head, bound to its places in the arena.
+/// One head in one area, bound to its places in the arena.
 #[derive(Clone, Debug)]
 pub struct Head {
     pub queries: Vec<InBlock>,
@@ -41,7 +41,7 @@ pub struct Head {
 #[derive(Clone, Debug)]
 pub struct Attention {
     pub heads: Vec<Head>,
-    /// Rows and columns of the queries, which are those of the output.
+    /// Rows and columns of the queries of an area, which are those of the output.
     pub size: [usize; 2],
     /// Floats from one row of the queries to the next, and of the output.
     pub rows: [usize; 2],

@@ -9,51 +9,95 @@ use crate::convnet::kernels::attention::{Attention, Head, ValueRun};
 use crate::convnet::kernels::dense::InBlock;
 use crate::convnet::layout::{RootId, Run};
 
+/// An area of a map: rows and columns, and floats from one pixel to the next.
+struct Area {
+    size: [usize; 2],
+    /// True if areas lie side by side in the only row.
+    within_row: bool,
+    lanes: usize,
+}
+
+impl Area {
+    fn new(shape: graph::Shape, areas: usize, lanes: usize) -> Self {
+        let within_row = shape.h == 1;
+        let size = match within_row {
+            true => [1, shape.w / areas],
+            false => [shape.h / areas, shape.w],
+        };
+        Area {
+            size,
+            within_row,
+            lanes,
+        }
+    }
+
+    /// Floats from one area to the next, where rows are `row` floats apart.
+    fn step(&self, row: usize) -> usize {
+        match self.within_row {
+            true => self.size[1] * self.lanes,
+            false => self.size[0] * row,
+        }
+    }
+}
+
 impl Binder<'_> {
     pub fn attention(&self, stage: &Placed, attention: graph::Attention, out: RootId) -> Step {
         let lanes = self.lanes();
         let buffer = &self.placement.buffers[out as usize];
-        let blocks = buffer.lanes.blocks() / attention.heads;
-        let heads: Vec<Head> = stage
-            .views
-            .chunks_exact(3)
-            .enumerate()
-            .map(|(head, views)| {
-                let [queries, keys, values] = [0, 1, 2].map(|i| match &views[i] {
-                    View::Runs(runs) => runs.as_slice(),
-                    _ => unreachable!("attention reads runs"),
-                });
-                Head {
-                    queries: queries.iter().map(|run| self.in_block(run)).collect(),
-                    keys: self.channels(keys),
-                    values: self.value_runs(values),
-                    outputs: (head * blocks..(head + 1) * blocks)
-                        .map(|block| self.plane(out, block).offset)
-                        .collect(),
-                }
-            })
-            .collect();
-        let [q, k, v] = [0, 1, 2].map(|i| [stage.shapes[i].h, stage.shapes[i].w]);
-        let View::Runs(queries) = &stage.views[0] else {
-            unreachable!("attention reads runs");
+        let queries = match &stage.views[0] {
+            View::Runs(runs) => &self.placement.buffers[runs[0].root as usize],
+            _ => unreachable!("attention reads runs"),
         };
-        let rows = [
-            self.placement.buffers[queries[0].root as usize].row(),
-            buffer.row(),
-        ];
+        let rows = [queries.row(), buffer.row()];
+        let heads = stage.views.chunks_exact(3).enumerate();
+        let heads: Vec<Head> = heads
+            .map(|(head, views)| self.head(head, views, attention.heads, out))
+            .collect();
+        let [q, k, v] = [0, 1, 2].map(|i| Area::new(stage.shapes[i], attention.areas, lanes));
+        let in_area = |head: &Head, area: usize| {
+            let mut head = head.clone();
+            let by = |at: &Area, row: usize| area * at.step(row);
+            head.queries
+                .iter_mut()
+                .for_each(|x| x.offset += by(&q, rows[0]));
+            head.keys.iter_mut().for_each(|x| x.offset += by(&k, x.row));
+            (head.values.iter_mut()).for_each(|x| x.plane.offset += by(&v, x.plane.row));
+            head.outputs.iter_mut().for_each(|x| *x += by(&q, rows[1]));
+            head
+        };
+        let heads = (0..attention.areas).flat_map(|area| heads.iter().map(move |h| (h, area)));
+        let heads = heads.map(|(head, area)| in_area(head, area)).collect();
         let tile = self.kernels.dense.width();
+        let size = q.size;
         // rows without a border between them are one long row
-        let joined = rows.iter().all(|&row| row == q[1] * lanes);
+        let joined = rows.iter().all(|&row| row == size[1] * lanes);
         Step::Attention(Attention {
             heads,
-            size: if joined { [1, q[0] * q[1]] } else { q },
+            size: if joined { [1, size[0] * size[1]] } else { size },
             rows,
-            key_size: k,
-            value_size: v,
+            key_size: k.size,
+            value_size: v.size,
             scale: attention.scale,
             tile,
-            shares: Attention::shares_of(k[0] * k[1], tile, lanes),
+            shares: Attention::shares_of(k.size[0] * k.size[1], tile, lanes),
         })
+    }
+
+    /// Binds head number `head` of `heads` in the first area.
+    fn head(&self, head: usize, views: &[View], heads: usize, out: RootId) -> Head {
+        let [queries, keys, values] = [0, 1, 2].map(|i| match &views[i] {
+            View::Runs(runs) => runs.as_slice(),
+            _ => unreachable!("attention reads runs"),
+        });
+        let blocks = self.placement.buffers[out as usize].lanes.blocks() / heads;
+        Head {
+            queries: queries.iter().map(|run| self.in_block(run)).collect(),
+            keys: self.channels(keys),
+            values: self.value_runs(values),
+            outputs: (head * blocks..(head + 1) * blocks)
+                .map(|block| self.plane(out, block).offset)
+                .collect(),
+        }
     }
 
     fn in_block(&self, run: &Run) -> InBlock {

@@ -11,7 +11,12 @@ fn conv(graph: &mut Graph, random: &mut Random, x: TensorId, to: usize, groups: 
 
 /// One convolution makes the queries, keys and values of all heads, head by head; the values are also convolved, so that
 /// their map has a border.
-fn psa(random: &mut Random, size: [usize; 2], heads: usize, key: usize, value: usize) -> Graph {
+fn psa(
+    random: &mut Random,
+    size: [usize; 2],
+    [heads, areas]: [usize; 2],
+    [key, value]: [usize; 2],
+) -> Graph {
     let mut graph = Graph::new();
     let x = graph
         .input(Shape::new(heads * value, size[0], size[1]))
@@ -25,9 +30,12 @@ fn psa(random: &mut Random, size: [usize; 2], heads: usize, key: usize, value: u
     };
     let operands = [part(0, key), part(key, key), part(2 * key, value)];
     let scale = (key as f32).sqrt().recip();
-    let taken = graph
-        .attention(operands, Attention { heads, scale })
-        .unwrap();
+    let attention = Attention {
+        heads,
+        areas,
+        scale,
+    };
+    let taken = graph.attention(operands, attention).unwrap();
     let placed = conv(
         &mut graph,
         random,
@@ -45,19 +53,21 @@ fn psa(random: &mut Random, size: [usize; 2], heads: usize, key: usize, value: u
 #[test]
 fn random_attention_of_odd_sizes_equals_the_interpreter() {
     let random = &mut Random::new(11);
-    for (size, heads, key, value) in [
-        ([1, 1], 1, 4, 4),
-        ([3, 5], 2, 3, 7),
-        ([10, 10], 2, 32, 64),
-        ([1, 37], 3, 16, 16),
-        ([7, 9], 1, 33, 17),
-        ([4, 16], 4, 8, 40),
+    for (size, [heads, areas], [key, value]) in [
+        ([1, 1], [1, 1], [4, 4]),
+        ([3, 5], [2, 3], [3, 7]),
+        ([10, 10], [2, 1], [32, 64]),
+        ([1, 37], [3, 1], [16, 16]),
+        ([7, 9], [1, 1], [33, 17]),
+        ([4, 16], [4, 2], [8, 40]),
+        ([1, 36], [2, 4], [16, 20]),
+        ([8, 5], [2, 4], [32, 32]),
     ] {
-        let graph = psa(random, size, heads, key, value);
+        let graph = psa(random, size, [heads, areas], [key, value]);
         let values = random.values(heads * value * size[0] * size[1]);
         let inputs = [Input::F32(&values)];
         let wanted = reference::run(&graph, &inputs).unwrap();
-        let name = format!("{size:?}, {heads} heads of {key} and {value}");
+        let name = format!("{size:?}, {heads} heads of {key} and {value}, {areas} areas");
         for variant in variants() {
             check(
                 &graph,
@@ -79,6 +89,7 @@ fn nan_in_attention_goes_where_the_definition_says() {
         let operands = [0, 5, 10].map(|first| graph.slice(x, first, 5).unwrap());
         let attention = Attention {
             heads: 1,
+            areas: 1,
             scale: 0.5,
         };
         let y = graph.attention(operands, attention).unwrap();
@@ -105,23 +116,33 @@ fn attention_of_operands_that_do_not_fit_is_refused() {
     let x = graph.input(Shape::new(12, 2, 3)).unwrap();
     let large = graph.input(Shape::new(12, 3, 3)).unwrap();
     let part = graph.slice(x, 0, 6).unwrap();
-    let mut refused = |operands, heads, scale| {
+    let mut refused = |operands, [heads, areas]: [usize; 2], scale| {
         let error = graph
-            .attention(operands, Attention { heads, scale })
+            .attention(
+                operands,
+                Attention {
+                    heads,
+                    areas,
+                    scale,
+                },
+            )
             .unwrap_err();
         error.to_string()
     };
     for text in [
-        refused([x, part, x], 2, 1.),
-        refused([x, x, large], 2, 1.),
-        refused([x, x, x], 5, 1.),
-        refused([x, x, x], 0, 1.),
+        refused([x, part, x], [2, 1], 1.),
+        refused([x, x, large], [2, 1], 1.),
+        refused([x, x, x], [5, 1], 1.),
+        refused([x, x, x], [0, 1], 1.),
+        refused([x, x, x], [2, 3], 1.),
+        refused([x, x, x], [2, 0], 1.),
     ] {
         assert!(text.contains("do not fit"), "{text}");
     }
-    assert!(refused([x, x, x], 2, f32::NAN).contains("scale is NaN"));
+    assert!(refused([x, x, x], [2, 1], f32::NAN).contains("scale is NaN"));
     let attention = Attention {
         heads: 3,
+        areas: 1,
         scale: 1.,
     };
     let y = graph.attention([x, large, large], attention).unwrap();

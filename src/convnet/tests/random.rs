@@ -363,7 +363,21 @@ impl Generator {
             let [q, k] = [q?, k?].map(|t| self.graph.activate(t, Activation::Tanh));
             [q?, k?, v?]
         };
-        self.graph.attention(operands, Attention { heads, scale })
+        let divides = |t: &TensorId, n: usize| {
+            let shape = self.graph.shape(*t);
+            let length = if shape.h == 1 { shape.w } else { shape.h };
+            length.is_multiple_of(n)
+        };
+        let fitting = [2, 3]
+            .into_iter()
+            .find(|&n| operands.iter().all(|t| divides(t, n)));
+        let areas = fitting.filter(|_| self.random.chance(50)).unwrap_or(1);
+        let attention = Attention {
+            heads,
+            areas,
+            scale,
+        };
+        self.graph.attention(operands, attention)
     }
 
     /// Adds the usual successors of a convolution: scale, activation, residual, activation.

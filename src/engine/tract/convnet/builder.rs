@@ -150,6 +150,26 @@ impl Builder {
         })
     }
 
+    /// The tensor with its channels in the order in which the axes at `places` count them. None if they count anything else,
+    /// or not all of them.
+    pub fn channels_by(
+        &mut self,
+        part: &Part,
+        places: impl Iterator<Item = usize>,
+    ) -> Result<Option<TensorId>, Refusal> {
+        let axes: Vec<Axis> = places.map(|place| part.axes[place].clone()).collect();
+        let whole = view::total(&axes, Counts::Channels) == self.graph.shape(part.tensor).c;
+        if !whole || !axes.iter().all(|axis| view::only(axis, Counts::Channels)) {
+            return Ok(None);
+        }
+        if view::in_order(&axes, Counts::Channels) {
+            return Ok(Some(part.tensor));
+        }
+        let picks = view::positions(&axes, Counts::Channels);
+        let picks = picks.iter().map(|&channel| channel as u32).collect();
+        Ok(Some(self.graph.channels(part.tensor, picks)?))
+    }
+
     /// The part as rows and columns: `rows` and `columns` are tract's axes of them, where it has them.
     pub fn planes(
         &mut self,

@@ -12,7 +12,10 @@ pub(super) struct Scores {
     /// The channels of each head lie together, in the same order in both.
     pub sides: [TensorId; 2],
     pub heads: usize,
-    /// Axes of tract's tensor: they count heads as channels, and the pixels of both maps.
+    /// Parts of the pixels that see each other alone, one behind the other.
+    pub areas: usize,
+    /// Axes of tract's tensor: they count heads as channels, areas as so many times all heads, and the pixels of both
+    /// maps within an area.
     pub axes: Vec<Axis>,
     pub scale: f32,
     /// The side that the softmax made shares of; none before.

@@ -577,12 +577,18 @@ impl Generator {
         let (h, w, pixels) = (joint.h, joint.w, joint.h * joint.w);
         let joint = self.node("Tanh", &[Self::name_of(joint)], vec![]);
         let first = self.random.below(2) == 0;
+        // YOLO12 has rows see only those of their own part of the map
+        let areas = if h % 2 == 0 {
+            self.random.pick(&[1, 2])
+        } else {
+            1
+        };
         let of_heads = if first {
             self.reshaped(joint, &[1, heads, each, pixels])
         } else {
             let flat = self.reshaped(joint, &[1, heads * each, pixels]);
             let tokens = self.transposed(flat, &[0, 2, 1]);
-            let tokens = self.reshaped(tokens, &[1, pixels, heads, each]);
+            let tokens = self.reshaped(tokens, &[areas, pixels / areas, heads, each]);
             self.transposed(tokens, &[0, 2, 1, 3])
         };
         let axis = if first { 2 } else { 3 };

@@ -127,14 +127,26 @@ impl Translation<'_> {
         let parts = [self.part(0)?, self.part(1)?];
         let dims = parts.each_ref().map(lengths);
         let axes = Axes::new(einsum, dims.each_ref().map(Vec::as_slice))?;
-        if axes.shared.len() > 1 || axes.summed.is_empty() {
+        if axes.summed.is_empty() {
             return Err(odd());
         }
         let mut made = vec![tvec!(); axes.rank];
-        let mut heads = 1;
-        for &[a, _, y] in &axes.shared {
-            heads = dims[0][a];
+        let pixels = parts.each_ref();
+        let pixels = pixels.map(|part| self.builder.graph.shape(part.tensor).pixels());
+        let [of_heads, of_areas] = shared_axes(&axes.shared, 0, &parts[0])?;
+        let heads = of_heads.map_or(1, |[a, ..]| dims[0][a]);
+        let areas = of_areas.map_or(1, |[a, ..]| dims[0][a]);
+        if let Some([.., y]) = of_heads {
             append(&mut made[y], channel_atom(heads, 1));
+        }
+        if let Some([a, b, y]) = of_areas {
+            let slowest = [(0, a), (1, b)]
+                .iter()
+                .all(|&(side, at)| is_slowest(&parts[side].axes[at], pixels[side]));
+            if !slowest {
+                return Err(odd());
+            }
+            append(&mut made[y], channel_atom(areas, heads));
         }
         for (side, part) in parts.iter().enumerate() {
             let mut count = 1;
@@ -146,12 +158,12 @@ impl Translation<'_> {
                 count *= view::length(axis);
                 made[y] = of_side(axis, side);
             }
-            if count != self.builder.graph.shape(part.tensor).pixels() {
+            if count * areas != pixels[side] {
                 return Err(odd());
             }
         }
         let places = |side: usize| {
-            let shared = axes.shared.iter().map(move |shared| shared[side]);
+            let shared = of_heads.into_iter().map(move |shared| shared[side]);
             shared.chain(axes.summed.iter().map(move |summed| summed[side]))
         };
         let sides = [
@@ -161,6 +173,7 @@ impl Translation<'_> {
         Ok(Value::Scores(Box::new(Scores {
             sides,
             heads,
+            areas,
             axes: made,
             scale: 1.0,
             keys: None,
@@ -186,17 +199,61 @@ impl Translation<'_> {
             }
             count *= view::length(axis);
         }
-        if count != pixels || axes.shared.len() > 1 {
+        let [of_heads, of_areas] = shared_axes(&axes.shared, 1 - at, &part)?;
+        if count * scores.areas != pixels {
             return Err(odd());
         }
+        let mut own = axes.own[1 - at].clone();
+        own.sort_unstable_by_key(|&[_, y]| y);
+        let made = self.axes_of_weighed(&axes, at, scores, &part, [of_heads, of_areas])?;
+        let places = of_heads.iter().map(|shared| shared[1 - at]);
+        let values = self.in_heads(&part, places.chain(own.iter().map(|&[place, _]| place)))?;
+        let attention = Attention {
+            heads: scores.heads,
+            areas: scores.areas,
+            scale: scores.scale,
+        };
+        let operands = [scores.sides[1 - keys], scores.sides[keys], values];
+        let tensor = self.builder.graph.attention(operands, attention)?;
+        Ok(Value::Tensor(View::single(tensor, made)))
+    }
+
+    /// Axes of what [`Translation::weighed`] makes: heads and what the values have for each of them as channels, areas and
+    /// what the shares have for each of them as pixels.
+    fn axes_of_weighed(
+        &self,
+        axes: &Axes,
+        at: usize,
+        scores: &Scores,
+        part: &Part,
+        [of_heads, of_areas]: [Option<[usize; 3]>; 2],
+    ) -> Result<Vec<Axis>, Refusal> {
+        let keys = scores.keys.ok_or_else(odd)?;
+        let pixels = |side: usize| self.builder.graph.shape(scores.sides[side]).pixels();
         let mut made = vec![tvec!(); axes.rank];
         let channels = self.builder.graph.shape(part.tensor).c;
         let mut stride = channels / scores.heads;
-        for &shared in &axes.shared {
-            if !view::only(&scores.axes[shared[at]], Counts::Channels) {
+        let is_shared = |shared: Option<[usize; 3]>, size: usize, stride: usize| match shared {
+            Some(shared) => scores.axes[shared[at]].as_slice() == [channel_atom(size, stride)],
+            None => size == 1,
+        };
+        if !is_shared(of_heads, scores.heads, 1) || !is_shared(of_areas, scores.areas, scores.heads)
+        {
+            return Err(odd());
+        }
+        if let Some(shared) = of_heads {
+            append(&mut made[shared[2]], channel_atom(scores.heads, stride));
+        }
+        if let Some(shared) = of_areas {
+            if !is_slowest(&part.axes[shared[1 - at]], pixels(keys)) {
                 return Err(odd());
             }
-            append(&mut made[shared[2]], channel_atom(scores.heads, stride));
+            let size = scores.areas;
+            made[shared[2]].push(Atom {
+                counts: Counts::Pixels,
+                size,
+                stride: pixels(1 - keys) / size,
+            });
         }
         for &[place, y] in &axes.own[at] {
             match side_of(&scores.axes[place]) {
@@ -207,22 +264,14 @@ impl Translation<'_> {
         let mut own = axes.own[1 - at].clone();
         own.sort_unstable_by_key(|&[_, y]| y);
         for &[place, y] in &own {
-            let size = of_values[place];
+            let size = view::length(&part.axes[place]);
             if size == 0 || !stride.is_multiple_of(size) {
                 return Err(odd());
             }
             stride /= size;
             append(&mut made[y], channel_atom(size, stride));
         }
-        let places = axes.shared.iter().map(|shared| shared[1 - at]);
-        let values = self.in_heads(&part, places.chain(own.iter().map(|&[place, _]| place)))?;
-        let attention = Attention {
-            heads: scores.heads,
-            scale: scores.scale,
-        };
-        let operands = [scores.sides[1 - keys], scores.sides[keys], values];
-        let tensor = self.builder.graph.attention(operands, attention)?;
-        Ok(Value::Tensor(View::single(tensor, made)))
+        Ok(made)
     }
 
     /// The tensor with its channels in the order in which the axes at `places` count them. They count nothing else, and
@@ -232,18 +281,7 @@ impl Translation<'_> {
         part: &Part,
         places: impl Iterator<Item = usize>,
     ) -> Result<TensorId, Refusal> {
-        let axes: Vec<Axis> = places.map(|place| part.axes[place].clone()).collect();
-        let channels = self.builder.graph.shape(part.tensor).c;
-        let whole = view::total(&axes, Counts::Channels) == channels;
-        if !whole || !axes.iter().all(|axis| view::only(axis, Counts::Channels)) {
-            return Err(odd());
-        }
-        if view::in_order(&axes, Counts::Channels) {
-            return Ok(part.tensor);
-        }
-        let picks = view::positions(&axes, Counts::Channels);
-        let picks = picks.iter().map(|&channel| channel as u32).collect();
-        Ok(self.builder.graph.channels(part.tensor, picks)?)
+        self.builder.channels_by(part, places)?.ok_or_else(odd)
     }
 
     /// Notes the softmax over the pixels of a side.
@@ -253,9 +291,9 @@ impl Translation<'_> {
             [axis] if plain && scores.keys.is_none() => scores.axes.get(axis),
             _ => return Err(refusal("takes the softmax of attention in an unknown way")),
         };
-        let whole = |side: usize| self.builder.graph.shape(scores.sides[side]).pixels();
+        let pixels = |side: usize| self.builder.graph.shape(scores.sides[side]).pixels();
         match axis.and_then(side_of) {
-            Some((side, axis)) if view::length(&axis) == whole(side) => {
+            Some((side, axis)) if view::length(&axis) * scores.areas == pixels(side) => {
                 scores.keys = Some(side);
                 Ok(())
             }
@@ -268,6 +306,31 @@ impl Translation<'_> {
 
 fn lengths(part: &Part) -> Vec<usize> {
     part.axes.iter().map(view::length).collect()
+}
+
+/// Tells the axis of heads from that of areas, among those that both operands share: the former counts channels of the
+/// tensor, which is operand `operand`, the latter pixels.
+fn shared_axes(
+    shared: &[[usize; 3]],
+    operand: usize,
+    part: &Part,
+) -> Result<[Option<[usize; 3]>; 2], Refusal> {
+    let mut found = [None; 2];
+    for &places in shared {
+        let axis = &part.axes[places[operand]];
+        let kinds = [Counts::Channels, Counts::Pixels];
+        let kind = kinds.iter().position(|&counts| view::only(axis, counts));
+        match kind {
+            Some(kind) if found[kind].is_none() => found[kind] = Some(places),
+            _ => return Err(odd()),
+        }
+    }
+    Ok(found)
+}
+
+/// Whether an axis counts equal parts of all `pixels`, one behind the other.
+fn is_slowest(axis: &Axis, pixels: usize) -> bool {
+    matches!(axis.as_slice(), [atom] if atom.counts == Counts::Pixels && atom.size * atom.stride == pixels)
 }
 
 fn channel_atom(size: usize, stride: usize) -> Atom {

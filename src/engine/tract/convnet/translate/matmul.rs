@@ -94,7 +94,7 @@ impl Translation<'_> {
         let sums = summed.iter().all(|axis| view::only(axis, Counts::Channels));
         let depth = view::total(&summed, Counts::Channels);
         if sums && depth < shape.c {
-            return self.product_in_groups(part, roles, constant, &summed);
+            return self.product_in_groups(part, roles, constant);
         }
         if !sums || depth != shape.c {
             return Err(refusal("sums over pixels, or over a part of the channels"));
@@ -135,29 +135,21 @@ impl Translation<'_> {
         part: &Part,
         roles: &Roles,
         constant: &Constant,
-        summed: &[Axis],
     ) -> Result<Part, Refusal> {
         let shape = self.builder.graph.shape(part.tensor);
-        let of_channels = |&&(x, _): &&(usize, usize)| {
-            let counted = part.axes[x].iter();
-            counted
-                .into_iter()
-                .any(|atom| atom.counts == Counts::Channels)
+        let counts_channels = |x: usize| {
+            let mut atoms = part.axes[x].iter();
+            atoms.any(|atom| atom.counts == Counts::Channels)
         };
-        let kept: Vec<(usize, usize)> = roles.kept.iter().filter(of_channels).copied().collect();
-        let mut order: Vec<Axis> = kept.iter().map(|&(x, _)| part.axes[x].clone()).collect();
-        let groups = view::total(&order, Counts::Channels);
-        let whole = order.iter().all(|axis| view::only(axis, Counts::Channels));
-        order.extend_from_slice(summed);
-        if !whole || view::total(&order, Counts::Channels) != shape.c {
-            return Err(refusal("sums over pixels, or over a part of the channels"));
-        }
-        let mut tensor = part.tensor;
-        if !view::in_order(&order, Counts::Channels) {
-            let picks = view::positions(&order, Counts::Channels);
-            let picks = picks.iter().map(|&channel| channel as u32).collect();
-            tensor = self.builder.graph.channels(tensor, picks)?;
-        }
+        let kept = roles.kept.iter().filter(|&&(x, _)| counts_channels(x));
+        let kept: Vec<(usize, usize)> = kept.copied().collect();
+        let lengths = kept.iter().map(|&(x, _)| view::length(&part.axes[x]));
+        let groups: usize = lengths.clone().product();
+        let places = kept.iter().map(|&(x, _)| x);
+        let places = places.chain(roles.summed.iter().map(|&(x, _)| x));
+        let tensor = self.builder.channels_by(part, places)?;
+        let tensor =
+            tensor.ok_or_else(|| refusal("sums over pixels, or over a part of the channels"))?;
         let in_order: Vec<usize> = (0..shape.c / groups).collect();
         let each = weights(roles, &in_order, constant);
         let dims: Vec<usize> = roles.made.iter().map(|&(w, _)| constant.dims[w]).collect();
@@ -172,28 +164,22 @@ impl Translation<'_> {
         };
         let tensor = self.builder.graph.conv(tensor, conv)?;
         let mut axes = vec![tvec!(); roles.rank];
-        for &(x, y) in &roles.kept {
+        for &(x, y) in roles.kept.iter().filter(|&&(x, _)| !counts_channels(x)) {
             axes[y] = part.axes[x].clone();
         }
-        // the channels of the product: groups outside, what the constant makes of each inside
+        // groups outside, what the constant makes of each inside
         let mut stride = groups * made;
-        let sizes = kept.iter().map(|&(x, y)| (y, view::length(&part.axes[x])));
-        let sizes: Vec<(usize, usize)> = sizes.collect();
-        for &(y, _) in &sizes {
-            axes[y] = tvec!();
-        }
         let made = roles.made.iter().zip(dims).map(|(&(_, y), size)| (y, size));
-        for (y, size) in sizes.into_iter().chain(made) {
+        let groups = kept.iter().zip(lengths).map(|(&(_, y), size)| (y, size));
+        for (y, size) in groups.chain(made) {
             stride /= size;
             let counts = Counts::Channels;
-            append(
-                &mut axes[y],
-                Atom {
-                    counts,
-                    size,
-                    stride,
-                },
-            );
+            let atom = Atom {
+                counts,
+                size,
+                stride,
+            };
+            append(&mut axes[y], atom);
         }
         Ok(Part { tensor, axes })
     }
