@@ -148,3 +148,23 @@ fn attention_of_operands_that_do_not_fit_is_refused() {
     let y = graph.attention([x, large, large], attention).unwrap();
     assert_eq!(graph.shape(y), Shape::new(12, 2, 3));
 }
+
+#[test]
+fn what_attention_packs_counts_as_activations() {
+    let graph = psa(&mut Random::new(3), [1, 3000], [1, 1], [4, 4]);
+    let plan = |activations: usize| {
+        let budget = Budget {
+            activations,
+            ..Budget::default()
+        };
+        let options = Options {
+            budget,
+            ..Options::default()
+        };
+        Plan::new(&graph, &options)
+    };
+    let needed = plan(1 << 30).unwrap().activation_bytes();
+    assert!(plan(needed).is_ok());
+    let error = plan(needed - 1).unwrap_err().to_string();
+    assert!(error.contains("bytes of activations"), "{error}");
+}
