@@ -5,6 +5,9 @@ use std::sync::Arc;
 use super::check::{check_conv, check_window, per_channel, windows};
 use super::*;
 
+/// Channels of queries and values in all areas of an attention: each has a place in its step.
+const MAX_PLACES: usize = 1 << 20;
+
 impl Graph {
     fn push(&mut self, op: Op, inputs: &[TensorId], shape: Shape) -> Result<TensorId> {
         let elements = [shape.c, shape.h, shape.w]
@@ -225,6 +228,13 @@ impl Graph {
         if q.c != k.c || k.pixels() != v.pixels() || !divides {
             return Err(graph_error!(
                 "attention: queries {q}, keys {k} and values {v} do not fit {heads} heads in {areas} areas"
+            ));
+        }
+        let places = (q.c + v.c).saturating_mul(areas);
+        if places > MAX_PLACES {
+            return Err(graph_error!(
+                "attention: {areas} areas of {} channels are {places} places; {MAX_PLACES} are allowed",
+                q.c + v.c
             ));
         }
         if !attention.scale.is_finite() {

@@ -139,6 +139,18 @@ fn attention_of_operands_that_do_not_fit_is_refused() {
     ] {
         assert!(text.contains("do not fit"), "{text}");
     }
+    let long = Shape::new(12, 1 << 16, 1);
+    let text = {
+        let mut graph = Graph::new();
+        let x = graph.input(long).unwrap();
+        let attention = Attention {
+            heads: 1,
+            areas: 1 << 16,
+            scale: 1.,
+        };
+        graph.attention([x; 3], attention).unwrap_err().to_string()
+    };
+    assert!(text.contains("are allowed"), "{text}");
     assert!(refused([x, x, x], [2, 1], f32::NAN).contains("scale is NaN"));
     let attention = Attention {
         heads: 3,
