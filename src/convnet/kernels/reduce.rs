@@ -113,8 +113,9 @@ pub unsafe fn fold<V: Vector>(v: V, join: impl Fn(f32, f32) -> f32) -> f32 {
     let mut count = V::LANES;
     while count > 1 {
         count /= 2;
-        for i in 0..count {
-            lanes[i] = join(lanes[i], lanes[i + count]);
+        let (low, high) = lanes.split_at_mut(count);
+        for (a, b) in low.iter_mut().zip(high) {
+            *a = join(*a, *b);
         }
     }
     lanes[0]
