@@ -61,6 +61,13 @@ macro_rules! instantiate {
             }
         }
 
+        $(#[$attribute])*
+        unsafe fn attention(step: &k::attention::Attention, context: &k::Context, part: usize, parts: usize) {
+            let tiles = KERNELS.dense.blocks[0];
+            // SAFETY: the caller's.
+            unsafe { k::attention::run::<$vector>(step, tiles, context, part, parts) }
+        }
+
         const fn tiles<const STEP: usize>() -> k::dense::Tiles {
             k::dense::Tiles {
                 one: &[$(dense::<$dense, 1, STEP>),*],
@@ -105,6 +112,7 @@ macro_rules! instantiate {
             },
             winograd,
             narrow,
+            attention,
             pooling,
             elementwise,
             resample,

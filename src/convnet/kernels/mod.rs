@@ -5,6 +5,7 @@
 //! its places in the arena when the plan was made; the kernel gets the arena's address when it runs.
 
 pub mod activate;
+pub mod attention;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
@@ -71,6 +72,7 @@ pub struct Kernels {
     pub depthwise: depthwise::DepthwiseTiles,
     pub winograd: StepFn<winograd::Winograd>,
     pub narrow: StepFn<narrow::Narrow>,
+    pub attention: StepFn<attention::Attention>,
     pub pooling: StepFn<pooling::Pooling>,
     pub elementwise: StepFn<elementwise::Elementwise>,
     pub resample: StepFn<resample::Resample>,

@@ -1,5 +1,6 @@
 //! Plans: what a network's steps are, and where their operands lie.
 
+mod attention;
 mod bind;
 mod chain;
 mod choice;
@@ -143,10 +144,16 @@ impl Plan {
         let (steps, constants) = (binder.steps, binder.constants);
         within("steps", steps.len(), budget.steps)?;
         let scratch = steps.iter().map(|s| s.scratch(kernels.lanes)).max();
+        let scratch = scratch.unwrap_or(0);
+        let bytes = memory
+            .len
+            .saturating_add(scratch)
+            .saturating_mul(size_of::<f32>());
+        within("bytes of activations", bytes, budget.activations)?;
         Ok(Plan {
             kernels,
             arena: memory.len,
-            scratch: scratch.unwrap_or(0),
+            scratch,
             steps,
             constants,
             inputs: inputs_of(graph),

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::layer::Layer;
 use super::stage::{Pointwise, Stage, Stages, Work};
 use super::view::*;
-use crate::convnet::graph::Shape;
+use crate::convnet::graph::{Attention, Shape};
 use crate::convnet::layout::*;
 
 /// Places the roots of `stages` in blocks of `width` lanes.
@@ -90,6 +90,7 @@ impl Placer {
                 self.in_order(out);
                 vec![view]
             }
+            Work::Attention(attention) => self.attention(*attention, reads, shapes, out),
             Work::Store { .. } => vec![View::Runs(runs(&reads[0], &self.lanes))],
             Work::DepthToSpace { .. } | Work::Gather => {
                 self.in_order(out);
@@ -121,6 +122,43 @@ impl Placer {
         };
         self.set(out, view.lanes);
         vec![View::Blocks(view.blocks), second]
+    }
+
+    /// Views of the queries, keys and values of each head, one behind the other. Each head's output begins with a block.
+    fn attention(
+        &mut self,
+        attention: Attention,
+        reads: &[Channels],
+        shapes: &[Shape],
+        out: Option<RootId>,
+    ) -> Vec<View> {
+        let heads = attention.heads;
+        let operands: Vec<Channels> = (reads.iter().zip(shapes))
+            .map(|(channels, shape)| match self.fits_dense(channels, true) {
+                true => channels.clone(),
+                false => whole(self.copy(channels, *shape), channels.len()),
+            })
+            .collect();
+        let mut views = Vec::with_capacity(3 * heads);
+        for head in 0..heads {
+            for channels in &operands {
+                let each = channels.len() / heads;
+                let own = &channels[head * each..(head + 1) * each];
+                views.push(View::Runs(runs(own, &self.lanes)));
+            }
+        }
+        // a tile reads all queries with one distance between rows
+        let first = operands[0][0].0;
+        for &(root, _) in operands[0].iter() {
+            self.join(first, root);
+        }
+        let each = shapes[2].c / heads;
+        let blocks = each.div_ceil(self.width);
+        let lane_of = |channel: usize| channel / each * blocks * self.width + channel % each;
+        let lane_of = (0..shapes[2].c).map(|c| lane_of(c) as u32).collect();
+        let lanes = Lanes::at(lane_of, self.width, heads * blocks);
+        self.set(out, lanes);
+        views
     }
 
     fn depthwise(

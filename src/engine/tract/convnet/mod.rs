@@ -11,6 +11,7 @@ mod coverage;
 mod op;
 mod regions;
 mod replace;
+mod scores;
 mod survey;
 mod translate;
 mod view;
