@@ -11,13 +11,25 @@ use crate::convnet::graph::Activation;
 pub unsafe fn apply<V: Vector>(p: *mut f32, n: usize, activation: Activation) {
     /// One loop per function, so that constants stay in registers.
     macro_rules! each {
-        (|$x:ident| $f:expr) => {
-            for i in 0..n {
-                let at = p.add(i * V::LANES);
+        (|$x:ident| $f:expr) => {{
+            let mut at = p;
+            if V::PAIRS {
+                for _ in 0..n / 2 {
+                    let $x = V::load(at);
+                    let first = $f;
+                    let $x = V::load(at.add(V::LANES));
+                    let second = $f;
+                    first.store(at);
+                    second.store(at.add(V::LANES));
+                    at = at.add(2 * V::LANES);
+                }
+            }
+            for _ in 0..if V::PAIRS { n % 2 } else { n } {
                 let $x = V::load(at);
                 $f.store(at);
+                at = at.add(V::LANES);
             }
-        };
+        }};
     }
     let one = 1f32;
     // SAFETY: `at` stays within the n registers.
