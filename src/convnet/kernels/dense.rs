@@ -339,7 +339,7 @@ impl Dense {
             Some((offset, row)) => unsafe { base.0.add(offset + y * row + x * lanes) }.cast_const(),
             None => std::ptr::null(),
         };
-        let step = self.out_step[1];
+        let (step, epilogue) = (self.out_step[1], &self.epilogue);
         for group in groups {
             let b = group.first_block;
             // SAFETY: as above.
@@ -352,30 +352,16 @@ impl Dense {
                         step,
                         residual: [residual_at(b), residual_at(b + 1)],
                     };
-                    tiles.two[t - 1](
-                        &source,
-                        weights,
-                        bias,
-                        &self.epilogue,
-                        in_registers,
-                        &to,
-                        count,
-                    );
+                    let tile = tiles.two[t - 1];
+                    tile(&source, weights, bias, epilogue, in_registers, &to, count);
                 } else {
                     let to = Target {
                         out: [out_at(b)],
                         step,
                         residual: [residual_at(b)],
                     };
-                    tiles.one[t - 1](
-                        &source,
-                        weights,
-                        bias,
-                        &self.epilogue,
-                        in_registers,
-                        &to,
-                        count,
-                    );
+                    let tile = tiles.one[t - 1];
+                    tile(&source, weights, bias, epilogue, in_registers, &to, count);
                 }
             }
         }
