@@ -74,7 +74,9 @@ class Emulation:
         param = folder / "m.ncnn.param"
         if re.search(r"Tensor\.|F\.", param.read_text()):
             return None
-        python = next(path for path in sorted((self.root / "usr/bin").glob("python3*")) if path.is_file())
+        python = next((path for path in sorted((self.root / "usr/bin").glob("python3*")) if path.is_file()), None)
+        if not python:
+            sys.exit(f"{self.root} has no python3 for arm64. Remove that folder: tests/arm64.sh makes it anew, with python3.")
         wheel = self.args.ncnn.resolve()
         runs = []
         for frames in (FEW, MANY):
