@@ -6,7 +6,7 @@
 //! stays in the scratch, so that the matrix of all pixels by all pixels never exists.
 
 use super::activate::apply;
-use super::dense::{InBlock, Source, Tiles};
+use super::dense::{InBlock, InBlocks, Source, Tiles};
 use super::epilogue::{Epilogue, Target};
 use super::reduce::fold;
 use super::vector::Vector;
@@ -29,7 +29,7 @@ pub struct ValueRun {
 /// One head in one area, bound to its places in the arena.
 #[derive(Clone, Debug)]
 pub struct Head {
-    pub queries: Vec<InBlock>,
+    pub queries: Vec<InBlocks>,
     /// The key's channel for each channel of the queries, in their order.
     pub keys: Vec<Plane>,
     pub values: Vec<ValueRun>,
@@ -52,6 +52,8 @@ pub struct Attention {
     pub tile: usize,
     /// Blocks of keys, which the second product reads: their places in the shares of one tile.
     pub shares: Vec<InBlock>,
+    /// The same, joined.
+    pub joined_shares: Vec<InBlocks>,
 }
 
 impl Attention {
@@ -133,7 +135,7 @@ pub unsafe fn run<V: Vector>(
             let inverse = exponentials::<V>(a, shares, count);
             let out = y * a.rows[1] + x * V::LANES;
             let outputs = head.outputs.iter().map(|&o| context.base.0.add(o + out));
-            let weighed = source(shares, 0, &a.shares, V::LANES);
+            let weighed = source(shares, 0, &a.joined_shares, V::LANES);
             multiply::<V>(
                 tiles,
                 &weighed,
@@ -152,7 +154,7 @@ pub unsafe fn run<V: Vector>(
     }
 }
 
-fn source(base: *const f32, shift: usize, inputs: &[InBlock], advance: usize) -> Source<'_> {
+fn source(base: *const f32, shift: usize, inputs: &[InBlocks], advance: usize) -> Source<'_> {
     Source {
         base,
         shift: shift as isize,
@@ -184,7 +186,7 @@ unsafe fn multiply<V: Vector>(
                         step,
                         residual: [none; 2],
                     };
-                    tiles.two[count - 1](source, weights, none, &plain, true, &target);
+                    tiles.two[count - 1](source, weights, none, &plain, true, &target, 1);
                     weights = weights.add(2 * depth * V::LANES);
                 }
                 None => {
@@ -193,7 +195,7 @@ unsafe fn multiply<V: Vector>(
                         step,
                         residual: [none],
                     };
-                    tiles.one[count - 1](source, weights, none, &plain, true, &target);
+                    tiles.one[count - 1](source, weights, none, &plain, true, &target, 1);
                 }
             }
         }

@@ -7,10 +7,11 @@
 //! Input blocks may lie anywhere and use any range of their lanes, so that concat, slice and split cost nothing. A plane
 //! of a planar image is a block of one lane.
 
-use super::epilogue::{Epilogue, Target, finish};
+use super::epilogue::{Epilogue, Target, Tile, store_tile};
 use super::pack::{Group, Packed};
 use super::vector::Vector;
 use super::{Base, RowTiles, split};
+use std::hint::black_box;
 use std::sync::Arc;
 
 /// Channels that a layer reads from one block.
@@ -20,6 +21,39 @@ pub struct InBlock {
     pub offset: usize,
     /// Number of lanes used.
     pub lanes: usize,
+}
+
+/// Neighbouring blocks, the same distance apart, of which a layer reads the same lanes.
+#[derive(Clone, Copy, Debug)]
+pub struct InBlocks {
+    pub first: InBlock,
+    pub count: usize,
+    /// Floats from one block to the next.
+    pub pitch: usize,
+}
+
+impl InBlocks {
+    /// Joins blocks, which keep their order.
+    pub fn join(blocks: impl IntoIterator<Item = InBlock>) -> Vec<InBlocks> {
+        let mut all: Vec<InBlocks> = Vec::new();
+        for block in blocks {
+            if let Some(last) = all.last_mut().filter(|l| l.first.lanes == block.lanes) {
+                let end = last.first.offset + (last.count - 1) * last.pitch;
+                let pitch = block.offset.checked_sub(end).filter(|&p| p > 0);
+                if pitch.is_some_and(|pitch| last.count == 1 || pitch == last.pitch) {
+                    last.pitch = block.offset - end;
+                    last.count += 1;
+                    continue;
+                }
+            }
+            all.push(InBlocks {
+                first: block,
+                count: 1,
+                pitch: 0,
+            });
+        }
+        all
+    }
 }
 
 /// Block of a result.
@@ -34,7 +68,7 @@ pub struct OutBlock {
 /// A layer, bound to its places in the arena. Pairs read `[down, right]`.
 #[derive(Clone, Debug)]
 pub struct Dense {
-    pub inputs: Vec<InBlock>,
+    pub inputs: Vec<InBlocks>,
     pub outputs: Vec<OutBlock>,
     pub kernel: [usize; 2],
     /// Floats from one tap to the next.
@@ -60,16 +94,16 @@ pub struct Source<'a> {
     pub base: *const f32,
     /// Floats from a block's pixel (0, 0) to the first tap of the tile's first pixel; may be negative.
     pub shift: isize,
-    pub inputs: &'a [InBlock],
+    pub inputs: &'a [InBlocks],
     pub kernel: [usize; 2],
     pub tap: [usize; 2],
     /// Floats from one pixel of the tile to the next, where the tile does not know it.
     pub advance: usize,
 }
 
-/// One register tile.
+/// Neighbouring register tiles; the last argument is their number.
 pub type TileFn<const B: usize> =
-    unsafe fn(&Source, *const f32, *const f32, &Epilogue, bool, &Target<B>);
+    unsafe fn(&Source, *const f32, *const f32, &Epilogue, bool, &Target<B>, usize);
 
 /// Tiles by pixels less one.
 #[derive(Clone, Copy)]
@@ -108,39 +142,84 @@ impl DenseTiles {
     }
 }
 
-/// Computes a tile of T pixels and B blocks. `STEP` is the distance of pixels in floats, 0 if only known at run time.
+/// Computes `count` neighbouring tiles of T pixels and B blocks. `STEP` is the distance of pixels in floats, 0 if only known
+/// at run time.
 ///
 /// # Safety
 /// The processor has V's instruction set, and all that `s`, `weights` and `to` describe is valid memory.
 #[inline(always)]
-pub unsafe fn tile<V: Vector, const T: usize, const B: usize, const STEP: usize>(
+pub unsafe fn tiles<V: Vector, const T: usize, const B: usize, const STEP: usize>(
     s: &Source,
-    mut weights: *const f32,
+    weights: *const f32,
     bias: *const f32,
     epilogue: &Epilogue,
     in_registers: bool,
     to: &Target<B>,
+    count: usize,
 ) {
+    let step = if STEP == 0 { s.advance } else { STEP };
+    let mut base = s.base.wrapping_offset(s.shift);
     // SAFETY: the caller's.
     unsafe {
-        let step = if STEP == 0 { s.advance } else { STEP };
+        for i in 0..count {
+            let acc = tile::<V, T, B, STEP>(base, step, s, weights, bias);
+            // Read anew for each tile: kept from tile to tile, its values would push accumulators out of registers.
+            let epilogue = black_box(epilogue);
+            store_tile::<V, T, B>(acc, epilogue, in_registers, to, i * T);
+            base = base.wrapping_add(T * step);
+        }
+        if !in_registers {
+            to.finish_in_memory::<V>(count * T, epilogue);
+        }
+    }
+}
+
+/// Computes one tile; its first pixel's first tap lies a block's offset behind `base`.
+#[inline(always)]
+unsafe fn tile<V: Vector, const T: usize, const B: usize, const STEP: usize>(
+    base: *const f32,
+    step: usize,
+    s: &Source,
+    mut weights: *const f32,
+    bias: *const f32,
+) -> Tile<V, T, B> {
+    // SAFETY: the caller's.
+    unsafe {
         let mut acc = [[V::zero(); B]; T];
         if V::PAIRS && STEP != PLANES && s.kernel == [1, 1] {
-            for block in s.inputs {
-                let x = s.base.offset(block.offset as isize + s.shift);
-                weights = V::multiply_add(&mut acc, x, step, block.lanes, weights);
+            for blocks in s.inputs {
+                let mut x = base.wrapping_add(blocks.first.offset);
+                // whole blocks on a way of their own, without a test for each
+                if blocks.first.lanes == V::LANES {
+                    for _ in 0..blocks.count {
+                        weights = V::multiply_add(&mut acc, x, step, V::LANES, weights);
+                        x = x.wrapping_add(blocks.pitch);
+                    }
+                } else {
+                    for _ in 0..blocks.count {
+                        weights = V::multiply_add(&mut acc, x, step, blocks.first.lanes, weights);
+                        x = x.wrapping_add(blocks.pitch);
+                    }
+                }
             }
         } else {
-            for block in s.inputs {
+            for blocks in s.inputs {
                 // planes have one lane, which spares them a loop
-                let lanes = if STEP == PLANES { 1 } else { block.lanes };
-                let first = s.base.offset(block.offset as isize + s.shift);
-                for ky in 0..s.kernel[0] {
-                    let mut x = first.add(ky * s.tap[0]);
-                    for _ in 0..s.kernel[1] {
-                        weights = V::multiply_add(&mut acc, x, step, lanes, weights);
-                        x = x.add(s.tap[1]);
+                let lanes = if STEP == PLANES {
+                    1
+                } else {
+                    blocks.first.lanes
+                };
+                let mut first = base.wrapping_add(blocks.first.offset);
+                for _ in 0..blocks.count {
+                    for ky in 0..s.kernel[0] {
+                        let mut x = first.add(ky * s.tap[0]);
+                        for _ in 0..s.kernel[1] {
+                            weights = V::multiply_add(&mut acc, x, step, lanes, weights);
+                            x = x.add(s.tap[1]);
+                        }
                     }
+                    first = first.wrapping_add(blocks.pitch);
                 }
             }
         }
@@ -153,7 +232,7 @@ pub unsafe fn tile<V: Vector, const T: usize, const B: usize, const STEP: usize>
                 }
             }
         }
-        finish::<V, T, B>(acc, epilogue, in_registers, to);
+        acc
     }
 }
 
@@ -195,6 +274,8 @@ impl Dense {
     }
 
     /// Computes some groups of output channels for a range of tiles.
+    ///
+    /// Several tiles take their turn with one group's weights, which stay in the level-1 cache meanwhile, as do the pixels.
     unsafe fn units(
         &self,
         tiles: Tiles,
@@ -205,19 +286,30 @@ impl Dense {
         groups: &[Group],
     ) {
         let in_registers = self.epilogue.in_registers();
-        let (mut y, mut i) = (from / row.count, from % row.count);
-        for _ in from..to {
-            let (x, t) = row.get(i);
-            // SAFETY: the tile lies within the output.
-            unsafe { self.unit(tiles, lanes, base, [y, x], t, in_registers, groups) };
-            i += 1;
+        let few = self.tiles_at_once(tiles.two.len());
+        let (mut y, mut i, mut left) = (from / row.count, from % row.count, to - from);
+        while left > 0 {
+            let n = left.min(few).min(row.count - i);
+            for (x, t, count) in row.runs(i, i + n) {
+                // SAFETY: the tiles lie within the output.
+                unsafe { self.unit(tiles, lanes, base, [y, x], (t, count), in_registers, groups) };
+            }
+            (i, left) = (i + n, left - n);
             if i == row.count {
                 (y, i) = (y + 1, 0);
             }
         }
     }
 
-    /// Computes some groups of output channels of `t` pixels from (y, x) on.
+    /// Number of tiles of `width` pixels whose input fits the level-1 cache beside the weights of a group.
+    fn tiles_at_once(&self, width: usize) -> usize {
+        const BYTES: usize = 16 << 10;
+        let channels: usize = self.inputs.iter().map(|b| b.count * b.first.lanes).sum();
+        let tile = width * self.kernel[0] * channels * size_of::<f32>();
+        (BYTES / tile.max(1)).max(1)
+    }
+
+    /// Computes some groups of output channels of `count` tiles of `t` pixels from (y, x) on.
     #[inline(always)]
     #[allow(clippy::too_many_arguments)] // one call in the innermost loop but one
     unsafe fn unit(
@@ -226,7 +318,7 @@ impl Dense {
         lanes: usize,
         base: Base,
         [y, x]: [usize; 2],
-        t: usize,
+        (t, count): (usize, usize),
         in_registers: bool,
         groups: &[Group],
     ) {
@@ -247,7 +339,7 @@ impl Dense {
             Some((offset, row)) => unsafe { base.0.add(offset + y * row + x * lanes) }.cast_const(),
             None => std::ptr::null(),
         };
-        let step = self.out_step[1];
+        let (step, epilogue) = (self.out_step[1], &self.epilogue);
         for group in groups {
             let b = group.first_block;
             // SAFETY: as above.
@@ -260,14 +352,16 @@ impl Dense {
                         step,
                         residual: [residual_at(b), residual_at(b + 1)],
                     };
-                    tiles.two[t - 1](&source, weights, bias, &self.epilogue, in_registers, &to);
+                    let tile = tiles.two[t - 1];
+                    tile(&source, weights, bias, epilogue, in_registers, &to, count);
                 } else {
                     let to = Target {
                         out: [out_at(b)],
                         step,
                         residual: [residual_at(b)],
                     };
-                    tiles.one[t - 1](&source, weights, bias, &self.epilogue, in_registers, &to);
+                    let tile = tiles.one[t - 1];
+                    tile(&source, weights, bias, epilogue, in_registers, &to, count);
                 }
             }
         }

@@ -24,28 +24,28 @@ macro_rules! instantiate {
         $(#[$attribute])*
         unsafe fn dense<const T: usize, const B: usize, const STEP: usize>(
             s: &k::dense::Source, weights: *const f32, bias: *const f32,
-            epilogue: &k::epilogue::Epilogue, in_registers: bool, to: &k::epilogue::Target<B>,
+            epilogue: &k::epilogue::Epilogue, in_registers: bool, to: &k::epilogue::Target<B>, count: usize,
         ) {
             // SAFETY: the caller's.
-            unsafe { k::dense::tile::<$vector, T, B, STEP>(s, weights, bias, epilogue, in_registers, to) }
+            unsafe { k::dense::tiles::<$vector, T, B, STEP>(s, weights, bias, epilogue, in_registers, to, count) }
         }
 
         $(#[$attribute])*
         unsafe fn depthwise<const T: usize, const K: usize, const S: usize>(
             s: &k::depthwise::Source, weights: *const f32, bias: *const f32,
-            epilogue: &k::epilogue::Epilogue, in_registers: bool, to: &k::epilogue::Target<1>,
+            epilogue: &k::epilogue::Epilogue, in_registers: bool, to: &k::epilogue::Target<1>, count: usize,
         ) {
             // SAFETY: the caller's.
-            unsafe { k::depthwise::tile::<$vector, T, K, S>(s, weights, bias, epilogue, in_registers, to) }
+            unsafe { k::depthwise::tiles::<$vector, T, K, S>(s, weights, bias, epilogue, in_registers, to, count) }
         }
 
         $(#[$attribute])*
         unsafe fn depthwise_any<const T: usize>(
             s: &k::depthwise::Source, weights: *const f32, bias: *const f32,
-            epilogue: &k::epilogue::Epilogue, in_registers: bool, to: &k::epilogue::Target<1>,
+            epilogue: &k::epilogue::Epilogue, in_registers: bool, to: &k::epilogue::Target<1>, count: usize,
         ) {
             // SAFETY: the caller's.
-            unsafe { k::depthwise::tile_any::<$vector, T>(s, weights, bias, epilogue, in_registers, to) }
+            unsafe { k::depthwise::tiles_any::<$vector, T>(s, weights, bias, epilogue, in_registers, to, count) }
         }
 
         $(#[$attribute])*

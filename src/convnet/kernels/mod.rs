@@ -202,6 +202,20 @@ impl RowTiles {
         let before = i * self.width + i.min(self.wider);
         (before, self.width + usize::from(i < self.wider))
     }
+
+    /// Lists runs of tiles of one width among tiles `from..to`: first pixel, width, and number of tiles.
+    #[inline(always)]
+    pub fn runs(self, from: usize, to: usize) -> impl Iterator<Item = (usize, usize, usize)> {
+        let middle = self.wider.clamp(from, to);
+        let run = move |from: usize, to: usize| {
+            let (x, t) = self.get(from);
+            (x, t, to - from)
+        };
+        [(from, middle), (middle, to)]
+            .into_iter()
+            .filter(|(from, to)| from < to)
+            .map(move |(from, to)| run(from, to))
+    }
 }
 
 #[cfg(test)]

@@ -58,8 +58,11 @@ impl Step {
                 "{name} {0}x{1}, {2} channels of {3} blocks to {4} blocks of {5}",
                 s.kernel[0],
                 s.kernel[1],
-                s.inputs.iter().map(|b| b.lanes).sum::<usize>(),
-                s.inputs.len(),
+                s.inputs
+                    .iter()
+                    .map(|b| b.count * b.first.lanes)
+                    .sum::<usize>(),
+                s.inputs.iter().map(|b| b.count).sum::<usize>(),
                 s.outputs.len(),
                 size(s.size)
             ),

@@ -6,7 +6,7 @@ use super::view::{Placed, View};
 use crate::convnet::graph;
 use crate::convnet::kernels::Plane;
 use crate::convnet::kernels::attention::{Attention, Head, ValueRun};
-use crate::convnet::kernels::dense::InBlock;
+use crate::convnet::kernels::dense::{InBlock, InBlocks};
 use crate::convnet::layout::{RootId, Run};
 
 /// An area of a map: rows and columns, and floats from one pixel to the next.
@@ -59,7 +59,7 @@ impl Binder<'_> {
             let by = |at: &Area, row: usize| area * at.step(row);
             head.queries
                 .iter_mut()
-                .for_each(|x| x.offset += by(&q, rows[0]));
+                .for_each(|x| x.first.offset += by(&q, rows[0]));
             head.keys.iter_mut().for_each(|x| x.offset += by(&k, x.row));
             (head.values.iter_mut()).for_each(|x| x.plane.offset += by(&v, x.plane.row));
             head.outputs.iter_mut().for_each(|x| *x += by(&q, rows[1]));
@@ -71,6 +71,7 @@ impl Binder<'_> {
         let size = q.size;
         // rows without a border between them are one long row
         let joined = rows.iter().all(|&row| row == size[1] * lanes);
+        let shares = Attention::shares_of(k.size[0] * k.size[1], tile, lanes);
         Step::Attention(Attention {
             heads,
             size: if joined { [1, size[0] * size[1]] } else { size },
@@ -79,7 +80,8 @@ impl Binder<'_> {
             value_size: v.size,
             scale: attention.scale,
             tile,
-            shares: Attention::shares_of(k.size[0] * k.size[1], tile, lanes),
+            joined_shares: InBlocks::join(shares.iter().copied()),
+            shares,
         })
     }
 
@@ -91,7 +93,7 @@ impl Binder<'_> {
         });
         let blocks = self.placement.buffers[out as usize].lanes.blocks() / heads;
         Head {
-            queries: queries.iter().map(|run| self.in_block(run)).collect(),
+            queries: InBlocks::join(queries.iter().map(|run| self.in_block(run))),
             keys: self.channels(keys),
             values: self.value_runs(values),
             outputs: (head * blocks..(head + 1) * blocks)
