@@ -6,6 +6,7 @@
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
 pub(crate) mod budget;
+mod decoded_size;
 pub mod error;
 pub mod facts;
 pub(crate) mod file;
