@@ -1,11 +1,12 @@
 #!/bin/sh
-# Fuzzes what reads models, cards and labels, what decodes, and the executor's planner, from the kept corpus:
-# tests/fuzz.sh [SECONDS], 60 by default, all targets at once; tests/fuzz.sh build only builds them. The first build takes
-# 3 minutes. Fails on a crash, on an input that takes longer than 10 s, and on one that takes more memory than its length
+# Fuzzes what reads models, cards and labels, real graphs with faults up to a loaded engine, what decodes, the executor's
+# planner, and frames with false metadata, from the kept corpus: tests/fuzz.sh [SECONDS], 60 by default, all targets at once;
+# tests/fuzz.sh build only builds them. The first build takes 6 minutes. Fails on a crash, on an input that takes longer than 10 s, and on one that takes more memory than its length
 # allows; then it says where the input lies.
 #
-# No sanitizer: readers, decoders and the planner have no unsafe code. The kernels have, and the planner's target runs
-# them; tests/kernels.sh runs them under address sanitizer and valgrind. Memory is counted by the targets' own allocator.
+# No sanitizer: readers, decoders and the planner have no unsafe code. The kernels have, and two targets run them;
+# tests/kernels.sh runs them under address sanitizer and valgrind. The memory of frames ends at pages that nobody may touch.
+# Memory is counted by the targets' own allocator.
 # What is found on the way is kept in target/fuzz/corpus, for the next run.
 set -e
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -18,7 +19,7 @@ build) ;;
 0* | *[!0-9]*) fail "How long is \"$seconds\", expected a number of seconds, at least 1." ;;
 esac
 work=${CARGO_TARGET_DIR:-$root/target}/fuzz
-targets="readers decoders planner"
+targets="readers graphs decoders planner frames"
 
 # cargo-fuzz would do the same: without a sanitizer nothing but rustc's flags is special, and these rustc.sh has. The
 # machine's own triple as --target keeps build scripts, which get no such flags, apart from what is fuzzed.
@@ -75,7 +76,7 @@ fuzz_all() {
 install_packages $packages_to_build $packages_to_run g++
 check_rust
 triple=$(rustc -vV | sed -n 's/^host: //p')
-step "Building the targets (the first time this takes about 3 minutes)" build_targets
+step "Building the targets (the first time this takes about 6 minutes)" build_targets
 [ "$seconds" != build ] || exit 0
 seed_models
 step "Fuzzing $targets, $seconds s" fuzz_all

@@ -338,6 +338,29 @@ fn only_messages(code: &str) -> bool {
     behind.all(|text| text.starts_with("::pb"))
 }
 
+/// A change of the date must not lengthen or shorten anything. Dates of files and reports are no durations.
+#[test]
+fn no_duration_is_taken_from_the_wall_clock() {
+    let mut violations = Vec::new();
+    for source in sources() {
+        let words: Vec<&str> = source.code.split(|c| !is_word(c)).collect();
+        let clocks = [
+            "SystemTime",
+            "CLOCK_REALTIME",
+            "gettimeofday",
+            "real_time",
+            "now_local",
+        ];
+        if let Some(clock) = clocks.iter().find(|clock| words.contains(*clock)) {
+            violations.push(format!("{} uses {clock}", source.path));
+        }
+        if words.contains(&"now_utc") && source.folder() != "bin" {
+            violations.push(format!("{} asks for the date", source.path));
+        }
+    }
+    report(&violations);
+}
+
 #[test]
 fn detect_and_overlay_know_each_other_only_through_metadata() {
     let mut violations = Vec::new();

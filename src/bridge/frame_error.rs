@@ -143,7 +143,7 @@ fn write_short(
         if *stride > row {
             write!(f, " padded to {stride}")?;
         }
-        bare += row * rows;
+        bare = rows.saturating_mul(row).saturating_add(bare);
     }
     if found == bare {
         f.write_str(

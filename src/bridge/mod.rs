@@ -1,4 +1,7 @@
 //! Converts GStreamer types to ours and back. Decides nothing.
+//!
+//! Numbers of buffers and metadata are those of any element, so clippy refuses unchecked operations on them.
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
 pub mod allocation;
 mod frame_error;

@@ -1,21 +1,24 @@
-//! Refuses a model that would need absurd amounts of memory, in the name of the engine that was to run it.
+//! Refuses a model that would need absurd amounts of memory or time, in the name of the engine that was to run it.
 
 use super::{EngineError, EngineKind, EngineOptions};
-use crate::base::tensor::InputSpec;
-use crate::onnx::budget;
+use crate::onnx::budget::Weighed;
 
-/// Turns a finding of [`budget`] into a refusal by `engine`.
+/// Turns a finding of [`crate::onnx::budget`] into a refusal by `engine`.
 pub(super) fn refuse(engine: EngineKind) -> impl FnOnce(String) -> EngineError {
     move |reason| EngineError::TooLarge { engine, reason }
 }
 
-/// Refuses the bytes of a file, fed with `input`, above the budget. Bytes that are not ONNX are left to the engine.
-pub(super) fn check_file(
+/// Refuses a form of a model above the budget. Returns the multiply-adds of an inference.
+pub(super) fn check(
     engine: EngineKind,
-    bytes: &[u8],
-    input: &InputSpec,
+    weighed: &Weighed,
     options: &EngineOptions,
-) -> Result<(), EngineError> {
-    let most_compute = options.most_compute();
-    budget::check_file(bytes, input, most_compute).map_err(refuse(engine))
+) -> Result<u64, EngineError> {
+    let demand = weighed
+        .as_ref()
+        .map_err(|reason| refuse(engine)(reason.clone()))?;
+    demand
+        .check(options.most_compute())
+        .map_err(refuse(engine))?;
+    Ok(demand.multiply_adds)
 }

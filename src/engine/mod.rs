@@ -213,6 +213,8 @@ struct Form<'a> {
     input: &'a InputSpec,
     /// Names of the outputs, in the order of the model.
     outputs: &'a [String],
+    /// Multiply-adds of an inference.
+    multiply_adds: u64,
 }
 
 /// Opens one engine other than `auto` with the form of the model that suits it. `by_name`: the user asks for this engine.
@@ -222,27 +224,29 @@ fn open_one(
     options: &EngineOptions,
     by_name: bool,
 ) -> Result<quantised_form::Chosen, EngineError> {
-    quantised_form::open(kind, model, options.precision, |bytes, precision| {
+    quantised_form::open(kind, model, options.precision, |quantised, precision| {
         let options = EngineOptions {
             precision,
             ..*options
         };
-        open_form(kind, model, bytes, &options, by_name)
+        open_form(kind, model, quantised, &options, by_name)
     })
 }
 
-/// Opens one engine other than `auto` with `bytes`, one form of the model.
+/// Opens one engine other than `auto` with one form of the model.
 fn open_form(
     kind: EngineKind,
     model: &Model,
-    bytes: &[u8],
+    quantised: bool,
     options: &EngineOptions,
     by_name: bool,
 ) -> Result<WithLibrary, EngineError> {
+    let bytes: &[u8] = model.bytes_of_form(quantised);
     let form = Form {
         bytes,
         input: &model.input,
         outputs: &model.outputs,
+        multiply_adds: budget::check(kind, model.weighed(quantised), options)?,
     };
     let shared = |kind, load: &dyn Fn() -> Result<WithLibrary, EngineError>| {
         let key = weight_cache::Key::new(kind, bytes, &model.input, options);
@@ -256,13 +260,11 @@ fn open_form(
         }),
         // Not shared: each engine is a session of its own.
         EngineKind::OnnxRuntime => {
-            budget::check_file(kind, bytes, &model.input, options)?;
             let untried = probe::check(kind, &form, options, by_name)?;
             let (engine, library) = onnxruntime::OnnxRuntime::open(&form, options)?;
             Ok((Box::new(engine), Some(library + &untried)))
         }
         EngineKind::OpenVino => shared(kind, &|| {
-            budget::check_file(kind, bytes, &model.input, options)?;
             let untried = probe::check(kind, &form, options, by_name)?;
             let (engine, library) = openvino::OpenVino::open(&form, options)?;
             Ok((Box::new(engine), Some(library + &untried)))

@@ -32,7 +32,7 @@ impl Chosen {
     }
 }
 
-/// Opens the form that suits the engine. `open` gets the bytes of a form and the precision for it. If the engine cannot
+/// Opens the form that suits the engine. `open` is told whether it is the quantised form, and the precision for it. If the engine cannot
 /// run the quantised form, the folded one is opened.
 ///
 /// # Errors
@@ -41,10 +41,10 @@ pub(super) fn open(
     kind: EngineKind,
     model: &Model,
     precision: Precision,
-    open: impl Fn(&[u8], Precision) -> Result<WithLibrary, EngineError>,
+    open: impl Fn(bool, Precision) -> Result<WithLibrary, EngineError>,
 ) -> Result<Chosen, EngineError> {
     let folded = |why: Option<String>| {
-        let (engine, library) = open(&model.bytes, precision)?;
+        let (engine, library) = open(false, precision)?;
         let form = why.map(|why| format!("runs the model folded to float: {why}"));
         Ok(Chosen {
             engine,
@@ -63,7 +63,7 @@ pub(super) fn open(
         Precision::Auto => Precision::F32,
         asked => asked,
     };
-    let tried = open(&form.bytes, kept).and_then(|(mut engine, library)| {
+    let tried = open(true, kept).and_then(|(mut engine, library)| {
         // Some faults of integer operators appear only when they run.
         engine.run(&model.input.blank())?;
         Ok((engine, library))
@@ -139,6 +139,7 @@ mod tests {
     use super::*;
     use crate::base::tensor::{Tensor, TensorSpec};
     use crate::model::{ModelOptions, Quantised};
+    use crate::onnx::budget::Demand;
     use std::cell::RefCell;
 
     const FOLDED: &[u8] = b"folded";
@@ -176,6 +177,7 @@ mod tests {
             bytes: QUANTISED.into(),
             quantisation,
             rewrites: Vec::new(),
+            weighed: Ok(Demand::default()),
         });
         model
     }
@@ -188,10 +190,11 @@ mod tests {
         quantised: impl Fn() -> Result<bool, EngineError>,
     ) -> (Result<Chosen, EngineError>, Vec<Vec<u8>>) {
         let tried = RefCell::new(Vec::new());
-        let chosen = open(kind, &model(quantisation), precision, |bytes, precision| {
-            let of_quantised = bytes == QUANTISED;
+        let model = model(quantisation);
+        let chosen = open(kind, &model, precision, |of_quantised, precision| {
             assert!(!of_quantised || precision != Precision::Auto);
-            tried.borrow_mut().push(bytes.to_vec());
+            let bytes = model.bytes_of_form(of_quantised).to_vec();
+            tried.borrow_mut().push(bytes);
             let runs = if of_quantised { quantised()? } else { true };
             Ok((Box::new(Fake(runs)), Some("/lib".into())))
         });

@@ -27,6 +27,7 @@ use crate::base::tensor::InputSpec;
 use crate::families::Certain;
 use crate::families::card::Card;
 use crate::host::side_file;
+use crate::onnx::budget::Weighed;
 use crate::onnx::proto::ModelProto;
 use crate::onnx::{file, parse, rewrite};
 use recognised::Recognised;
@@ -88,6 +89,8 @@ pub struct Model {
     pub warnings: Vec<String>,
     /// The points that the first inference need not tell.
     certain: Certain,
+    /// The demand of an inference, or the reason why no engine may have the graph in `bytes`.
+    weighed: Weighed,
     /// Source of the model for other pictures; `None` if all pictures have the same.
     source: Option<Source>,
 }
@@ -102,6 +105,7 @@ pub struct Quantised {
     pub quantisation: Quantisation,
     /// One sentence for each rewrite of this graph.
     pub rewrites: Vec<String>,
+    pub(crate) weighed: Weighed,
 }
 
 /// The file as it was read.
@@ -178,6 +182,7 @@ impl Model {
                 bytes: written(form.bytes),
                 quantisation: form.quantisation,
                 rewrites: form.rewrites,
+                weighed: form.weighed,
             }),
             bytes: written(prepared.bytes),
             family,
@@ -193,6 +198,7 @@ impl Model {
             class_agnostic: how.across,
             decisions: described.decisions,
             rewrites: prepared.rewrites,
+            weighed: prepared.weighed,
             warnings: described.warnings,
             certain: described.certain,
             source: follows_picture.map(|_| Source {
@@ -208,6 +214,15 @@ impl Model {
         match &self.quantised {
             Some(form) if quantised => &form.bytes,
             _ => &self.bytes,
+        }
+    }
+
+    /// Returns what an inference of a form takes, or why no engine may have it. It was found when the file was read, so no
+    /// engine decodes the bytes again for it.
+    pub(crate) fn weighed(&self, quantised: bool) -> &Weighed {
+        match &self.quantised {
+            Some(form) if quantised => &form.weighed,
+            _ => &self.weighed,
         }
     }
 

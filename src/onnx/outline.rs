@@ -103,15 +103,15 @@ impl Outline {
             };
             let is_new = !self.operators.contains_key(&operator);
             if is_new && self.operators.len() >= MOST_ENTRIES {
-                *self.operators.entry("others".into()).or_default() += 1;
+                add_one(self.operators.entry("others".into()).or_default());
                 continue;
             }
-            *self.operators.entry(operator).or_default() += 1;
+            add_one(self.operators.entry(operator).or_default());
             for attribute in &node.attribute {
                 let inner = (attribute.r#type == AttributeType::Graph as i32)
                     .then_some(attribute.g.as_ref());
                 if let (Some(Some(inner)), 1..) = (inner, deep) {
-                    self.count(inner, deep - 1);
+                    self.count(inner, deep.saturating_sub(1));
                 }
             }
         }
@@ -133,6 +133,10 @@ fn ports<'a>(mut all: impl Iterator<Item = &'a ValueInfoProto>) -> Result<Vec<St
 /// Returns a text of the file, cut to the length of a name.
 fn name(text: &str) -> String {
     shortened(text, MOST_LETTERS).into_owned()
+}
+
+fn add_one(count: &mut usize) {
+    *count = count.saturating_add(1);
 }
 
 #[cfg(test)]

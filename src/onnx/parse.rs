@@ -4,7 +4,9 @@
 //! if it has a graph with nodes, inputs and outputs and an operator set, if whatever is used in the graph is made in
 //! it, and if every constant holds as many numbers as its dims say.
 
+use super::decoded_size::decoded_size;
 use super::error::OnnxError;
+use super::file;
 use super::kind::other_kind;
 use super::wire::{Fields, Value, WireError};
 use prost::Message;
@@ -36,6 +38,7 @@ pub fn decode(bytes: &[u8]) -> Result<ModelProto, OnnxError> {
 
 fn decode_model(bytes: &[u8]) -> Result<ModelProto, OnnxError> {
     check_wire(bytes)?;
+    file::check_length("what the file becomes in memory", decoded_size(bytes))?;
     let model = ModelProto::decode(bytes).map_err(|error| not_onnx(error.to_string()))?;
     check_model(&model, bytes.len())?;
     Ok(model)

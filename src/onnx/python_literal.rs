@@ -18,7 +18,7 @@ pub fn names(text: &str) -> Option<Vec<String>> {
                     .ok()
                     .filter(|c| *c < limit)?;
                 if names.len() <= class {
-                    names.resize(class + 1, String::new());
+                    names.resize(class.saturating_add(1), String::new());
                 }
                 names[class] = value.into_text()?;
             }
@@ -150,7 +150,12 @@ impl Parser<'_> {
         let second = self
             .code(4)
             .filter(|code| (0xdc00..0xe000).contains(code))?;
-        char::from_u32(0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00))
+        let (first, second) = (first.checked_sub(0xd800)?, second.checked_sub(0xdc00)?);
+        char::from_u32(
+            0x1_0000_u32
+                .checked_add(first.checked_mul(0x400)?)?
+                .checked_add(second)?,
+        )
     }
 
     fn code(&mut self, digits: usize) -> Option<u32> {

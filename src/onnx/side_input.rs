@@ -57,7 +57,7 @@ impl Side {
             Self::ScaleFactor => (vec![1, 2], vec![1, 1]),
             Self::PixelMask(h, w) => {
                 let (h, w) = (h.unwrap_or(height as usize), w.unwrap_or(width as usize));
-                (vec![1, h, w], vec![1; h * w])
+                (vec![1, h, w], vec![1; h.saturating_mul(w)])
             }
         }
     }

@@ -82,7 +82,7 @@ impl<'a> Fields<'a> {
         let here = self.rest.len() as u64;
         if length > here {
             return Err(WireError::Truncated {
-                missing: length - here,
+                missing: length.saturating_sub(here),
             });
         }
         let (bytes, rest) = self.rest.split_at(length as usize);

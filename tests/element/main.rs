@@ -5,6 +5,7 @@ mod support;
 
 mod ahead;
 mod choice;
+mod clock;
 mod delay;
 mod errors;
 mod file;

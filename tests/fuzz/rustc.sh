@@ -12,7 +12,7 @@ done
 # Build scripts are compiled without --target; no libFuzzer is linked to them.
 [ -n "$target" ] || crate=
 case $crate in
-gstdetect | readers | decoders | planner | prost | bytes | serde_json | serde_core)
+gstdetect | readers | decoders | planner | graphs | frames | prost | bytes | serde_json | serde_core)
     # What cargo-fuzz passes without a sanitizer.
     exec "$rustc" "$@" --cfg fuzzing -Ccodegen-units=1 -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
         -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \

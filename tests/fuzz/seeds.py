@@ -1,11 +1,12 @@
-"""Makes what fuzzing starts from: corpus/readers/seed-* and corpus/decoders/seed-*.
+"""Makes what fuzzing starts from: corpus/*/seed-* of the targets readers, decoders, graphs and frames.
 
     pip install onnx
     python tests/fuzz/seeds.py
 
 Inputs of the target `readers` (its file says what the first bytes mean) are frames of graphs with the inputs, outputs
 and operators that each family is recognised by, cards, metadata, labels and lists of classes; ../fuzz.sh adds the micro
-models of tests/models. Inputs of `decoders` are numbers at random, the same ones every time, some for each family.
+models of tests/models. Inputs of `decoders` are numbers at random, the same ones every time, some for each family. Those of
+`graphs` are each micro model without a fault and with faults at random, those of `frames` numbers at random.
 
 The other files of corpus/ are what runs of half an hour have found, reduced to those that reach code that none of the
 others does (the targets' option -set_cover_merge=1 with -use_counters=0, on inputs of less than 900 bytes).
@@ -139,6 +140,11 @@ CLASSES = [
 LABELS = ["cat\ndog\n", "\ufeffcat\r\n\r\nöl\r\n", ""]
 
 
+# Micro models that the target `graphs` knows, and kinds of faults that it puts into them.
+GRAPHS = 32
+FAULTS = 18
+
+
 def frame(name, dims, outputs, operators):
     """A graph that nobody could run: each operator takes the picture and a constant, and all outputs take all of them."""
     nodes = [helper.make_node(op, ["images", "c"], [f"n{i}"]) for i, op in enumerate(operators)]
@@ -171,6 +177,14 @@ def main():
         write("readers", f"labels-{number}", bytes([3, 2]) + labels.encode())
     for number, (labels, classes) in enumerate(CLASSES):
         write("readers", f"classes-{number}", bytes([4, labels]) + classes.encode())
+    numbers = random.Random(19)
+    for model in range(GRAPHS):
+        write("graphs", f"{model}", bytes([model, 0]))
+    for fault in range(FAULTS):
+        faults = b"".join(bytes([fault]) + numbers.randbytes(7) for _ in range(3))
+        write("graphs", f"fault-{fault}", bytes([numbers.randrange(GRAPHS), 0]) + faults)
+    for number in range(24):
+        write("frames", f"{number}", numbers.randbytes(24 + 8 * number))
     numbers = random.Random(1)
     for family in range(SAMPLERS):
         for number in range(4):

@@ -97,7 +97,7 @@ fn pixels(bbox: BBox, frame: Size) -> (u32, u32, u32, u32) {
 /// detections a frame that takes a week.
 fn id(number: u64) -> i32 {
     let most = i32::MAX as u64;
-    (number.saturating_sub(1) % most + 1) as i32
+    (number.saturating_sub(1) % most).saturating_add(1) as i32
 }
 
 /// Cuts a label at a NUL, where C strings end. A label file may hold anything.

@@ -33,20 +33,19 @@ pub(super) struct Request {
     outputs: Vec<String>,
     threads: usize,
     precision: Precision,
-    /// Seconds of processor time.
+    /// Seconds of processor time after which it ends itself, if nobody watches it any more.
     seconds: u64,
 }
 
 impl Request {
     pub fn new(kind: EngineKind, form: &Form, options: &EngineOptions, limit: Duration) -> Self {
-        let threads = options.good_threads();
         Self {
             kind,
             input: form.input.clone(),
             outputs: form.outputs.to_vec(),
-            threads,
+            threads: options.good_threads(),
             precision: options.precision,
-            seconds: (limit.as_secs() + 1).saturating_mul(threads as u64),
+            seconds: limit.as_secs().saturating_add(2),
         }
     }
 
@@ -129,6 +128,7 @@ impl Request {
             bytes: model,
             input: &self.input,
             outputs: &self.outputs,
+            multiply_adds: 0,
         };
         let options = EngineOptions {
             threads: self.threads,

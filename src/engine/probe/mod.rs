@@ -16,7 +16,8 @@ pub use child::run_as_child;
 use super::cache_folder::{CacheFolder, build, processor};
 use super::library::{Found, Library, Machine};
 use super::{EngineError, EngineKind, EngineOptions, Form, onnxruntime, openvino};
-use crate::host::child::{self as process, End};
+use crate::host::child::{self as process, End, Limits};
+use crate::host::slowness::slowness;
 use child::{Answer, Request};
 use parking_lot::Mutex;
 use serde_json::json;
@@ -32,10 +33,18 @@ const VARIABLE: &str = "GST_DETECT_PROBE";
 /// Name of the program.
 const PROGRAM: &str = "gst-detect-probe";
 
-/// Time of a child: a fixed part, one for each MiB of the model, and the most of both.
-const SHORTEST: Duration = Duration::from_secs(8);
-const PER_MIB: Duration = Duration::from_secs(1);
+/// Processor time of a child on a usual machine: a fixed part, one for each MiB of the model, one for each thousand million
+/// multiply-adds of an inference, and the most of all. Slower machines have more ([`slowness`]).
+///
+/// ONNX Runtime takes half a second for a detector of 12 MB, OpenVINO two, and both compute ten to fifty thousand million
+/// multiply-adds a second. A small model that never ends is thus refused after [`SHORTEST`].
+const SHORTEST: Duration = Duration::from_secs(4);
+const PER_MIB: Duration = Duration::from_millis(50);
+const PER_GIGA: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(30);
+
+/// Time by the clock in which a child that waits, and does not compute, is given up, on a usual machine.
+const LONGEST_IDLE: Duration = Duration::from_secs(4);
 
 /// Most results that a process keeps. Those of more models are read from the folder again.
 const MOST_KEPT: usize = 256;
@@ -148,9 +157,9 @@ impl Probe<'_> {
             Some(Verdict::Died(how)) => return Err(self.model_died(&how)),
             None => {}
         }
-        let limit = (SHORTEST + PER_MIB * (form.bytes.len() >> 20) as u32).min(LONGEST);
-        let (end, answer) = self.run(form, options, limit)?;
-        match (answer, in_words(end, limit)) {
+        let limits = limits(form, slowness());
+        let (end, answer) = self.run(form, options, &limits)?;
+        match (answer, in_words(end, &limits)) {
             (Answer::Survived, _) => {
                 self.remember(&key, &Verdict::Survived);
                 Ok(())
@@ -180,24 +189,24 @@ impl Probe<'_> {
         &self,
         form: &Form,
         options: &EngineOptions,
-        limit: Duration,
+        limits: &Limits,
     ) -> Result<(End, Answer), EngineError> {
         let untried = |reason: String| EngineError::Untried {
             engine: self.kind,
             reason,
         };
         let program = self.program.as_ref().map_err(|why| untried(why.clone()))?;
-        let head = Request::new(self.kind, form, options, limit).head();
+        let head = Request::new(self.kind, form, options, limits.work).head();
         let mut command = Command::new(program);
         // The same library here and there, wherever it was found.
         command.env(self.library.variables[0], &self.found.path);
-        let (end, said) = process::run(&mut command, &[&head, form.bytes], limit)
+        let (end, said) = process::run(&mut command, &[&head, form.bytes], limits)
             .map_err(|error| untried(format!("{} does not start: {error}", program.display())))?;
         match Answer::read(&said) {
             Answer::Nothing => Err(untried(format!(
                 "{} {}, expected the program of this build",
                 program.display(),
-                in_words(end, limit)
+                in_words(end, limits)
             ))),
             answer => Ok((end, answer)),
         }
@@ -268,10 +277,29 @@ fn model_in_words(form: &Form, options: &EngineOptions) -> String {
     )
 }
 
+/// Returns how long a child may take for a model on a machine of this slowness.
+fn limits(form: &Form, slowness: f64) -> Limits {
+    let for_bytes = PER_MIB.saturating_mul((form.bytes.len() >> 20) as u32);
+    let giga = u32::try_from(form.multiply_adds / 1_000_000_000).unwrap_or(u32::MAX);
+    let for_work = PER_GIGA.saturating_mul(giga);
+    let usual = SHORTEST.saturating_add(for_bytes).saturating_add(for_work);
+    // The most of all comes first, for no more can be multiplied by a factor.
+    let work = usual.min(LONGEST).mul_f64(slowness).min(LONGEST);
+    Limits {
+        work,
+        idle: LONGEST_IDLE.mul_f64(slowness),
+        whole: LONGEST * 2,
+    }
+}
+
 /// Writes how a child ended: "was ended by signal 8 (SIGFPE)".
-fn in_words(end: End, limit: Duration) -> String {
+fn in_words(end: End, limits: &Limits) -> String {
     match end {
-        End::TimeUp => format!("was not done after {} s", limit.as_secs()),
+        End::TimeUp => format!(
+            "was not done after {:.1} s of computing, or {:.1} s of waiting",
+            limits.work.as_secs_f64(),
+            limits.idle.as_secs_f64()
+        ),
         End::Exit(Some(code)) => format!("ended early with status {code}"),
         End::Exit(None) => "ended early".into(),
         End::Signal(number) => {

@@ -72,6 +72,7 @@ fn check_with(probe: &Probe, model: &[u8]) -> Result<(), EngineError> {
         bytes: model,
         input: &input_spec(),
         outputs: &["out".to_owned()],
+        multiply_adds: 0,
     };
     probe.check(&form, &OPTIONS)
 }
@@ -171,14 +172,18 @@ fn a_child_without_end_is_killed_and_tried_again() {
         bytes: b"model",
         input: &input,
         outputs: &[],
+        multiply_adds: 0,
     };
-    let limit = Duration::from_millis(300);
+    let limits = Limits {
+        idle: Duration::from_millis(300),
+        ..limits(&form, 1.0)
+    };
     let (end, answer) = fake
         .probe()
-        .run(&form, &OPTIONS, limit)
+        .run(&form, &OPTIONS, &limits)
         .expect("it started");
     assert_eq!((end, answer), (End::TimeUp, Answer::Loaded));
-    assert!(in_words(end, SHORTEST).contains("8 s"));
+    assert!(in_words(end, &limits).contains("4.0 s of computing, or 0.3 s of waiting"));
 }
 
 #[test]
@@ -204,6 +209,7 @@ fn a_request_comes_back_whole() {
         bytes: b"the model",
         input: &input,
         outputs: &outputs,
+        multiply_adds: 0,
     };
     let request = Request::new(EngineKind::OpenVino, &form, &OPTIONS, LONGEST);
     let mut sent = request.head();
@@ -214,4 +220,23 @@ fn a_request_comes_back_whole() {
     for length in 0..sent.len() - form.bytes.len() {
         assert!(Request::read(&sent[..length]).is_none(), "{length}");
     }
+}
+
+#[test]
+fn a_child_has_time_for_bytes_and_work_up_to_a_bound() {
+    let input = input_spec();
+    let seconds = |mib: usize, giga: u64, slowness: f64| {
+        let bytes = vec![0; mib << 20];
+        let form = Form {
+            bytes: &bytes,
+            input: &input,
+            outputs: &[],
+            multiply_adds: giga * 1_000_000_000,
+        };
+        limits(&form, slowness).work.as_secs_f64()
+    };
+    assert_eq!(seconds(0, 0, 1.0), 4.0);
+    assert_eq!(seconds(20, 10, 1.0), 6.0);
+    assert_eq!(seconds(0, 0, 3.0), 12.0);
+    assert_eq!(seconds(0, 10_000_000, 8.0), 30.0);
 }

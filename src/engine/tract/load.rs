@@ -5,8 +5,7 @@ use super::convert;
 use super::convnet::{self, Chooser, Coverage};
 use super::ops;
 use crate::base::tensor::{InputSpec, TensorSpec};
-use crate::engine::budget::refuse;
-use crate::engine::{DEFAULT_MAX_COMPUTE, EngineError, EngineKind};
+use crate::engine::{EngineError, EngineKind};
 use crate::onnx::budget;
 use crate::onnx::tail::Tail;
 use prost::Message;
@@ -37,8 +36,6 @@ pub(super) struct Loading {
     pub chooser: Chooser,
     /// Measure what stays outside of the executor.
     pub is_profiled: bool,
-    /// Most multiply-adds of an inference.
-    pub max_compute: u64,
 }
 
 impl Loading {
@@ -48,7 +45,6 @@ impl Loading {
             least_work: convnet::least_work(),
             chooser: Chooser::for_user(),
             is_profiled: true,
-            max_compute: DEFAULT_MAX_COMPUTE,
         }
     }
 
@@ -59,7 +55,6 @@ impl Loading {
             least_work,
             chooser: Chooser::estimates(),
             is_profiled: false,
-            max_compute: DEFAULT_MAX_COMPUTE,
         }
     }
 }
@@ -73,7 +68,7 @@ pub(super) fn load(
     let onnx = onnx()
         .with_ignore_output_shapes(true)
         .with_ignore_value_info(true);
-    let (mut model, names, tail) = parse(&onnx, bytes, input, loading.max_compute)?;
+    let (mut model, names, tail) = parse(&onnx, bytes, input)?;
     let datum_type = feed(&mut model, input)?;
     let typed = model.into_typed().map_err(refused)?;
     check_model(&typed)?;
@@ -102,7 +97,6 @@ fn parse(
     onnx: &Onnx,
     bytes: &[u8],
     input: &InputSpec,
-    max_compute: u64,
 ) -> Result<(InferenceModel, Vec<String>, Option<Tail>), EngineError> {
     let mut proto = ModelProto::decode(bytes).map_err(|error| {
         refusal(
@@ -110,7 +104,6 @@ fn parse(
             Some(error.into()),
         )
     })?;
-    budget::check_model(&proto, input, max_compute).map_err(refuse(EngineKind::Tract))?;
     let tail = Tail::split(&mut proto, input);
     let graph = proto
         .graph

@@ -75,7 +75,6 @@ impl Tract {
         mut loading: Loading,
     ) -> Result<Self, EngineError> {
         options.refuse_f16(EngineKind::Tract)?;
-        loading.max_compute = options.most_compute();
         caught(EngineKind::Tract, || {
             let mut loaded = load::load(bytes, input, &mut loading)?;
             let whole = Whole::from_model(&loaded.model);

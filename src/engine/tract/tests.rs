@@ -128,7 +128,12 @@ fn arithmetic() -> Vec<u8> {
     )
 }
 
+/// Opens a graph like [`crate::engine::open`]: its sizes are looked at first.
 fn opened(bytes: &[u8], threads: usize) -> Result<Box<dyn Engine>, EngineError> {
+    if let Ok(model) = ModelProto::decode(bytes) {
+        let weighed = crate::onnx::budget::weigh(&model, &spec());
+        crate::engine::budget::check(EngineKind::Tract, &weighed, &EngineOptions::default())?;
+    }
     let tract = Tract::open(
         bytes,
         &spec(),

@@ -1,7 +1,8 @@
-//! Bytes of the tensors between nodes, and multiply-adds of an inference, where the dims can be followed.
+//! Bytes of the tensors between nodes, and multiply-adds of an inference, where the dims can be followed. Graphs inside nodes
+//! count for each of their passes.
 
 use super::constants::MAX_TENSOR_BYTES;
-use super::{name_of, windows};
+use super::{Demand, inner, name_of, ranks, windows};
 use crate::onnx::infer::{Inference, Problem, Value};
 use std::collections::HashMap;
 use tract_onnx::pb::{GraphProto, NodeProto};
@@ -12,41 +13,73 @@ const MAX_LIVE_BYTES: u64 = 3 << 29;
 const NUMBER_BYTES: u64 = 4;
 
 /// Follows the nodes of a graph with `shapes`, which know its input and its constants.
-pub fn check(graph: &GraphProto, mut shapes: Inference, most_compute: u64) -> Result<(), String> {
-    let mut live = Live::new(graph);
-    let mut work = 0_u64;
-    for (index, node) in graph.node.iter().enumerate() {
-        check_window(node, &shapes)?;
-        let outputs = match shapes.outputs(node) {
-            Some(Ok(outputs)) => outputs,
-            Some(Err(Problem::TooLarge(dims))) => {
-                check_bytes(node, &dims)?;
-                continue;
+pub fn weigh(graph: &GraphProto, mut shapes: Inference) -> Result<Demand, String> {
+    let mut scales = Scales::default();
+    scales.weigh(graph, &mut shapes, 1, 0)?;
+    Ok(scales.demand)
+}
+
+/// Sums of all nodes so far.
+#[derive(Default)]
+struct Scales {
+    demand: Demand,
+    /// Multiply-adds of the node that takes most.
+    most: u64,
+}
+
+impl Scales {
+    /// Weighs a graph that runs so many times in an inference, while so many bytes are held outside of it.
+    fn weigh(
+        &mut self,
+        graph: &GraphProto,
+        shapes: &mut Inference,
+        passes: u64,
+        held: u64,
+    ) -> Result<(), String> {
+        let mut live = Live::new(graph, held);
+        for (index, node) in graph.node.iter().enumerate() {
+            let first = node.input.first().and_then(|name| shapes.get(name));
+            ranks::check(node, first.map(|value| &value.dims[..]))?;
+            check_window(node, shapes)?;
+            let inner = inner::outputs(node, shapes, |graph, shapes, times| {
+                let passes = passes.saturating_mul(times);
+                self.weigh(graph, shapes, passes, live.bytes)
+            })?;
+            let outputs = match inner.map_or_else(|| shapes.outputs(node), |known| Some(Ok(known)))
+            {
+                Some(Ok(outputs)) => outputs,
+                Some(Err(Problem::TooLarge(dims))) => {
+                    check_bytes(node, &dims)?;
+                    continue;
+                }
+                Some(Err(_)) | None => continue,
+            };
+            for output in &outputs {
+                check_bytes(node, &output.dims)?;
             }
-            Some(Err(_)) | None => continue,
-        };
-        for output in &outputs {
-            check_bytes(node, &output.dims)?;
+            self.add(node, work_of(node, shapes, &outputs).saturating_mul(passes));
+            live.make(node, &outputs);
+            if live.bytes > MAX_LIVE_BYTES {
+                return Err(format!(
+                    "{} bytes of tensors are needed at the same time at {}, expected at most {MAX_LIVE_BYTES}",
+                    live.bytes,
+                    name_of(node)
+                ));
+            }
+            live.forget(index);
+            shapes.record(node, outputs);
         }
-        work = work.saturating_add(work_of(node, &shapes, &outputs));
-        if work > most_compute {
-            return Err(format!(
-                "an inference takes {work} multiply-adds up to {}, expected at most {most_compute}; max-compute raises that",
-                name_of(node)
-            ));
-        }
-        live.make(node, &outputs);
-        if live.bytes > MAX_LIVE_BYTES {
-            return Err(format!(
-                "{} bytes of tensors are needed at the same time at {}, expected at most {MAX_LIVE_BYTES}",
-                live.bytes,
-                name_of(node)
-            ));
-        }
-        live.forget(index);
-        shapes.record(node, outputs);
+        Ok(())
     }
-    Ok(())
+
+    fn add(&mut self, node: &NodeProto, work: u64) {
+        let sum = &mut self.demand.multiply_adds;
+        *sum = sum.saturating_add(work);
+        if work > self.most {
+            self.most = work;
+            self.demand.heaviest = name_of(node);
+        }
+    }
 }
 
 /// Returns the product of dims; `u64::MAX` if it cannot be counted.
@@ -98,7 +131,7 @@ fn work_of(node: &NodeProto, shapes: &Inference, outputs: &[Value]) -> u64 {
     let each = match node.op_type.as_str() {
         "Conv" | "ConvInteger" => dims(1).and_then(|w| w.get(1..)).map(elements),
         "QLinearConv" => dims(3).and_then(|w| w.get(1..)).map(elements),
-        "ConvTranspose" => dims(1).map(|w| elements(w) / w.get(1).map_or(1, |&n| n.max(1) as u64)),
+        "ConvTranspose" => dims(1).and_then(|w| elements(w).checked_div(*w.get(1)? as u64)),
         "MatMul" | "MatMulInteger" | "Gemm" => dims(0).and_then(|a| a.last()).map(|&k| k as u64),
         "MaxPool" | "AveragePool" | "LpPool" => {
             let kernel = crate::onnx::infer::Attributes::new(node).integers("kernel_shape");
@@ -115,7 +148,7 @@ fn work_of(node: &NodeProto, shapes: &Inference, outputs: &[Value]) -> u64 {
 
 /// Tensors that later nodes still take.
 struct Live<'a> {
-    /// Bytes of those that were made and not yet forgotten.
+    /// Bytes of those that were made and not yet forgotten, and of what is held outside of the graph.
     bytes: u64,
     /// The last node that takes a tensor; the number of nodes for an output of the graph.
     last: HashMap<&'a str, usize>,
@@ -124,7 +157,7 @@ struct Live<'a> {
 }
 
 impl<'a> Live<'a> {
-    fn new(graph: &'a GraphProto) -> Self {
+    fn new(graph: &'a GraphProto, held: u64) -> Self {
         let taken = graph.node.iter().enumerate();
         let mut last: HashMap<&str, usize> = taken
             .flat_map(|(index, node)| node.input.iter().map(move |name| (name.as_str(), index)))
@@ -136,7 +169,7 @@ impl<'a> Live<'a> {
                 .map(|output| (output.name.as_str(), graph.node.len())),
         );
         Self {
-            bytes: 0,
+            bytes: held,
             last,
             made: HashMap::new(),
             graph,
@@ -181,7 +214,9 @@ mod tests {
         let graph = model.graph.as_mut().unwrap();
         graph.initializer = constants;
         let shapes = Inference::of_shapes(graph, 13, &input_spec(), SHAPES_BUDGET);
-        check(graph, shapes, MOST_COMPUTE).err()
+        weigh(graph, shapes)
+            .and_then(|demand| demand.check(MOST_COMPUTE))
+            .err()
     }
 
     #[test]
@@ -244,5 +279,62 @@ mod tests {
         let refused = refusal(products(40), vec![wide()]).expect("refused");
         assert!(refused.contains("multiply-adds"), "{refused}");
         assert!(refused.contains("max-compute"), "{refused}");
+    }
+
+    /// A Loop of so many passes over a product of matrices that it carries.
+    fn looped(passes: i64) -> (Vec<NodeProto>, Vec<TensorProto>) {
+        use tract_onnx::pb::{AttributeProto, ValueInfoProto};
+        let value = |name: &str| ValueInfoProto {
+            name: name.into(),
+            ..Default::default()
+        };
+        let body = GraphProto {
+            node: vec![node("MatMul", &["a", "s0"], &["b"])],
+            input: ["i", "go", "a"].map(value).into(),
+            output: ["go", "b"].map(value).into(),
+            ..Default::default()
+        };
+        let mut looped = node("Loop", &["passes", "on", "s0"], &["s1"]);
+        looped.attribute.push(AttributeProto {
+            name: "body".into(),
+            g: Some(body),
+            ..Default::default()
+        });
+        let nodes = vec![
+            node("ConstantOfShape", &["size"], &["s0"]),
+            looped,
+            node("Neg", &["s1"], &["y"]),
+        ];
+        let constants = [("size", &[2_000, 2_000][..]), ("passes", &[passes])];
+        let constants = constants.map(|(name, numbers)| int64_tensor(name, numbers));
+        (nodes, constants.into())
+    }
+
+    #[test]
+    fn work_in_a_loop_counts_for_each_pass() {
+        let (nodes, constants) = looped(10);
+        assert_eq!(refusal(nodes, constants), None);
+        let (nodes, constants) = looped(10_000);
+        let refused = refusal(nodes, constants).expect("refused");
+        assert!(refused.contains("most of them in MatMul"), "{refused}");
+    }
+
+    #[test]
+    fn what_a_loop_carries_is_followed_behind_it() {
+        let (nodes, constants) = looped(1);
+        let graph = model(nodes, &[], &[]).graph.map(|graph| GraphProto {
+            initializer: constants,
+            ..graph
+        });
+        let graph = graph.expect("a graph");
+        let mut shapes = Inference::of_shapes(&graph, 13, &input_spec(), SHAPES_BUDGET);
+        Scales::default()
+            .weigh(&graph, &mut shapes, 1, 0)
+            .expect("it is small");
+        assert_eq!(
+            shapes.get("s1").map(|v| v.dims.clone()),
+            Some(vec![2_000, 2_000])
+        );
+        assert!(shapes.get("b").is_none(), "it is the body's own");
     }
 }

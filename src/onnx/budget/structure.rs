@@ -54,7 +54,7 @@ fn check_nested(
             "graphs lie in one another more than {MAX_DEPTH} deep"
         ));
     }
-    counts.nodes += graph.node.len();
+    counts.nodes = counts.nodes.saturating_add(graph.node.len());
     if counts.nodes > MAX_NODES {
         let nodes = counts.nodes;
         return Err(format!(
@@ -74,7 +74,7 @@ fn check_nested(
         let inner_passes = passes.saturating_mul(check_node(node, &constants)?);
         for attribute in &node.attribute {
             for inner in attribute.g.iter().chain(&attribute.graphs) {
-                check_nested(inner, depth + 1, inner_passes, counts)?;
+                check_nested(inner, depth.saturating_add(1), inner_passes, counts)?;
             }
         }
     }

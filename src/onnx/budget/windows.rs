@@ -68,17 +68,20 @@ fn check_room(
     let padded_itself = mode.is_some_and(|mode| mode.starts_with(b"SAME"));
     for (axis, (&side, &kernel)) in map.iter().zip(kernel).enumerate() {
         let pad = |at: usize| pads.get(at).copied().unwrap_or(0);
-        let (before, after) = (pad(axis), pad(axis + map.len()));
-        let room = bounded(side) + before + after;
+        let (before, after) = (pad(axis), pad(map.len().saturating_add(axis)));
+        let room = bounded(side).saturating_add(before).saturating_add(after);
         let dilation = dilations.get(axis).copied().unwrap_or(1);
-        let reach = (kernel - 1).saturating_mul(dilation) + 1;
+        let reach = kernel
+            .saturating_sub(1)
+            .saturating_mul(dilation)
+            .saturating_add(1);
         if reach > room && !padded_itself {
             return Err(format!(
                 "{} has a window of {reach} on a side of {side} with pads to {room}",
                 name_of(node)
             ));
         }
-        if before.max(after) > bounded(side) + reach {
+        if before.max(after) > bounded(side).saturating_add(reach) {
             return Err(format!(
                 "{} has pads {pads:?} around a side of {side} for a window of {reach}",
                 name_of(node)

@@ -47,18 +47,18 @@ impl Window {
             .checked_add(self.before)?
             .checked_add(self.after)?;
         let room = usize::try_from(padded).ok()?.checked_sub(reach)?;
-        let positions = if self.ceil {
+        let last = if self.ceil {
             room.div_ceil(self.step)
         } else {
-            room / self.step
-        } + 1;
+            room.checked_div(self.step)?
+        };
         // A last window that begins in the padding behind the map is none.
-        let begins_behind = |n: usize| (n * self.step) as i64 >= side as i64 + self.before;
-        Some(if self.ceil && begins_behind(positions - 1) {
-            positions - 1
-        } else {
-            positions
-        })
+        let begin = i64::try_from(last.checked_mul(self.step)?).ok()?;
+        let end = i64::try_from(side).ok()?.checked_add(self.before)?;
+        if self.ceil && begin >= end {
+            return Some(last);
+        }
+        last.checked_add(1)
     }
 }
 
@@ -74,7 +74,7 @@ fn windows(call: &Call, kernel: &[usize]) -> Result<Vec<Window>, Problem> {
             .ok_or_else(|| call.misfit(name))
     };
     let (strides, dilations) = (list("strides", 1, axes)?, list("dilations", 1, axes)?);
-    let pads = list("pads", 0, 2 * axes)?;
+    let pads = list("pads", 0, axes.saturating_mul(2))?;
     let same = call
         .attributes
         .text("auto_pad")
@@ -92,7 +92,7 @@ fn windows(call: &Call, kernel: &[usize]) -> Result<Vec<Window>, Problem> {
                 step: positive(strides[axis])?,
                 dilation: positive(dilations[axis])?,
                 before: pads[axis],
-                after: pads[axes + axis],
+                after: pads[axes.saturating_add(axis)],
                 same,
                 ceil: call.attributes.integer("ceil_mode", 0) != 0,
             })

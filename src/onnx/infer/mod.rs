@@ -231,6 +231,10 @@ pub struct Inference {
     limit: usize,
     /// Numbers that may still be computed.
     budget: usize,
+    /// Earlier values of the names that graphs inside nodes have taken, outermost first.
+    hidden: Vec<(String, Option<Value>)>,
+    /// Graphs inside nodes that are being followed.
+    depth: usize,
 }
 
 impl Inference {
@@ -241,6 +245,8 @@ impl Inference {
             opset,
             limit,
             budget,
+            hidden: Vec::new(),
+            depth: 0,
         }
     }
 
@@ -253,7 +259,25 @@ impl Inference {
     }
 
     pub fn set(&mut self, name: &str, value: Value) {
-        self.values.insert(name.to_owned(), value);
+        let before = self.values.insert(name.to_owned(), value);
+        if self.depth > 0 {
+            self.hidden.push((name.to_owned(), before));
+        }
+    }
+
+    /// Runs `follow` for a graph inside a node: it sees what is known outside, and what it adds is forgotten afterwards.
+    pub fn inside<T>(&mut self, follow: impl FnOnce(&mut Self) -> T) -> T {
+        let outside = self.hidden.len();
+        self.depth = self.depth.saturating_add(1);
+        let followed = follow(self);
+        self.depth = self.depth.saturating_sub(1);
+        for (name, before) in self.hidden.drain(outside..).rev() {
+            match before {
+                Some(value) => self.values.insert(name, value),
+                None => self.values.remove(&name),
+            };
+        }
+        followed
     }
 
     pub fn get(&self, name: &str) -> Option<&Value> {

@@ -30,6 +30,7 @@ mod widen_f16;
 
 use crate::base::geometry::Size;
 use crate::base::tensor::InputSpec;
+use crate::onnx::budget::{self, Weighed};
 use crate::onnx::error::OnnxError;
 use crate::onnx::infer;
 pub use cut_head::Heads;
@@ -54,6 +55,8 @@ pub struct Prepared {
     pub heads: Option<Heads>,
     /// The same model as the file has it, where that was folded and engines of integers can run it.
     pub quantised: Option<quantised::Prepared>,
+    /// The demand of an inference, or the reason why no engine may have the graph.
+    pub(crate) weighed: Weighed,
 }
 
 /// The facts of a model that rewrites need.
@@ -211,6 +214,7 @@ pub fn prepare(
         });
     }
     Ok(Prepared {
+        weighed: budget::weigh(&model, plan.input),
         bytes: (!rewrites.is_empty()).then(|| model.encode_to_vec()),
         rewrites,
         heads,

@@ -4,6 +4,7 @@
 //! rewrites, as far as they are needed to be fed and read: those that only spare tract what it lacks leave it as it is.
 //! Its ends are compared with those of the folded form; if they differ in anything there is no such form.
 
+use crate::onnx::budget::{self, Weighed};
 use crate::onnx::facts::Port;
 use crate::onnx::infer;
 use crate::onnx::rewrite::{
@@ -72,6 +73,8 @@ pub struct Prepared {
     pub quantisation: Quantisation,
     /// One sentence for each rewrite that changed something.
     pub rewrites: Vec<String>,
+    /// The demand of an inference, or the reason why no engine may have the graph.
+    pub(crate) weighed: Weighed,
 }
 
 /// Runs the rewrites that the form needs. `folded` is the other form, ready; `heads` tells that its head was cut.
@@ -106,6 +109,7 @@ pub fn prepare(
     check_ends(graph, folded)?;
     rewrites.extend(constant_inputs::run(&mut model, !rewrites.is_empty()));
     Ok(Prepared {
+        weighed: budget::weigh(&model, plan.input),
         bytes: (!rewrites.is_empty()).then(|| model.encode_to_vec()),
         quantisation,
         rewrites,

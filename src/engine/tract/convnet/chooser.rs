@@ -22,6 +22,9 @@ const MAX_REMEMBERED: usize = 4000;
 /// lost, and measured again by the next load that needs it.
 static FILE: Mutex<()> = Mutex::new(());
 
+/// Longest time to wait for another load that writes the file; what was measured is then measured again some day.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
 /// Chooses algorithms for the networks of one model.
 #[derive(Debug)]
 pub(in crate::engine::tract) struct Chooser {
@@ -101,10 +104,17 @@ impl Chooser {
 
     /// Writes what was measured to the file, beside what it holds.
     pub(super) fn remember(&self) {
+        self.remember_under(&FILE, LONGEST_WAIT);
+    }
+
+    fn remember_under(&self, lock: &Mutex<()>, wait: Duration) {
         let Some(folder) = self.folder.as_ref().filter(|_| !self.learnt.is_empty()) else {
             return;
         };
-        let _guard = FILE.lock();
+        // A file system that does not answer holds up the load that asks it, and no other.
+        let Some(_guard) = lock.try_lock_for(wait) else {
+            return;
+        };
         let mut all = self.learnt.clone();
         all.add(&read(folder, all.kernels()), MAX_REMEMBERED);
         let key = key(all.kernels());
@@ -298,6 +308,21 @@ mod tests {
         let all = read(&folder.cache(), kernels());
         assert_eq!(all.len(), MAX_REMEMBERED);
         assert!(all.to_string().contains("16 16 12 12 direct"), "the newest");
+    }
+
+    #[test]
+    fn a_load_that_is_stuck_at_the_file_holds_up_no_other() {
+        let folder = Folder::new("stuck");
+        let lock = Mutex::new(());
+        let mut chooser = folder.chooser();
+        chooser.learnt = Choices::new(kernels());
+        chooser.learn(&steady(found("direct")));
+        let stuck = lock.lock();
+        chooser.remember_under(&lock, Duration::from_millis(10));
+        assert!(read(&folder.cache(), kernels()).is_empty());
+        drop(stuck);
+        chooser.remember_under(&lock, Duration::from_millis(10));
+        assert_eq!(read(&folder.cache(), kernels()), found("direct"));
     }
 
     #[test]

@@ -251,7 +251,7 @@ impl<'a> Candidates<'a> {
         let heads = ending.orders()[0].len();
         let as_many = |level: &Level| level.heads.len() == heads;
         let usual = cells == area && levels.iter().all(as_many);
-        (usual && fields.max(channels) * cells <= TENSOR_LIMIT).then_some(Self {
+        (usual && fields.max(channels).checked_mul(cells)? <= TENSOR_LIMIT).then_some(Self {
             ending,
             fields,
             cells,
