@@ -78,16 +78,17 @@ make_root() {
     mv "$libraries.new" "$libraries"
 }
 
-# The linker by a program of its own, not by flags: flags belong to what cargo thinks a crate is made of.
+# The linker by a program of its own, not by flags: flags belong to what cargo thinks a crate is made of. By the end of its
+# name rustc knows that it takes the options of gcc.
 cross_environment() {
     mkdir -p "$work/$arch"
-    printf '#!/bin/sh\nexec %sgcc --sysroot=%s "$@"\n' "$tools" "$libraries" >"$work/$arch/link"
-    chmod +x "$work/$arch/link"
+    printf '#!/bin/sh\nexec %sgcc --sysroot=%s "$@"\n' "$tools" "$libraries" >"$work/$arch/linker-gcc"
+    chmod +x "$work/$arch/linker-gcc"
     export PKG_CONFIG_ALLOW_CROSS=1 PKG_CONFIG_SYSROOT_DIR="$libraries"
     export PKG_CONFIG_LIBDIR="$libraries/usr/lib/$multiarch/pkgconfig:$libraries/usr/share/pkgconfig"
     name=$(echo "$triple" | tr - _)
     export "CC_$name=${tools}gcc" "AR_$name=${tools}ar"
-    export "CARGO_TARGET_$(echo "$name" | tr a-z A-Z)_LINKER=$work/$arch/link"
+    export "CARGO_TARGET_$(echo "$name" | tr a-z A-Z)_LINKER=$work/$arch/linker-gcc"
 }
 
 build() {
