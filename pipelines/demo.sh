@@ -1,8 +1,8 @@
 #!/bin/sh
-# Installs what is missing, builds the plugin, and finds faces in a test picture or, where there is a camera, live.
+# Installs what is missing, builds the plugin unless a package has installed it, and finds faces in a test picture or, where there is a camera, live.
 # With a camera and a display: a window with boxes around faces, until it is closed or Ctrl-C is pressed. Without a
 # display: ten seconds of boxes as text. Without a camera: the boxes of a photograph as text, and a copy of it with
-# the boxes drawn, in the file that is given or in target/demo/faces.png.
+# the boxes drawn, in the file that is given or in target/demo/faces.png (installed: ~/.cache/gst-plugin-detect/demo).
 set -e
 root=$(cd "$(dirname "$0")/.." && pwd)
 . "$root/pipelines/support/setup.sh"
@@ -37,8 +37,16 @@ in_the_picture() {
     show_picture "$drawn"
 }
 
-install_for_pipelines
-build_plugin
+if [ ! -e "$root/Cargo.toml" ]; then
+    install_for_pipelines
+elif [ ! -e "$plugin_dir/libgstdetect.so" ] && has_element detect; then
+    say "A package has installed the plugin: nothing is built."
+    install_for_pipelines
+else
+    # shellcheck disable=SC2086 # a list of names
+    install_for_pipelines $packages_to_build
+    build_plugin
+fi
 use_plugin
 
 if ! camera=$(find_camera); then

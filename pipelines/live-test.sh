@@ -9,7 +9,7 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 . "$root/pipelines/support/show.sh"
 use_plugin
 
-# shellcheck disable=SC2086 # no word where there is no model
+# shellcheck disable=SC2046,SC2086 # no word where there is no model; an element and its properties
 launch videotestsrc is-live=true ${1:+"num-buffers=$(($1 * 30))"} \
     ! video/x-raw,format=I420,width=1280,height=720,framerate=30/1 \
-    ! detect ${MODEL:+"model=$MODEL"} ! fakevideosink
+    ! detect ${MODEL:+"model=$MODEL"} ! $(unseen_sink)

@@ -16,7 +16,7 @@ esac
 if has_display; then
     sink="videoconvert ! autovideosink"
 else
-    sink=fakevideosink
+    sink=$(unseen_sink)
 fi
 # shellcheck disable=SC2086 # elements and properties
 SECONDS_TO_RUN=$1 launch $CAMERA ! detect name=first ${MODEL:+"model=$MODEL"} ! detectoverlay ! $sink \

@@ -72,7 +72,7 @@ compare() {
 }
 
 # shellcheck disable=SC2086 # lists of names
-install_packages $packages_to_build $packages_to_run python3-gst-1.0
+install_packages $packages_to_build $packages_to_run gstreamer1.0-plugins-bad python3-gst-1.0
 find_python
 for arguments in "numpy numpy" "cv2 opencv-python-headless" "onnxruntime onnxruntime"; do
     # shellcheck disable=SC2086 # module and package

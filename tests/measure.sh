@@ -11,7 +11,7 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 cd "$root"
 
 # shellcheck disable=SC2086 # lists of names
-install_packages $packages_to_build $packages_to_run
+install_packages $packages_to_build $packages_to_run gstreamer1.0-plugins-bad
 check_rust
 
 measure() {

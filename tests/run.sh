@@ -8,7 +8,7 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 cd "$root"
 
 # shellcheck disable=SC2086 # lists of names
-install_packages $packages_to_build $packages_to_run strace python3-gst-1.0
+install_packages $packages_to_build $packages_to_run gstreamer1.0-plugins-bad strace python3-gst-1.0
 check_rust
 built=
 [ -e "${CARGO_TARGET_DIR:-target}/debug/deps" ] || built=" (the first time they are built, which takes 5 to 10 minutes)"

@@ -1,10 +1,11 @@
-# Sourced, not run: installs what is missing and builds the plugin. POSIX sh; wants `set -e`.
-# The caller has set `root`, the folder of Cargo.toml. Sentences go to standard error, results to standard output.
+# Sourced, not run: installs what is missing, and builds the plugin where no package has installed it. POSIX sh; wants
+# `set -e`. The caller has set `root`, the folder above the scripts: that of Cargo.toml, or of an installed package, which
+# has none. Sentences go to standard error, results to standard output.
 # shellcheck shell=sh
 # shellcheck disable=SC2034,SC2154 # variables that go from one file to another
 
 packages_to_build="gcc libc6-dev pkg-config libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev"
-packages_to_run="gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad"
+packages_to_run="gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good"
 plugin_dir=${CARGO_TARGET_DIR:-$root/target}/release
 
 say() {
@@ -91,22 +92,92 @@ check_tools() {
         fail "The development files of GStreamer 1.22 or later are missing (gstreamer-1.0, gstreamer-base-1.0, gstreamer-video-1.0 for pkg-config)."
 }
 
+# older A B: whether version A comes before version B.
+older() {
+    [ "$1" != "$2" ] && [ "$(printf '%s\n%s\n' "$1" "$2" | sort -V | head -n 1)" = "$1" ]
+}
+
 # Puts cargo on the path, and refuses one that is too old.
 check_rust() {
     wanted=$(sed -n 's/^rust-version *= *"\(.*\)"/\1/p' "$root/Cargo.toml")
     PATH="$PATH:${CARGO_HOME:-$HOME/.cargo}/bin"
-    found=$(cd "$root" && cargo --version | cut -d ' ' -f 2) 2>/dev/null
-    [ -n "$found" ] ||
-        fail "Rust is missing; $wanted or later is needed. Install it as https://rustup.rs says (as yourself, without sudo), open a new terminal and run this again."
-    oldest=$(printf '%s\n%s\n' "$wanted" "${found%%-*}" | sort -V | head -n 1)
-    [ "$oldest" = "$wanted" ] ||
-        fail "Rust $found is here, but $wanted or later is needed. With rustup: rustup update stable. Without: install it as https://rustup.rs says."
+    found=$(cd "$root" && cargo --version 2>/dev/null | cut -d ' ' -f 2)
+    if [ -z "$found" ]; then
+        fail "Rust is missing; $wanted or later is needed. $(ways_to_rust "$wanted")"
+    elif older "${found%%-*}" "$wanted"; then
+        fail "Rust $found is here, but $wanted or later is needed. $(ways_to_rust "$wanted")"
+    fi
+}
+
+# ways_to_rust VERSION: sentences about how to get that version or a later one.
+ways_to_rust() {
+    if command -v rustup >/dev/null; then
+        printf '%s\n' "Run: rustup update stable"
+        return
+    fi
+    own=$(packages_of_rust "$1")
+    either=I
+    if [ -n "$own" ]; then
+        printf '%s\n' "The system has it: sudo apt install $own"
+        either="Or i"
+    fi
+    printf '%s\n' "${either}nstall it as https://rustup.rs says (as yourself, without sudo), open a new terminal and run this again."
+}
+
+# packages_of_rust VERSION: what to give `apt install` for a Rust of that version or later; nothing where apt has none.
+# Debian keeps new ones for its browsers, as rustc-web in 12, and among the backports.
+packages_of_rust() {
+    command -v apt-cache >/dev/null || return 0
+    apt-cache madison rustc-web rustc 2>/dev/null | while read -r name _ version _ _ suite _; do
+        older "${version%%[+~-]*}" "$1" && continue
+        case $name:$suite in
+        rustc-web:*) echo "rustc-web cargo-web" ;;
+        *-backports/*) echo "-t ${suite%%/*} rustc cargo" ;;
+        *) echo "rustc cargo" ;;
+        esac
+        break
+    done
+}
+
+# build_jobs KIB PROCESSORS: how many compilers may run at once. One of tract-core takes 2 GB.
+build_jobs() {
+    jobs=$(($1 / 2000000))
+    [ "$jobs" -lt "$2" ] || jobs=$2
+    [ "$jobs" -ge 1 ] || jobs=1
+    echo "$jobs"
+}
+
+# build_time BOARD JOBS: the time that the first build takes there, as words. Of x86 it was measured; boards are reckoned
+# from how much slower one of their cores is.
+build_time() {
+    case $1 in
+    *"Raspberry Pi 5"* | *"Compute Module 5"*) minutes=40 ;;
+    *"Raspberry Pi 4"* | *"Compute Module 4"*) minutes=90 ;;
+    *Raspberry*) minutes=240 ;;
+    *) echo "5 to 10 minutes" && return ;;
+    esac
+    # The last crates have nothing beside them that could be compiled.
+    [ "$2" -le 1 ] || minutes=$((minutes * 6 / 10))
+    echo "about $minutes minutes, by reckoning"
+}
+
+# memory_kib NAME: a figure of /proc/meminfo.
+memory_kib() {
+    sed -n "s/^$1: *\([0-9]*\) kB/\1/p" /proc/meminfo
 }
 
 # Builds the plugin; quick when nothing has changed.
 build_plugin() {
     check_rust
+    jobs=$(build_jobs "$(memory_kib MemTotal)" "$(nproc)")
     often=
-    [ -e "$plugin_dir/libgstdetect.so" ] || often=" (the first time this takes 5 to 10 minutes)"
-    step "Building the plugin$often" cargo build --release --locked --lib --manifest-path "$root/Cargo.toml"
+    if [ ! -e "$plugin_dir/libgstdetect.so" ]; then
+        board=
+        [ ! -r /proc/device-tree/model ] || board=$(tr -d '\000' </proc/device-tree/model)
+        often=" (the first time this takes $(build_time "$board" "$jobs"); the package for Debian needs no build)"
+        [ $(($(memory_kib MemTotal) + $(memory_kib SwapTotal))) -ge 2500000 ] ||
+            say "One compiler takes 2 GB, and memory and swap together are less than 2.5 GB: the build may be killed. Add swap, or install the package for Debian."
+    fi
+    step "Building the plugin$often" \
+        cargo build --release --locked --lib --bin gst-detect-probe --jobs "$jobs" --manifest-path "$root/Cargo.toml"
 }

@@ -7,21 +7,35 @@ export LC_ALL=C
 
 picture=$root/pipelines/astronaut.jpg
 made=${CARGO_TARGET_DIR:-$root/target}/demo
+if [ ! -e "$root/Cargo.toml" ]; then
+    made=${XDG_CACHE_HOME:-$HOME/.cache}/gst-plugin-detect/demo
+fi
 
+# For the scripts of a package: what runs pipelines. For those of the repository also: what builds the plugin.
 install_for_pipelines() {
     # shellcheck disable=SC2046,SC2086 # lists of names
-    install_packages $packages_to_build $packages_to_run $(packages_for_devices)
+    install_packages "$@" $packages_to_run $(packages_for_devices)
+}
+
+# Whether a plugin has to be built: the repository has none yet, and no package has installed one.
+must_build() {
+    [ -e "$root/Cargo.toml" ] && [ ! -e "$plugin_dir/libgstdetect.so" ] && ! has_element detect
 }
 
 # Makes the element known to the programs of GStreamer; installs and builds where that has not been done.
 use_plugin() {
-    if [ ! -e "$plugin_dir/libgstdetect.so" ]; then
-        install_for_pipelines
+    if must_build; then
+        # shellcheck disable=SC2086 # a list of names
+        install_for_pipelines $packages_to_build
         build_plugin
     fi
-    export GST_PLUGIN_PATH="$plugin_dir${GST_PLUGIN_PATH:+:$GST_PLUGIN_PATH}"
-    has_element detect ||
-        fail "GStreamer does not load $plugin_dir/libgstdetect.so. GST_DEBUG=GST_PLUGIN_LOADING:4 gst-inspect-1.0 detect says why."
+    if [ -e "$plugin_dir/libgstdetect.so" ]; then
+        export GST_PLUGIN_PATH="$plugin_dir${GST_PLUGIN_PATH:+:$GST_PLUGIN_PATH}"
+        has_element detect ||
+            fail "GStreamer does not load $plugin_dir/libgstdetect.so. GST_DEBUG=GST_PLUGIN_LOADING:4 gst-inspect-1.0 detect says why."
+    elif ! has_element detect; then
+        fail "GStreamer has no element detect$(package_of detect). GST_DEBUG=GST_PLUGIN_LOADING:4 gst-inspect-1.0 detect says why."
+    fi
 }
 
 # Not `gst-inspect-1.0 --exists`: that wants the plugin to have GStreamer's own version or a later one.
@@ -29,10 +43,54 @@ has_element() {
     gst-inspect-1.0 "$1" >/dev/null 2>&1
 }
 
+# package_of ELEMENT: ", which is in PACKAGE: sudo apt install PACKAGE", by Debian's name; nothing for others.
+package_of() {
+    case $1 in
+    detect | detectoverlay) set -- gstreamer1.0-detect ;;
+    videoconvert | videorate | videoscale | videotestsrc | decodebin | uridecodebin) set -- gstreamer1.0-plugins-base ;;
+    v4l2src | jpegdec | jpegenc | pngdec | pngenc | avimux | avidemux | matroskamux | imagefreeze | autovideosink | \
+        rtp* | udp* | videocrop | videoflip) set -- gstreamer1.0-plugins-good ;;
+    fakevideosink | jpegparse | h264parse | h265parse | waylandsink | kmssink) set -- gstreamer1.0-plugins-bad ;;
+    libcamerasrc) set -- gstreamer1.0-libcamera ;;
+    glimagesink) set -- gstreamer1.0-gl ;;
+    ximagesink | xvimagesink) set -- gstreamer1.0-x ;;
+    avdec_*) set -- gstreamer1.0-libav ;;
+    *) return 0 ;;
+    esac
+    printf ', which is in %s: sudo apt install %s' "$1" "$1"
+}
+
+# name_missing WORD...: says which elements of a pipeline GStreamer lacks, and what package has them.
+name_missing() {
+    for word; do
+        case $word in
+        # Options, caps, properties and "!" are no names of elements.
+        '' | *[!a-z0-9_]*) ;;
+        *) has_element "$word" || say "GStreamer has no element $word$(package_of "$word")." ;;
+        esac
+    done
+}
+
+# Prints the sink for frames that nobody looks at: in time, and with the memory that a real sink would give.
+unseen_sink() {
+    if has_element fakevideosink; then
+        echo fakevideosink
+    else
+        echo "fakesink sync=true qos=true max-lateness=20000000"
+    fi
+}
+
+has_camera_device() {
+    [ -n "$(find /dev -maxdepth 1 \( -name 'video*' -o -name 'media*' \))" ]
+}
+
 # What only a machine with a camera or a screen needs.
 packages_for_devices() {
-    if [ -n "$(find /dev -maxdepth 1 \( -name 'video*' -o -name 'media*' \))" ]; then
+    if has_camera_device; then
         available_packages gstreamer1.0-libcamera
+    fi
+    if has_display; then
+        available_packages gstreamer1.0-gl
     fi
     if [ -n "$DISPLAY" ]; then
         available_packages gstreamer1.0-x
@@ -50,7 +108,10 @@ find_camera() {
     none) return 1 ;;
     ?*) echo "$CAMERA" && return ;;
     esac
-    if has_element libcamerasrc && gives_frames libcamerasrc; then
+    if ! has_element libcamerasrc; then
+        ! has_camera_device ||
+            say "Cameras of a Raspberry Pi need the element libcamerasrc$(package_of libcamerasrc)."
+    elif gives_frames libcamerasrc; then
         echo libcamerasrc
         return
     fi
@@ -81,6 +142,7 @@ launch() {
         case $SECONDS_TO_RUN:$code in
         ?*:124 | ?*:137) code=0 ;;
         esac
+        [ "$code" -eq 0 ] || name_missing "$@"
         printf '\nexit status %d\n' "$code"
     } | split_messages | messages_as_text
 }

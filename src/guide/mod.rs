@@ -3,7 +3,8 @@
 //! The same pages can be read in the repository as `src/guide/*.md`; `README.md` is the way in.
 //!
 //! For users: [`detect`], [`overlay`], [`modes`], [`models`], [`exports`], [`cards`], [`engines`], [`messages`],
-//! [`bench`](mod@bench), [`pipelines`]. For those who change the code: [`architecture`], [`contributing`], [`changes`].
+//! [`bench`](mod@bench), [`pipelines`],
+//! [`raspberry_pi`]. For those who change the code: [`architecture`], [`contributing`], [`changes`].
 
 /// Shows a page of the repository as a module.
 ///
@@ -33,4 +34,5 @@ pages! {
     modes "modes.md"
     overlay "overlay.md"
     pipelines "pipelines.md"
+    raspberry_pi "raspberry-pi.md"
 }

@@ -291,6 +291,35 @@ fn what_is_wrong_has_a_code_and_a_sentence() {
 }
 
 #[test]
+fn every_command_has_a_manual_page() {
+    let folder = Folder::new();
+    said(&["man", text(folder.path())], 0);
+    let page = |name: &str| {
+        std::fs::read_to_string(folder.path().join(name))
+            .unwrap_or_else(|err| panic!("{name}: {err}"))
+    };
+    assert!(page("detect-bench.1").contains("Exit codes:"));
+    let (help, _) = said(&["--help"], 0);
+    let commands = help
+        .lines()
+        .skip_while(|line| *line != "Commands:")
+        .skip(1)
+        .take_while(|line| !line.is_empty())
+        .filter(|line| !line.starts_with("   "))
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|name| *name != "help")
+        .collect::<Vec<_>>();
+    assert!(commands.len() > 5, "{commands:?} of {help}");
+    for name in commands {
+        let page = page(&format!("detect-bench-{name}.1"));
+        assert!(page.contains(".SH SYNOPSIS"), "{name}: {page}");
+    }
+    assert!(page("detect-bench-run.1").contains("input\\-size"));
+    let (_, err) = said(&["man", "/no/such/folder"], 5);
+    assert!(err.contains("/no/such/folder"), "{err}");
+}
+
+#[test]
 fn shells_get_completions() {
     for shell in ["bash", "zsh", "fish"] {
         let (out, _) = said(&["completions", shell], 0);

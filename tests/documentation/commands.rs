@@ -7,6 +7,9 @@ use std::process::Command;
 /// Elements of cameras that a test machine need not have.
 const CAMERAS: [&str; 1] = ["libcamerasrc"];
 
+/// Folder of the scripts in the package.
+const INSTALLED: &str = "/usr/share/gstreamer1.0-detect/pipelines/";
+
 /// Splits a command line as a shell does: quotes group, `#` begins a comment, operators are words.
 fn words(line: &str) -> Vec<String> {
     let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
@@ -66,7 +69,11 @@ fn wrong(command: &[String]) -> Option<String> {
         script if script.starts_with("tests/") || script.starts_with("pipelines/") => {
             wrong_script(script)
         }
-        "export" | "python3" | "~/venv/bin/pip" => None,
+        // An installed script is one of the repository.
+        script if script.starts_with(INSTALLED) => {
+            wrong_script(&format!("pipelines/{}", &script[INSTALLED.len()..]))
+        }
+        "export" | "python3" | "~/venv/bin/pip" | "sudo" | "journalctl" => None,
         other => Some(format!("nobody checks {other}; add it to this test")),
     };
     fault.map(|fault| format!("{}: {fault}", command.join(" ")))

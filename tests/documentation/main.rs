@@ -5,6 +5,7 @@ mod support;
 
 mod commands;
 mod links;
+mod scripts;
 mod tables;
 
 use std::path::{Path, PathBuf};

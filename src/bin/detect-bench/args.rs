@@ -44,6 +44,12 @@ pub enum Command {
         /// Shell that the script is for. Put it where this shell looks for completions.
         shell: clap_complete::Shell,
     },
+    /// Writes the manual pages of this program and of its commands.
+    Man {
+        /// Folder that the pages are written into. It must exist.
+        #[arg(value_hint = ValueHint::DirPath)]
+        folder: PathBuf,
+    },
 }
 
 /// Properties of `detect`.

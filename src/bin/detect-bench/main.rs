@@ -71,5 +71,7 @@ fn command(command: Command) -> Result<(), Failure> {
             );
             report::print(&String::from_utf8_lossy(&script))
         }
+        Command::Man { folder } => clap_mangen::generate_to(Arguments::command(), &folder)
+            .map_err(|err| Failure::output(&folder, &err)),
     }
 }

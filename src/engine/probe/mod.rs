@@ -114,20 +114,33 @@ fn program(machine: &Machine) -> Result<PathBuf, String> {
         };
     }
     let own = process::own_file().ok_or("the plugin does not know where it lies")?;
-    let beside = own.parent().unwrap_or(Path::new("/")).join(PROGRAM);
-    // Cargo's tests lie one folder below its programs.
-    let above = beside.parent().filter(|folder| folder.ends_with("deps"));
-    let above = above
-        .and_then(Path::parent)
-        .map(|folder| folder.join(PROGRAM));
-    [Some(beside.clone()), above]
-        .into_iter()
-        .flatten()
+    let places = places(&own);
+    places
+        .iter()
         .find(|path| path.is_file())
+        .cloned()
         .ok_or_else(|| {
-            let beside = beside.display();
+            let beside = places[0].display();
             format!("there is no {beside}; install it there, or name its place in {VARIABLE}")
         })
+}
+
+/// Returns where the program may lie, for code that was loaded from the file `own`. The first place is beside `own`.
+fn places(own: &Path) -> Vec<PathBuf> {
+    let folder = own.parent().unwrap_or(Path::new("/"));
+    let mut places = vec![folder.join(PROGRAM)];
+    let above = folder.parent().unwrap_or(Path::new("/"));
+    // Cargo's tests lie one folder below its programs.
+    if folder.ends_with("deps") {
+        places.push(above.join(PROGRAM));
+    }
+    // An installed detect-bench: the program lies beside the installed plugin.
+    if folder.ends_with("bin") {
+        let multiarch = format!("lib/{}-linux-gnu", std::env::consts::ARCH);
+        let libraries = [&multiarch, "lib"].map(|name| above.join(name));
+        places.extend(libraries.map(|path| path.join("gstreamer-1.0").join(PROGRAM)));
+    }
+    places
 }
 
 /// One engine's library, and what is needed to try it.

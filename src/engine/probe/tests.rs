@@ -240,3 +240,32 @@ fn a_child_has_time_for_bytes_and_work_up_to_a_bound() {
     assert_eq!(seconds(0, 0, 3.0), 12.0);
     assert_eq!(seconds(0, 10_000_000, 8.0), 30.0);
 }
+
+#[test]
+fn the_program_lies_beside_the_plugin() {
+    let at = |own: &str| places(Path::new(own));
+    let folder = "/usr/lib/x86_64-linux-gnu/gstreamer-1.0";
+    assert_eq!(
+        at(&format!("{folder}/libgstdetect.so")),
+        [Path::new(folder).join(PROGRAM)]
+    );
+    assert_eq!(
+        at("/x/target/debug/deps/libgstdetect.so"),
+        [
+            Path::new("/x/target/debug/deps/gst-detect-probe"),
+            Path::new("/x/target/debug/gst-detect-probe"),
+        ]
+    );
+    let multiarch = format!(
+        "/usr/lib/{}-linux-gnu/gstreamer-1.0/gst-detect-probe",
+        std::env::consts::ARCH
+    );
+    assert_eq!(
+        at("/usr/bin/detect-bench"),
+        [
+            Path::new("/usr/bin/gst-detect-probe"),
+            Path::new(&multiarch),
+            Path::new("/usr/lib/gstreamer-1.0/gst-detect-probe"),
+        ]
+    );
+}
