@@ -3,7 +3,8 @@
 # Steps, default all: suite (tests/run.sh), metadata (tests/trixie/metadata.py: analytics metadata of GStreamer 1.26 beside
 # upstream's elements, with pictures in target/trixie/pictures), camera (tests/trixie/camera.py: libcamerasrc on libcamera's
 # virtual camera). DETECT_TRIXIE names the folder of the chroot and all that is built, 6 GB that serve again; default:
-# target/trixie. The first time takes 20 minutes. tests/trixie/README.md says what was seen. MODEL=/path/x.onnx, a detector of COCO's classes, is for the camera.
+# target/trixie. The first time takes 20 minutes. MODEL=/path/x.onnx, a detector of COCO's classes, is for the camera.
+# tests/trixie/README.md says what was seen.
 set -e
 root=$(cd "$(dirname "$0")/.." && pwd)
 . "$root/pipelines/support/setup.sh"
