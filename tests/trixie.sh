@@ -60,7 +60,7 @@ leave() {
 }
 
 enter() {
-    trap 'leave' EXIT
+    trap 'status=$?; leave; [ "$status" -eq 0 ] || [ -z "$doing" ] || say "Failed: $doing"' EXIT
     trap 'exit 1' INT TERM
     bind "$cargo" /root/.cargo
     [ ! -d "$rustup" ] || bind "$rustup" /root/.rustup
@@ -76,10 +76,10 @@ enter() {
 inside() {
     env -i HOME=/root PATH=/root/.cargo/bin:/usr/bin:/bin:/usr/sbin:/sbin LC_ALL=C.UTF-8 CARGO_TARGET_DIR=/target \
         CARGO_NET_OFFLINE=true ${CARGO_PROFILE_DEV_OPT_LEVEL:+"CARGO_PROFILE_DEV_OPT_LEVEL=$CARGO_PROFILE_DEV_OPT_LEVEL"} \
-        ${MODEL:+"MODEL=/model.onnx"} GST_PLUGIN_PATH="$inside_plugins" LD_PRELOAD="$inside_preload" \
+        ${inside_model:+"MODEL=$inside_model"} GST_PLUGIN_PATH="$inside_plugins" LD_PRELOAD="$inside_preload" \
         chroot "$chroot" sh -c 'cd "$1" && shift && exec "$@"' sh "$root" "$@"
 }
-inside_plugins='' inside_preload=''
+inside_plugins='' inside_preload='' inside_model=''
 
 build_plugin() {
     inside cargo build --locked --features stub-engine,bench --lib --bins
@@ -99,7 +99,10 @@ camera() {
     mkdir -p "$chroot/usr/share/libcamera/pipeline/virtual" "$chroot/camera"
     cp tests/trixie/virtual.yaml "$chroot/usr/share/libcamera/pipeline/virtual/"
     cp pipelines/astronaut.jpg "$chroot/camera/picture.jpg"
-    [ -z "$MODEL" ] || cp "$MODEL" "$chroot/model.onnx"
+    if [ -n "$MODEL" ]; then
+        cp "$MODEL" "$chroot/model.onnx"
+        inside_model=/model.onnx
+    fi
     inside gcc -O1 -shared -fPIC -o /camera/fake_dma_heap.so tests/trixie/fake_dma_heap.c -ldl
     inside_plugins=/target/debug inside_preload=/camera/fake_dma_heap.so inside tests/trixie/camera.py
 }
@@ -110,6 +113,7 @@ check_rust
 # shellcheck disable=SC2086 # lists of names
 step "Packages in the chroot" add_packages $packages_to_build $packages_to_run $packages
 step "Fetching crates, outside of the chroot" cargo fetch --locked
+built=
 enter
 for name; do
     case $name in
