@@ -127,6 +127,25 @@ fn python() {
 }
 
 #[test]
+fn python_with_analytics_metadata() {
+    let python = || Command::new("/usr/bin/python3");
+    let bindings = "import gi; gi.require_version('Gst', '1.0'); gi.require_version('GstAnalytics', '1.0'); \
+        from gi.repository import Gst, GstAnalytics; Gst.ValueArray";
+    gst::init().expect("GStreamer is installed");
+    let (major, minor, ..) = gst::version();
+    if (major, minor) < (1, 26) {
+        return skipped("GStreamer is older than 1.26");
+    }
+    if !succeeds(python().args(["-c", bindings])) {
+        return skipped("there is no python3-gst-1.0, or no gir1.2-gst-plugins-bad-1.0");
+    }
+    let (script, plugins) = (apps().join("python/analytics.py"), plugin_folder());
+    let text = finds_the_face(with_plugin(python().arg("-B").arg(&script), &plugins));
+    assert!(text.contains("The bus told of 1 boxes"), "{text}");
+    tells_of_a_missing_file(with_plugin(python().arg("-B").arg(&script), &plugins));
+}
+
+#[test]
 fn c() {
     let modules = ["gstreamer-1.0", "gstreamer-video-1.0"];
     let flags = Command::new("pkg-config")

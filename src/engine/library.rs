@@ -28,6 +28,10 @@ pub(super) struct Library {
     pub below: &'static [&'static str],
     /// Instructions for the user: what to install, and how to name its place.
     pub remedy: &'static str,
+    /// Instructions for the user where the library that was found is of no use here: how to get another build.
+    pub other_build: &'static str,
+    /// Says why the library of this version cannot run on this processor, as far as that is known.
+    pub unfit: fn(&[u64]) -> Option<&'static str>,
 }
 
 /// A library file that exists.
@@ -105,7 +109,7 @@ impl Library {
     /// Finds the library.
     ///
     /// # Errors
-    /// [`EngineError::NotInstalled`].
+    /// [`EngineError::NotInstalled`]; [`EngineError::Library`] if this processor is known to lack what the library executes.
     pub fn find(&self, machine: &Machine) -> Result<Found, EngineError> {
         let set = |name: &&'static str| Some((*name, PathBuf::from((machine.variable)(name)?)));
         let pointed_at = self.variables.iter().find_map(set);
@@ -116,7 +120,7 @@ impl Library {
                 .or_else(|| machine.folders().iter().find_map(|f| self.in_folder(f))),
         };
         match path {
-            Some(path) => Ok(Found {
+            Some(path) => self.fit(Found {
                 path: path.canonicalize().unwrap_or(path),
                 asked_for: pointed_at.is_some(),
             }),
@@ -124,6 +128,20 @@ impl Library {
                 engine: self.engine,
                 pointed_at,
                 remedy: self.remedy,
+            }),
+        }
+    }
+
+    /// Refuses a library that is known to end the process.
+    fn fit(&self, found: Found) -> Result<Found, EngineError> {
+        let version = self.version(&found.path).unwrap_or_default();
+        match (self.unfit)(&version) {
+            None => Ok(found),
+            Some(why) => Err(EngineError::Library {
+                engine: self.engine,
+                path: found.path,
+                reason: format!("{why}; {}", self.other_build),
+                source: None,
             }),
         }
     }
@@ -245,6 +263,8 @@ mod tests {
         variables: &["X_PATH", "X_HOME"],
         below: &["x/libs"],
         remedy: "install x",
+        other_build: "install y",
+        unfit: |version| (version == [6]).then_some("six is too much"),
     };
 
     /// A folder for one test, removed when dropped.
@@ -354,6 +374,26 @@ mod tests {
         assert_eq!(name(by_folder()), Some("libx.so.1.10.0".into()));
         folder.file("libx.so", "");
         assert_eq!(name(by_folder()), Some("libx.so".into()));
+    }
+
+    #[test]
+    fn a_version_that_this_processor_cannot_run_is_refused() {
+        let folder = Folder::new();
+        let library = folder.file("libx.so.6", "");
+        let error = find(&folder, &[("X_PATH", &folder.0)]).expect_err("unfit");
+        assert!(matches!(error, EngineError::Library { .. }), "{error:?}");
+        let text = error.to_string();
+        for part in [
+            &*library.display().to_string(),
+            "six is too much; install y",
+        ] {
+            assert!(text.contains(part), "{text}");
+        }
+        folder.file("libx.so.7", "");
+        assert!(
+            find(&folder, &[("X_PATH", &folder.0)]).is_ok(),
+            "a higher version goes first"
+        );
     }
 
     #[test]

@@ -26,6 +26,20 @@ fn the_answer_is_upstream_plus_the_declared_delay() {
 }
 
 #[test]
+fn a_frame_can_wait_for_the_sink_until_the_next_one_is_done() {
+    let rig = Rig::new("mode=newest");
+    // As a camera declares it: nothing is held back.
+    let (min, max) = (10 * MS, Some(10 * MS));
+    rig.set_source(Source::Live { min, max });
+    let (_, own_min, own_max) = rig.latency().expect("upstream has answered");
+    // 25 frames a second, however fast the model is.
+    assert!(
+        own_max.is_some_and(|max| max >= own_min + 40 * MS),
+        "{own_min}, {own_max:?}"
+    );
+}
+
+#[test]
 fn no_answer_from_upstream_is_no_answer() {
     let rig = Rig::with_source("mode=newest", Source::Silent);
     assert_eq!(rig.latency(), None);

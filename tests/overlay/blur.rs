@@ -4,7 +4,7 @@ use crate::support::{self, Overlay, detection};
 use gst_video::VideoOverlayCompositionMeta as CompositionMeta;
 use gstdetect::base::geometry::{BBox, Size};
 use gstdetect::base::image::PixelFormat;
-use gstdetect::bridge::meta;
+use gstdetect::bridge::meta::{self, Labelled};
 use gstdetect::bridge::video_frame::video_format;
 use std::collections::HashSet;
 
@@ -121,7 +121,11 @@ fn old_boxes_are_covered_more_widely() {
     let blurred = |age| {
         let mut frame = noise(&caps);
         let before = luma(&frame, &caps);
-        meta::attach(frame.make_mut(), SIZE, &[detection(BOX, "face", 1)], age);
+        let face = Labelled {
+            age,
+            ..detection(BOX, "face", 1)
+        };
+        meta::attach(frame.make_mut(), SIZE, &[face]);
         let after = luma(
             &Overlay::new(&format!("{BARE} blur=face"), &caps).push(frame),
             &caps,

@@ -28,11 +28,13 @@ pub fn detection(bbox: BBox, label: &str, number: u64) -> Labelled<'_> {
         label,
         number,
         track: None,
+        seen: None,
+        age: None,
     }
 }
 
 pub fn with_regions(mut buffer: gst::Buffer, size: Size, regions: &[Labelled<'_>]) -> gst::Buffer {
-    meta::attach(buffer.make_mut(), size, regions, None);
+    meta::attach(buffer.make_mut(), size, regions);
     buffer
 }
 

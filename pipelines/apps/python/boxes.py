@@ -57,7 +57,7 @@ def follow(pipeline):
                 boxes += len(structure["detections"])
 
 
-def main():
+def main(print_boxes=print_boxes):
     Gst.init(None)
     pipeline = Gst.parse_launch(PIPELINE)
     file = sys.argv[1] if len(sys.argv) > 1 else str(TEST_PICTURE)

@@ -5,9 +5,9 @@ use crate::failure::Failure;
 use crate::pipeline::Pipeline;
 use crate::settings::Settings;
 use gst::prelude::*;
-use gst_video::VideoRegionOfInterestMeta;
 use gstdetect::base::geometry::{BBox, Size};
 use gstdetect::bridge::message::DetectModel;
+use gstdetect::bridge::meta::{self, Roi};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -129,33 +129,32 @@ pub fn size(sample: &gst::Sample) -> Size {
     })
 }
 
-/// Returns the boxes of a frame, highest score first, from the exact coordinates that `detect` attaches.
+/// Returns the boxes of a frame, in the order of attachment, whoever attached them: from exact coordinates where the producer
+/// gives them, as `detect` does, and otherwise from whole pixels. A box without a score counts as certain.
 pub fn found(sample: &gst::Sample) -> Vec<Found> {
     let Size { width, height } = size(sample);
     let Some(buffer) = sample.buffer() else {
         return Vec::new();
     };
-    let one = |meta: gst::MetaRef<'_, VideoRegionOfInterestMeta>| {
-        let fields = meta.param("detection")?;
-        let pixels = |name: &str, side: u32| {
-            let share = fields.get::<f64>(name).ok()?;
-            Some((share * f64::from(side)) as f32)
-        };
-        Some(Found {
-            bbox: BBox::new(
-                pixels("x_min", width)?,
-                pixels("y_min", height)?,
-                pixels("x_max", width)?,
-                pixels("y_max", height)?,
-            ),
-            score: fields.get("confidence").ok()?,
-            label: fields.get("label").ok()?,
-        })
+    let one = |roi: Roi| {
+        let whole = [
+            roi.x as f32,
+            roi.y as f32,
+            (roi.x + i64::from(roi.width)) as f32,
+            (roi.y + i64::from(roi.height)) as f32,
+        ];
+        let exact = roi.share.map(|share| {
+            let sides = [width, height, width, height];
+            std::array::from_fn(|i| (share[i] * f64::from(sides[i])) as f32)
+        });
+        let [x1, y1, x2, y2]: [f32; 4] = exact.unwrap_or(whole);
+        Found {
+            bbox: BBox::new(x1, y1, x2, y2),
+            score: roi.score.unwrap_or(1.0),
+            label: roi.label,
+        }
     };
-    buffer
-        .iter_meta::<VideoRegionOfInterestMeta>()
-        .filter_map(one)
-        .collect()
+    meta::read(buffer).into_iter().map(one).collect()
 }
 
 /// A pipeline whose frames are taken one by one.

@@ -2,38 +2,43 @@
 //!
 //! `roi_type` is the label, `id` the number of the detection; x y w h are whole pixels inside the frame. A parameter
 //! structure `detection` has the fields of DL Streamer (`x_min y_min x_max y_max`: double, 0 to 1 of the frame;
-//! `confidence`: double; `label_id`: int) and our own `label` (string) and `age` (uint64, nanoseconds). A second
-//! structure `object_id` has the number of a tracked object as `id` (int), as in DL Streamer. Elements that scale the
+//! `confidence`: double; `label_id`: int) and our own `label` (string), `age` (uint64, nanoseconds) and `od_id` (uint, the
+//! number of the same detection in the analytics metadata of the buffer, if it has any). A second structure `object_id` has the number of a tracked object as `id` (int), as in DL Streamer. Elements that scale the
 //! picture keep box, label and id, but not the structures.
 //!
 //! Two more forms are read: the structure `object_id` of other trackers (`id`: a number of any type), and the structure
 //! `extra-data` (`label`, `score`) of GStreamer 1.22's own detector.
 
-use super::{Labelled, Roi};
+use super::{Labelled, Roi, quark};
 use crate::base::geometry::{BBox, Size};
-use gst::glib;
 use gst_video::VideoRegionOfInterestMeta;
-use std::ffi::CStr;
 
 /// Name of the parameter structure, and of a detection in a message.
 const DETECTION: &str = "detection";
 /// Name of the structure with the number of an object, and of that number in a message.
 const OBJECT_ID: &str = "object_id";
+/// Name of the field with the number of the detection in the analytics metadata.
+const OD_ID: &str = "od_id";
 /// Name of the structure that `onnxobjectdetector` attaches up to GStreamer 1.22.
 const EXTRA_DATA: &str = "extra-data";
 
+/// Adds detections; `ids` has the number of each in the analytics metadata, if it is there.
 pub(super) fn attach(
     buffer: &mut gst::BufferRef,
     frame: Size,
     detections: &[Labelled<'_>],
-    age: Option<gst::ClockTime>,
+    ids: &[Option<u32>],
 ) {
-    for labelled in detections {
+    for (labelled, od_id) in detections.iter().zip(ids) {
         let label = without_nul(labelled.label);
         let rect = pixels(labelled.detection.bbox, frame);
         let mut meta = VideoRegionOfInterestMeta::add(buffer, &label, rect);
         meta.set_id(id(labelled.number));
-        meta.add_param(structure(labelled, frame, age));
+        let mut structure = structure(labelled, frame);
+        if let Some(od_id) = od_id {
+            structure.set(OD_ID, od_id);
+        }
+        meta.add_param(structure);
         if let Some(track) = labelled.track {
             let object = gst::Structure::builder(OBJECT_ID).field("id", id(track));
             meta.add_param(object.build());
@@ -43,13 +48,9 @@ pub(super) fn attach(
 
 /// Converts one detection for a message: the structure `detection` with `id x y w h`, which the metadata itself holds
 /// on a buffer, and `object_id` if the object has a number.
-pub fn to_structure(
-    labelled: &Labelled<'_>,
-    frame: Size,
-    age: Option<gst::ClockTime>,
-) -> gst::Structure {
+pub fn to_structure(labelled: &Labelled<'_>, frame: Size) -> gst::Structure {
     let (x, y, w, h) = pixels(labelled.detection.bbox, frame);
-    let mut structure = structure(labelled, frame, age);
+    let mut structure = structure(labelled, frame);
     structure.set("id", id(labelled.number));
     structure.set("x", x);
     structure.set("y", y);
@@ -61,7 +62,7 @@ pub fn to_structure(
     structure
 }
 
-fn structure(labelled: &Labelled<'_>, frame: Size, age: Option<gst::ClockTime>) -> gst::Structure {
+fn structure(labelled: &Labelled<'_>, frame: Size) -> gst::Structure {
     let clipped = labelled.detection.bbox.clip(frame);
     let share = |v: f32, length: u32| f64::from(v) / f64::from(length.max(1));
     gst::Structure::builder(DETECTION)
@@ -75,12 +76,12 @@ fn structure(labelled: &Labelled<'_>, frame: Size, age: Option<gst::ClockTime>) 
         .field("y_min", share(clipped.y1, frame.height))
         .field("x_max", share(clipped.x2, frame.width))
         .field("y_max", share(clipped.y2, frame.height))
-        .field_if_some("age", age.map(gst::ClockTime::nseconds))
+        .field_if_some("age", labelled.age.map(gst::ClockTime::nseconds))
         .build()
 }
 
 /// Returns x, y, width and height inside the frame in whole pixels; at least one pixel, if the frame has one.
-fn pixels(bbox: BBox, frame: Size) -> (u32, u32, u32, u32) {
+pub(super) fn pixels(bbox: BBox, frame: Size) -> (u32, u32, u32, u32) {
     let clipped = bbox.clip(frame);
     let span = |from: f32, to: f32, length: u32| {
         // `as` saturates, and turns NaN into 0.
@@ -101,11 +102,12 @@ fn id(number: u64) -> i32 {
 }
 
 /// Cuts a label at a NUL, where C strings end. A label file may hold anything.
-fn without_nul(label: &str) -> String {
+pub(super) fn without_nul(label: &str) -> String {
     label.replace('\0', "\u{fffd}")
 }
 
-pub(super) fn read(buffer: &gst::BufferRef) -> Vec<Roi> {
+/// Returns every region of a buffer, and the number of the same detection in the analytics metadata, if the producer says it.
+pub(super) fn read(buffer: &gst::BufferRef) -> Vec<(Roi, Option<u32>)> {
     buffer
         .iter_meta::<VideoRegionOfInterestMeta>()
         .map(|meta| {
@@ -113,7 +115,8 @@ pub(super) fn read(buffer: &gst::BufferRef) -> Vec<Roi> {
             let detection = meta.param(DETECTION);
             let extra = meta.param(EXTRA_DATA);
             let score = detection.and_then(|s| number(s, "confidence"));
-            Roi {
+            let od_id = detection.and_then(|s| s.get::<u32>(OD_ID).ok());
+            let roi = Roi {
                 x: signed(x),
                 y: signed(y),
                 width,
@@ -126,9 +129,17 @@ pub(super) fn read(buffer: &gst::BufferRef) -> Vec<Roi> {
                     .and_then(|s| s.get::<u64>("age").ok())
                     .filter(|ns| *ns != u64::MAX)
                     .map(gst::ClockTime::from_nseconds),
-            }
+                share: detection.and_then(share),
+            };
+            (roi, od_id)
         })
         .collect()
+}
+
+/// Returns left, top, right and bottom edge, 0 to 1 of the frame.
+fn share(detection: &gst::StructureRef) -> Option<[f64; 4]> {
+    let [x1, y1, x2, y2] = ["x_min", "y_min", "x_max", "y_max"].map(|name| number(detection, name));
+    Some([x1?, y1?, x2?, y2?])
 }
 
 /// Restores a negative number that a producer wrote into the unsigned field.
@@ -169,23 +180,15 @@ fn label(meta: &gst::MetaRef<'_, VideoRegionOfInterestMeta>) -> String {
 }
 
 fn roi_type(meta: &gst::MetaRef<'_, VideoRegionOfInterestMeta>) -> String {
-    // The safe getter relies on a set quark and on UTF-8; other producers promise neither.
-    // SAFETY: the meta is borrowed from a live buffer. `g_quark_to_string` takes any quark, 0 included, and returns
-    // null or a string that is never freed.
-    unsafe {
-        let text = glib::ffi::g_quark_to_string((*meta.as_ptr()).roi_type);
-        if text.is_null() {
-            String::new()
-        } else {
-            CStr::from_ptr(text).to_string_lossy().into_owned()
-        }
-    }
+    // SAFETY: the meta is borrowed from a live buffer.
+    quark::text(unsafe { (*meta.as_ptr()).roi_type })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::base::detection::Detection;
+    use gst::glib;
     use gst::prelude::*;
     use gst_video::VideoRegionOfInterestMeta as Meta;
 
@@ -202,7 +205,13 @@ mod tests {
             label,
             number,
             track: None,
+            seen: None,
+            age: None,
         }
+    }
+
+    fn read(buffer: &gst::BufferRef) -> Vec<Roi> {
+        super::super::read(buffer)
     }
 
     fn buffer() -> gst::Buffer {
@@ -210,10 +219,10 @@ mod tests {
         gst::Buffer::new()
     }
 
-    fn attached(detections: &[Labelled<'_>], age: Option<gst::ClockTime>) -> gst::Buffer {
+    fn attached(detections: &[Labelled<'_>]) -> gst::Buffer {
         let mut buffer = buffer();
         let writable = buffer.get_mut().expect("one owner");
-        super::super::attach(writable, FRAME, detections, age);
+        super::super::attach(writable, FRAME, detections);
         buffer
     }
 
@@ -221,20 +230,24 @@ mod tests {
     fn what_is_attached_is_read_back() {
         let age = gst::ClockTime::from_mseconds(40);
         let boxes = [
-            labelled(BBox::new(10.4, 20.6, 50.5, 80.0), "person", 1),
+            Labelled {
+                age: Some(age),
+                ..labelled(BBox::new(10.5, 20.5, 50.5, 80.0), "person", 1)
+            },
             labelled(BBox::new(0.0, 0.0, 200.0, 100.0), "кот 🐈", 2),
         ];
-        let rois = read(&attached(&boxes, Some(age)));
+        let rois = read(&attached(&boxes));
         let wanted = Roi {
-            x: 10,
+            x: 11,
             y: 21,
-            width: 41,
+            width: 40,
             height: 59,
             label: "person".into(),
             score: Some(0.75),
             id: 1,
             track: None,
             age: Some(age),
+            share: Some([0.0525, 0.205, 0.2525, 0.8]),
         };
         assert_eq!(rois[0], wanted);
         assert_eq!(
@@ -245,10 +258,8 @@ mod tests {
 
     #[test]
     fn the_structure_has_the_fields_and_types_of_dl_streamer() {
-        let buffer = attached(
-            &[labelled(BBox::new(-50.0, 25.0, 100.0, 400.0), "car", 9)],
-            None,
-        );
+        let one = labelled(BBox::new(-50.0, 25.0, 100.0, 400.0), "car", 9);
+        let buffer = attached(&[one]);
         let meta = buffer.meta::<Meta>().expect("one region");
         let s = meta.param("detection").expect("the structure");
         let double = |name| s.get::<f64>(name).expect(name);
@@ -264,13 +275,16 @@ mod tests {
     #[test]
     fn a_message_has_the_same_fields_and_the_box() {
         gst::init().expect("GStreamer starts");
-        let one = labelled(BBox::new(10.0, 20.0, 30.0, 60.0), "car", 3);
-        let age = Some(gst::ClockTime::SECOND);
-        let message = to_structure(&one, FRAME, age);
-        let buffer = attached(&[one], age);
+        let one = Labelled {
+            age: Some(gst::ClockTime::SECOND),
+            ..labelled(BBox::new(10.0, 20.0, 30.0, 60.0), "car", 3)
+        };
+        let message = to_structure(&one, FRAME);
+        let buffer = attached(&[one]);
         let meta = buffer.meta::<Meta>().expect("one region");
         let in_meta = meta.param("detection").expect("the structure");
-        for (name, value) in in_meta.iter() {
+        // A message has no analytics metadata.
+        for (name, value) in in_meta.iter().filter(|(name, _)| *name != OD_ID) {
             assert_eq!(
                 format!("{value:?}"),
                 format!("{:?}", message.value(name).expect(name)),
@@ -291,13 +305,13 @@ mod tests {
             track: Some(4),
             ..labelled(BBox::new(10.0, 20.0, 30.0, 60.0), "car", 3)
         };
-        let buffer = attached(&[known, labelled(known.detection.bbox, "car", 5)], None);
+        let buffer = attached(&[known, labelled(known.detection.bbox, "car", 5)]);
         let meta = buffer.meta::<Meta>().expect("two regions");
         let object = meta.param("object_id").expect("as DL Streamer has it");
         assert_eq!((object.n_fields(), object.get::<i32>("id")), (1, Ok(4)));
         let tracks: Vec<_> = read(&buffer).iter().map(|roi| roi.track).collect();
         assert_eq!(tracks, [Some(4), None]);
-        let message = to_structure(&known, FRAME, None);
+        let message = to_structure(&known, FRAME);
         assert_eq!(message.get::<i32>("object_id"), Ok(4));
     }
 
@@ -332,7 +346,7 @@ mod tests {
 
     #[test]
     fn a_nul_in_a_label_does_not_end_the_stream() {
-        let buffer = attached(&[labelled(BBox::new(0.0, 0.0, 9.0, 9.0), "a\0b", 1)], None);
+        let buffer = attached(&[labelled(BBox::new(0.0, 0.0, 9.0, 9.0), "a\0b", 1)]);
         assert_eq!(read(&buffer)[0].label, "a\u{fffd}b");
     }
 

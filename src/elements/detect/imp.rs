@@ -1,5 +1,6 @@
 //! The element and GObject side of `detect`: class, pads, properties, state changes.
 
+use super::CAT;
 use super::failure::Failure;
 use super::inputs::Inputs;
 use super::lock::{Lock, Place, Wake};
@@ -10,6 +11,7 @@ use super::settings::{
 use super::state::State;
 use crate::base::classes::ClassesError;
 use crate::bridge::message::{MODEL_PROPERTY, STATS_PROPERTY};
+use crate::bridge::meta;
 use crate::host::machine::Machine;
 use gst::glib;
 use gst::prelude::*;
@@ -209,6 +211,9 @@ impl Detect {
 
     /// Loads the model and starts the workers.
     fn start(&self) -> Result<(), gst::StateChangeError> {
+        if let Some(why) = meta::analytics_absence() {
+            gst::debug!(CAT, imp = self, "No analytics metadata: {why}");
+        }
         *self.machine.lock() = Some(Machine::new(Path::new("/"), self.now()));
         let settings = self.settings.lock().clone();
         let started = self.load_and_work(&settings);

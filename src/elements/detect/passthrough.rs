@@ -73,7 +73,7 @@ impl Detect {
         if let Some(marks) = marks {
             let size = frame.stream.picture.size;
             let marks = marks.tracked(settings.tracking);
-            marks.attach(&mut frame.buffer, size);
+            marks.attach(&mut frame.buffer, size, frame.time);
         }
         // Whoever is woken wants the lock too, so nobody is woken before the frame is ready to leave.
         if wakes && !awaited {

@@ -132,7 +132,7 @@ impl Detect {
         };
         let frame = &mut departure.frame;
         let size = frame.stream.picture.size;
-        marks.attach(&mut frame.buffer, size);
+        marks.attach(&mut frame.buffer, size, frame.time);
         let posts = departure.settings.post_detections;
         if let Some(times) = departure.times.filter(|_| posts) {
             self.post(message::detections(

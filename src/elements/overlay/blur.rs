@@ -148,6 +148,7 @@ mod tests {
             id: 0,
             track: None,
             age: None,
+            share: None,
         }
     }
 

@@ -363,6 +363,11 @@ impl ElementImpl for DetectOverlay {
         &self,
         transition: gst::StateChange,
     ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+        if transition == gst::StateChange::ReadyToPaused
+            && let Some(why) = meta::analytics_absence()
+        {
+            gst::debug!(CAT, imp = self, "No analytics metadata: {why}");
+        }
         let success = self.parent_change_state(transition)?;
         if transition == gst::StateChange::PausedToReady {
             *self.state.lock() = State::default();

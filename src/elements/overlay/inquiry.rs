@@ -138,6 +138,7 @@ mod tests {
             id: 0,
             track: None,
             age: None,
+            share: None,
         };
         inquiry.answered(Some(&figures()), &shown, std::slice::from_ref(&roi));
         assert_eq!(

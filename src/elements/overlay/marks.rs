@@ -76,6 +76,7 @@ mod tests {
             id: 3,
             track: Some(7),
             age: None,
+            share: None,
         };
         let mut settings = Settings::default();
         assert_eq!(tail(&roi, &settings), " #7 0.87");

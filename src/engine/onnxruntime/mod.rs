@@ -49,9 +49,34 @@ pub(super) const LIBRARY: Library = Library {
     file: "libonnxruntime.so",
     variables: &["ORT_DYLIB_PATH"],
     below: &["onnxruntime/capi", "capi", "lib"],
-    remedy: "on Debian 13 or Raspberry Pi OS 13 install libonnxruntime1.21; elsewhere run \
-             `python3 -m venv ~/venv && ~/venv/bin/pip install onnxruntime` and set ORT_DYLIB_PATH=~/venv",
+    remedy: "on Debian 13 or Raspberry Pi OS 13, but not on a Raspberry Pi 4 or older, install libonnxruntime1.21; \
+             elsewhere run `python3 -m venv ~/venv && ~/venv/bin/pip install onnxruntime` and set ORT_DYLIB_PATH=~/venv",
+    other_build: "run `python3 -m venv ~/venv && ~/venv/bin/pip install onnxruntime` and set ORT_DYLIB_PATH=~/venv",
+    unfit: |version| unfit(version, has_half_precision()),
 };
+
+/// Says why a version cannot be loaded here. 1.21.0, Debian's and the others, has an initialiser that computes with vectors of
+/// f16 numbers, whatever the processor: on an Arm core without them the process ends by SIGILL
+/// (github.com/microsoft/onnxruntime/issues/23957). Earlier versions do not have it, later ones ask the processor.
+fn unfit(version: &[u64], half_precision: bool) -> Option<&'static str> {
+    let affected = matches!(version, [1, 21] | [1, 21, 0]);
+    (affected && !half_precision).then_some(
+        "version 1.21.0 executes half-precision instructions of ARMv8.2 (asimdhp) when it is loaded, and this processor, \
+         such as that of a Raspberry Pi 4, has none",
+    )
+}
+
+/// Returns whether an Arm processor has the half-precision instructions. Others need none for the same code.
+fn has_half_precision() -> bool {
+    #[cfg(target_arch = "aarch64")]
+    {
+        std::arch::is_aarch64_feature_detected!("fp16")
+    }
+    #[cfg(not(target_arch = "aarch64"))]
+    {
+        true
+    }
+}
 
 static LOADED: Once<Loaded> = Once::new();
 
@@ -291,6 +316,27 @@ fn missing_operator(message: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_version_that_needs_half_precision_is_refused_without_it() {
+        for (version, affected) in [
+            (&[1, 21, 0][..], true),
+            (&[1, 21], true),
+            (&[1, 21, 1], false),
+            (&[1, 20, 1], false),
+            (&[1, 32, 0], false),
+            (&[], false),
+        ] {
+            let why = unfit(version, false);
+            assert_eq!(why.is_some(), affected, "{version:?}");
+            assert!(
+                why.is_none_or(|why| why.contains("Raspberry Pi 4")),
+                "{why:?}"
+            );
+            assert_eq!(unfit(version, true), None, "{version:?}");
+        }
+        assert!(LIBRARY.other_build.contains("pip install onnxruntime"));
+    }
 
     #[test]
     fn silu_is_parted_before_1_25() {

@@ -48,8 +48,12 @@ pub(super) const LIBRARY: Library = Library {
         "runtime/lib/arm64",
         "lib",
     ],
-    remedy: "run `python3 -m venv ~/venv && ~/venv/bin/pip install openvino` and set OPENVINO_LIB_PATH=~/venv",
+    remedy: REMEDY,
+    other_build: REMEDY,
+    unfit: |_| None,
 };
+
+const REMEDY: &str = "run `python3 -m venv ~/venv && ~/venv/bin/pip install openvino` and set OPENVINO_LIB_PATH=~/venv";
 
 /// Version of the loaded library.
 static VERSION: Once<String> = Once::new();

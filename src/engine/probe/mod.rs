@@ -63,7 +63,7 @@ enum Verdict {
 /// Refuses a model, or a library, that a child process did not survive. Returns what to add to the words about the library:
 /// nothing, or that the engine was asked for by name and could not be tried.
 ///
-/// A library that is not found is left to the engine, which says so.
+/// A library that is not found, or is known not to run on this processor, is left to the engine, which says so.
 ///
 /// # Errors
 /// [`EngineError::Library`] if the library ended the child; [`EngineError::Load`] if the model did, or if the engine refused
@@ -265,7 +265,8 @@ impl Probe<'_> {
             engine: self.kind,
             path: self.found.path.clone(),
             reason: format!(
-                "a child process that loaded it {how}; it may be broken, or built for another processor"
+                "a child process that loaded it {how}; it may be broken, or built for another processor: {}",
+                self.library.other_build
             ),
             source: None,
         }

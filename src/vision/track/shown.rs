@@ -167,6 +167,11 @@ impl Shown {
         self.first
     }
 
+    /// Returns when an object was first seen, like [`Tracker::since`].
+    pub fn since(&self, id: u64) -> Option<Duration> {
+        self.tracker.since(id)
+    }
+
     /// Returns the boxes of the frame with the running time `at`, best score first.
     ///
     /// Times may advance in any steps. A frame from before the newest analysis gets the boxes of that analysis.

@@ -82,6 +82,8 @@ pub(super) struct Track {
     /// Filtered box in the frame in which it was last seen.
     pub last: BBox,
     pub seen: Duration,
+    /// Time of the frame in which it was first seen.
+    since: Duration,
     pub missed: u32,
     hits: u32,
     /// Box advanced to the frame of this update.
@@ -147,6 +149,15 @@ impl Tracker {
             })
         };
         self.tracks.iter().filter_map(tracked).collect()
+    }
+
+    /// Returns the running time of the frame in which the object `id` was first seen, before it had that number. `None` for
+    /// an object that is forgotten.
+    pub fn since(&self, id: u64) -> Option<Duration> {
+        let mut tracks = self.tracks.iter();
+        tracks
+            .find(|track| track.id == Some(id))
+            .map(|track| track.since)
     }
 
     /// Forgets all objects. Numbers count on.
@@ -259,6 +270,7 @@ impl Tracker {
             motion: Motion::new(&detection.bbox, self.now, self.options.motion),
             last: detection.bbox,
             seen: self.now,
+            since: self.now,
             missed: 0,
             hits: 1,
             foreseen: detection.bbox,

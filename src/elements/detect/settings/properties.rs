@@ -171,7 +171,7 @@ fn threshold_properties() -> Vec<glib::ParamSpec> {
             .build(),
         glib::ParamSpecString::builder(PROP_CLASSES)
             .nick("Classes")
-            .blurb("Comma list of the labels or class numbers to report, each optionally with its own score threshold, as \"person=0.6,car,2=0.3\"; put a label that contains a comma or = in quotes; null or empty = all classes")
+            .blurb("Comma list of the labels or class numbers to report, each optionally with its own score threshold, as \"person=0.6,car,5=0.3\"; put a label that contains a comma or = in quotes; null or empty = all classes")
             .mutable_playing()
             .build(),
         glib::ParamSpecBoolean::builder(PROP_CLASS_AGNOSTIC_NMS)

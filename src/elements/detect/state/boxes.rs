@@ -8,6 +8,7 @@ use crate::detector::Analysis;
 use crate::flow::stats::StageTimes;
 use crate::model::Model;
 use crate::vision::track::{Numbers, Tracker, TrackerOptions};
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,6 +50,8 @@ pub struct Mark {
     pub detection: Detection,
     pub number: u64,
     pub track: Option<u64>,
+    /// Running time of the frame in which the object of that number was seen first.
+    pub since: Option<Duration>,
     /// How much older than the frame the box is; `None` for the frame's own.
     pub age: Option<gst::ClockTime>,
 }
@@ -61,8 +64,14 @@ pub struct Marks {
 }
 
 impl Marks {
-    /// Numbers the detections of an analysis from `first` on; `tracks` is empty or has one for each.
-    pub fn new(found: &Found, first: u64, tracks: &[Option<u64>]) -> Self {
+    /// Numbers the detections of an analysis from `first` on; `tracks` is empty or has one for each. `since` says when an
+    /// object was seen first.
+    pub fn new(
+        found: &Found,
+        first: u64,
+        tracks: &[Option<u64>],
+        since: impl Fn(u64) -> Option<Duration>,
+    ) -> Self {
         let tracks = tracks.iter().copied().chain(std::iter::repeat(None));
         let marks = found.detections.iter().zip(first..).zip(tracks);
         Self {
@@ -72,6 +81,7 @@ impl Marks {
                     detection: *detection,
                     number,
                     track,
+                    since: track.and_then(&since),
                     age: None,
                 })
                 .collect(),
@@ -86,33 +96,57 @@ impl Marks {
         self
     }
 
-    /// Attaches the boxes to a buffer with a picture of this size.
-    pub fn attach(&self, buffer: &mut gst::Buffer, size: Size) {
+    /// Attaches the boxes to a frame of the running time `time`, with a picture of this size.
+    pub fn attach(&self, buffer: &mut gst::Buffer, size: Size, time: Duration) {
         if self.marks.is_empty() {
             return;
         }
-        let buffer = buffer.make_mut();
-        self.each(|labelled, age| meta::attach(buffer, size, &[*labelled], age));
+        let labels = self.labels();
+        let labelled: Vec<_> = self.labelled(&labels, time).collect();
+        meta::attach(buffer.make_mut(), size, &labelled);
     }
 
     /// Converts the boxes for a message.
     pub fn to_structures(&self, size: Size) -> Vec<gst::Structure> {
-        let mut structures = Vec::new();
-        self.each(|labelled, age| structures.push(meta::roi::to_structure(labelled, size, age)));
-        structures
+        let labels = self.labels();
+        let labelled = self.labelled(&labels, Duration::ZERO);
+        labelled
+            .map(|l| meta::roi::to_structure(&l, size))
+            .collect()
     }
 
-    fn each(&self, mut work: impl FnMut(&Labelled, Option<gst::ClockTime>)) {
-        for mark in &self.marks {
-            let label = self.model.labels.get(mark.detection.class);
-            let labelled = Labelled {
+    fn labels(&self) -> Vec<Cow<'_, str>> {
+        let labels = &self.model.labels;
+        let marks = self.marks.iter();
+        marks.map(|m| labels.get(m.detection.class)).collect()
+    }
+
+    fn labelled<'a>(
+        &'a self,
+        labels: &'a [Cow<'_, str>],
+        time: Duration,
+    ) -> impl Iterator<Item = Labelled<'a>> {
+        self.marks
+            .iter()
+            .zip(labels)
+            .map(move |(mark, label)| Labelled {
                 detection: mark.detection,
-                label: &label,
+                label,
                 number: mark.number,
                 track: mark.track,
-            };
-            work(&labelled, mark.age);
-        }
+                seen: mark.seen(time),
+                age: mark.age,
+            })
+    }
+}
+
+impl Mark {
+    /// Returns when the object was seen first and last, on a frame of the running time `time`.
+    fn seen(&self, time: Duration) -> Option<(gst::ClockTime, gst::ClockTime)> {
+        let first = gst::ClockTime::try_from(self.since?).ok()?;
+        let last = gst::ClockTime::try_from(time).ok()?;
+        let last = last.saturating_sub(self.age.unwrap_or_default());
+        Some((first, last))
     }
 }
 
@@ -164,7 +198,7 @@ impl Boxes {
                 Vec::new()
             }
         };
-        let marks = Marks::new(found, first, &tracks);
+        let marks = Marks::new(found, first, &tracks, |id| self.tracker.since(id));
         if let Some((_, before)) = &self.latest {
             self.cycle = time.saturating_sub(*before);
         }

@@ -18,6 +18,17 @@ pub struct Stream {
     pub copies: Copies,
 }
 
+impl Stream {
+    /// Returns the time from frame to frame, if the caps state a rate; at most a second.
+    pub fn interval(&self) -> Option<Duration> {
+        const LONGEST: Duration = Duration::from_secs(1);
+        let fps = self.video.fps();
+        let (frames, seconds) = (f64::from(fps.numer()), f64::from(fps.denom()));
+        let interval = Duration::try_from_secs_f64(seconds / frames).ok()?;
+        Some(interval.min(LONGEST))
+    }
+}
+
 /// One frame on its way through.
 #[derive(Debug)]
 pub struct Frame {

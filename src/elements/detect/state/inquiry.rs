@@ -24,13 +24,17 @@ impl State {
         }
     }
 
-    /// The declared delay, and how much longer the output can hold frames.
+    /// The declared delay, and how much longer the output can hold frames: until the next one is done, which is an analysis
+    /// later, or the time from frame to frame if that is longer.
     pub fn latency(&self, now: Duration) -> (Duration, Duration) {
         let places = match self.mode.is_passthrough() {
             true => 0,
             false => self.line.places(),
         };
-        (self.reports.delay(), self.reports.cycle(now) * places)
+        let stream = self.input.stream();
+        let interval = stream.and_then(|stream| stream.interval());
+        let cycle = self.reports.cycle(now).max(interval.unwrap_or_default());
+        (self.reports.delay(), cycle * places)
     }
 
     /// Upstream cannot tell its latency, and so downstream was not told ours.

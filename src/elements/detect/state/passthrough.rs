@@ -159,7 +159,8 @@ impl Passthrough {
             self.shown.reset();
         }
         let tracks = self.shown.update(time, &found.detections, &found.low);
-        let marks = Marks::new(found, self.shown.first_number(), &tracks);
+        let first = self.shown.first_number();
+        let marks = Marks::new(found, first, &tracks, |id| self.shown.since(id));
         if awaited {
             self.shown.begin();
             self.answer = Some((number, marks.clone()));
@@ -182,19 +183,22 @@ impl Passthrough {
         self.shown.set_options(options);
         let model = self.model.clone()?;
         let shown = self.shown.at(at);
-        let marks = shown.iter().filter_map(|shown| mark(shown, size)).collect();
+        let since = |id| self.shown.since(id);
+        let marks = shown.iter().filter_map(|shown| mark(shown, size, since));
+        let marks = marks.collect();
         Some(Marks { model, marks })
     }
 }
 
 /// The box as it is shown; `None` if it has left the picture.
-fn mark(shown: &ShownBox, size: Size) -> Option<Mark> {
+fn mark(shown: &ShownBox, size: Size, since: impl Fn(u64) -> Option<Duration>) -> Option<Mark> {
     let mut detection = shown.detection;
     detection.bbox = detection.bbox.clip(size);
     (detection.bbox.area() > 0.0).then_some(Mark {
         detection,
         number: shown.number,
         track: shown.track,
+        since: shown.track.and_then(since),
         age: gst::ClockTime::try_from(shown.age)
             .ok()
             .filter(|age| !age.is_zero()),
