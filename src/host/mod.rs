@@ -6,3 +6,4 @@ pub mod fonts;
 pub mod machine;
 pub mod memory;
 pub mod side_file;
+pub mod vectors;

@@ -94,6 +94,7 @@ impl Levels {
     }
 
     /// Writes target row `t` of every component, 0 to 255. Ask for rows in rising order.
+    #[inline(always)]
     pub fn row(&mut self, plane: &Plane, t: usize, components: &mut [Vec<f32>; 3]) {
         let mut source = Source {
             plane,
@@ -205,6 +206,7 @@ impl Linear {
         }
     }
 
+    #[inline(always)]
     fn row<const STEP: usize>(
         &mut self,
         t: usize,
@@ -230,6 +232,7 @@ impl Linear {
 }
 
 /// Collects the pairs of the three colours, whose bytes are adjacent.
+#[inline(always)]
 fn gather<const STEP: usize>(line: &[u8], starts: &[u32], pairs: &mut [Vec<u32>; COLOURS]) {
     let [a, b, c] = pairs;
     for (((start, a), b), c) in starts.iter().zip(a).zip(b).zip(c) {
@@ -243,6 +246,7 @@ fn gather<const STEP: usize>(line: &[u8], starts: &[u32], pairs: &mut [Vec<u32>;
     }
 }
 
+#[inline(always)]
 fn sum_pairs(pairs: &[u32], columns: &Pairs, sums: &mut [u16]) {
     let shares = columns.first.iter().zip(&columns.second);
     for ((pair, (first, second)), sum) in pairs.iter().zip(shares).zip(sums) {
@@ -253,6 +257,7 @@ fn sum_pairs(pairs: &[u32], columns: &Pairs, sums: &mut [u16]) {
     }
 }
 
+#[inline(always)]
 fn mix(upper: &[u16], lower: &[u16], shares: [u16; 2], levels: &mut [f32]) {
     let part =
         |sum: &u16, share: u16| ((u32::from(*sum) * u32::from(share)) >> PRODUCT_BITS) as u16;
@@ -329,6 +334,7 @@ impl Area {
         }
     }
 
+    #[inline(always)]
     fn row<const STEP: usize>(
         &mut self,
         t: usize,
@@ -354,6 +360,7 @@ impl Area {
     }
 }
 
+#[inline(always)]
 fn sum_areas<const STEP: usize>(line: &[u8], columns: &Taps, sums: &mut [[f32; LANES]]) {
     let mut start = 0;
     for (end, sum) in columns.ends.iter().zip(sums) {
