@@ -7,3 +7,4 @@ pub mod machine;
 pub mod memory;
 pub mod side_file;
 pub mod slowness;
+pub mod vectors;

@@ -36,11 +36,13 @@ pub(super) struct Linear {
 }
 
 impl Linear {
+    #[inline(always)]
     fn apply(self, value: f32) -> f32 {
         value * self.scale + self.offset
     }
 
     /// Returns the number for a pixel, which is first clamped to 0..=255 and rounded, as in a picture of bytes.
+    #[inline(always)]
     pub fn of_level(self, level: f32) -> f32 {
         self.apply((level.clamp(0.0, MAX_LEVEL) + ROUNDING) - ROUNDING)
     }
@@ -77,6 +79,7 @@ impl YuvToRgb {
         }
     }
 
+    #[inline(always)]
     fn rgb(&self, y: f32, u: f32, v: f32) -> [f32; 3] {
         let (y, u, v) = (self.luma.apply(y), u - CHROMA_ZERO, v - CHROMA_ZERO);
         [
@@ -113,6 +116,7 @@ impl Colour {
 
     /// Converts a row of components to red, green and blue: clamped to 0..=255, rounded, and mapped by `numbers`. All
     /// rows have the same length.
+    #[inline(always)]
     pub fn convert(
         &self,
         components: &[Vec<f32>; 3],
@@ -137,12 +141,14 @@ impl Colour {
     }
 }
 
+#[inline(always)]
 fn map(row: &[f32], out: &mut [f32], f: impl Fn(f32) -> f32) {
     for (out, value) in out.iter_mut().zip(row) {
         *out = f(*value);
     }
 }
 
+#[inline(always)]
 fn convert_yuv(
     matrix: &YuvToRgb,
     [y, u, v]: &[Vec<f32>; 3],

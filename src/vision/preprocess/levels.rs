@@ -95,6 +95,7 @@ impl Levels {
     }
 
     /// Writes target row `t` of every component, 0 to 255. Ask for rows in rising order.
+    #[inline(always)]
     pub fn row(&mut self, plane: &Plane, t: usize, components: &mut [Vec<f32>; 3]) {
         let mut source = Source {
             plane,
@@ -209,6 +210,7 @@ impl Linear {
         }
     }
 
+    #[inline(always)]
     fn row<const STEP: usize>(
         &mut self,
         t: usize,
@@ -248,6 +250,7 @@ fn copy<const STEP: usize>(line: &[u8], sums: &mut [Vec<u16>; COLOURS]) {
 }
 
 /// Collects the pairs of the three colours, whose bytes are adjacent.
+#[inline(always)]
 fn gather<const STEP: usize>(line: &[u8], starts: &[u32], pairs: &mut [Vec<u32>; COLOURS]) {
     let [a, b, c] = pairs;
     for (((start, a), b), c) in starts.iter().zip(a).zip(b).zip(c) {
@@ -261,6 +264,7 @@ fn gather<const STEP: usize>(line: &[u8], starts: &[u32], pairs: &mut [Vec<u32>;
     }
 }
 
+#[inline(always)]
 fn sum_pairs(pairs: &[u32], columns: &Pairs, sums: &mut [u16]) {
     let shares = columns.first.iter().zip(&columns.second);
     for ((pair, (first, second)), sum) in pairs.iter().zip(shares).zip(sums) {
@@ -271,6 +275,7 @@ fn sum_pairs(pairs: &[u32], columns: &Pairs, sums: &mut [u16]) {
     }
 }
 
+#[inline(always)]
 fn mix(upper: &[u16], lower: &[u16], shares: [u16; 2], levels: &mut [f32]) {
     let part =
         |sum: &u16, share: u16| ((u32::from(*sum) * u32::from(share)) >> PRODUCT_BITS) as u16;
@@ -347,6 +352,7 @@ impl Area {
         }
     }
 
+    #[inline(always)]
     fn row<const STEP: usize>(
         &mut self,
         t: usize,
@@ -372,6 +378,7 @@ impl Area {
     }
 }
 
+#[inline(always)]
 fn sum_areas<const STEP: usize>(line: &[u8], columns: &Taps, sums: &mut [[f32; LANES]]) {
     let mut start = 0;
     for (end, sum) in columns.ends.iter().zip(sums) {

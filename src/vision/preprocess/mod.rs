@@ -12,7 +12,8 @@
 //!   interpolation, as in `videoconvert` and OpenCV's `cvtColor`, whatever `chroma-site` says. Models are trained and
 //!   judged with such pictures. Colours outside the RGB cube are clamped after resizing instead of before.
 //!
-//! The loops are our own because they are faster than the crates `fast_image_resize` with `yuv`, and than OpenCV
+//! Where the processor has AVX2, the loops run in its vectors (`host::vectors`); that is why they are inlined into one.
+//! They are our own because they are faster than the crates `fast_image_resize` with `yuv`, and than OpenCV
 //! (`tests/benches/figures/2026-11-22-epyc-2/README.md`).
 
 mod axis;
@@ -26,6 +27,7 @@ use crate::base::image::{ImageView, PictureInfo, Plane};
 use crate::base::tensor::{
     ColourOrder, Element, InputSpec, Interpolation, Layout, Tensor, TensorData,
 };
+use crate::host::vectors::{Loops, with_wide_vectors};
 use crate::vision::letterbox::Letterbox;
 use axis::Axis;
 use color::{Colour, Linear};
@@ -134,12 +136,49 @@ impl Preprocessor {
                 expected: self.picture,
             });
         }
+        let pass = &mut self.pass;
         match &mut self.tensor.data {
-            TensorData::U8(data) => self.pass.fill(image, data, to_byte),
-            TensorData::F32(data) => self.pass.fill(image, data, |number| number),
+            TensorData::U8(data) => with_wide_vectors(Fill {
+                pass,
+                image,
+                data,
+                element: to_byte,
+            }),
+            TensorData::F32(data) => with_wide_vectors(Fill {
+                pass,
+                image,
+                data,
+                element: |number| number,
+            }),
             TensorData::I32(_) | TensorData::I64(_) | TensorData::Foreign(_) => {} // `new` refuses them
         }
         Ok(&self.tensor)
+    }
+}
+
+/// A pass over a picture, to a tensor of elements that `element` makes of numbers.
+struct Fill<'a, T, F> {
+    pass: &'a mut Pass,
+    image: &'a ImageView<'a>,
+    data: &'a mut [T],
+    element: F,
+}
+
+impl<T: Copy, F: Fn(f32) -> T + Copy> Loops for Fill<'_, T, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let pass = self.pass;
+        pass.planes.iter_mut().for_each(Resizer::start_frame);
+        for t in 0..pass.letterbox.picture.height as usize {
+            for (index, plane) in pass.planes.iter_mut().enumerate() {
+                plane.row(self.image.plane(index), t, &mut pass.components);
+            }
+            pass.colour
+                .convert(&pass.components, &pass.numbers, &mut pass.rgb);
+            pass.store(t, self.data, self.element);
+        }
     }
 }
 
@@ -157,24 +196,8 @@ impl Pass {
         }
     }
 
-    fn fill<T: Copy>(
-        &mut self,
-        image: &ImageView,
-        data: &mut [T],
-        element: impl Fn(f32) -> T + Copy,
-    ) {
-        self.planes.iter_mut().for_each(Resizer::start_frame);
-        for t in 0..self.letterbox.picture.height as usize {
-            for (index, plane) in self.planes.iter_mut().enumerate() {
-                plane.row(image.plane(index), t, &mut self.components);
-            }
-            self.colour
-                .convert(&self.components, &self.numbers, &mut self.rgb);
-            self.store(t, data, element);
-        }
-    }
-
     /// Writes [`Self::rgb`] as row `t` of the picture.
+    #[inline(always)]
     fn store<T>(&self, t: usize, data: &mut [T], element: impl Fn(f32) -> T) {
         let (lb, input) = (&self.letterbox, self.input);
         let (width, start) = (
@@ -243,6 +266,7 @@ impl Resizer {
         }
     }
 
+    #[inline(always)]
     fn row(&mut self, plane: &Plane, t: usize, components: &mut [Vec<f32>; 3]) {
         match self {
             Self::Exact(resizer) => resizer.row(plane, t, components),

@@ -92,6 +92,7 @@ impl PlaneResizer {
 
     /// Writes target row `t` of every component of this plane, 0 to 255 (cubic: slightly beyond). Ask for rows in
     /// rising order.
+    #[inline(always)]
     pub fn row(&mut self, plane: &Plane, t: usize, components: &mut [Vec<f32>; 3]) {
         match &mut self.kernel {
             Kernel::Linear {
@@ -215,6 +216,7 @@ impl Pairs {
         }
     }
 
+    #[inline(always)]
     fn pick(&self, line: &[u16], pairs: &mut [u32], row: &mut [f32]) {
         let line = &line[self.offset..];
         match self.step {
@@ -241,6 +243,7 @@ struct Weighted {
 }
 
 impl Weighted {
+    #[inline(always)]
     fn sum(&self, line: &[f32], row: &mut [f32]) {
         let Component { offset, step, .. } = self.component;
         for (t, value) in row.iter_mut().enumerate() {
@@ -251,6 +254,7 @@ impl Weighted {
 }
 
 /// Collects the sample at each start in the low half, and the one `STEP` later in the high half.
+#[inline(always)]
 fn gather<const STEP: usize>(line: &[u16], starts: &[u32], pairs: &mut [u32]) {
     for (start, pair) in starts.iter().zip(pairs) {
         let samples = &line[*start as usize..][..STEP + 1];
@@ -259,6 +263,7 @@ fn gather<const STEP: usize>(line: &[u16], starts: &[u32], pairs: &mut [u32]) {
 }
 
 /// Copies one row into a line.
+#[inline(always)]
 fn widen(row: &[u8], line: &mut [u16]) {
     for (value, byte) in line.iter_mut().zip(row) {
         *value = u16::from(*byte) << 8;
@@ -266,6 +271,7 @@ fn widen(row: &[u8], line: &mut [u16]) {
 }
 
 /// Mixes two rows into a line, the lower with the share `share`.
+#[inline(always)]
 fn mix(upper: &[u8], lower: &[u8], share: f32, line: &mut [u16]) {
     // Shares of 16 bits that sum to 65535, as high and low byte. No product and no sum of two exceeds 16 bits, so a
     // vector unit works on eight samples at once.
@@ -279,6 +285,7 @@ fn mix(upper: &[u8], lower: &[u8], share: f32, line: &mut [u16]) {
     }
 }
 
+#[inline(always)]
 fn accumulate(row: &[u8], weight: f32, line: &mut [f32]) {
     for (value, byte) in line.iter_mut().zip(row) {
         *value += f32::from(*byte) * weight;
