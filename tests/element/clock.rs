@@ -38,7 +38,7 @@ gst::glib::wrapper! {
 
 impl JumpingClock {
     fn at(time: gst::ClockTime) -> Self {
-        let clock: Self = gst::glib::Object::new();
+        let clock: Self = glib::Object::new();
         clock.jump_to(time);
         clock
     }

@@ -48,12 +48,16 @@ fn take_copy(objects: &mut [Option<Object>], roi: &Roi, od_id: Option<u32>) -> O
 /// Returns the largest difference of two edges or lengths.
 fn distance(object: &Object, roi: &Roi) -> i64 {
     let differences = [
-        object.x - roi.x,
-        object.y - roi.y,
-        i64::from(object.width) - i64::from(roi.width),
-        i64::from(object.height) - i64::from(roi.height),
+        object.x.saturating_sub(roi.x),
+        object.y.saturating_sub(roi.y),
+        i64::from(object.width).saturating_sub(roi.width.into()),
+        i64::from(object.height).saturating_sub(roi.height.into()),
     ];
-    differences.map(i64::abs).into_iter().max().unwrap_or(0)
+    differences
+        .map(i64::saturating_abs)
+        .into_iter()
+        .max()
+        .unwrap_or(0)
 }
 
 impl From<Object> for Roi {

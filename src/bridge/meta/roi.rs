@@ -97,8 +97,8 @@ pub(super) fn pixels(bbox: BBox, frame: Size) -> (u32, u32, u32, u32) {
 /// Returns the number in the metadata's 31 bits, where 0 means "not set": 2,147,483,647 is followed by 1. At a hundred
 /// detections a frame that takes a week.
 fn id(number: u64) -> i32 {
-    let most = i32::MAX as u64;
-    (number.saturating_sub(1) % most).saturating_add(1) as i32
+    const MOST: u64 = i32::MAX as u64;
+    number.saturating_sub(1).rem_euclid(MOST).saturating_add(1) as i32
 }
 
 /// Cuts a label at a NUL, where C strings end. A label file may hold anything.

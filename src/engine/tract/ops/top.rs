@@ -29,7 +29,7 @@ impl SelectTop {
         let step = dims[top.axis + 1..].iter().product();
         let fits = 0 < count && count <= length && length <= u32::MAX as usize;
         dims[top.axis] = count;
-        (fits && !dims.contains(&0) && input.datum_type == f32::datum_type()).then(|| Self {
+        (fits && !dims.contains(&0) && input.datum_type == f32::datum_type()).then_some(Self {
             dims,
             length,
             step,
