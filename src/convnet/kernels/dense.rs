@@ -7,10 +7,10 @@
 //! Input blocks may lie anywhere and use any range of their lanes, so that concat, slice and split cost nothing. A plane
 //! of a planar image is a block of one lane.
 
-use super::epilogue::{Epilogue, Target, finish};
+use super::epilogue::{Epilogue, Target, Tile, finish};
 use super::pack::{Group, Packed};
 use super::vector::Vector;
-use super::{Base, RowTiles, split};
+use super::{Context, RowTiles, split};
 use std::sync::Arc;
 
 /// Channels that a layer reads from one block.
@@ -56,8 +56,8 @@ pub struct Dense {
 
 /// Input of a tile.
 #[derive(Clone, Copy)]
-pub struct Source<'a> {
-    pub base: *const f32,
+pub struct Source<'a, E> {
+    pub base: *const E,
     /// Floats from a block's pixel (0, 0) to the first tap of the tile's first pixel; may be negative.
     pub shift: isize,
     pub inputs: &'a [InBlock],
@@ -68,42 +68,101 @@ pub struct Source<'a> {
 }
 
 /// One register tile.
-pub type TileFn<const B: usize> =
-    unsafe fn(&Source, *const f32, *const f32, &Epilogue, bool, &Target<B>);
+pub type TileFn<E, const B: usize> =
+    unsafe fn(&Source<E>, *const E, *const E, &Epilogue, bool, &Target<E, B>);
 
 /// Tiles by pixels less one.
-#[derive(Clone, Copy)]
-pub struct Tiles {
-    pub one: &'static [TileFn<1>],
-    pub two: &'static [TileFn<2>],
+pub struct Tiles<E: 'static> {
+    pub one: &'static [TileFn<E, 1>],
+    pub two: &'static [TileFn<E, 2>],
 }
 
 /// Floats from one pixel to the next of planes read with stride 2.
 pub const PLANES: usize = 2;
 
 /// Tiles by the floats from one pixel to the next.
-pub struct DenseTiles {
+pub struct DenseTiles<E: 'static> {
     /// Planes with stride 2, which is how most networks begin.
-    pub planes: Tiles,
+    pub planes: Tiles<E>,
     /// Blocks with stride 1 and 2.
-    pub blocks: [Tiles; 2],
+    pub blocks: [Tiles<E>; 2],
     /// Any distance; narrower tiles.
-    pub any: Tiles,
+    pub any: Tiles<E>,
 }
 
-impl DenseTiles {
-    /// Largest number of pixels in a tile.
-    pub fn width(&self) -> usize {
-        self.blocks[0].two.len()
+impl<E> Clone for Tiles<E> {
+    fn clone(&self) -> Self {
+        *self
     }
+}
 
+impl<E> Copy for Tiles<E> {}
+
+impl<E> DenseTiles<E> {
     /// Returns the tiles for a layer whose pixels are `advance` floats apart.
-    fn select(&self, lanes: usize, advance: usize) -> Tiles {
+    fn select(&self, lanes: usize, advance: usize) -> Tiles<E> {
         match advance {
             PLANES => self.planes,
             _ if advance == lanes => self.blocks[0],
             _ if advance == 2 * lanes => self.blocks[1],
             _ => self.any,
+        }
+    }
+}
+
+/// Sums in f32 of a tile whose accumulators hold only so many products: see [`Vector::LONGEST_SUM`].
+struct Sums<V: Vector, const T: usize, const B: usize> {
+    sums: [[V::Sums; B]; T],
+    /// Products since the accumulators were emptied, and whether they ever were.
+    products: usize,
+    used: bool,
+}
+
+impl<V: Vector, const T: usize, const B: usize> Sums<V, T, B> {
+    #[inline(always)]
+    fn new() -> Self {
+        Sums {
+            sums: [[V::Sums::default(); B]; T],
+            products: 0,
+            used: false,
+        }
+    }
+
+    /// Counts products that went into the accumulators, and empties them if there is no room for another register's.
+    #[inline(always)]
+    unsafe fn count(&mut self, acc: &mut Tile<V, T, B>, products: usize) {
+        if V::LONGEST_SUM == usize::MAX {
+            return;
+        }
+        self.products += products;
+        if self.products + V::LANES > V::LONGEST_SUM {
+            for (sums, acc) in self.sums.iter_mut().zip(acc) {
+                for (sums, acc) in sums.iter_mut().zip(acc) {
+                    // SAFETY: the caller's.
+                    unsafe {
+                        acc.add_to(sums);
+                        *acc = V::zero();
+                    }
+                }
+            }
+            (self.products, self.used) = (0, true);
+        }
+    }
+
+    /// Adds what was taken out of the accumulators to them.
+    #[inline(always)]
+    unsafe fn finish(&mut self, acc: &mut Tile<V, T, B>) {
+        if V::LONGEST_SUM == usize::MAX || !self.used {
+            return;
+        }
+        for (sums, acc) in self.sums.iter_mut().zip(acc) {
+            for (sums, acc) in sums.iter_mut().zip(acc) {
+                // SAFETY: the caller's.
+                unsafe {
+                    acc.add_to(sums);
+                    *acc = V::from_sums(sums, 1.);
+                }
+            }
         }
     }
 }
@@ -114,21 +173,23 @@ impl DenseTiles {
 /// The processor has V's instruction set, and all that `s`, `weights` and `to` describe is valid memory.
 #[inline(always)]
 pub unsafe fn tile<V: Vector, const T: usize, const B: usize, const STEP: usize>(
-    s: &Source,
-    mut weights: *const f32,
-    bias: *const f32,
+    s: &Source<V::Element>,
+    mut weights: *const V::Element,
+    bias: *const V::Element,
     epilogue: &Epilogue,
     in_registers: bool,
-    to: &Target<B>,
+    to: &Target<V::Element, B>,
 ) {
     // SAFETY: the caller's.
     unsafe {
         let step = if STEP == 0 { s.advance } else { STEP };
         let mut acc = [[V::zero(); B]; T];
+        let mut sums = Sums::<V, T, B>::new();
         if V::PAIRS && STEP != PLANES && s.kernel == [1, 1] {
             for block in s.inputs {
                 let x = s.base.offset(block.offset as isize + s.shift);
                 weights = V::multiply_add(&mut acc, x, step, block.lanes, weights);
+                sums.count(&mut acc, block.lanes);
             }
         } else {
             for block in s.inputs {
@@ -139,11 +200,13 @@ pub unsafe fn tile<V: Vector, const T: usize, const B: usize, const STEP: usize>
                     let mut x = first.add(ky * s.tap[0]);
                     for _ in 0..s.kernel[1] {
                         weights = V::multiply_add(&mut acc, x, step, lanes, weights);
+                        sums.count(&mut acc, lanes);
                         x = x.add(s.tap[1]);
                     }
                 }
             }
         }
+        sums.finish(&mut acc);
         // last, so that a bias larger than the products does not coarsen every sum
         if !bias.is_null() {
             for b in 0..B {
@@ -162,113 +225,112 @@ impl Dense {
     pub fn work(&self) -> usize {
         self.size[0] * self.size[1] * self.weights.len()
     }
+}
 
-    /// Computes part `part` of `parts`.
-    ///
-    /// # Safety
-    /// The processor has the instruction set of `tiles`, whose block has `lanes` lanes, and the layer was bound for
-    /// the arena at `base`. No two parts that run at the same time are the same.
-    pub unsafe fn run(
-        &self,
-        tiles: &DenseTiles,
-        lanes: usize,
-        base: Base,
-        part: usize,
-        parts: usize,
-    ) {
-        let tiles = tiles.select(lanes, self.advance[1]);
-        let most = tiles.two.len();
-        let [rows, columns] = self.size;
-        let row = RowTiles::new(columns, most);
-        let range = split(rows * row.count, part, parts);
-        let groups = self.weights.groups();
-        // SAFETY: the caller's.
+/// Computes part `part` of `parts`.
+///
+/// # Safety
+/// The processor has V's instruction set, which `tiles` belong to; the layer was bound for the context's arena. No two
+/// parts that run at the same time are the same.
+#[inline(always)]
+pub unsafe fn run<V: Vector>(
+    layer: &Dense,
+    tiles: &DenseTiles<V::Element>,
+    context: &Context,
+    part: usize,
+    parts: usize,
+) {
+    let tiles = tiles.select(V::LANES, layer.advance[1]);
+    let most = tiles.two.len();
+    let [rows, columns] = layer.size;
+    let row = RowTiles::new(columns, most);
+    let range = split(rows * row.count, part, parts);
+    let groups = layer.weights.groups();
+    let base = context.arena::<V>();
+    // SAFETY: the caller's.
+    unsafe {
+        if layer.groups_outside {
+            for group in groups.chunks(1) {
+                units::<V>(layer, tiles, base, row, range, group);
+            }
+        } else {
+            units::<V>(layer, tiles, base, row, range, groups);
+        }
+    }
+}
+
+/// Computes some groups of output channels for a range of tiles.
+#[inline(always)]
+unsafe fn units<V: Vector>(
+    layer: &Dense,
+    tiles: Tiles<V::Element>,
+    base: *mut V::Element,
+    row: RowTiles,
+    (from, to): (usize, usize),
+    groups: &[Group],
+) {
+    let in_registers = layer.epilogue.in_registers();
+    let (mut y, mut i) = (from / row.count, from % row.count);
+    for _ in from..to {
+        let (x, t) = row.get(i);
+        // SAFETY: the tile lies within the output.
+        unsafe { unit::<V>(layer, tiles, base, [y, x], t, in_registers, groups) };
+        i += 1;
+        if i == row.count {
+            (y, i) = (y + 1, 0);
+        }
+    }
+}
+
+/// Computes some groups of output channels of `t` pixels from (y, x) on.
+#[inline(always)]
+unsafe fn unit<V: Vector>(
+    layer: &Dense,
+    tiles: Tiles<V::Element>,
+    base: *mut V::Element,
+    [y, x]: [usize; 2],
+    t: usize,
+    in_registers: bool,
+    groups: &[Group],
+) {
+    let shift = (y * layer.advance[0] + x * layer.advance[1]) as isize - layer.back;
+    let source = Source {
+        base: base.cast_const(),
+        shift,
+        inputs: &layer.inputs,
+        kernel: layer.kernel,
+        tap: layer.tap,
+        advance: layer.advance[1],
+    };
+    let out = y * layer.out_step[0] + x * layer.out_step[1];
+    // SAFETY: offsets lie within the arena, groups within the packed weights.
+    let out_at = |b: usize| unsafe { base.add(layer.outputs[b].offset + out) };
+    let residual_at = |b: usize| match layer.outputs[b].residual {
+        // SAFETY: as above.
+        Some((offset, row)) => unsafe { base.add(offset + y * row + x * V::LANES) }.cast_const(),
+        None => std::ptr::null(),
+    };
+    let step = layer.out_step[1];
+    for group in groups {
+        let b = group.first_block;
+        // SAFETY: as above.
         unsafe {
-            if self.groups_outside {
-                for group in groups.chunks(1) {
-                    self.units(tiles, lanes, base, row, range, group);
-                }
+            let weights = layer.weights.weights::<V::Element>().add(group.offset);
+            let bias = layer.weights.bias::<V::Element>().add(b * V::LANES);
+            if group.blocks == 2 {
+                let to = Target {
+                    out: [out_at(b), out_at(b + 1)],
+                    step,
+                    residual: [residual_at(b), residual_at(b + 1)],
+                };
+                tiles.two[t - 1](&source, weights, bias, &layer.epilogue, in_registers, &to);
             } else {
-                self.units(tiles, lanes, base, row, range, groups);
-            }
-        }
-    }
-
-    /// Computes some groups of output channels for a range of tiles.
-    unsafe fn units(
-        &self,
-        tiles: Tiles,
-        lanes: usize,
-        base: Base,
-        row: RowTiles,
-        (from, to): (usize, usize),
-        groups: &[Group],
-    ) {
-        let in_registers = self.epilogue.in_registers();
-        let (mut y, mut i) = (from / row.count, from % row.count);
-        for _ in from..to {
-            let (x, t) = row.get(i);
-            // SAFETY: the tile lies within the output.
-            unsafe { self.unit(tiles, lanes, base, [y, x], t, in_registers, groups) };
-            i += 1;
-            if i == row.count {
-                (y, i) = (y + 1, 0);
-            }
-        }
-    }
-
-    /// Computes some groups of output channels of `t` pixels from (y, x) on.
-    #[inline(always)]
-    #[allow(clippy::too_many_arguments)] // one call in the innermost loop but one
-    unsafe fn unit(
-        &self,
-        tiles: Tiles,
-        lanes: usize,
-        base: Base,
-        [y, x]: [usize; 2],
-        t: usize,
-        in_registers: bool,
-        groups: &[Group],
-    ) {
-        let shift = (y * self.advance[0] + x * self.advance[1]) as isize - self.back;
-        let source = Source {
-            base: base.0,
-            shift,
-            inputs: &self.inputs,
-            kernel: self.kernel,
-            tap: self.tap,
-            advance: self.advance[1],
-        };
-        let out = y * self.out_step[0] + x * self.out_step[1];
-        // SAFETY: offsets lie within the arena, groups within the packed weights.
-        let out_at = |b: usize| unsafe { base.0.add(self.outputs[b].offset + out) };
-        let residual_at = |b: usize| match self.outputs[b].residual {
-            // SAFETY: as above.
-            Some((offset, row)) => unsafe { base.0.add(offset + y * row + x * lanes) }.cast_const(),
-            None => std::ptr::null(),
-        };
-        let step = self.out_step[1];
-        for group in groups {
-            let b = group.first_block;
-            // SAFETY: as above.
-            unsafe {
-                let weights = self.weights.weights().add(group.offset);
-                let bias = self.weights.bias().add(b * lanes);
-                if group.blocks == 2 {
-                    let to = Target {
-                        out: [out_at(b), out_at(b + 1)],
-                        step,
-                        residual: [residual_at(b), residual_at(b + 1)],
-                    };
-                    tiles.two[t - 1](&source, weights, bias, &self.epilogue, in_registers, &to);
-                } else {
-                    let to = Target {
-                        out: [out_at(b)],
-                        step,
-                        residual: [residual_at(b)],
-                    };
-                    tiles.one[t - 1](&source, weights, bias, &self.epilogue, in_registers, &to);
-                }
+                let to = Target {
+                    out: [out_at(b)],
+                    step,
+                    residual: [residual_at(b)],
+                };
+                tiles.one[t - 1](&source, weights, bias, &layer.epilogue, in_registers, &to);
             }
         }
     }

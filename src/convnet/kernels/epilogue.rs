@@ -32,13 +32,13 @@ pub type Tile<V, const T: usize, const B: usize> = [[V; B]; T];
 
 /// Destination of a tile.
 #[derive(Clone, Copy)]
-pub struct Target<const B: usize> {
+pub struct Target<E, const B: usize> {
     /// First pixel of each block.
-    pub out: [*mut f32; B],
+    pub out: [*mut E; B],
     /// Floats from one pixel to the next.
     pub step: usize,
     /// First pixel of each block of the residual, one register after the other; null if there is none.
-    pub residual: [*const f32; B],
+    pub residual: [*const E; B],
 }
 
 /// Finishes and stores a tile.
@@ -50,7 +50,7 @@ pub unsafe fn finish<V: Vector, const T: usize, const B: usize>(
     mut acc: Tile<V, T, B>,
     epilogue: &Epilogue,
     in_registers: bool,
-    to: &Target<B>,
+    to: &Target<V::Element, B>,
 ) {
     // SAFETY: the caller's.
     unsafe {
@@ -125,9 +125,9 @@ unsafe fn clamp<V: Vector, const T: usize, const B: usize>(
 /// The processor has V's instruction set; `out` is valid for n pixels, `residual` as well or null.
 #[inline(always)]
 pub unsafe fn in_memory<V: Vector>(
-    out: *mut f32,
+    out: *mut V::Element,
     step: usize,
-    residual: *const f32,
+    residual: *const V::Element,
     n: usize,
     epilogue: &Epilogue,
 ) {

@@ -3,6 +3,7 @@
 //! The tile of `dense` would compute a whole block of outputs of which one or two are wanted. Eight pixels of one output
 //! at once; bound by loads, one for each multiply-add.
 
+use super::element::Number;
 use super::epilogue::Epilogue;
 use super::pack::Aligned;
 use super::vector::Vector;
@@ -53,7 +54,7 @@ pub unsafe fn run<V: Vector>(n: &Narrow, context: &Context, part: usize, parts: 
     for y in from..to {
         // SAFETY: the caller's.
         unsafe {
-            let out = context.base.0.add(n.output.offset + y * n.output.row);
+            let out = context.arena::<V>().add(n.output.offset + y * n.output.row);
             for o in 0..n.bias.len() {
                 let mut x = 0;
                 while x + TILE <= columns {
@@ -77,19 +78,21 @@ unsafe fn tile<V: Vector, const T: usize>(
     context: &Context,
     o: usize,
     [y, x]: [usize; 2],
-    out: *mut f32,
+    out: *mut V::Element,
 ) {
     let c = V::LANES;
     let step = n.stride[1] * c;
     let taps = n.kernel[0] * n.kernel[1];
     // SAFETY: the caller's.
     unsafe {
-        let mut weights = n.weights.as_ptr().add(o * n.blocks.len() * taps * c);
+        let mut weights = n
+            .weights
+            .values::<V::Element>()
+            .add(o * n.blocks.len() * taps * c);
         let mut acc = [V::zero(); T];
         for block in &n.blocks {
             let first = context
-                .base
-                .0
+                .arena::<V>()
                 .add(block.offset + y * n.stride[0] * block.row + x * step);
             for ky in 0..n.kernel[0] {
                 for kx in 0..n.kernel[1] {
@@ -104,9 +107,9 @@ unsafe fn tile<V: Vector, const T: usize>(
         }
         for (t, acc) in acc.iter().enumerate() {
             let mut lanes = [0f32; 16];
-            acc.store(lanes.as_mut_ptr());
+            acc.widen(lanes.as_mut_ptr());
             let sum: f32 = lanes[..c].iter().sum();
-            *out.add((x + t) * c + o) = sum + n.bias[o];
+            *out.add((x + t) * c + o) = Number::from_f32(sum + n.bias[o]);
         }
     }
 }

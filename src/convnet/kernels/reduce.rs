@@ -2,6 +2,7 @@
 
 use super::activate::apply;
 use super::dense::InBlock;
+use super::element::Number;
 use super::vector::Vector;
 use super::{Context, Plane, split};
 use crate::convnet::graph::{Activation, Reduce};
@@ -22,7 +23,7 @@ pub struct Global {
 /// The processor has V's instruction set; the step was bound for the context's arena.
 #[inline(always)]
 pub unsafe fn global<V: Vector>(g: &Global, context: &Context, part: usize, parts: usize) {
-    let base = context.base.0;
+    let base = context.arena::<V>();
     let [rows, columns] = g.size;
     let (from, to) = split(g.blocks.len(), part, parts);
     for &(input, output) in &g.blocks[from..to] {
@@ -34,17 +35,44 @@ pub unsafe fn global<V: Vector>(g: &Global, context: &Context, part: usize, part
             let first = V::splat(if max { f32::NEG_INFINITY } else { 0. });
             // four sums, so that additions do not wait for each other and errors stay small
             let mut acc = [first; 4];
+            let mut sums = V::Sums::default();
             for y in 0..rows {
                 let row = start.add(y * input.row);
                 for x in 0..columns {
                     acc[x % 4] = join(acc[x % 4], V::load(row.add(x * V::LANES)));
+                    if !max && V::LONGEST_SUM < usize::MAX && x % V::LONGEST_SUM == 3 {
+                        empty(&mut acc, &mut sums);
+                    }
                 }
             }
-            let mut v = join(join(acc[0], acc[1]), join(acc[2], acc[3]));
-            if g.reduce == Reduce::Mean {
-                v = v.mul(V::splat(1. / (rows * columns) as f32));
-            }
+            let factor = match g.reduce {
+                Reduce::Mean => 1. / (rows * columns) as f32,
+                _ => 1.,
+            };
+            let v = if max || V::LONGEST_SUM == usize::MAX {
+                let v = join(join(acc[0], acc[1]), join(acc[2], acc[3]));
+                if g.reduce == Reduce::Mean {
+                    v.mul(V::splat(factor))
+                } else {
+                    v
+                }
+            } else {
+                empty(&mut acc, &mut sums);
+                V::from_sums(&sums, factor)
+            };
             v.store(base.add(output));
+        }
+    }
+}
+
+/// Adds accumulators to sums in f32 and empties them.
+#[inline(always)]
+unsafe fn empty<V: Vector>(acc: &mut [V; 4], sums: &mut V::Sums) {
+    for acc in acc {
+        // SAFETY: the caller's.
+        unsafe {
+            acc.add_to(sums);
+            *acc = V::zero();
         }
     }
 }
@@ -70,7 +98,7 @@ pub unsafe fn over_channels<V: Vector>(
     part: usize,
     parts: usize,
 ) {
-    let base = context.base.0;
+    let base = context.arena::<V>();
     let channels: usize = o.blocks.iter().map(|b| b.0.lanes).sum();
     let (from, to) = split(o.size[0], part, parts);
     for y in from..to {
@@ -83,6 +111,7 @@ pub unsafe fn over_channels<V: Vector>(
                 for lane in 0..block.lanes {
                     // SAFETY: the offsets were computed for this arena.
                     let v = unsafe { *base.add(block.offset + y * row + x * V::LANES + lane) };
+                    let v = v.to_f32();
                     value = match o.reduce {
                         Reduce::Max => value.max(v),
                         _ => value + v,
@@ -124,28 +153,29 @@ impl Softmax {
 /// As for [`global`]; the context's scratch holds a group.
 #[inline(always)]
 pub unsafe fn softmax<V: Vector>(s: &Softmax, context: &Context, part: usize, parts: usize) {
-    let base = context.base.0;
-    let registers = s.group.div_ceil(V::LANES);
+    let base = context.arena::<V>();
+    let registers = s.group.div_ceil(V::Wide::LANES);
     let (from, to) = split(s.size[0], part, parts);
     for y in from..to {
         for x in 0..s.size[1] {
             for group in s.channels.chunks_exact(s.group) {
                 // SAFETY: the scratch holds `registers` registers; offsets were computed for this arena.
                 unsafe {
-                    let scratch =
-                        std::slice::from_raw_parts_mut(context.scratch, registers * V::LANES);
+                    let values = registers * V::Wide::LANES;
+                    let scratch = std::slice::from_raw_parts_mut(context.scratch, values);
                     let mut max = f32::NEG_INFINITY;
                     for (value, &(input, row, _)) in scratch.iter_mut().zip(group) {
-                        *value = *base.add(input + y * row + x * V::LANES);
+                        *value = (*base.add(input + y * row + x * V::LANES)).to_f32();
                         max = max.max(*value);
                     }
                     for value in scratch.iter_mut() {
                         *value -= max;
                     }
-                    apply::<V>(context.scratch, registers, Activation::Exp);
+                    apply::<V::Wide>(context.scratch, registers, Activation::Exp);
                     let sum: f32 = scratch[..s.group].iter().sum();
                     for (value, &(_, _, output)) in scratch.iter().zip(group) {
-                        *base.add(output + y * s.out_row + x * V::LANES) = value / sum;
+                        let at = base.add(output + y * s.out_row + x * V::LANES);
+                        *at = Number::from_f32(value / sum);
                     }
                 }
             }
