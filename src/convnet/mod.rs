@@ -37,6 +37,7 @@
 mod arena;
 mod error;
 pub mod graph;
+mod guard;
 mod kernels;
 mod layout;
 mod plan;
@@ -44,6 +45,7 @@ mod pool;
 mod session;
 
 pub use error::{Error, Result};
+pub use guard::{Verdict, plan_in_f16, verdict};
 pub use plan::{Algorithm, Budget, Choices, HalfPrecision, Measured, Options, Plan, WeightCache};
 pub use pool::OnStart;
 pub use session::Session;

@@ -22,13 +22,13 @@ use std::sync::Arc;
 
 use super::error::{Error, Result};
 use super::graph::{Graph, Input, InputFormat, Op, Shape};
-use super::kernels::element::Element;
+pub use super::kernels::element::Element;
 use super::kernels::pack::Aligned;
 pub use super::kernels::step::Step;
 use super::kernels::{Context, Kernels};
 pub use choice::{Algorithm, Choices};
 pub use measure::Measured;
-pub use precision::HalfPrecision;
+pub use precision::{HalfPrecision, LayerPrecision};
 pub use weights::WeightCache;
 
 /// Limits of a plan. A graph that needs more is refused before memory is allocated.
@@ -145,6 +145,7 @@ pub struct Plan {
     arena: usize,
     scratch: usize,
     constants: Vec<(usize, Aligned)>,
+    layers: Vec<LayerPrecision>,
     inputs: Vec<(Shape, InputFormat)>,
     outputs: Vec<usize>,
 }
@@ -164,6 +165,7 @@ impl Plan {
         if let Some(half) = &options.half {
             precision::assign(&mut stages, half);
         }
+        let layers = precision::layers(&stages);
         choice::choose(&mut stages, algorithm, &options.choices, tables);
         let placement = place::place(stages, |element| tables.get(element).lanes);
         within("steps", placement.stages.len(), budget.steps)?;
@@ -203,6 +205,7 @@ impl Plan {
             scratch: scratch.unwrap_or(0),
             steps,
             constants,
+            layers,
             inputs: inputs_of(graph),
             outputs: graph
                 .outputs()
@@ -219,6 +222,11 @@ impl Plan {
 
     pub fn steps(&self) -> &[Step] {
         &self.steps
+    }
+
+    /// Element that each stage computes with.
+    pub fn layers(&self) -> &[LayerPrecision] {
+        &self.layers
     }
 
     /// Places of the packed weights that other plans may share, step by step.

@@ -18,6 +18,81 @@ pub struct HalfPrecision {
     pub head: Element,
 }
 
+/// A stage of a plan, and what it computes with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LayerPrecision {
+    /// Number of the stage, for [`HalfPrecision::kept`].
+    pub stage: usize,
+    /// Name and size, in words.
+    pub name: String,
+    /// Zero for all but convolutions.
+    pub multiply_adds: u64,
+    pub element: Element,
+}
+
+/// Lists the stages that compute something.
+pub fn layers(stages: &Stages) -> Vec<LayerPrecision> {
+    let computing = stages.stages.iter().enumerate();
+    let computing = computing.filter_map(|(i, stage)| Some((i, stage, stage.out?)));
+    computing
+        .map(|(i, stage, out)| LayerPrecision {
+            stage: i,
+            name: format!(
+                "{}, {}x{}",
+                name(&stage.work),
+                stages.roots[out as usize].h,
+                stages.roots[out as usize].w
+            ),
+            multiply_adds: multiply_adds(&stage.work),
+            element: stage.element,
+        })
+        .collect()
+}
+
+fn multiply_adds(work: &Work) -> u64 {
+    let Work::Conv { layers, .. } = work else {
+        return 0;
+    };
+    let each = layers
+        .iter()
+        .map(|layer| layer.weights.len() as u64 * (layer.size[0] * layer.size[1]) as u64);
+    each.sum()
+}
+
+fn name(work: &Work) -> String {
+    match work {
+        Work::Load { .. } => "input".into(),
+        Work::Constant(_) => "constant".into(),
+        Work::Conv { layers, .. } => {
+            let layer = &layers[0];
+            let [h, w] = layer.kernel;
+            let kind = match layer.is_depthwise() {
+                true => "depthwise convolution",
+                false => "convolution",
+            };
+            let (from, to) = (layer.in_channels, layer.out_channels);
+            format!("{kind} {h}x{w} of {from} to {to} channels")
+        }
+        Work::Pool(..) | Work::Global(_) => "pooling".into(),
+        Work::OverChannels(_) => "reduction over channels".into(),
+        Work::Resize(_) => "resize".into(),
+        Work::Elementwise(function, epilogue) => match (function, epilogue.before) {
+            (Pointwise::Copy, Some(activation)) => format!("{activation:?}").to_lowercase(),
+            (Pointwise::Binary(binary), _) => format!("{binary:?}").to_lowercase(),
+            (Pointwise::Affine { .. }, _) => "scale and bias".into(),
+            _ => "elementwise function".into(),
+        },
+        Work::Softmax { .. } => "softmax".into(),
+        Work::Crop(_)
+        | Work::Pad(..)
+        | Work::Reshape
+        | Work::DepthToSpace { .. }
+        | Work::Gather
+        | Work::Convert
+        | Work::Store { .. } => "copy".into(),
+    }
+}
+
 /// Sets the element of every stage.
 pub fn assign(stages: &mut Stages, half: &HalfPrecision) {
     let inner = before_convolutions(stages);
