@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::error::Result;
 use super::graph::{Graph, Input, Layout, Output};
-use super::plan::{Element, HalfPrecision, Options, Plan};
+use super::plan::{Algorithm, Element, HalfPrecision, Options, Plan};
 use super::session::Session;
 
 /// Largest error of a channel of the outputs that passes, as a part of the channel's spread, both root mean squares.
@@ -20,7 +20,7 @@ const MOST_TRIALS: usize = 24;
 /// A plan in f16 whose stages in f32 do more than this part of the multiply-adds is not worth its conversions.
 const LEAST_WORTH: f64 = 0.5;
 
-/// What was found out about f16.
+/// Result of a comparison of f16 with f32.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Verdict {
     /// Part of the multiply-adds that the plan computes with f16.
@@ -70,8 +70,9 @@ impl fmt::Display for Verdict {
 /// # Errors
 /// As for [`Plan::new`] and [`Session::run`].
 pub fn plan_in_f16(graph: &Graph, options: &Options, inputs: &[Input]) -> Result<(Plan, Verdict)> {
-    let trial = |half: Option<HalfPrecision>| -> Result<(Plan, Vec<Vec<f32>>)> {
+    let trial = |algorithm, half: Option<HalfPrecision>| -> Result<(Plan, Vec<Vec<f32>>)> {
         let options = Options {
+            algorithm,
             half,
             ..options.clone()
         };
@@ -83,21 +84,23 @@ pub fn plan_in_f16(graph: &Graph, options: &Options, inputs: &[Input]) -> Result
             ..HalfPrecision::default()
         })
     };
-    let (full, wanted) = trial(None)?;
+    let (full, wanted) = trial(options.algorithm, None)?;
     let compare = |outputs: &[Vec<f32>]| error(graph, &wanted, outputs);
-    let (half, outputs) = trial(with(&[]))?;
-    let first = compare(&outputs);
-    if first <= LIMIT {
-        let verdict = verdict(&half, Some(first), &[], None);
-        return Ok((half, verdict));
+    let mut first = f64::INFINITY;
+    // Winograd's transforms multiply the errors of f16
+    for algorithm in [options.algorithm, Algorithm::Winograd2, Algorithm::Direct] {
+        let (half, outputs) = trial(algorithm, with(&[]))?;
+        first = compare(&outputs);
+        if first <= LIMIT {
+            let verdict = verdict(&half, Some(first), &[], None);
+            return Ok((half, verdict));
+        }
     }
-    let all = in_f16(&half);
-    let mut passes = |kept: &[usize]| {
-        let (_, outputs) = trial(with(kept))?;
-        Ok(compare(&outputs) <= LIMIT)
-    };
+    let direct = |kept: &[usize]| trial(Algorithm::Direct, with(kept));
+    let mut passes = |kept: &[usize]| Ok(compare(&direct(kept)?.1) <= LIMIT);
+    let all = in_f16(&direct(&[])?.0);
     let kept = fewest(all, MOST_TRIALS, &mut passes)?;
-    let (best, outputs) = trial(with(&kept))?;
+    let (best, outputs) = direct(&kept)?;
     let found = verdict(&best, Some(compare(&outputs)), &kept, Some(first));
     if found.share < LEAST_WORTH {
         let nothing = verdict(&full, None, &[], Some(first));

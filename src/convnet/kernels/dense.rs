@@ -110,63 +110,6 @@ impl<E> DenseTiles<E> {
     }
 }
 
-/// Sums in f32 of a tile whose accumulators hold only so many products: see [`Vector::LONGEST_SUM`].
-struct Sums<V: Vector, const T: usize, const B: usize> {
-    sums: [[V::Sums; B]; T],
-    /// Products since the accumulators were emptied, and whether they ever were.
-    products: usize,
-    used: bool,
-}
-
-impl<V: Vector, const T: usize, const B: usize> Sums<V, T, B> {
-    #[inline(always)]
-    fn new() -> Self {
-        Sums {
-            sums: [[V::Sums::default(); B]; T],
-            products: 0,
-            used: false,
-        }
-    }
-
-    /// Counts products that went into the accumulators, and empties them if there is no room for another register's.
-    #[inline(always)]
-    unsafe fn count(&mut self, acc: &mut Tile<V, T, B>, products: usize) {
-        if V::LONGEST_SUM == usize::MAX {
-            return;
-        }
-        self.products += products;
-        if self.products + V::LANES > V::LONGEST_SUM {
-            for (sums, acc) in self.sums.iter_mut().zip(acc) {
-                for (sums, acc) in sums.iter_mut().zip(acc) {
-                    // SAFETY: the caller's.
-                    unsafe {
-                        acc.add_to(sums);
-                        *acc = V::zero();
-                    }
-                }
-            }
-            (self.products, self.used) = (0, true);
-        }
-    }
-
-    /// Adds what was taken out of the accumulators to them.
-    #[inline(always)]
-    unsafe fn finish(&mut self, acc: &mut Tile<V, T, B>) {
-        if V::LONGEST_SUM == usize::MAX || !self.used {
-            return;
-        }
-        for (sums, acc) in self.sums.iter_mut().zip(acc) {
-            for (sums, acc) in sums.iter_mut().zip(acc) {
-                // SAFETY: the caller's.
-                unsafe {
-                    acc.add_to(sums);
-                    *acc = V::from_sums(sums, 1.);
-                }
-            }
-        }
-    }
-}
-
 /// Computes a tile of T pixels and B blocks. `STEP` is the distance of pixels in floats, 0 if only known at run time.
 ///
 /// # Safety
@@ -182,31 +125,24 @@ pub unsafe fn tile<V: Vector, const T: usize, const B: usize, const STEP: usize>
 ) {
     // SAFETY: the caller's.
     unsafe {
-        let step = if STEP == 0 { s.advance } else { STEP };
-        let mut acc = [[V::zero(); B]; T];
-        let mut sums = Sums::<V, T, B>::new();
-        if V::PAIRS && STEP != PLANES && s.kernel == [1, 1] {
-            for block in s.inputs {
-                let x = s.base.offset(block.offset as isize + s.shift);
-                weights = V::multiply_add(&mut acc, x, step, block.lanes, weights);
-                sums.count(&mut acc, block.lanes);
-            }
-        } else {
-            for block in s.inputs {
-                // planes have one lane, which spares them a loop
-                let lanes = if STEP == PLANES { 1 } else { block.lanes };
-                let first = s.base.offset(block.offset as isize + s.shift);
-                for ky in 0..s.kernel[0] {
-                    let mut x = first.add(ky * s.tap[0]);
-                    for _ in 0..s.kernel[1] {
-                        weights = V::multiply_add(&mut acc, x, step, lanes, weights);
-                        sums.count(&mut acc, lanes);
-                        x = x.add(s.tap[1]);
+        let taps = s.kernel[0] * s.kernel[1];
+        let mut acc =
+            if V::LONGEST_SUM == usize::MAX || s.inputs.len() * taps * V::LANES <= V::LONGEST_SUM {
+                accumulate::<V, T, B, STEP>(s, s.inputs, &mut weights)
+            } else {
+                // In parts, whose accumulators are not alive beyond them: so they stay in registers.
+                let blocks = (V::LONGEST_SUM / (taps * V::LANES)).max(1);
+                let mut sums = [[V::Sums::default(); B]; T];
+                for part in s.inputs.chunks(blocks) {
+                    let acc = accumulate::<V, T, B, STEP>(s, part, &mut weights);
+                    for (sums, acc) in sums.iter_mut().zip(acc) {
+                        for (sums, acc) in sums.iter_mut().zip(acc) {
+                            acc.add_to(sums);
+                        }
                     }
                 }
-            }
-        }
-        sums.finish(&mut acc);
+                sums.map(|sums| sums.map(|sums| V::from_sums(&sums, 1.)))
+            };
         // last, so that a bias larger than the products does not coarsen every sum
         if !bias.is_null() {
             for b in 0..B {
@@ -217,6 +153,42 @@ pub unsafe fn tile<V: Vector, const T: usize, const B: usize, const STEP: usize>
             }
         }
         finish::<V, T, B>(acc, epilogue, in_registers, to);
+    }
+}
+
+/// Sums up the products of some input blocks. `weights` goes on to those of the next block.
+#[inline(always)]
+unsafe fn accumulate<V: Vector, const T: usize, const B: usize, const STEP: usize>(
+    s: &Source<V::Element>,
+    inputs: &[InBlock],
+    weights: &mut *const V::Element,
+) -> Tile<V, T, B> {
+    // SAFETY: the caller's.
+    unsafe {
+        let step = if STEP == 0 { s.advance } else { STEP };
+        let mut w = *weights;
+        let mut acc = [[V::zero(); B]; T];
+        if V::PAIRS && STEP != PLANES && s.kernel == [1, 1] {
+            for block in inputs {
+                let x = s.base.offset(block.offset as isize + s.shift);
+                w = V::multiply_add(&mut acc, x, step, block.lanes, w);
+            }
+        } else {
+            for block in inputs {
+                // planes have one lane, which spares them a loop
+                let lanes = if STEP == PLANES { 1 } else { block.lanes };
+                let first = s.base.offset(block.offset as isize + s.shift);
+                for ky in 0..s.kernel[0] {
+                    let mut x = first.add(ky * s.tap[0]);
+                    for _ in 0..s.kernel[1] {
+                        w = V::multiply_add(&mut acc, x, step, lanes, w);
+                        x = x.add(s.tap[1]);
+                    }
+                }
+            }
+        }
+        *weights = w;
+        acc
     }
 }
 

@@ -145,6 +145,11 @@ impl Kernels {
         }
     }
 
+    /// True if these kernels need no instruction set.
+    pub fn is_portable(&self) -> bool {
+        self.name == scalar::KERNELS.name
+    }
+
     /// Returns the table called `name`.
     ///
     /// # Errors

@@ -210,10 +210,8 @@ pub fn choose(stages: &mut Stages, algorithm: Algorithm, choices: &Choices, tabl
         let key = key(layer);
         let kernels = tables.get(stage.element);
         let algorithm = match algorithm {
-            // nothing is measured for f16, whose errors Winograd's transforms would multiply
-            Algorithm::Auto | Algorithm::Estimate if stage.element == Element::F16 => {
-                Some(Algorithm::Direct)
-            }
+            // nothing is measured for f16
+            Algorithm::Auto if stage.element == Element::F16 => None,
             Algorithm::Auto => choices.get(key, kernels),
             Algorithm::Estimate => None,
             fixed => Some(fixed),

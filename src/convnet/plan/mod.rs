@@ -99,12 +99,22 @@ impl Options {
         Ok(Tables { full, half })
     }
 
-    /// True if the kernels that a plan will use compute with f16.
+    /// True if a plan can compute with f16, by instructions for it.
     ///
     /// # Errors
     /// [`Error::Kernels`] if the requested kernels cannot run here.
-    pub fn can_compute_with_f16(&self) -> Result<bool> {
-        Ok(self.kernels()?.half().is_some())
+    pub fn computes_with_f16(&self) -> Result<bool> {
+        let kernels = self.kernels()?;
+        Ok(!kernels.is_portable() && kernels.half().is_some())
+    }
+
+    /// True if a plan can only emulate f16, which is slow: for tests.
+    ///
+    /// # Errors
+    /// As for [`computes_with_f16`](Self::computes_with_f16).
+    pub fn emulates_f16(&self) -> Result<bool> {
+        let kernels = self.kernels()?;
+        Ok(kernels.is_portable() && kernels.half().is_some())
     }
 
     fn kernels(&self) -> Result<&'static Kernels> {

@@ -13,7 +13,7 @@ use super::vector::{Picks, Vector};
 pub struct F16x8([f32; 8]);
 
 /// Products that are summed up in f16 before the sum goes into one of f32.
-pub const LONGEST_SUM: usize = 64;
+pub const LONGEST_SUM: usize = 128;
 
 fn rounded(x: f32) -> f32 {
     Half::from_f32(x).to_f32()
