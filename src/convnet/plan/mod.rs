@@ -22,10 +22,10 @@ use std::sync::Arc;
 
 use super::error::{Error, Result};
 use super::graph::{Graph, Input, InputFormat, Op, Shape};
+use super::kernels::Kernels;
 pub use super::kernels::element::Element;
 use super::kernels::pack::Aligned;
 pub use super::kernels::step::Step;
-use super::kernels::{Context, Kernels};
 pub use choice::{Algorithm, Choices};
 pub use measure::Measured;
 pub use precision::{HalfPrecision, LayerPrecision};
@@ -266,14 +266,9 @@ impl Plan {
         &self.outputs
     }
 
-    /// Runs part `part` of `parts` of a step.
-    ///
-    /// # Safety
-    /// The context holds an arena and a scratch of the plan's sizes, and inputs and outputs that fit the plan. All steps
-    /// before this one are done. No two threads run the same part.
-    pub(super) unsafe fn run_step(&self, i: usize, context: &Context, part: usize, parts: usize) {
-        // SAFETY: the caller's; the tables were chosen for this machine.
-        unsafe { self.steps[i].run(self.tables[i], context, part, parts) }
+    /// The table that a step was bound for.
+    pub(super) fn table(&self, step: usize) -> &'static Kernels {
+        self.tables[step]
     }
 
     pub(super) fn arena_len(&self) -> usize {
