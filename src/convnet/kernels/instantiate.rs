@@ -24,7 +24,7 @@ macro_rules! instantiate {
         }
 
         $(#[$attribute])*
-        unsafe fn dense_tile<const T: usize, const B: usize, const STEP: usize>(
+        unsafe fn dense<const T: usize, const B: usize, const STEP: usize>(
             s: &k::dense::Source<Value>, weights: *const Value, bias: *const Value,
             epilogue: &k::epilogue::Epilogue, in_registers: bool, to: &k::epilogue::Target<Value, B>,
         ) {
@@ -33,7 +33,7 @@ macro_rules! instantiate {
         }
 
         $(#[$attribute])*
-        unsafe fn depthwise_tile<const T: usize, const K: usize, const S: usize>(
+        unsafe fn depthwise<const T: usize, const K: usize, const S: usize>(
             s: &k::depthwise::Source<Value>, weights: *const Value, bias: *const Value,
             epilogue: &k::epilogue::Epilogue, in_registers: bool, to: &k::epilogue::Target<Value, 1>,
         ) {
@@ -64,21 +64,21 @@ macro_rules! instantiate {
         }
 
         $(#[$attribute])*
-        unsafe fn dense(step: &k::dense::Dense, context: &k::Context, part: usize, parts: usize) {
+        unsafe fn run_dense(step: &k::dense::Dense, context: &k::Context, part: usize, parts: usize) {
             // SAFETY: the caller's.
             unsafe { k::dense::run::<$vector>(step, &DENSE, context, part, parts) }
         }
 
         $(#[$attribute])*
-        unsafe fn depthwise(step: &k::depthwise::Depthwise, context: &k::Context, part: usize, parts: usize) {
+        unsafe fn run_depthwise(step: &k::depthwise::Depthwise, context: &k::Context, part: usize, parts: usize) {
             // SAFETY: the caller's.
             unsafe { k::depthwise::run::<$vector>(step, &DEPTHWISE, context, part, parts) }
         }
 
         const fn tiles<const STEP: usize>() -> k::dense::Tiles<Value> {
             k::dense::Tiles {
-                one: &[$(dense_tile::<$dense, 1, STEP>),*],
-                two: &[$(dense_tile::<$dense, 2, STEP>),*],
+                one: &[$(dense::<$dense, 1, STEP>),*],
+                two: &[$(dense::<$dense, 2, STEP>),*],
             }
         }
 
@@ -102,17 +102,17 @@ macro_rules! instantiate {
             planes: tiles::<{ k::dense::PLANES }>(),
             blocks: [tiles::<LANES>(), tiles::<{ 2 * LANES }>()],
             any: k::dense::Tiles {
-                one: &[$(dense_tile::<$any, 1, 0>),*],
-                two: &[$(dense_tile::<$any, 2, 0>),*],
+                one: &[$(dense::<$any, 1, 0>),*],
+                two: &[$(dense::<$any, 2, 0>),*],
             },
         };
 
         static DEPTHWISE: k::depthwise::DepthwiseTiles<Value> = k::depthwise::DepthwiseTiles {
             fixed: [
-                &[$(depthwise_tile::<$depthwise1, 3, 1>),*],
-                &[$(depthwise_tile::<$depthwise2, 3, 2>),*],
-                &[$(depthwise_tile::<$depthwise1, 5, 1>),*],
-                &[$(depthwise_tile::<$depthwise2, 5, 2>),*],
+                &[$(depthwise::<$depthwise1, 3, 1>),*],
+                &[$(depthwise::<$depthwise2, 3, 2>),*],
+                &[$(depthwise::<$depthwise1, 5, 1>),*],
+                &[$(depthwise::<$depthwise2, 5, 2>),*],
             ],
             any: &[$(depthwise_any::<$depthwise1>),*],
         };
@@ -122,8 +122,8 @@ macro_rules! instantiate {
             lanes: LANES,
             element: <Value as k::element::Number>::ELEMENT,
             width: DENSE.blocks[0].two.len(),
-            dense,
-            depthwise,
+            dense: run_dense,
+            depthwise: run_depthwise,
             winograd,
             narrow,
             pooling,

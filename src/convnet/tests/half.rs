@@ -104,6 +104,10 @@ fn check_half(graph: &Graph, data: &[Data], variants: &[Variant], name: &str) ->
 #[test]
 fn random_graphs_in_f16_equal_the_interpreter_within_rounding() {
     let variants = half_variants();
+    if variants.is_empty() {
+        println!("not tried: this processor does not compute with f16");
+        return;
+    }
     let (mut all, mut compared) = (0, 0);
     for seed in seeds(60) {
         let graph = Generator::graph(seed, 5 + (seed as usize % 30 * 7) % 30);
