@@ -175,7 +175,10 @@ impl Plan {
         if let Some(half) = &options.half {
             precision::assign(&mut stages, half);
         }
-        let layers = precision::layers(&stages);
+        let layers = match options.half {
+            Some(_) => precision::layers(&stages),
+            None => Vec::new(),
+        };
         choice::choose(&mut stages, algorithm, &options.choices, tables);
         let placement = place::place(stages, |element| tables.get(element).lanes);
         within("steps", placement.stages.len(), budget.steps)?;
