@@ -172,13 +172,8 @@ impl Plan {
         within("steps", graph.nodes().len(), budget.steps)?;
         let algorithm = options.algorithm()?;
         let mut stages = stage::build(&simplify::simplify(graph))?;
-        if let Some(half) = &options.half {
-            precision::assign(&mut stages, half);
-        }
-        let layers = match options.half {
-            Some(_) => precision::layers(&stages),
-            None => Vec::new(),
-        };
+        let half = options.half.as_ref();
+        let layers = half.map(|half| precision::assign(&mut stages, half));
         choice::choose(&mut stages, algorithm, &options.choices, tables);
         let placement = place::place(stages, |element| tables.get(element).lanes);
         within("steps", placement.stages.len(), budget.steps)?;
@@ -218,7 +213,7 @@ impl Plan {
             scratch: scratch.unwrap_or(0),
             steps,
             constants,
-            layers,
+            layers: layers.unwrap_or_default(),
             inputs: inputs_of(graph),
             outputs: graph
                 .outputs()
@@ -237,7 +232,7 @@ impl Plan {
         &self.steps
     }
 
-    /// Element that each stage computes with.
+    /// Element that each stage computes with; nothing for a plan that is all in f32.
     pub fn layers(&self) -> &[LayerPrecision] {
         &self.layers
     }

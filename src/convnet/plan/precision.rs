@@ -30,8 +30,7 @@ pub struct LayerPrecision {
     pub element: Element,
 }
 
-/// Lists the stages that compute something.
-pub fn layers(stages: &Stages) -> Vec<LayerPrecision> {
+fn layers(stages: &Stages) -> Vec<LayerPrecision> {
     let computing = stages.stages.iter().enumerate();
     let computing = computing.filter_map(|(i, stage)| Some((i, stage, stage.out?)));
     computing
@@ -93,8 +92,8 @@ fn name(work: &Work) -> String {
     }
 }
 
-/// Sets the element of every stage.
-pub fn assign(stages: &mut Stages, half: &HalfPrecision) {
+/// Sets the element of every stage, and lists those that compute something.
+pub fn assign(stages: &mut Stages, half: &HalfPrecision) -> Vec<LayerPrecision> {
     let inner = before_convolutions(stages);
     let mut elements = vec![Element::F32; stages.roots.len()];
     for (i, stage) in stages.stages.iter_mut().enumerate() {
@@ -116,6 +115,7 @@ pub fn assign(stages: &mut Stages, half: &HalfPrecision) {
             elements[out as usize] = stage.element;
         }
     }
+    layers(stages)
 }
 
 /// Tells of each root whether a convolution reads it, or something that was computed from it.
