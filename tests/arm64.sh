@@ -1,15 +1,18 @@
 #!/bin/sh
 # The project's tests on 64-bit Arm, under emulation on x86: cross-builds, then runs kernels, unit tests and, with
-# DETECT_SHARED and DETECT_PICTURES, real models on real pictures, as a Cortex-A72 (Raspberry Pi 4) and an A76 (Pi 5).
-# tests/arm64.sh [SECONDS]: 60 by default, for each random test of the kernels on each processor. DETECT_ARM64 names the
-# folder for Debian's arm64 libraries and all that is built, 4 GB that serve again; default: target/arm64. Wants Debian
-# and Rust from rustup. The first time takes 20 minutes. Emulated time says nothing of speed. Says what is skipped.
+# DETECT_SHARED and DETECT_PICTURES, real models on real pictures, as a Cortex-A72 (Raspberry Pi 4) and an A76 (Pi 5);
+# reads the kernels' machine code; and counts the instructions of a frame, beside ONNX Runtime and ncnn where
+# DETECT_WHEELS names the folder of their unpacked wheels for arm64 and PNNX the converter for ncnn.
+# tests/arm64.sh [SECONDS]: 10 by default, for each random test of the kernels on each processor. DETECT_ARM64 names the
+# folder for Debian's arm64 libraries and all that is built, 6 GB that serve again; default: target/arm64. Wants Debian
+# and Rust from rustup. The first time takes more than 20 minutes. Emulated time says nothing of speed. Says what is
+# skipped.
 set -e
 root=$(cd "$(dirname "$0")/.." && pwd)
 . "$root/pipelines/support/setup.sh"
 cd "$root"
 
-seconds=${1:-60}
+seconds=${1:-10}
 case $seconds in
 0* | *[!0-9]*) fail "How long is \"$seconds\", expected a number of seconds, at least 1." ;;
 esac
@@ -36,7 +39,7 @@ make_root() {
     [ $# -gt 0 ] || fail "apt has no list of Debian's servers: neither /etc/apt/sources.list nor sources.list.d/debian.sources is there."
     # Keys are checked as root: apt's own user may not be allowed into this folder.
     mmdebstrap --quiet --variant=extract --architectures=arm64 --aptopt='APT::Sandbox::User "root"' \
-        --include=libc6-dev,libgstreamer1.0-dev,libgstreamer-plugins-base1.0-dev,gstreamer1.0-tools,gstreamer1.0-plugins-base,gstreamer1.0-plugins-good,gstreamer1.0-plugins-bad \
+        --include=libc6-dev,libgstreamer1.0-dev,libgstreamer-plugins-base1.0-dev,gstreamer1.0-tools,gstreamer1.0-plugins-base,gstreamer1.0-plugins-good,gstreamer1.0-plugins-bad,python3 \
         "$suite" "$work/root.new" "$@" >"$work/root.log" 2>&1 || {
         tail -n 20 "$work/root.log" >&2
         return 1
@@ -93,11 +96,31 @@ build_kernels() {
 }
 
 build_tests() {
-    (cross_environment && cargo test --no-run --locked --features stub-engine,bench --target "$target" --lib \
+    # As for release: tests with real models take minutes for seconds otherwise. The kernels' tests above have assertions.
+    (cross_environment && cargo test --no-run --release --locked --features stub-engine,bench --target "$target" --lib \
         --test reference) >"$work/build.log" 2>&1 || {
         tail -n 40 "$work/build.log" >&2
         return 1
     }
+}
+
+build_plugin() {
+    (cross_environment && cargo build --release --locked --target "$target" --lib) >"$work/plugin.log" 2>&1 || {
+        tail -n 40 "$work/plugin.log" >&2
+        return 1
+    }
+    mkdir -p "$work/plugins"
+    cp "$work/target/$target/release/libgstdetect.so" "$work/plugins"
+}
+
+count_instructions() {
+    set -- --work "$work" --models "$DETECT_SHARED/models" --functions 12
+    if [ -n "$DETECT_WHEELS" ] && [ -n "$PNNX" ]; then
+        set -- "$@" --onnxruntime "$(ls "$DETECT_WHEELS"/onnxruntime/capi/libonnxruntime.so.*)" --ncnn "$DETECT_WHEELS" --pnnx "$PNNX"
+    else
+        skip "ONNX Runtime and ncnn beside us: DETECT_WHEELS and PNNX do not name the folder of their wheels and the converter"
+    fi
+    python3 tests/arm64/instructions.py "$@" >&2
 }
 
 # test_program NAME: the program that cargo has built, by the source that it names.
@@ -123,11 +146,20 @@ case $(uname -m) in
 x86_64) ;;
 *) fail "tests/arm64.sh emulates arm64 on x86-64; this is $(uname -m), where tests/run.sh runs everything." ;;
 esac
-install_packages mmdebstrap arch-test gpgv qemu-user-static gcc-aarch64-linux-gnu libc6-dev-arm64-cross pkg-config
+install_packages mmdebstrap arch-test gpgv qemu-user qemu-user-static gcc libc6-dev python3 gcc-aarch64-linux-gnu libc6-dev-arm64-cross pkg-config
 check_rust
 rust_target
 [ -d "$work/root" ] || step "Unpacking Debian's libraries for arm64" make_root
 link_flags="-Clink-arg=--sysroot=$work/root"
+
+step "Reading the kernels' machine code" tests/kernel_assembly.py --target aarch64 >"$work/assembly.log"
+step "Looking for tiles that are too wide" tests/kernel_assembly.py --target aarch64 --prove >"$work/too-wide.log"
+if command -v llvm-mca-19 >/dev/null; then
+    step "Estimating the cycles of inner loops" tests/arm64/cycles.py >"$work/cycles.md"
+    cat "$work/cycles.md" >&2
+else
+    skip "cycles of inner loops: llvm-mca-19 is not installed (package llvm-19)"
+fi
 
 step "Building the executor's tests" build_kernels
 for processor in $processors; do
@@ -145,13 +177,17 @@ for processor in $processors; do
 done
 if [ -z "$DETECT_SHARED" ] || [ -z "$DETECT_PICTURES" ]; then
     skip "boxes of the shared cards: DETECT_SHARED and DETECT_PICTURES do not name the folders of shared models and of pictures made by .ci/shared.py"
+    skip "instructions of a frame: DETECT_SHARED does not name the folder of shared models"
 else
+    step "Building the plugin" build_plugin
+    step "Counting instructions" count_instructions
     # Measured under emulation, the choice of an algorithm would take a minute for each model.
-    export GST_DETECT_CONVOLUTION=estimate
+    export GST_DETECT_CONVOLUTION=estimate DETECT_FORMATS=RGB
+    skip "boxes from I420 and NV12, whose pixels do not depend on the kernels"
     for processor in $processors; do
-        step "Boxes of the shared cards on $processor" run_program "$processor" "boxes-$processor" \
+        step "Boxes of the float cards on $processor" run_program "$processor" "boxes-$processor" \
             "$(test_program tests/reference)" --nocapture --test-threads=1 --exact \
-            shared_models::boxes_without_a_card_are_those_of_the_reference
+            shared_models::boxes_with_a_card_are_those_of_the_reference
         # a row for each model
         grep 'boxes, ' "$work/boxes-$processor.log" >&2
     done

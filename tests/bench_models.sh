@@ -6,7 +6,9 @@
 # too. THREADS=1, ROUNDS=6, RUNS=10 (of each engine in a round) and ENGINES=tract,onnxruntime,openvino (ours) can be set;
 # SAME_GRAPH=no leaves out the others on the graph that ours get. With the eight models of the default it takes about ten
 # minutes. Needs Python, for which it makes an environment in target/venv, unless PEERS_PYTHON names an interpreter. It
-# says what it leaves out. Writes a record, tests/benches/figures/<date>-<machine>/models.{tsv,md} (FIGURES and MACHINE
+# says what it leaves out. RECORD=networks names the record, TITLE its title and AIMS the largest geometric mean and the
+# largest ratio that are aimed at: tests/models/make_networks.py and make_rtdetr.py make networks with aims of their own,
+# "1.0 1.3". Writes a record, tests/benches/figures/<date>-<machine>/models.{tsv,md} (FIGURES and MACHINE
 # name others), and prints its page: every ratio with its spread, and their geometric mean.
 set -e
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -112,7 +114,7 @@ make_work bench_models
 find_peers
 use_libraries_of_python
 build_bench models
-begin_record "Bare model time beside other engines" "turns=$rounds rounds of $runs runs of every engine" \
+begin_record "${TITLE:-Bare model time beside other engines}" ${AIMS:+"aims=$AIMS"} "turns=$rounds rounds of $runs runs of every engine" \
     "versions=$(versions onnxruntime openvino ncnn pnnx opencv-python-headless)"
 step "Preparing the models" prepare "$@"
 step "Measuring" measure

@@ -3,11 +3,14 @@
 
     tests/kernel_assembly.py            every tile, half a minute
     tests/kernel_assembly.py --prove    compiles tiles that are too wide as well, and fails if they pass
+    tests/kernel_assembly.py --target aarch64 [--prove]
+                                        the same for 64-bit Arm, on any machine that has Rust's library for it
 
 A tile's accumulators must stay in registers: in memory they cost more than half of its speed. The table gives, for each
 function, its instructions, its loads and stores of vectors on the stack, and the multiply-adds of its innermost loop.
 """
 
+import argparse
 import pathlib
 import platform
 import re
@@ -16,7 +19,6 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 WORK = ROOT / "target" / "kernels"
-SETS = ("avx512", "avx2")
 TILES = ("dense", "depthwise", "depthwise_any")
 
 # Functions that are listed, but may use the stack, each with its reason. No tile belongs here.
@@ -25,10 +27,65 @@ EXEMPT = {
 }
 
 BASE62 = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-FRAME = re.compile(r"^(?:mov|lea)\s+(\w+), (?:rsp$|\[rsp\b)")
-VECTOR = re.compile(r"\b[xyz]mm\d+\b")
-FMA = re.compile(r"^vf(?:n?m)(?:add|sub)\d*[ps]s\b")
-JUMP = re.compile(r"^j[a-z]+\s+(\.\w+)")
+
+
+class X86:
+    """x86-64 in Intel's syntax."""
+
+    triple = "x86_64-unknown-linux-gnu"
+    sets = ("avx512", "avx2")
+    # last number of the list of dense tiles, and one that does not fit the registers
+    wider = {"avx512": (14, 20), "avx2": (6, 9)}
+    flags = ("-Cllvm-args=-x86-asm-syntax=intel",)
+    fma = re.compile(r"^vf(?:n?m)(?:add|sub)\d*[ps]s\b")
+    jump = re.compile(r"^j[a-z]+\s+(\.\w+)")
+    vector = re.compile(r"\b[xyz]mm\d+\b")
+    comment = "#"
+
+    @staticmethod
+    def frame(code):
+        """Registers that hold the frame: rbp is one like others, unless it was copied from rsp."""
+        frame = re.compile(r"^(?:mov|lea)\s+(\w+), (?:rsp$|\[rsp\b)")
+        return {"rsp"} | {match[1] for line in code if (match := frame.match(line)) and match[1] == "rbp"}
+
+    @classmethod
+    def stack(cls, code):
+        """Instructions that keep vectors on the stack."""
+        at_frame = re.compile(r"\[(?:%s)\b" % "|".join(cls.frame(code)))
+        stack = [line for line in code if at_frame.search(line) and cls.vector.search(line)]
+        # the stack is aligned for vectors alone, however they are then addressed
+        return stack + [line for line in code if re.match(r"and\s+rsp, -\d+", line)]
+
+
+class Arm:
+    """64-bit Arm. The lower halves of eight registers (d8 to d15) belong to the caller: saving those is no spill."""
+
+    triple = "aarch64-unknown-linux-gnu"
+    sets = ("neon",)
+    wider = {"neon": (8, 11)}
+    flags = ()
+    fma = re.compile(r"^fml[as]\s+v\d+\.")
+    jump = re.compile(r"^(?:b\.\w+|cbn?z\s+\w+,|tbn?z\s+\w+, #\d+,|b)\s+(\.\w+)")
+    vector = re.compile(r"\bq\d+\b|\bv\d+\.")
+    comment = "//"
+
+    @classmethod
+    def stack(cls, code):
+        """Instructions that keep vectors on the stack, also through a register that was computed from it just before."""
+        copied = re.compile(r"^(?:mov|add|sub)\s+(x\d+), (?:sp|x29)\b")
+        frame, stack = {"sp", "x29"}, []
+        for line in code:
+            if cls.vector.search(line) and re.search(r"\[(?:%s)\b" % "|".join(frame), line):
+                stack.append(line)
+            if match := copied.match(line):
+                frame.add(match[1])
+            elif match := re.match(r"^\w+\s+(x\d+),", line):
+                # written anew; a store, which only reads it, ends the search as well
+                frame.discard(match[1])
+        return stack
+
+
+ARCHITECTURES = {"x86_64": X86, "aarch64": Arm}
 
 
 def constants(mangled, rest):
@@ -47,9 +104,9 @@ def constants(mangled, rest):
     return found
 
 
-def name_of(symbol):
+def name_of(architecture, symbol):
     """(instruction set, function, constants) of a symbol that is a kernel of interest, else None."""
-    match = re.search(r"7kernels\d(%s)(\d+)(.*)" % "|".join(SETS), symbol)
+    match = re.search(r"7kernels\d(%s)(\d+)(.*)" % "|".join(architecture.sets), symbol)
     if not match or "7closure" in symbol:
         return None
     length = match[2]
@@ -60,41 +117,40 @@ def name_of(symbol):
     return match[1], name, tuple(constants(symbol, rest))
 
 
-def functions(assembly):
+def functions(architecture, assembly):
     """Yields each kernel with its lines, labels included."""
     current, lines = None, []
     for line in assembly.splitlines():
         line = line.strip()
         if match := re.match(r"(_R\w+):", line):
-            current, lines = name_of(match[1]), []
+            current, lines = name_of(architecture, match[1]), []
         elif line.startswith(".cfi_endproc") and current:
             yield current, lines
             current = None
-        elif current and (re.match(r"\.L\w+:", line) or not line.startswith((".", "#"))) and line:
+        elif current and (re.match(r"\.L\w+:", line) or not line.startswith((".", architecture.comment))) and line:
             lines.append(line)
 
 
-def look(lines):
-    """Instructions, vector accesses to the stack, and multiply-adds of the innermost loop that has most of them."""
+def inner_loops(architecture, lines):
+    """(first line, last line) of each loop that holds multiply-adds and no other such loop."""
     labels = {line[:-1]: i for i, line in enumerate(lines) if line.endswith(":")}
-    code = [i for i, line in enumerate(lines) if not line.endswith(":")]
-    fma = [i for i in code if FMA.match(lines[i])]
-    # rbp is a register like others, unless it holds the frame
-    frame = {"rsp"} | {match[1] for i in code if (match := FRAME.match(lines[i])) and match[1] == "rbp"}
-    at_frame = re.compile(r"\[(?:%s)\b" % "|".join(frame))
-    stack = [lines[i] for i in code if at_frame.search(lines[i]) and VECTOR.search(lines[i])]
-    # the stack is aligned for vectors alone, however they are then addressed
-    stack += [lines[i] for i in code if re.match(r"and\s+rsp, -\d+", lines[i])]
+    fma = [i for i, line in enumerate(lines) if architecture.fma.match(line)]
     loops = []
-    for i in code:
-        match = JUMP.match(lines[i])
-        if match and labels.get(match[1], i) < i:
-            start = labels[match[1]]
-            loops.append((i - start, sum(start < k < i for k in fma), start, i))
-    loops = [loop for loop in loops if loop[1]]
-    inner = [a for a in loops if not any(b is not a and a[2] <= b[2] and b[3] <= a[3] for b in loops)]
+    for i, line in enumerate(lines):
+        match = architecture.jump.match(line)
+        if match and (start := labels.get(match[1], i)) < i and any(start < k < i for k in fma):
+            loops.append((start, i))
+    return [a for a in loops if not any(b != a and a[0] <= b[0] and b[1] <= a[1] for b in loops)]
+
+
+def look(architecture, lines):
+    """Instructions, vector accesses to the stack, and multiply-adds of the innermost loop that has most of them."""
+    code = [line for line in lines if not line.endswith(":")]
+    fma = [i for i, line in enumerate(lines) if architecture.fma.match(line)]
+    loops = inner_loops(architecture, lines)
     # without a loop the taps are unrolled: the function is one
-    return len(code), stack, max((loop[1] for loop in inner), default=len(fma))
+    most = max((sum(start < k < end for k in fma) for start, end in loops), default=len(fma))
+    return len(code), architecture.stack(code), most
 
 
 def expected(kernels, instruction_set):
@@ -110,15 +166,22 @@ def expected(kernels, instruction_set):
     return wanted | {("depthwise_any", (t,)) for t in lists["depthwise1"]} | {("winograd", ())}
 
 
-def compile_alone(source, out):
+def compile_alone(architecture, source, out):
     library = out.with_suffix(".rs")
     library.write_text(f'#[path = "{source / "mod.rs"}"]\npub mod convnet;\n')
     assembly = out.with_suffix(".s")
     # as the release profile does; one unit, so that there is one file
     command = ["rustc", "--edition", "2024", "--crate-type", "lib", "--crate-name", "alone", "-Copt-level=3", "-Ccodegen-units=1"]
-    command += ["-Csymbol-mangling-version=v0", "-Cllvm-args=-x86-asm-syntax=intel", f"--emit=asm={assembly}", str(library)]
+    command += ["-Csymbol-mangling-version=v0", "--target", architecture.triple, *architecture.flags]
+    command += [f"--emit=asm={assembly}", str(library)]
     subprocess.run(command, check=True, cwd=WORK)
     return assembly.read_text()
+
+
+def has_library(architecture):
+    """True if this Rust can compile for the architecture."""
+    root = subprocess.run(["rustc", "--print", "sysroot"], check=True, capture_output=True, text=True).stdout.strip()
+    return (pathlib.Path(root) / "lib" / "rustlib" / architecture.triple / "lib").is_dir()
 
 
 def describe(kernel):
@@ -126,13 +189,13 @@ def describe(kernel):
     return f"{instruction_set} {name}" + (f"<{', '.join(map(str, values))}>" if values else "")
 
 
-def check(source, assembly, table=True):
+def check(architecture, source, assembly, table=True):
     """Prints the table and returns the functions that fail, with the reason."""
-    found, failures = dict(functions(assembly)), []
+    found, failures = dict(functions(architecture, assembly)), []
     if table:
         print(f"{'instructions':>12} {'stack':>6} {'fma':>5}  function")
     for kernel, lines in sorted(found.items()):
-        instructions, stack, fma = look(lines)
+        instructions, stack, fma = look(architecture, lines)
         if table:
             print(f"{instructions:12} {len(stack):6} {fma:5}  {describe(kernel)}")
         if stack and kernel[1] not in EXEMPT:
@@ -141,52 +204,58 @@ def check(source, assembly, table=True):
             pixels, blocks, _ = kernel[2]
             if fma == 0 or fma % (pixels * blocks):
                 failures.append(f"{describe(kernel)}: {fma} multiply-adds in the loop, expected a multiple of {pixels * blocks}")
-    for instruction_set in SETS:
+    for instruction_set in architecture.sets:
         for name, values in sorted(expected(source / "kernels", instruction_set)):
             if (instruction_set, name, values) not in found:
                 failures.append(f"{describe((instruction_set, name, values))}: not in the assembly; was it renamed or merged?")
     return failures
 
 
-def prove():
+def prove(architecture):
     """Compiles a copy whose tiles are wider than the registers hold; each of the new ones must be found."""
     source = WORK / "too-wide"
     subprocess.run(["rm", "-rf", str(source)], check=True)
     subprocess.run(["cp", "-r", str(ROOT / "src" / "convnet"), str(source)], check=True)
     missing = []
-    wider = {"avx512": (" 14]", " 14 20]", 20), "avx2": (" 6]", " 6 9]", 9)}
-    for instruction_set, (old, new, _) in wider.items():
+    for instruction_set, (most, width) in architecture.wider.items():
         file = source / "kernels" / instruction_set / "mod.rs"
-        text, n = re.subn(r"(dense: \[[\d ]*)%s" % re.escape(old), r"\g<1>" + new, file.read_text(), count=1)
+        text, n = re.subn(r"(dense: \[[\d ]* %d)\]" % most, r"\g<1> %d]" % width, file.read_text(), count=1)
         if not n:
-            sys.exit(f"{file}: no list of dense tiles that ends in \"{old}\"; change `wider` in tests/kernel_assembly.py")
+            sys.exit(f"{file}: no list of dense tiles that ends in {most}; change `wider` in tests/kernel_assembly.py")
         file.write_text(text)
-    failures = check(source, compile_alone(source, WORK / "too_wide"), table=False)
-    for instruction_set, (_, _, width) in wider.items():
+    failures = check(architecture, source, compile_alone(architecture, source, WORK / f"too_wide_{architecture.triple}"), table=False)
+    for instruction_set, (_, width) in architecture.wider.items():
         if not any(f.startswith(f"{instruction_set} dense<{width}, 2, ") and "on the stack" in f for f in failures):
             missing.append(f"{instruction_set}: {width} x 2 accumulators are more than there are registers, and passed")
     return missing
 
 
 def main():
-    if platform.machine() != "x86_64":
-        print(f"SKIPPED: kernels' assembly, which is checked for x86_64, not for {platform.machine()}")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--target", default=platform.machine(), help="x86_64 or aarch64; by default this machine")
+    parser.add_argument("--prove", action="store_true")
+    args = parser.parse_args()
+    architecture = ARCHITECTURES.get(args.target)
+    if not architecture:
+        print(f"SKIPPED: kernels' assembly, which is checked for {' and '.join(ARCHITECTURES)}, not for {args.target}")
         return
+    if not has_library(architecture):
+        sys.exit(f"This Rust has no library for {architecture.triple}. Add it: rustup target add {architecture.triple}")
     WORK.mkdir(parents=True, exist_ok=True)
     source = ROOT / "src" / "convnet"
-    if sys.argv[1:] == ["--prove"]:
-        failures = prove()
-    elif not sys.argv[1:]:
+    if args.prove:
+        failures = prove(architecture)
+    else:
         for name, reason in EXEMPT.items():
             print(f"May use the stack: {name}: {reason}")
-        failures = check(source, compile_alone(source, WORK / "alone"))
-    else:
-        sys.exit(__doc__)
+        assembly = compile_alone(architecture, source, WORK / f"alone_{architecture.triple}")
+        failures = check(architecture, source, assembly)
     for failure in failures:
         print(failure, file=sys.stderr)
     if failures:
         sys.exit(f"{len(failures)} failures.")
-    print("Tiles that are too wide are found." if sys.argv[1:] else "No tile keeps vectors on the stack.")
+    print("Tiles that are too wide are found." if args.prove else "No tile keeps vectors on the stack.")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -4,7 +4,7 @@
 //!
 //! Prints one row of JSON for each model: median milliseconds of each engine, or null where the engine cannot run the
 //! model (standard error says why); in `spread` the 10th and 90th percentile, in `mean` the mean, and in `load` the
-//! milliseconds from the file to a loaded engine. The engines take turns run by run, so
+//! milliseconds from the file to a loaded engine, and in `reason` what each engine says of itself. The engines take turns run by run, so
 //! that a change of the machine's speed affects all alike. `--save` writes the graphs that the engines got as
 //! FOLDER/MODEL.onnx. `tests/bench_models.sh` compares these times with those of other programs.
 
@@ -43,6 +43,8 @@ struct Plan {
 struct Runner {
     name: String,
     engine: Box<dyn Engine>,
+    /// How it runs the model, in words.
+    reason: String,
     /// Reused from run to run, as in `detect`.
     outputs: Vec<Tensor>,
     times: Vec<f64>,
@@ -129,6 +131,8 @@ fn measure(path: &Path, plan: &Plan) -> Result<Value, String> {
         }
     }
     add_times(&mut row, &runners, opened);
+    let reasons = runners.iter().map(|r| (r.name.clone(), json!(r.reason)));
+    row.insert("reason".into(), Value::Object(reasons.collect()));
     Ok(row.into())
 }
 
@@ -180,10 +184,11 @@ fn warm_runner(
         ..EngineOptions::default()
     };
     let began = Instant::now();
-    let engine = engine::open(kind, model, &options)?.engine;
+    let opened = engine::open(kind, model, &options)?;
     let mut runner = Runner {
         name: kind.to_string(),
-        engine,
+        engine: opened.engine,
+        reason: opened.reason,
         outputs: Vec::new(),
         times: Vec::new(),
         load: milliseconds(began),

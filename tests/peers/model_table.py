@@ -69,7 +69,10 @@ class Times:
 
 
 def aims(record_):
-    """Largest geometric mean, and largest ratio of one model, that are aimed at on such a machine."""
+    """Largest geometric mean, and largest ratio of one model, that are aimed at: the record's, or those of such a machine."""
+    own = record_.get('aims')
+    if own:
+        return tuple(float(aim) for aim in own.split())
     return (0.90, 1.05) if 'avx512f' in record_.get('flags').split() else (1.0, 1.2)
 
 
@@ -115,7 +118,7 @@ def page(record_):
 def main(folder):
     rows = collect(folder)
     threads = ', '.join(sorted({str(row['threads']) for row in rows}))
-    print(record.Record(record.finish(folder, ('threads', threads)), COLUMNS, rows).save('models'), end='')
+    print(record.Record(record.finish(folder, ('threads', threads)), COLUMNS, rows).save(os.environ.get('RECORD') or 'models'), end='')
 
 
 if __name__ == '__main__':

@@ -17,7 +17,8 @@ FLAGS = ('sse4_2 avx avx2 fma avx512f avx512_vnni avx512_bf16 avx512_fp16 avx_vn
          'neon asimd asimddp asimdhp i8mm sve sve2 bf16').split()
 # File name -> module with a function `page`.
 PAGES = {'models': 'model_table', 'pipelines': 'rate_table', 'onnxinference': 'rate_table', 'pixels': 'pixels_table',
-         'executor': 'executor_table', 'hostile': 'hostile_table', 'rtdetr': 'model_table'}
+         'executor': 'executor_table', 'hostile': 'hostile_table', 'rtdetr': 'model_table',
+         'networks': 'model_table', 'coverage': 'coverage_table'}
 
 
 def read_text(path):

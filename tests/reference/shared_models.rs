@@ -373,10 +373,23 @@ impl<'a> Case<'a> {
 fn boxes_with_a_card_are_those_of_the_reference() {
     let Some(shared) = shared() else { return };
     support::init();
+    // An emulated processor is slow: tests/arm64.sh asks for one format.
+    let wanted = std::env::var("DETECT_FORMATS").unwrap_or_else(|_| "RGB I420 NV12".to_string());
+    let formats = [
+        ("RGB", &EXACT),
+        ("I420", &SUBSAMPLED),
+        ("NV12", &SUBSAMPLED),
+    ];
+    let formats = formats.iter().filter(|(format, _)| wanted.contains(format));
+    let formats: Vec<_> = formats.collect();
+    assert!(
+        !formats.is_empty(),
+        "DETECT_FORMATS is {wanted:?}, expected RGB, I420 or NV12"
+    );
     for name in CARDS {
-        Case::new(name, "RGB", true).check(&shared, &EXACT);
-        Case::new(name, "I420", true).check(&shared, &SUBSAMPLED);
-        Case::new(name, "NV12", true).check(&shared, &SUBSAMPLED);
+        for (format, limits) in &formats {
+            Case::new(name, format, true).check(&shared, limits);
+        }
     }
     for name in CARDS_IN_RGB {
         Case::new(name, "RGB", true).check(&shared, &EXACT);

@@ -5,6 +5,9 @@ use std::sync::Arc;
 use super::check::{check_conv, check_window, per_channel, windows};
 use super::*;
 
+/// Channels of queries and values in all areas of an attention: each has a place in its step.
+const MAX_PLACES: usize = 1 << 20;
+
 impl Graph {
     fn push(&mut self, op: Op, inputs: &[TensorId], shape: Shape) -> Result<TensorId> {
         let elements = [shape.c, shape.h, shape.w]
@@ -205,6 +208,40 @@ impl Graph {
             ));
         }
         self.push(Op::Softmax { group }, &[x], shape)
+    }
+
+    /// Adds attention. Queries and keys have the same channels, keys and values the same number of pixels. The output has
+    /// the channels of the values and the pixels of the queries.
+    pub fn attention(
+        &mut self,
+        [queries, keys, values]: [TensorId; 3],
+        attention: Attention,
+    ) -> Result<TensorId> {
+        let [q, k, v] = [self.known(queries)?, self.known(keys)?, self.known(values)?];
+        let Attention { heads, areas, .. } = attention;
+        let in_heads = |c: usize| heads > 0 && c.is_multiple_of(heads);
+        let in_areas = |s: Shape| {
+            let length = if s.h == 1 { s.w } else { s.h };
+            areas > 0 && length.is_multiple_of(areas)
+        };
+        let divides = in_heads(q.c) && in_heads(v.c) && [q, k, v].into_iter().all(in_areas);
+        if q.c != k.c || k.pixels() != v.pixels() || !divides {
+            return Err(graph_error!(
+                "attention: queries {q}, keys {k} and values {v} do not fit {heads} heads in {areas} areas"
+            ));
+        }
+        let places = (q.c + v.c).saturating_mul(areas);
+        if places > MAX_PLACES {
+            return Err(graph_error!(
+                "attention: {areas} areas of {} channels are {places} places; {MAX_PLACES} are allowed",
+                q.c + v.c
+            ));
+        }
+        if !attention.scale.is_finite() {
+            return Err(graph_error!("attention: the scale is {}", attention.scale));
+        }
+        let out = Shape::new(v.c, q.h, q.w);
+        self.push(Op::Attention(attention), &[queries, keys, values], out)
     }
 
     /// Adds a concatenation along the channels.

@@ -123,12 +123,16 @@ impl Graph {
         output.parts.iter().map(|&t| self.shape(t).len()).sum()
     }
 
-    /// Multiply-adds of all convolutions.
+    /// Multiply-adds of all convolutions and of attention.
     pub fn multiply_adds(&self) -> u64 {
         let of_node = |node: &Node| match &node.op {
             Op::Conv(conv) => (conv.weights.len() * node.shape.pixels()) as u64,
             Op::TransposedConv { conv, .. } => {
                 (conv.weights.len() * self.shape(node.inputs[0]).pixels()) as u64
+            }
+            Op::Attention(attention) => {
+                let [q, v] = [0, 2].map(|i| self.shape(node.inputs[i]));
+                ((q.c + v.c) * q.pixels()) as u64 * (v.pixels() / attention.areas) as u64
             }
             _ => 0,
         };

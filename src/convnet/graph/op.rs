@@ -143,6 +143,18 @@ pub struct Crop {
     pub size: [usize; 2],
 }
 
+/// Attention of all pixels of one tensor to all pixels of another, in heads.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Attention {
+    /// Consecutive channels make a head: the first `c / heads` of the queries, keys and values are those of the first.
+    pub heads: usize,
+    /// Consecutive pixels make an area, of which there are so many: a query sees the keys of its own. Areas are whole rows,
+    /// or parts of a map of one row.
+    pub areas: usize,
+    /// Factor of the products of queries and keys.
+    pub scale: f32,
+}
+
 /// One operator. Every operator has one output tensor; a split is several [`Op::Channels`].
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -178,6 +190,9 @@ pub enum Op {
     Softmax {
         group: usize,
     },
+    /// Queries, keys and values. In each head, a pixel of the output is the sum of the values' pixels, times their shares:
+    /// the softmax, over the keys' pixels, of `scale` times the product of the query's pixel and the key's.
+    Attention(Attention),
     /// Tensors of one size, one behind the other along the channels.
     Concat,
     /// Output channel `i` is input channel `picks[i]`: slices, shuffles, any permutation.
@@ -215,6 +230,7 @@ impl Op {
             Op::Activate(_) => "activation",
             Op::PRelu { .. } => "PReLU",
             Op::Softmax { .. } => "softmax",
+            Op::Attention(_) => "attention",
             Op::Concat => "concat",
             Op::Channels { .. } => "channel selection",
             Op::Crop(_) => "crop",

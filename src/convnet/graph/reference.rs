@@ -148,6 +148,7 @@ fn compute(node: &Node, x: &[&Map]) -> Map {
             Activation::LeakyRelu { slope }.apply(x[0].get(c, y, px))
         }),
         Op::Softmax { group } => softmax(*group, x[0]),
+        Op::Attention(attention) => attend(attention, x, shape),
         _ => moved(node, x),
     }
 }
@@ -322,4 +323,33 @@ fn softmax(group: usize, x: &Map) -> Map {
         let max = values().fold(f64::NEG_INFINITY, f64::max);
         (x.get(c, y, px) - max).exp() / values().map(|v| (v - max).exp()).sum::<f64>()
     })
+}
+
+fn attend(attention: &Attention, x: &[&Map], shape: Shape) -> Map {
+    let [q, k, v] = [x[0], x[1], x[2]];
+    let each = q.shape.c / attention.heads;
+    let each_value = v.shape.c / attention.heads;
+    let at = |map: &Map, c: usize, pixel: usize| map.values[c * map.shape.pixels() + pixel];
+    let mut out = Map::build(shape, |_, _, _| 0.);
+    let [from, to] = [q, k].map(|map| map.shape.pixels() / attention.areas);
+    for head in 0..attention.heads {
+        for query in 0..q.shape.pixels() {
+            let first = query / from * to;
+            let product = |key: usize| -> f64 {
+                let channels = head * each..(head + 1) * each;
+                let sum: f64 = channels.map(|c| at(q, c, query) * at(k, c, key)).sum();
+                sum * f64::from(attention.scale)
+            };
+            let products: Vec<f64> = (first..first + to).map(product).collect();
+            let max = products.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            let shares: Vec<f64> = products.iter().map(|p| (p - max).exp()).collect();
+            let sum: f64 = shares.iter().sum();
+            for c in head * each_value..(head + 1) * each_value {
+                let values = shares.iter().enumerate();
+                let weighed = values.map(|(key, share)| share * at(v, c, first + key));
+                out.values[c * shape.pixels() + query] = weighed.sum::<f64>() / sum;
+            }
+        }
+    }
+    out
 }

@@ -4,20 +4,37 @@ use super::element::{Element, Number};
 use super::vector::{Vector, exp};
 use crate::convnet::graph::Activation;
 
+/// Replaces `n` registers from `p` on by a function of each; one loop per function, so that constants stay in registers.
+/// Where instructions load pairs, two registers take their turn together: the processor has something to do while one waits.
+macro_rules! each_register {
+    ($V:ident, $p:expr, $n:expr, |$x:ident| $f:expr) => {{
+        let (mut at, pairs) = ($p, if $V::PAIRS { $n / 2 } else { 0 });
+        for _ in 0..pairs {
+            let $x = $V::load(at);
+            let first = $f;
+            let $x = $V::load(at.add($V::LANES));
+            let second = $f;
+            first.store(at);
+            second.store(at.add($V::LANES));
+            at = at.add(2 * $V::LANES);
+        }
+        for _ in 2 * pairs..$n {
+            let $x = $V::load(at);
+            $f.store(at);
+            at = at.add($V::LANES);
+        }
+    }};
+}
+
 /// Applies `activation` in place to `n` registers from `p` on.
 ///
 /// # Safety
 /// The processor has V's instruction set; `p` is valid for `n` registers.
 #[inline(always)]
 pub unsafe fn apply<V: Vector>(p: *mut V::Element, n: usize, activation: Activation) {
-    /// One loop per function, so that constants stay in registers.
     macro_rules! each {
         (|$x:ident| $f:expr) => {
-            for i in 0..n {
-                let at = p.add(i * V::LANES);
-                let $x = V::load(at);
-                $f.store(at);
-            }
+            each_register!(V, p, n, |$x| $f)
         };
     }
     if V::Element::ELEMENT != Element::F32 && !is_fit_for_f16(activation) {

@@ -7,11 +7,14 @@
 //! Input blocks may lie anywhere and use any range of their lanes, so that concat, slice and split cost nothing. A plane
 //! of a planar image is a block of one lane.
 
-use super::epilogue::{Epilogue, Target, Tile, finish};
+mod tile;
+
+use super::epilogue::{Epilogue, Target};
 use super::pack::{Group, Packed};
 use super::vector::Vector;
 use super::{Context, RowTiles, split};
 use std::sync::Arc;
+pub use tile::tiles;
 
 /// Channels that a layer reads from one block.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +23,39 @@ pub struct InBlock {
     pub offset: usize,
     /// Number of lanes used.
     pub lanes: usize,
+}
+
+/// Neighbouring blocks, the same distance apart, of which a layer reads the same lanes.
+#[derive(Clone, Copy, Debug)]
+pub struct InBlocks {
+    pub first: InBlock,
+    pub count: usize,
+    /// Floats from one block to the next.
+    pub pitch: usize,
+}
+
+impl InBlocks {
+    /// Joins blocks, which keep their order.
+    pub fn join(blocks: impl IntoIterator<Item = InBlock>) -> Vec<InBlocks> {
+        let mut all: Vec<InBlocks> = Vec::new();
+        for block in blocks {
+            if let Some(last) = all.last_mut().filter(|l| l.first.lanes == block.lanes) {
+                let end = last.first.offset + (last.count - 1) * last.pitch;
+                let pitch = block.offset.checked_sub(end).filter(|&p| p > 0);
+                if pitch.is_some_and(|pitch| last.count == 1 || pitch == last.pitch) {
+                    last.pitch = block.offset - end;
+                    last.count += 1;
+                    continue;
+                }
+            }
+            all.push(InBlocks {
+                first: block,
+                count: 1,
+                pitch: 0,
+            });
+        }
+        all
+    }
 }
 
 /// Block of a result.
@@ -34,7 +70,7 @@ pub struct OutBlock {
 /// A layer, bound to its places in the arena. Pairs read `[down, right]`.
 #[derive(Clone, Debug)]
 pub struct Dense {
-    pub inputs: Vec<InBlock>,
+    pub inputs: Vec<InBlocks>,
     pub outputs: Vec<OutBlock>,
     pub kernel: [usize; 2],
     /// Floats from one tap to the next.
@@ -60,16 +96,16 @@ pub struct Source<'a, E> {
     pub base: *const E,
     /// Floats from a block's pixel (0, 0) to the first tap of the tile's first pixel; may be negative.
     pub shift: isize,
-    pub inputs: &'a [InBlock],
+    pub inputs: &'a [InBlocks],
     pub kernel: [usize; 2],
     pub tap: [usize; 2],
     /// Floats from one pixel of the tile to the next, where the tile does not know it.
     pub advance: usize,
 }
 
-/// One register tile.
+/// Neighbouring register tiles; the last argument is their number.
 pub type TileFn<E, const B: usize> =
-    unsafe fn(&Source<E>, *const E, *const E, &Epilogue, bool, &Target<E, B>);
+    unsafe fn(&Source<E>, *const E, *const E, &Epilogue, bool, &Target<E, B>, usize);
 
 /// Tiles by pixels less one.
 pub struct Tiles<E: 'static> {
@@ -110,92 +146,18 @@ impl<E> DenseTiles<E> {
     }
 }
 
-/// Computes a tile of T pixels and B blocks. `STEP` is the distance of pixels in floats, 0 if only known at run time.
-///
-/// # Safety
-/// The processor has V's instruction set, and all that `s`, `weights` and `to` describe is valid memory.
-#[inline(always)]
-pub unsafe fn tile<V: Vector, const T: usize, const B: usize, const STEP: usize>(
-    s: &Source<V::Element>,
-    mut weights: *const V::Element,
-    bias: *const V::Element,
-    epilogue: &Epilogue,
-    in_registers: bool,
-    to: &Target<V::Element, B>,
-) {
-    // SAFETY: the caller's.
-    unsafe {
-        let taps = s.kernel[0] * s.kernel[1];
-        let mut acc =
-            if V::LONGEST_SUM == usize::MAX || s.inputs.len() * taps * V::LANES <= V::LONGEST_SUM {
-                accumulate::<V, T, B, STEP>(s, s.inputs, &mut weights)
-            } else {
-                // In parts, whose accumulators are not alive beyond them: so they stay in registers.
-                let blocks = (V::LONGEST_SUM / (taps * V::LANES)).max(1);
-                let mut sums = [[V::Sums::default(); B]; T];
-                for part in s.inputs.chunks(blocks) {
-                    let acc = accumulate::<V, T, B, STEP>(s, part, &mut weights);
-                    for (sums, acc) in sums.iter_mut().zip(acc) {
-                        for (sums, acc) in sums.iter_mut().zip(acc) {
-                            acc.add_to(sums);
-                        }
-                    }
-                }
-                sums.map(|sums| sums.map(|sums| V::from_sums(&sums, 1.)))
-            };
-        // last, so that a bias larger than the products does not coarsen every sum
-        if !bias.is_null() {
-            for b in 0..B {
-                let v = V::load(bias.add(b * V::LANES));
-                for row in acc.iter_mut() {
-                    row[b] = row[b].add(v);
-                }
-            }
-        }
-        finish::<V, T, B>(acc, epilogue, in_registers, to);
-    }
-}
-
-/// Sums up the products of some input blocks. `weights` goes on to those of the next block.
-#[inline(always)]
-unsafe fn accumulate<V: Vector, const T: usize, const B: usize, const STEP: usize>(
-    s: &Source<V::Element>,
-    inputs: &[InBlock],
-    weights: &mut *const V::Element,
-) -> Tile<V, T, B> {
-    // SAFETY: the caller's.
-    unsafe {
-        let step = if STEP == 0 { s.advance } else { STEP };
-        let mut w = *weights;
-        let mut acc = [[V::zero(); B]; T];
-        if V::PAIRS && STEP != PLANES && s.kernel == [1, 1] {
-            for block in inputs {
-                let x = s.base.offset(block.offset as isize + s.shift);
-                w = V::multiply_add(&mut acc, x, step, block.lanes, w);
-            }
-        } else {
-            for block in inputs {
-                // planes have one lane, which spares them a loop
-                let lanes = if STEP == PLANES { 1 } else { block.lanes };
-                let first = s.base.offset(block.offset as isize + s.shift);
-                for ky in 0..s.kernel[0] {
-                    let mut x = first.add(ky * s.tap[0]);
-                    for _ in 0..s.kernel[1] {
-                        w = V::multiply_add(&mut acc, x, step, lanes, w);
-                        x = x.add(s.tap[1]);
-                    }
-                }
-            }
-        }
-        *weights = w;
-        acc
-    }
-}
-
 impl Dense {
     /// Multiply-adds of one run.
     pub fn work(&self) -> usize {
         self.size[0] * self.size[1] * self.weights.len()
+    }
+
+    /// Number of tiles of `width` pixels whose input fits the level-1 cache beside the weights of a group.
+    fn tiles_at_once<E>(&self, width: usize) -> usize {
+        const BYTES: usize = 16 << 10;
+        let channels: usize = self.inputs.iter().map(|b| b.count * b.first.lanes).sum();
+        let tile = width * self.kernel[0] * channels * size_of::<E>();
+        (BYTES / tile.max(1)).max(1)
     }
 }
 
@@ -232,6 +194,8 @@ pub unsafe fn run<V: Vector>(
 }
 
 /// Computes some groups of output channels for a range of tiles.
+///
+/// Several tiles take their turn with one group's weights, which stay in the level-1 cache meanwhile, as do the pixels.
 #[inline(always)]
 unsafe fn units<V: Vector>(
     layer: &Dense,
@@ -242,26 +206,30 @@ unsafe fn units<V: Vector>(
     groups: &[Group],
 ) {
     let in_registers = layer.epilogue.in_registers();
-    let (mut y, mut i) = (from / row.count, from % row.count);
-    for _ in from..to {
-        let (x, t) = row.get(i);
-        // SAFETY: the tile lies within the output.
-        unsafe { unit::<V>(layer, tiles, base, [y, x], t, in_registers, groups) };
-        i += 1;
+    let few = layer.tiles_at_once::<V::Element>(tiles.two.len());
+    let (mut y, mut i, mut left) = (from / row.count, from % row.count, to - from);
+    while left > 0 {
+        let n = left.min(few).min(row.count - i);
+        for (x, t, count) in row.runs(i, i + n) {
+            let t = (t, count);
+            // SAFETY: the tiles lie within the output.
+            unsafe { unit::<V>(layer, tiles, base, [y, x], t, in_registers, groups) };
+        }
+        (i, left) = (i + n, left - n);
         if i == row.count {
             (y, i) = (y + 1, 0);
         }
     }
 }
 
-/// Computes some groups of output channels of `t` pixels from (y, x) on.
+/// Computes some groups of output channels of `count` tiles of `t` pixels from (y, x) on.
 #[inline(always)]
 unsafe fn unit<V: Vector>(
     layer: &Dense,
     tiles: Tiles<V::Element>,
     base: *mut V::Element,
     [y, x]: [usize; 2],
-    t: usize,
+    (t, count): (usize, usize),
     in_registers: bool,
     groups: &[Group],
 ) {
@@ -282,7 +250,7 @@ unsafe fn unit<V: Vector>(
         Some((offset, row)) => unsafe { base.add(offset + y * row + x * V::LANES) }.cast_const(),
         None => std::ptr::null(),
     };
-    let step = layer.out_step[1];
+    let (step, epilogue) = (layer.out_step[1], &layer.epilogue);
     for group in groups {
         let b = group.first_block;
         // SAFETY: as above.
@@ -295,14 +263,16 @@ unsafe fn unit<V: Vector>(
                     step,
                     residual: [residual_at(b), residual_at(b + 1)],
                 };
-                tiles.two[t - 1](&source, weights, bias, &layer.epilogue, in_registers, &to);
+                let tile = tiles.two[t - 1];
+                tile(&source, weights, bias, epilogue, in_registers, &to, count);
             } else {
                 let to = Target {
                     out: [out_at(b)],
                     step,
                     residual: [residual_at(b)],
                 };
-                tiles.one[t - 1](&source, weights, bias, &layer.epilogue, in_registers, &to);
+                let tile = tiles.one[t - 1];
+                tile(&source, weights, bias, epilogue, in_registers, &to, count);
             }
         }
     }

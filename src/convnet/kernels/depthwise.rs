@@ -4,10 +4,11 @@
 //! which bound it; so they do at stride 2 where multiply-adds cannot read memory. Other kernels walk a list of taps and are
 //! bound by their loads.
 
-use super::epilogue::{Epilogue, Target, finish};
+use super::epilogue::{Epilogue, Target, Tile, store_tile};
 use super::pack::Packed;
 use super::vector::Vector;
 use super::{Context, RowTiles, units};
+use std::hint::black_box;
 use std::sync::Arc;
 
 /// A block of the layer: where it is read and written.
@@ -52,7 +53,9 @@ pub struct Source<E> {
     pub weight_step: usize,
 }
 
-pub type TileFn<E> = unsafe fn(&Source<E>, *const E, *const E, &Epilogue, bool, &Target<E, 1>);
+/// Neighbouring register tiles; the last argument is their number.
+pub type TileFn<E> =
+    unsafe fn(&Source<E>, *const E, *const E, &Epilogue, bool, &Target<E, 1>, usize);
 
 /// Tiles by pixels less one.
 pub struct DepthwiseTiles<E: 'static> {
@@ -61,28 +64,56 @@ pub struct DepthwiseTiles<E: 'static> {
     pub any: &'static [TileFn<E>],
 }
 
-/// Computes T pixels of a KxK kernel with stride S.
+/// Computes `count` neighbouring tiles of T pixels of a KxK kernel with stride S.
 ///
 /// # Safety
 /// The processor has V's instruction set, and all that the arguments describe is valid memory.
 #[inline(always)]
-pub unsafe fn tile<V: Vector, const T: usize, const K: usize, const S: usize>(
+pub unsafe fn tiles<V: Vector, const T: usize, const K: usize, const S: usize>(
     s: &Source<V::Element>,
     weights: *const V::Element,
     bias: *const V::Element,
     epilogue: &Epilogue,
     in_registers: bool,
     to: &Target<V::Element, 1>,
+    count: usize,
 ) {
+    let mut x = s.x;
+    // SAFETY: the caller's.
+    unsafe {
+        for i in 0..count {
+            let acc = tile::<V, T, K, S>(x, s, weights, bias);
+            // Read anew for each tile: kept from tile to tile, its values would push accumulators out of registers.
+            let epilogue = black_box(epilogue);
+            store_tile::<V, T, 1>(acc, epilogue, in_registers, to, i * T);
+            x = x.add(T * S * V::LANES);
+        }
+        if !in_registers {
+            to.finish_in_memory::<V>(count * T, epilogue);
+        }
+    }
+}
+
+/// Computes T pixels from `x` on.
+#[inline(always)]
+unsafe fn tile<V: Vector, const T: usize, const K: usize, const S: usize>(
+    x: *const V::Element,
+    s: &Source<V::Element>,
+    weights: *const V::Element,
+    bias: *const V::Element,
+) -> Tile<V, T, 1> {
     // SAFETY: the caller's.
     unsafe {
         let c = V::LANES;
         let mut acc = [[V::load(bias)]; T];
+        // Few sums with many taps would wait for each other: every other column of taps gets sums of its own.
+        let few = V::PAIRS && T <= 6 && K > 3;
+        let mut others = [V::zero(); T];
         // The rows of a large kernel stay a loop: unrolled, they make the compiler load pixels early and keep them on
         // the stack.
         let rows = if K > 3 { s.kernel[0] } else { K };
         for ky in 0..rows {
-            let x = s.x.add(ky * s.row);
+            let x = x.add(ky * s.row);
             let w = weights.add(ky * K * s.weight_step);
             let span = (T - 1) * S + K;
             if (S == 1 || !V::MEMORY_OPERANDS) && T + span + 1 < V::REGISTERS {
@@ -93,8 +124,13 @@ pub unsafe fn tile<V: Vector, const T: usize, const K: usize, const S: usize>(
                 }
                 for kx in 0..K {
                     let w = V::load(w.add(kx * s.weight_step));
-                    for (t, acc) in acc.iter_mut().enumerate() {
-                        acc[0] = pixels[t * S + kx].fma(w, acc[0]);
+                    for (t, (acc, other)) in acc.iter_mut().zip(&mut others).enumerate() {
+                        let sum = if few && kx % 2 == 1 {
+                            other
+                        } else {
+                            &mut acc[0]
+                        };
+                        *sum = pixels[t * S + kx].fma(w, *sum);
                     }
                 }
             } else {
@@ -106,38 +142,54 @@ pub unsafe fn tile<V: Vector, const T: usize, const K: usize, const S: usize>(
                 }
             }
         }
-        finish::<V, T, 1>(acc, epilogue, in_registers, to);
+        if few {
+            for (acc, other) in acc.iter_mut().zip(others) {
+                acc[0] = acc[0].add(other);
+            }
+        }
+        acc
     }
 }
 
-/// Computes T pixels of any kernel, stride and dilation.
+/// Computes `count` neighbouring tiles of T pixels of any kernel, stride and dilation.
 ///
 /// # Safety
-/// As for [`tile`].
+/// As for [`tiles`].
 #[inline(always)]
-pub unsafe fn tile_any<V: Vector, const T: usize>(
+pub unsafe fn tiles_any<V: Vector, const T: usize>(
     s: &Source<V::Element>,
-    mut weights: *const V::Element,
+    weights: *const V::Element,
     bias: *const V::Element,
     epilogue: &Epilogue,
     in_registers: bool,
     to: &Target<V::Element, 1>,
+    count: usize,
 ) {
+    let c = V::LANES;
+    let mut start = s.x;
     // SAFETY: the caller's.
     unsafe {
-        let c = V::LANES;
-        let mut acc = [[V::load(bias)]; T];
-        for ky in 0..s.kernel[0] {
-            for kx in 0..s.kernel[1] {
-                let x = s.x.add(ky * s.dilation[0] * s.row + kx * s.dilation[1] * c);
-                let w = V::load(weights);
-                weights = weights.add(s.weight_step);
-                for (t, acc) in acc.iter_mut().enumerate() {
-                    acc[0] = V::load(x.add(t * s.stride * c)).fma(w, acc[0]);
+        for i in 0..count {
+            let mut acc = [[V::load(bias)]; T];
+            let mut weights = weights;
+            for ky in 0..s.kernel[0] {
+                for kx in 0..s.kernel[1] {
+                    let x = start.add(ky * s.dilation[0] * s.row + kx * s.dilation[1] * c);
+                    let w = V::load(weights);
+                    weights = weights.add(s.weight_step);
+                    for (t, acc) in acc.iter_mut().enumerate() {
+                        acc[0] = V::load(x.add(t * s.stride * c)).fma(w, acc[0]);
+                    }
                 }
             }
+            // Read anew for each tile: kept from tile to tile, its values would push accumulators out of registers.
+            let epilogue = black_box(epilogue);
+            store_tile::<V, T, 1>(acc, epilogue, in_registers, to, i * T);
+            start = start.add(T * s.stride * c);
         }
-        finish::<V, T, 1>(acc, epilogue, in_registers, to);
+        if !in_registers {
+            to.finish_in_memory::<V>(count * T, epilogue);
+        }
     }
 }
 
@@ -178,8 +230,7 @@ pub unsafe fn run<V: Vector>(
     for (b, y) in units(layer.blocks.len(), rows, part, parts) {
         let block = &layer.blocks[b];
         let (group, step) = layer.weights.depthwise(b, V::LANES);
-        for i in 0..row.count {
-            let (x, t) = row.get(i);
+        for (x, t, count) in row.runs(0, row.count) {
             // SAFETY: the offsets were computed for this arena.
             unsafe {
                 let start = block.input + y * layer.stride[0] * block.row;
@@ -210,6 +261,7 @@ pub unsafe fn run<V: Vector>(
                     &layer.epilogue,
                     in_registers,
                     &target,
+                    count,
                 );
             }
         }

@@ -20,7 +20,7 @@ impl Epilogue {
     pub fn in_registers(&self) -> bool {
         let cheap = |a: Option<Activation>| match a {
             None | Some(Activation::Relu | Activation::Clip { .. }) => true,
-            Some(Activation::LeakyRelu { slope }) => slope.is_finite(),
+            Some(Activation::LeakyRelu { slope }) => slope > 0. && slope <= 1.,
             _ => false,
         };
         cheap(self.before) && cheap(self.after)
@@ -41,16 +41,36 @@ pub struct Target<E, const B: usize> {
     pub residual: [*const E; B],
 }
 
-/// Finishes and stores a tile.
+impl<E, const B: usize> Target<E, B> {
+    /// Applies the epilogue to `pixels` pixels that [`store_tile`] stored without.
+    ///
+    /// # Safety
+    /// The processor has V's instruction set, and the target is valid for these pixels.
+    #[inline(always)]
+    pub unsafe fn finish_in_memory<V: Vector<Element = E>>(
+        &self,
+        pixels: usize,
+        epilogue: &Epilogue,
+    ) {
+        for (out, residual) in self.out.into_iter().zip(self.residual) {
+            // SAFETY: the caller's.
+            unsafe { V::finish_in_memory(out, self.step, residual, pixels, epilogue) };
+        }
+    }
+}
+
+/// Stores a tile `first` pixels behind the target's first one, finished if that is possible in registers; else
+/// [`Target::finish_in_memory`] is to follow.
 ///
 /// # Safety
-/// The processor has V's instruction set; `to` is valid for T pixels.
+/// The processor has V's instruction set; `to` is valid for `first` + T pixels.
 #[inline(always)]
-pub unsafe fn finish<V: Vector, const T: usize, const B: usize>(
+pub unsafe fn store_tile<V: Vector, const T: usize, const B: usize>(
     mut acc: Tile<V, T, B>,
     epilogue: &Epilogue,
     in_registers: bool,
     to: &Target<V::Element, B>,
+    first: usize,
 ) {
     // SAFETY: the caller's.
     unsafe {
@@ -59,28 +79,25 @@ pub unsafe fn finish<V: Vector, const T: usize, const B: usize>(
             if !to.residual[0].is_null() {
                 for (t, row) in acc.iter_mut().enumerate() {
                     for (b, v) in row.iter_mut().enumerate() {
-                        *v = v.add(V::load(to.residual[b].add(t * V::LANES)));
+                        *v = v.add(V::load(to.residual[b].add((first + t) * V::LANES)));
                     }
                 }
             }
             clamp(&mut acc, epilogue.after);
         }
+        let out = to.out.map(|out| out.add(first * to.step));
         if V::PAIRS && to.step == V::LANES {
-            for (t, row) in acc.iter().enumerate() {
-                for (b, v) in row.iter().enumerate() {
-                    v.store(to.out[b].add(t * V::LANES));
+            // neighbours one after the other, so that two go with one instruction
+            for (b, out) in out.iter().enumerate() {
+                for (t, row) in acc.iter().enumerate() {
+                    row[b].store(out.add(t * V::LANES));
                 }
             }
         } else {
             for (t, row) in acc.iter().enumerate() {
                 for (b, v) in row.iter().enumerate() {
-                    v.store(to.out[b].add(t * to.step));
+                    v.store(out[b].add(t * to.step));
                 }
-            }
-        }
-        if !in_registers {
-            for b in 0..B {
-                V::finish_in_memory(to.out[b], to.step, to.residual[b], T, epilogue);
             }
         }
     }
@@ -112,7 +129,8 @@ unsafe fn clamp<V: Vector, const T: usize, const B: usize>(
             }
             Some(Activation::LeakyRelu { slope }) => {
                 let slope = V::splat(slope);
-                each!(|x| x.leaky(slope))
+                // the larger one, for slopes up to 1
+                each!(|x| x.mul(slope).max(x))
             }
             _ => (),
         }
@@ -131,27 +149,31 @@ pub unsafe fn in_memory<V: Vector>(
     n: usize,
     epilogue: &Epilogue,
 ) {
-    // SAFETY: the caller's; `step` is one register, or pixels are handled one at a time.
+    // SAFETY: the caller's.
     unsafe {
-        let each = if step == V::LANES { n } else { 1 };
-        let mut at = 0;
-        while at < n {
-            let p = out.add(at * step);
-            if let Some(activation) = epilogue.before {
-                apply::<V>(p, each, activation);
+        if step != V::LANES {
+            // No loop around what follows: the compiler would bring the constants of all activations before it, and
+            // compute them for every call.
+            for i in 0..n {
+                let residual = match residual.is_null() {
+                    true => residual,
+                    false => residual.add(i * V::LANES),
+                };
+                V::finish_in_memory(out.add(i * step), V::LANES, residual, 1, epilogue);
             }
-            if !residual.is_null() {
-                for i in 0..each {
-                    let q = p.add(i * V::LANES);
-                    V::load(q)
-                        .add(V::load(residual.add((at + i) * V::LANES)))
-                        .store(q);
-                }
+            return;
+        }
+        if let Some(activation) = epilogue.before {
+            apply::<V>(out, n, activation);
+        }
+        if !residual.is_null() {
+            for at in (0..n).map(|i| i * V::LANES) {
+                let p = out.add(at);
+                V::load(p).add(V::load(residual.add(at))).store(p);
             }
-            if let Some(activation) = epilogue.after {
-                apply::<V>(p, each, activation);
-            }
-            at += each;
+        }
+        if let Some(activation) = epilogue.after {
+            apply::<V>(out, n, activation);
         }
     }
 }

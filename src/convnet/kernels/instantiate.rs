@@ -26,28 +26,28 @@ macro_rules! instantiate {
         $(#[$attribute])*
         unsafe fn dense<const T: usize, const B: usize, const STEP: usize>(
             s: &k::dense::Source<Value>, weights: *const Value, bias: *const Value,
-            epilogue: &k::epilogue::Epilogue, in_registers: bool, to: &k::epilogue::Target<Value, B>,
+            epilogue: &k::epilogue::Epilogue, in_registers: bool, to: &k::epilogue::Target<Value, B>, count: usize,
         ) {
             // SAFETY: the caller's.
-            unsafe { k::dense::tile::<$vector, T, B, STEP>(s, weights, bias, epilogue, in_registers, to) }
+            unsafe { k::dense::tiles::<$vector, T, B, STEP>(s, weights, bias, epilogue, in_registers, to, count) }
         }
 
         $(#[$attribute])*
         unsafe fn depthwise<const T: usize, const K: usize, const S: usize>(
             s: &k::depthwise::Source<Value>, weights: *const Value, bias: *const Value,
-            epilogue: &k::epilogue::Epilogue, in_registers: bool, to: &k::epilogue::Target<Value, 1>,
+            epilogue: &k::epilogue::Epilogue, in_registers: bool, to: &k::epilogue::Target<Value, 1>, count: usize,
         ) {
             // SAFETY: the caller's.
-            unsafe { k::depthwise::tile::<$vector, T, K, S>(s, weights, bias, epilogue, in_registers, to) }
+            unsafe { k::depthwise::tiles::<$vector, T, K, S>(s, weights, bias, epilogue, in_registers, to, count) }
         }
 
         $(#[$attribute])*
         unsafe fn depthwise_any<const T: usize>(
             s: &k::depthwise::Source<Value>, weights: *const Value, bias: *const Value,
-            epilogue: &k::epilogue::Epilogue, in_registers: bool, to: &k::epilogue::Target<Value, 1>,
+            epilogue: &k::epilogue::Epilogue, in_registers: bool, to: &k::epilogue::Target<Value, 1>, count: usize,
         ) {
             // SAFETY: the caller's.
-            unsafe { k::depthwise::tile_any::<$vector, T>(s, weights, bias, epilogue, in_registers, to) }
+            unsafe { k::depthwise::tiles_any::<$vector, T>(s, weights, bias, epilogue, in_registers, to, count) }
         }
 
         $(#[$attribute])*
@@ -61,6 +61,12 @@ macro_rules! instantiate {
                     k::winograd::run::<$vector, 2, 4>(step, tiles, context, part, parts)
                 }
             }
+        }
+
+        $(#[$attribute])*
+        unsafe fn attention(step: &k::attention::Attention, context: &k::Context, part: usize, parts: usize) {
+            // SAFETY: the caller's.
+            unsafe { k::attention::run::<$vector>(step, DENSE.blocks[0], context, part, parts) }
         }
 
         $(#[$attribute])*
@@ -126,6 +132,7 @@ macro_rules! instantiate {
             depthwise: run_depthwise,
             winograd,
             narrow,
+            attention,
             pooling,
             elementwise,
             resample,

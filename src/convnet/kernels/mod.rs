@@ -5,6 +5,7 @@
 //! its places in the arena when the plan was made; the kernel gets the arena's address when it runs.
 
 pub mod activate;
+pub mod attention;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
@@ -94,6 +95,7 @@ pub struct Kernels {
     pub depthwise: StepFn<depthwise::Depthwise>,
     pub winograd: StepFn<winograd::Winograd>,
     pub narrow: StepFn<narrow::Narrow>,
+    pub attention: StepFn<attention::Attention>,
     pub pooling: StepFn<pooling::Pooling>,
     pub elementwise: StepFn<elementwise::Elementwise>,
     pub resample: StepFn<resample::Resample>,
@@ -241,6 +243,20 @@ impl RowTiles {
     pub fn get(&self, i: usize) -> (usize, usize) {
         let before = i * self.width + i.min(self.wider);
         (before, self.width + usize::from(i < self.wider))
+    }
+
+    /// Lists runs of tiles of one width among tiles `from..to`: first pixel, width, and number of tiles.
+    #[inline(always)]
+    pub fn runs(self, from: usize, to: usize) -> impl Iterator<Item = (usize, usize, usize)> {
+        let middle = self.wider.clamp(from, to);
+        let run = move |from: usize, to: usize| {
+            let (x, t) = self.get(from);
+            (x, t, to - from)
+        };
+        [(from, middle), (middle, to)]
+            .into_iter()
+            .filter(|(from, to)| from < to)
+            .map(move |(from, to)| run(from, to))
     }
 }
 

@@ -9,11 +9,19 @@ use super::pack::Aligned;
 use super::vector::Vector;
 use super::{Context, Plane, split};
 
-/// Output channels up to which this kernel is used.
-pub const MOST_OUTPUTS: usize = 2;
-
-/// Input channels times taps from which it pays to sum the lanes.
-pub const LEAST_INPUTS: usize = 256;
+/// True if a layer of `inputs` input channels times taps gains by this kernel, with blocks of `lanes` channels.
+pub fn pays(lanes: usize, inputs: usize, outputs: usize) -> bool {
+    /// Registers of products from which it pays to sum their lanes.
+    const LEAST_REGISTERS: usize = 16;
+    // Of a block of 4 the tile of `dense` wastes less, but it loads as many weights as pixels here.
+    let few = if lanes > 4 {
+        lanes > 4 * outputs && outputs <= 2
+    } else {
+        outputs == 1
+    };
+    let least = LEAST_REGISTERS * if lanes > 4 { 16 } else { lanes };
+    few && inputs >= least
+}
 
 /// A layer, bound to its places in the arena. Pairs read `[down, right]`.
 #[derive(Debug)]
@@ -90,7 +98,18 @@ unsafe fn tile<V: Vector, const T: usize>(
             .values::<V::Element>()
             .add(o * n.blocks.len() * taps * c);
         let mut acc = [V::zero(); T];
-        for block in &n.blocks {
+        if V::PAIRS && taps == 1 {
+            for block in &n.blocks {
+                let at = block.offset + y * n.stride[0] * block.row + x * step;
+                let at = context.arena::<V>().add(at);
+                let w = V::load(weights);
+                weights = weights.add(c);
+                for (t, acc) in acc.iter_mut().enumerate() {
+                    *acc = V::load(at.add(t * step)).fma(w, *acc);
+                }
+            }
+        }
+        for block in n.blocks.iter().filter(|_| !(V::PAIRS && taps == 1)) {
             let first = context
                 .arena::<V>()
                 .add(block.offset + y * n.stride[0] * block.row + x * step);
@@ -106,10 +125,7 @@ unsafe fn tile<V: Vector, const T: usize>(
             }
         }
         for (t, acc) in acc.iter().enumerate() {
-            let mut lanes = [0f32; 16];
-            acc.widen(lanes.as_mut_ptr());
-            let sum: f32 = lanes[..c].iter().sum();
-            *out.add((x + t) * c + o) = Number::from_f32(sum + n.bias[o]);
+            *out.add((x + t) * c + o) = Number::from_f32(acc.sum() + n.bias[o]);
         }
     }
 }

@@ -101,33 +101,52 @@ pub unsafe fn over_channels<V: Vector>(
     let base = context.arena::<V>();
     let channels: usize = o.blocks.iter().map(|b| b.0.lanes).sum();
     let (from, to) = split(o.size[0], part, parts);
+    let max = o.reduce == Reduce::Max;
+    let first = if max { f32::NEG_INFINITY } else { 0. };
+    let join = |a: f32, b: f32| if max { a.max(b) } else { a + b };
     for y in from..to {
         for x in 0..o.size[1] {
-            let mut value = match o.reduce {
-                Reduce::Max => f32::NEG_INFINITY,
-                _ => 0.,
-            };
-            for (block, row) in &o.blocks {
-                for lane in 0..block.lanes {
-                    // SAFETY: the offsets were computed for this arena.
-                    let v = unsafe { *base.add(block.offset + y * row + x * V::LANES + lane) };
-                    let v = v.to_f32();
-                    value = match o.reduce {
-                        Reduce::Max => value.max(v),
-                        _ => value + v,
-                    };
-                }
-            }
-            if o.reduce == Reduce::Mean {
-                value /= channels as f32;
-            }
-            // SAFETY: as above.
+            let pixel = y * o.output.row + x * V::LANES;
+            // SAFETY: the offsets were computed for this arena.
             unsafe {
-                let out = base.add(o.output.offset + y * o.output.row + x * V::LANES);
-                V::splat(value).store(out);
+                // whole registers first, then the lanes of the others
+                let mut lanes = V::splat(first);
+                let mut value = first;
+                for (block, row) in &o.blocks {
+                    let at = base.add(block.offset + y * row + x * V::LANES);
+                    if block.lanes == V::LANES {
+                        let v = V::load(at);
+                        lanes = if max { v.max(lanes) } else { lanes.add(v) };
+                    } else {
+                        let some = std::slice::from_raw_parts(at, block.lanes);
+                        value = some.iter().fold(value, |a, b| join(a, b.to_f32()));
+                    }
+                }
+                value = join(value, fold(lanes, join));
+                if o.reduce == Reduce::Mean {
+                    value /= channels as f32;
+                }
+                V::splat(value).store(base.add(o.output.offset + pixel));
             }
         }
     }
+}
+
+/// Joins the lanes of a register, halves with halves.
+#[inline(always)]
+pub unsafe fn fold<V: Vector>(v: V, join: impl Fn(f32, f32) -> f32) -> f32 {
+    let mut lanes = [0.; 64];
+    // SAFETY: no register has more lanes.
+    unsafe { v.widen(lanes.as_mut_ptr()) };
+    let mut count = V::LANES;
+    while count > 1 {
+        count /= 2;
+        let (low, high) = lanes.split_at_mut(count);
+        for (a, b) in low.iter_mut().zip(high) {
+            *a = join(*a, *b);
+        }
+    }
+    lanes[0]
 }
 
 /// Softmax over groups of channels.
@@ -141,44 +160,75 @@ pub struct Softmax {
 }
 
 impl Softmax {
-    /// Floats of scratch for one thread: a group, in whole registers.
+    /// Floats of scratch for one thread: a group, a register of pixels for each channel.
     pub fn scratch(&self, lanes: usize) -> usize {
-        self.group.next_multiple_of(lanes)
+        self.group * lanes
     }
 }
 
-/// Computes part `part` of `parts`.
+/// Computes part `part` of `parts`: neighbouring pixels in the lanes of a register, so that neither the maximum nor the sum
+/// goes across lanes.
 ///
 /// # Safety
 /// As for [`global`]; the context's scratch holds a group.
 #[inline(always)]
 pub unsafe fn softmax<V: Vector>(s: &Softmax, context: &Context, part: usize, parts: usize) {
     let base = context.arena::<V>();
-    let registers = s.group.div_ceil(V::Wide::LANES);
-    let (from, to) = split(s.size[0], part, parts);
-    for y in from..to {
-        for x in 0..s.size[1] {
-            for group in s.channels.chunks_exact(s.group) {
-                // SAFETY: the scratch holds `registers` registers; offsets were computed for this arena.
-                unsafe {
-                    let values = registers * V::Wide::LANES;
-                    let scratch = std::slice::from_raw_parts_mut(context.scratch, values);
-                    let mut max = f32::NEG_INFINITY;
-                    for (value, &(input, row, _)) in scratch.iter_mut().zip(group) {
-                        *value = (*base.add(input + y * row + x * V::LANES)).to_f32();
-                        max = max.max(*value);
+    let width = V::Wide::LANES;
+    let [rows, columns] = s.size;
+    let (from, to) = split(rows * columns.div_ceil(width), part, parts);
+    for unit in from..to {
+        let (y, x) = (unit % rows, unit / rows * width);
+        let count = width.min(columns - x);
+        for group in s.channels.chunks_exact(s.group) {
+            // SAFETY: the scratch holds a register for each channel; offsets were computed for this arena.
+            unsafe {
+                let scratch = context.scratch;
+                if count < width {
+                    std::slice::from_raw_parts_mut(scratch, s.group * width).fill(0.);
+                }
+                for (c, &(input, row, _)) in group.iter().enumerate() {
+                    let pixel = base.add(input + y * row + x * V::LANES);
+                    let register = scratch.add(c * width);
+                    for i in 0..count {
+                        *register.add(i) = (*pixel.add(i * V::LANES)).to_f32();
                     }
-                    for value in scratch.iter_mut() {
-                        *value -= max;
-                    }
-                    apply::<V::Wide>(context.scratch, registers, Activation::Exp);
-                    let sum: f32 = scratch[..s.group].iter().sum();
-                    for (value, &(_, _, output)) in scratch.iter().zip(group) {
-                        let at = base.add(output + y * s.out_row + x * V::LANES);
-                        *at = Number::from_f32(value / sum);
+                }
+                normalise::<V::Wide>(scratch, s.group);
+                for (c, &(_, _, output)) in group.iter().enumerate() {
+                    let pixel = base.add(output + y * s.out_row + x * V::LANES);
+                    let register = scratch.add(c * width);
+                    for i in 0..count {
+                        *pixel.add(i * V::LANES) = Number::from_f32(*register.add(i));
                     }
                 }
             }
+        }
+    }
+}
+
+/// Computes the softmax of `n` registers, lane by lane.
+#[inline(always)]
+unsafe fn normalise<V: Vector<Element = f32>>(p: *mut f32, n: usize) {
+    // SAFETY: the caller's `n` registers.
+    unsafe {
+        let mut highest = V::load(p);
+        for i in 1..n {
+            highest = V::load(p.add(i * V::LANES)).max(highest);
+        }
+        for i in 0..n {
+            let at = p.add(i * V::LANES);
+            V::load(at).sub(highest).store(at);
+        }
+        apply::<V>(p, n, Activation::Exp);
+        let mut sum = V::zero();
+        for i in 0..n {
+            sum = sum.add(V::load(p.add(i * V::LANES)));
+        }
+        let factor = V::splat(1.).div(sum);
+        for i in 0..n {
+            let at = p.add(i * V::LANES);
+            V::load(at).mul(factor).store(at);
         }
     }
 }

@@ -8,6 +8,7 @@ pub enum Step {
     Dense(dense::Dense),
     Winograd(winograd::Winograd),
     Narrow(narrow::Narrow),
+    Attention(attention::Attention),
     Depthwise(depthwise::Depthwise),
     Pooling(pooling::Pooling),
     Elementwise(elementwise::Elementwise),
@@ -29,6 +30,7 @@ impl Step {
             Step::Dense(_) => "dense",
             Step::Winograd(_) => "winograd",
             Step::Narrow(_) => "narrow dense",
+            Step::Attention(_) => "attention",
             Step::Depthwise(_) => "depthwise",
             Step::Pooling(_) => "pooling",
             Step::Elementwise(_) => "elementwise",
@@ -58,8 +60,11 @@ impl Step {
                 "{name} {0}x{1}, {2} channels of {3} blocks to {4} blocks of {5}",
                 s.kernel[0],
                 s.kernel[1],
-                s.inputs.iter().map(|b| b.lanes).sum::<usize>(),
-                s.inputs.len(),
+                s.inputs
+                    .iter()
+                    .map(|b| b.count * b.first.lanes)
+                    .sum::<usize>(),
+                s.inputs.iter().map(|b| b.count).sum::<usize>(),
                 s.outputs.len(),
                 size(s.size)
             ),
@@ -80,6 +85,12 @@ impl Step {
                 size(s.size)
             ),
             Step::Pooling(s) => format!("{name}, {} blocks of {}", s.blocks.len(), size(s.size())),
+            Step::Attention(s) => format!(
+                "{name} of {} heads, {} pixels of {}",
+                s.heads.len(),
+                s.size[0] * s.size[1],
+                size(s.key_size)
+            ),
             Step::Elementwise(s) => {
                 format!(
                     "{name} {:?}, {} blocks of {}",
@@ -114,6 +125,7 @@ impl Step {
                 Step::Dense(s) => (k.dense)(s, context, part, parts),
                 Step::Winograd(s) => (k.winograd)(s, context, part, parts),
                 Step::Narrow(s) => (k.narrow)(s, context, part, parts),
+                Step::Attention(s) => (k.attention)(s, context, part, parts),
                 Step::Depthwise(s) => (k.depthwise)(s, context, part, parts),
                 Step::Pooling(s) => (k.pooling)(s, context, part, parts),
                 Step::Elementwise(s) => (k.elementwise)(s, context, part, parts),
@@ -137,6 +149,7 @@ impl Step {
             Step::Dense(s) => s.work() / lanes,
             Step::Winograd(s) => s.work() / lanes,
             Step::Narrow(s) => s.work() / lanes,
+            Step::Attention(s) => s.work(lanes) / lanes,
             Step::Depthwise(s) => s.work() / lanes,
             Step::Pooling(s) => s.blocks.len() * pixels(s.size()) * s.taps,
             Step::Elementwise(s) => s.blocks.len() * pixels(s.size) * 2,
@@ -156,6 +169,7 @@ impl Step {
     pub fn scratch(&self, lanes: usize) -> usize {
         match self {
             Step::Winograd(s) => s.scratch(lanes),
+            Step::Attention(s) => s.scratch(lanes),
             Step::Pooling(s) => s.scratch(lanes),
             Step::Softmax(s) => s.scratch(lanes),
             _ => 0,

@@ -76,16 +76,18 @@ pub unsafe trait Vector: Copy {
     unsafe fn round(self) -> Self;
     /// `a` where self is negative, `b` elsewhere, NaN lanes included.
     unsafe fn if_negative(self, a: Self, b: Self) -> Self;
-    /// self where it is positive, `slope` times self where it is negative; `slope` is finite. For accumulators.
-    #[inline(always)]
-    unsafe fn leaky(self, slope: Self) -> Self {
-        // SAFETY: the caller's.
-        unsafe { self.if_negative(self.mul(slope), self) }
-    }
     /// self · 2ⁿ for integral `n` of −126 to 127.
     unsafe fn scale2(self, n: Self) -> Self;
     /// Approximate reciprocal, to at least 1e-7.
     unsafe fn reciprocal(self) -> Self;
+    /// Sum of all lanes, in f32.
+    #[inline(always)]
+    unsafe fn sum(self) -> f32 {
+        let mut lanes = [0f32; 16];
+        // SAFETY: the caller's; no register has more lanes.
+        unsafe { self.widen(lanes.as_mut_ptr()) };
+        lanes[..Self::LANES].iter().sum()
+    }
     /// Replaces the lanes that `picks` names by lanes of `source`.
     unsafe fn merge(self, source: Self, picks: &Picks) -> Self;
 

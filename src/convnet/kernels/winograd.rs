@@ -15,11 +15,11 @@ mod transforms;
 
 use std::sync::Arc;
 
-use super::dense::{InBlock, OutBlock, Source, Tiles};
-use super::epilogue::{Epilogue, Target, finish};
+use super::dense::{InBlocks, OutBlock, Source, Tiles};
+use super::epilogue::{Epilogue, Target, store_tile};
 use super::pack::Packed;
 use super::vector::Vector;
-use super::{Context, Kernels, Plane, split};
+use super::{Context, Kernels, Plane, RowTiles, split};
 pub use transforms::filter;
 use transforms::{backward, forward};
 
@@ -31,7 +31,7 @@ pub struct Winograd {
     /// Input blocks; `offset` is the first tap of output pixel (0, 0).
     pub blocks: Vec<Plane>,
     /// Lanes that the products read from the transformed blocks.
-    pub inputs: Vec<InBlock>,
+    pub inputs: Vec<InBlocks>,
     pub outputs: Vec<OutBlock>,
     pub out_row: usize,
     /// Output rows and columns.
@@ -173,11 +173,10 @@ unsafe fn multiply<V: Vector, const N: usize>(
     let epilogue = Epilogue::default();
     // SAFETY: the products lie behind the transformed input in the scratch.
     let products = unsafe { context.scratch_of::<V>().add(N * N * ins * pitch) };
-    let parts = n.div_ceil(most);
+    let row = RowTiles::new(n, most);
     for xi in 0..N * N {
         for group in w.weights.groups() {
-            for i in 0..parts {
-                let (t, end) = split(n, i, parts);
+            for (t, width, count) in row.runs(0, row.count) {
                 let source = Source {
                     base: context.scratch_of::<V>(),
                     shift: (xi * ins * pitch + t * c) as isize,
@@ -205,14 +204,14 @@ unsafe fn multiply<V: Vector, const N: usize>(
                             step: c,
                             residual: [std::ptr::null(); 2],
                         };
-                        tiles.two[end - t - 1](&source, weights, bias, &epilogue, true, &to);
+                        tiles.two[width - 1](&source, weights, bias, &epilogue, true, &to, count);
                     } else {
                         let to = Target {
                             out: [out(b)],
                             step: c,
                             residual: [std::ptr::null()],
                         };
-                        tiles.one[end - t - 1](&source, weights, bias, &epilogue, true, &to);
+                        tiles.one[width - 1](&source, weights, bias, &epilogue, true, &to, count);
                     }
                 }
             }
@@ -322,12 +321,12 @@ unsafe fn restore_strip<V: Vector, const M: usize, const N: usize>(
                     }],
                 };
                 if (t + 1) * M <= strip.size[1] {
-                    finish::<V, M, 1>(o.map(|v| [v]), now, true, &at(0));
+                    store_tile::<V, M, 1>(o.map(|v| [v]), now, true, &at(0), 0);
                     continue;
                 }
                 for (column, v) in o.into_iter().enumerate() {
                     if t * M + column < strip.size[1] {
-                        finish::<V, 1, 1>([[v]], now, true, &at(column));
+                        store_tile::<V, 1, 1>([[v]], now, true, &at(column), 0);
                     }
                 }
             }

@@ -141,6 +141,7 @@ impl Binder<'_> {
             }),
             Work::OverChannels(reduce) => self.over_channels(stage, *reduce, out),
             Work::Softmax { group } => self.softmax(stage, *group, out),
+            Work::Attention(attention) => self.attention(stage, *attention, out),
             Work::Resize(_) | Work::Crop(_) | Work::Pad(..) | Work::Reshape => {
                 Step::Resample(resample::Resample {
                     blocks: self.pairs(&stage.views[0], out),

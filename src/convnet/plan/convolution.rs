@@ -8,7 +8,7 @@ use super::choice::level2_bytes;
 use super::layer::Layer;
 use super::view::{Cluster, Placed, View};
 use super::weights::Form;
-use crate::convnet::kernels::dense::{Dense, InBlock, OutBlock};
+use crate::convnet::kernels::dense::{Dense, InBlock, InBlocks, OutBlock};
 use crate::convnet::kernels::depthwise::{Depthwise, DepthwiseBlock};
 use crate::convnet::kernels::pack::{Aligned, Packed};
 use crate::convnet::kernels::winograd::{self, Winograd};
@@ -67,13 +67,10 @@ impl Binder<'_> {
     ) -> Step {
         let input = &self.placement.buffers[runs[0].root as usize];
         let (row, pixel) = (input.row(), input.lanes.width);
-        let inputs = runs
-            .iter()
-            .map(|run| InBlock {
-                offset: self.plane(run.root, run.block).offset + run.lane,
-                lanes: run.channels.len(),
-            })
-            .collect();
+        let inputs = InBlocks::join(runs.iter().map(|run| InBlock {
+            offset: self.plane(run.root, run.block).offset + run.lane,
+            lanes: run.channels.len(),
+        }));
         let (first, out_step) = self.out_geometry(layer, out);
         let outputs: Vec<OutBlock> = (cluster.first_block..cluster.first_block + cluster.blocks)
             .map(|b| OutBlock {
@@ -109,11 +106,9 @@ impl Binder<'_> {
         let taps = layer.kernel[0] * layer.kernel[1];
         let whole = |run: &Run| run.channels.len() == lanes;
         layer.groups == 1
-            && layer.out_channels <= narrow::MOST_OUTPUTS
-            && layer.in_channels * taps >= narrow::LEAST_INPUTS
+            && narrow::pays(lanes, layer.in_channels * taps, layer.out_channels)
             && layer.out_step == [1, 1]
             && !residual
-            && lanes > 4 * layer.out_channels
             && runs.iter().all(whole)
     }
 
@@ -163,7 +158,7 @@ impl Binder<'_> {
             read.len() + cluster.blocks,
             weights.bytes(),
         );
-        let inputs = transformed(runs, &read, chunk, lanes);
+        let inputs = InBlocks::join(transformed(runs, &read, chunk, lanes));
         let blocks = self.first_taps(layer, &read);
         let outputs = (cluster.first_block..cluster.first_block + cluster.blocks)
             .map(|b| OutBlock {

@@ -1,5 +1,6 @@
 //! Plans: what a network's steps are, and where their operands lie.
 
+mod attention;
 mod bind;
 mod chain;
 mod choice;
@@ -177,11 +178,8 @@ impl Plan {
         choice::choose(&mut stages, algorithm, &options.choices, tables);
         let placement = place::place(stages, |element| tables.get(element).lanes);
         within("steps", placement.stages.len(), budget.steps)?;
-        within(
-            "bytes of weights",
-            weight_bytes(&placement, tables),
-            budget.weights,
-        )?;
+        let bytes = weight_bytes(&placement, tables);
+        within("bytes of weights", bytes, budget.weights)?;
         for buffer in &placement.buffers {
             // before places are added up, which could overflow
             let bytes = buffer.len().saturating_mul(buffer.lanes.element.size());
@@ -206,11 +204,15 @@ impl Plan {
         within("steps", steps.len(), budget.steps)?;
         let with_tables = steps.iter().zip(&tables_of_steps);
         let scratch = with_tables.map(|(s, k)| s.scratch(k.lanes)).max();
+        let scratch = scratch.unwrap_or(0);
+        let floats = memory.len.saturating_add(scratch);
+        let bytes = floats.saturating_mul(size_of::<f32>());
+        within("bytes of activations", bytes, budget.activations)?;
         Ok(Plan {
             kernels: tables.full,
             tables: tables_of_steps,
             arena: memory.len,
-            scratch: scratch.unwrap_or(0),
+            scratch,
             steps,
             constants,
             layers: layers.unwrap_or_default(),

@@ -1,5 +1,7 @@
 //! From stages to views: where each root's channels lie, which blocks each stage reads, and how wide borders must be.
 
+mod attention;
+
 use std::collections::HashMap;
 
 use super::layer::Layer;
@@ -102,6 +104,7 @@ impl Placer {
                 self.in_order(out);
                 vec![view]
             }
+            Work::Attention(attention) => self.attention(*attention, reads, shapes, out),
             Work::Store { .. } => {
                 let channels = self.in_element(&reads[0], shapes[0]);
                 vec![View::Runs(runs(&channels, &self.lanes))]

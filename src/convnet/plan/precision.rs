@@ -82,6 +82,7 @@ fn name(work: &Work) -> String {
             _ => "elementwise function".into(),
         },
         Work::Softmax { .. } => "softmax".into(),
+        Work::Attention(_) => "attention".into(),
         Work::Crop(_)
         | Work::Pad(..)
         | Work::Reshape
@@ -166,7 +167,7 @@ fn is_fit(work: &Work) -> bool {
             held && fit(&epilogue.before) && fit(&epilogue.after)
         }
         Work::Constant(values) => hold(values),
-        Work::OverChannels(_) | Work::Softmax { .. } => false,
+        Work::OverChannels(_) | Work::Softmax { .. } | Work::Attention(_) => false,
         _ => true,
     }
 }

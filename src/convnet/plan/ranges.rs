@@ -25,6 +25,8 @@ pub fn range_of(node: &Node, operands: &[Range]) -> Range {
                 })
         }
         Op::Conv(_) | Op::TransposedConv { .. } => ANY,
+        // a mean, which rounding does not take beyond zero
+        Op::Attention(_) => sign(operands.get(2).copied().unwrap_or(ANY)),
         Op::Pool(Pool::Average { .. }, _) => sign(first),
         Op::Global(reduce) | Op::OverChannels(reduce) => match reduce {
             Reduce::Max => first,

@@ -1,14 +1,16 @@
 //! Rewrites of the graph before it is planned: known compositions become one operator.
 
 use super::limits;
-use super::readers::Rewritten;
+use super::readers::{Readers, Rewritten};
 use crate::convnet::graph::*;
 
 /// Returns the graph with compositions replaced. Numbers stay; nodes that nobody reads any more stay as well.
 pub fn simplify(graph: &Graph) -> Rewritten {
     let mut rewritten = limits::settle(graph);
+    let readers = Readers::new(&rewritten.nodes, &rewritten.outputs);
     let nodes = &mut rewritten.nodes;
     for i in 0..nodes.len() {
+        join_summed(nodes, &readers, i);
         let rewrite = nested_crop(nodes, i)
             .or_else(|| affine_from_constant(nodes, i))
             .or_else(|| scaled_clip(nodes, i))
@@ -21,6 +23,54 @@ pub fn simplify(graph: &Graph) -> Rewritten {
         }
     }
     rewritten
+}
+
+/// The sum of two convolutions is one of both inputs' channels, which then need not lie side by side: that is how the graph
+/// comes in where a concatenation before a convolution was cut. Saves a map that is written and read again.
+fn join_summed(nodes: &mut [Node], readers: &Readers, i: usize) {
+    let (Op::Binary(Binary::Add), &[a, b]) = (&nodes[i].op, &nodes[i].inputs[..]) else {
+        return;
+    };
+    let [x, y] = [a, b].map(|t| at(nodes, t));
+    let (Op::Conv(first), Op::Conv(second)) = (&x.op, &y.op) else {
+        return;
+    };
+    let [from, other] = [x, y].map(|node| at(nodes, node.inputs[0]).shape);
+    let alike = first.groups == 1
+        && second.groups == 1
+        && first.window == second.window
+        && first.out_channels == second.out_channels
+        && (from.h, from.w) == (other.h, other.w);
+    let sole = [a, b].iter().all(|t| readers.sole(t.index()) == Some(i));
+    if !alike || !sole || a == b {
+        return;
+    }
+    let each = |conv: &Conv, row: usize| {
+        let length = conv.weights.len() / conv.out_channels;
+        conv.weights[row * length..(row + 1) * length].to_vec()
+    };
+    let rows = 0..first.out_channels;
+    let weights = rows.flat_map(|row| [each(first, row), each(second, row)].concat());
+    let bias = match (&first.bias, &second.bias) {
+        (Some(a), Some(b)) => Some(a.iter().zip(b.iter()).map(|(a, b)| a + b).collect()),
+        (one, None) => one.clone(),
+        (None, one) => one.clone(),
+    };
+    let conv = Conv {
+        weights: weights.collect(),
+        bias,
+        ..first.clone()
+    };
+    let inputs = vec![x.inputs[0], y.inputs[0]];
+    // the later of the two comes behind both inputs, and nobody else reads it
+    let joint = a.max(b);
+    nodes[joint.index()] = Node {
+        op: Op::Concat,
+        inputs,
+        shape: Shape::new(from.c + other.c, from.h, from.w),
+    };
+    nodes[i].op = Op::Conv(conv);
+    nodes[i].inputs = vec![joint];
 }
 
 type Rewrite = Option<(Op, Vec<TensorId>)>;

@@ -39,6 +39,7 @@ pub enum Work {
     Softmax {
         group: usize,
     },
+    Attention(Attention),
     DepthToSpace {
         block: usize,
         channels_first: bool,
@@ -222,6 +223,7 @@ impl<'a> Builder<'a> {
             Op::OverChannels(reduce) => Work::OverChannels(*reduce),
             Op::Resize(resize) => Work::Resize(*resize),
             Op::Softmax { group } => Work::Softmax { group: *group },
+            Op::Attention(attention) => Work::Attention(*attention),
             Op::Crop(crop) => Work::Crop(*crop),
             Op::Pad(pads, value) => Work::Pad(*pads, *value),
             Op::Reshape => Work::Reshape,

@@ -1,6 +1,6 @@
 //! Random graphs for tests: every operator, odd sizes, all seeds reproducible.
 
-use crate::convnet::error::Result;
+use crate::convnet::error::{Error, Result};
 use crate::convnet::graph::*;
 
 /// Small generator of random numbers (xorshift64*).
@@ -228,7 +228,7 @@ impl Generator {
 
     fn operator(&mut self, x: TensorId) -> Option<TensorId> {
         let shape = self.graph.shape(x);
-        let kind = self.random.below(27);
+        let kind = self.random.below(28);
         let result = match kind {
             0..8 => {
                 let conv = self.conv_of(shape, false);
@@ -304,6 +304,7 @@ impl Generator {
             }
             23 | 24 => self.limited(x),
             25 => self.blocks(x),
+            26 => self.attention(x),
             _ => {
                 let slopes = self.random.values(shape.c).into();
                 self.graph.prelu(x, slopes)
@@ -312,6 +313,71 @@ impl Generator {
         let y = result.ok()?;
         // keeps tests quick
         (self.graph.shape(y).len() < 20_000).then_some(y)
+    }
+
+    /// Attention of `x` to another tensor, in heads of any width; sometimes with queries and keys of one tensor.
+    fn attention(&mut self, x: TensorId) -> Result<TensorId> {
+        let other = if self.random.chance(50) {
+            x
+        } else {
+            self.any()
+        };
+        let pixels = self.graph.shape(x).pixels() * self.graph.shape(other).pixels();
+        // keeps the interpreter quick
+        if pixels > 40_000 {
+            return Err(Error::Data("a large map".into()));
+        }
+        let r = &mut self.random;
+        let heads = r.between(1, 3);
+        let [key, value] = [r.pick(&[1, 5, 8, 16, 32]), r.pick(&[1, 7, 16, 20, 33])];
+        let mut projected = |from: TensorId, c: usize| {
+            let shape = self.graph.shape(from);
+            let weights = self.random.values(c * shape.c);
+            let fan = shape.c as f32;
+            let conv = Conv {
+                out_channels: c,
+                groups: 1,
+                window: Window::square(1, 1, 0),
+                weights: weights.iter().map(|w| w / fan.sqrt()).collect(),
+                bias: None,
+            };
+            self.graph.conv(from, conv)
+        };
+        let scale = (key as f32).sqrt().recip();
+        let operands = if other == x {
+            // each head's channels lie together, as exporters write them
+            let each = 2 * key + value;
+            let joint = projected(x, heads * each)?;
+            let joint = self.graph.activate(joint, Activation::Tanh)?;
+            let mut part = |first: usize, count: usize| {
+                let of_head = |head: usize| head * each + first;
+                let picks = (0..heads).flat_map(|h| of_head(h)..of_head(h) + count);
+                let picks = picks.map(|c| c as u32).collect();
+                self.graph.channels(joint, picks)
+            };
+            [part(0, key)?, part(key, key)?, part(2 * key, value)?]
+        } else {
+            let parts = [(x, key), (other, key), (other, value)];
+            let [q, k, v] = parts.map(|(from, each)| projected(from, heads * each));
+            // large products would make a small error decide which value is taken
+            let [q, k] = [q?, k?].map(|t| self.graph.activate(t, Activation::Tanh));
+            [q?, k?, v?]
+        };
+        let divides = |t: &TensorId, n: usize| {
+            let shape = self.graph.shape(*t);
+            let length = if shape.h == 1 { shape.w } else { shape.h };
+            length.is_multiple_of(n)
+        };
+        let fitting = [2, 3]
+            .into_iter()
+            .find(|&n| operands.iter().all(|t| divides(t, n)));
+        let areas = fitting.filter(|_| self.random.chance(50)).unwrap_or(1);
+        let attention = Attention {
+            heads,
+            areas,
+            scale,
+        };
+        self.graph.attention(operands, attention)
     }
 
     /// Adds the usual successors of a convolution: scale, activation, residual, activation.

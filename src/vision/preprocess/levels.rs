@@ -15,8 +15,9 @@ use super::layout::Component;
 use crate::base::image::Plane;
 use crate::base::tensor::Interpolation;
 
-/// A share of 1 in 11 bits.
-const WHOLE: f32 = 2048.0;
+/// Bits of a share, and a share of 1.
+const SHARE_BITS: u32 = 11;
+const WHOLE: f32 = (1 << SHARE_BITS) as f32;
 /// Bits dropped from the sums of a row, and from their products with the shares of rows.
 const ROW_BITS: u32 = 4;
 const PRODUCT_BITS: u32 = 16;
@@ -165,6 +166,8 @@ struct Linear {
     /// Sums of two source rows; row `y` is in slot `y % 2`.
     sums: [[Vec<u16>; COLOURS]; 2],
     held: [Option<usize>; 2],
+    /// True if rows have the target's width: their samples are the sums, but for the scale.
+    same_width: bool,
 }
 
 impl Linear {
@@ -202,6 +205,7 @@ impl Linear {
             pairs: [(); COLOURS].map(|()| vec![0; target[0]]),
             sums: [sums(), sums()],
             held: [None; 2],
+            same_width: source[0] == target[0],
         }
     }
 
@@ -215,9 +219,14 @@ impl Linear {
         for y in rows {
             let place = y % 2;
             if self.held[place] != Some(y) {
-                gather::<STEP>(source.read(y), &self.columns.starts, &mut self.pairs);
-                for (pairs, sums) in self.pairs.iter().zip(&mut self.sums[place]) {
-                    sum_pairs(pairs, &self.columns, sums);
+                let line = source.read(y);
+                if self.same_width {
+                    copy::<STEP>(line, &mut self.sums[place]);
+                } else {
+                    gather::<STEP>(line, &self.columns.starts, &mut self.pairs);
+                    for (pairs, sums) in self.pairs.iter().zip(&mut self.sums[place]) {
+                        sum_pairs(pairs, &self.columns, sums);
+                    }
                 }
                 self.held[place] = Some(y);
             }
@@ -226,6 +235,15 @@ impl Linear {
         for ((upper, lower), levels) in upper.iter().zip(lower).zip(components) {
             mix(upper, lower, shares, levels);
         }
+    }
+}
+
+/// Writes the sums of pixels that are not interpolated: as [`sum_pairs`] does for shares of 1 and 0.
+fn copy<const STEP: usize>(line: &[u8], sums: &mut [Vec<u16>; COLOURS]) {
+    let [a, b, c] = sums;
+    let sum = |byte: u8| u16::from(byte) << (SHARE_BITS - ROW_BITS);
+    for (((pixel, a), b), c) in line.chunks_exact(STEP).zip(a).zip(b).zip(c) {
+        (*a, *b, *c) = (sum(pixel[0]), sum(pixel[1]), sum(pixel[2]));
     }
 }
 

@@ -241,7 +241,7 @@ fn operator(u: &mut Unstructured, g: &mut Graph, all: &[TensorId]) -> Result<Opt
                 size: pair(u)?,
             },
         ),
-        _ => match u.arbitrary::<u8>()? % 4 {
+        _ => match u.arbitrary::<u8>()? % 5 {
             0 => g.pad(
                 x,
                 Pads {
@@ -254,7 +254,16 @@ fn operator(u: &mut Unstructured, g: &mut Graph, all: &[TensorId]) -> Result<Opt
             ),
             1 => g.reshape(x, size(u)?, size(u)?),
             2 => g.depth_to_space(x, size(u)?, u.arbitrary()?),
-            _ => g.softmax(x, size(u)?),
+            3 => g.softmax(x, size(u)?),
+            _ => {
+                let [heads, areas] = pair(u)?;
+                let attention = Attention {
+                    heads,
+                    areas,
+                    scale: 0.25,
+                };
+                g.attention([x, pick(u)?, pick(u)?], attention)
+            }
         },
     };
     Ok(added.ok())

@@ -5,6 +5,7 @@
 
 use std::arch::aarch64::*;
 
+use super::dense;
 use super::epilogue::{Epilogue, Tile};
 use super::vector::{Picks, Vector};
 
@@ -176,13 +177,6 @@ unsafe impl Vector for F32x4 {
         F32x4(unsafe { vbslq_f32(vcltzq_f32(self.0), a.0, b.0) })
     }
 
-    /// Without a mask for each accumulator, which would not fit the registers.
-    #[inline(always)]
-    unsafe fn leaky(self, slope: Self) -> Self {
-        // SAFETY: as above.
-        unsafe { Self::zero().min(self).fma(slope, Self::zero().max(self)) }
-    }
-
     #[inline(always)]
     unsafe fn scale2(self, n: Self) -> Self {
         // SAFETY: as above.
@@ -243,28 +237,64 @@ unsafe impl Vector for F32x4 {
         n: usize,
         mut weights: *const f32,
     ) -> *const f32 {
-        // SAFETY: the caller's: T pixels of n channels, and B registers of weights for each channel.
+        // SAFETY: the caller's: T pixels of n channels, and B registers of weights for each channel. Whole registers are
+        // read: one more is always readable, and lanes from n on are not used.
         unsafe {
-            if n == Self::LANES {
-                let mut pixels = [Self::zero(); T];
-                for (t, pixel) in pixels.iter_mut().enumerate() {
-                    *pixel = Self::load(x.add(t * step));
-                }
-                weights = lane::<0, T, B>(acc, &pixels, weights);
-                weights = lane::<1, T, B>(acc, &pixels, weights);
-                weights = lane::<2, T, B>(acc, &pixels, weights);
-                return lane::<3, T, B>(acc, &pixels, weights);
+            if step == dense::PLANES && n == 1 {
+                return every_other_lane(acc, x, weights);
             }
-            for i in 0..n {
-                let mut pixels = [Self::zero(); T];
-                for (t, pixel) in pixels.iter_mut().enumerate() {
-                    // without a broadcast: the first lane is all that is used
-                    pixel.0 = vsetq_lane_f32::<0>(*x.add(t * step + i), vdupq_n_f32(0.));
-                }
-                weights = lane::<0, T, B>(acc, &pixels, weights);
+            let mut pixels = [Self::zero(); T];
+            for (t, pixel) in pixels.iter_mut().enumerate() {
+                *pixel = Self::load(x.add(t * step));
+            }
+            weights = lane::<0, T, B>(acc, &pixels, weights);
+            if n > 1 {
+                weights = lane::<1, T, B>(acc, &pixels, weights);
+            }
+            if n > 2 {
+                weights = lane::<2, T, B>(acc, &pixels, weights);
+            }
+            if n > 3 {
+                weights = lane::<3, T, B>(acc, &pixels, weights);
             }
             weights
         }
+    }
+
+    #[inline(always)]
+    unsafe fn sum(self) -> f32 {
+        // SAFETY: as above.
+        unsafe { vaddvq_f32(self.0) }
+    }
+}
+
+/// Adds T pixels of a plane, read with stride 2, times one channel's weights: a register holds two of the pixels.
+#[inline(always)]
+unsafe fn every_other_lane<const T: usize, const B: usize>(
+    acc: &mut Tile<F32x4, T, B>,
+    x: *const f32,
+    weights: *const f32,
+) -> *const f32 {
+    // SAFETY: the caller's: T pixels, 2 floats apart, one more register, and B registers of weights.
+    unsafe {
+        let mut pixels = [F32x4::zero(); T];
+        for (i, pixels) in pixels.iter_mut().enumerate().take(T.div_ceil(2)) {
+            *pixels = F32x4::load(x.add(2 * i * dense::PLANES));
+        }
+        let mut w = [F32x4::zero(); B];
+        for (b, w) in w.iter_mut().enumerate() {
+            *w = F32x4::load(weights.add(b * F32x4::LANES));
+        }
+        for (t, row) in acc.iter_mut().enumerate() {
+            let pixels = pixels[t / 2].0;
+            for (acc, w) in row.iter_mut().zip(&w) {
+                acc.0 = match t % 2 {
+                    0 => vfmaq_laneq_f32::<0>(acc.0, w.0, pixels),
+                    _ => vfmaq_laneq_f32::<{ dense::PLANES as i32 }>(acc.0, w.0, pixels),
+                };
+            }
+        }
+        weights.add(B * F32x4::LANES)
     }
 }
 

@@ -217,13 +217,6 @@ unsafe impl Vector for F16x8 {
         F16x8(unsafe { vbslq_f16(vcltzq_f16(self.0), a.0, b.0) })
     }
 
-    /// Without a mask for each accumulator, which would not fit the registers.
-    #[inline(always)]
-    unsafe fn leaky(self, slope: Self) -> Self {
-        // SAFETY: as above.
-        unsafe { Self::zero().min(self).fma(slope, Self::zero().max(self)) }
-    }
-
     #[inline(always)]
     unsafe fn scale2(self, n: Self) -> Self {
         // SAFETY: as above.

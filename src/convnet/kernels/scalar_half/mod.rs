@@ -1,8 +1,8 @@
 //! Portable kernels for maps in f16: blocks of 8 channels, computed in f32 and rounded after each operation.
 //!
-//! They are the twin of `neon_half`, with the same order of operations, so that any machine can test plans in f16. A sum
-//! in f32 is rounded before its rounding to f16, and a reciprocal is a quotient here: the twins differ by one or two
-//! units in the last place where that matters.
+//! They are the twin of `neon_half`, with the same order of operations, so that any machine can test plans in f16. Depthwise
+//! tiles are as wide as its own, because the order of sums depends on the width. A sum in f32 is rounded before its rounding
+//! to f16, and a reciprocal is a quotient here: the twins differ by one or two units in the last place where that matters.
 
 use super::element::{Half, Number};
 use super::epilogue::Epilogue;
@@ -173,12 +173,6 @@ unsafe impl Vector for F16x8 {
     }
 
     #[inline(always)]
-    unsafe fn leaky(self, slope: Self) -> Self {
-        // SAFETY: the caller's.
-        unsafe { Self::zero().min(self).fma(slope, Self::zero().max(self)) }
-    }
-
-    #[inline(always)]
     unsafe fn scale2(self, n: Self) -> Self {
         self.zip(n, |p, n| p * n.exp2())
     }
@@ -238,12 +232,13 @@ pub const LOGISTIC: [f32; 6] = [
     -1.442_382_8,
     -3.122e-4,
     1.,
-    0.693_147_2,
+    std::f32::consts::LN_2,
     0.240_226_5,
     0.055_504_1,
 ];
 
 super::instantiate::instantiate! {
     name: "scalar f16", vector: F16x8, attributes: [],
-    dense: [1 2 3 4], any: [1 2], depthwise1: [1 2 3 4], depthwise2: [1 2 3 4]
+    dense: [1 2 3 4], any: [1 2],
+    depthwise1: [1 2 3 4 5 6 7 8], depthwise2: [1 2 3 4 5 6 7 8]
 }

@@ -1,6 +1,6 @@
 use super::*;
 use crate::convnet::graph::Activation;
-use crate::convnet::kernels::dense::OutBlock;
+use crate::convnet::kernels::dense::{InBlock, OutBlock};
 use crate::convnet::kernels::element::Element;
 use crate::convnet::kernels::pack::{Aligned, Packed};
 use crate::convnet::kernels::{Base, Kernels};
@@ -172,12 +172,10 @@ impl Case {
                     row: columns * lanes,
                 })
                 .collect(),
-            inputs: runs
-                .map(|(b, &(first, n))| InBlock {
-                    offset: Winograd::block_offset(chunk, lanes, b) + first,
-                    lanes: n,
-                })
-                .collect(),
+            inputs: InBlocks::join(runs.map(|(b, &(first, n))| InBlock {
+                offset: Winograd::block_offset(chunk, lanes, b) + first,
+                lanes: n,
+            })),
             outputs: (0..self.blocks).map(block).collect(),
             out_row: (w + 2) * lanes,
             size: self.size,

@@ -1,6 +1,7 @@
 //! [`Builder`]: a graph of the executor that grows with each node of tract's.
 
 use super::Refusal;
+use super::scores::Scores;
 use super::view::{self, Axis, Counts, Part, View, whole};
 use crate::convnet::Error;
 use crate::convnet::graph::{Activation, Conv, Graph, InputFormat, Op, Pads, Shape, TensorId};
@@ -16,6 +17,18 @@ pub(super) enum Value {
         of: View,
         below: bool,
     },
+    /// Products of the pixels of two maps. Only what attention consists of can read them.
+    Scores(Box<Scores>),
+}
+
+impl Value {
+    /// Dims of tract's tensor.
+    pub fn dims(&self) -> Vec<usize> {
+        match self {
+            Value::Tensor(view) | Value::Sign { of: view, .. } => view.dims(),
+            Value::Scores(scores) => scores.dims(),
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -135,6 +148,26 @@ impl Builder {
             tensor: self.graph.channels(part.tensor, picks)?,
             axes: view::reordered(&part.axes, Counts::Channels),
         })
+    }
+
+    /// The tensor with its channels in the order in which the axes at `places` count them. None if they count anything else,
+    /// or not all of them.
+    pub fn channels_by(
+        &mut self,
+        part: &Part,
+        places: impl Iterator<Item = usize>,
+    ) -> Result<Option<TensorId>, Refusal> {
+        let axes: Vec<Axis> = places.map(|place| part.axes[place].clone()).collect();
+        let whole = view::total(&axes, Counts::Channels) == self.graph.shape(part.tensor).c;
+        if !whole || !axes.iter().all(|axis| view::only(axis, Counts::Channels)) {
+            return Ok(None);
+        }
+        if view::in_order(&axes, Counts::Channels) {
+            return Ok(Some(part.tensor));
+        }
+        let picks = view::positions(&axes, Counts::Channels);
+        let picks = picks.iter().map(|&channel| channel as u32).collect();
+        Ok(Some(self.graph.channels(part.tensor, picks)?))
     }
 
     /// The part as rows and columns: `rows` and `columns` are tract's axes of them, where it has them.

@@ -98,7 +98,7 @@ fn position(axis: &Axis, channel: usize, pixel: usize) -> usize {
     axis.iter().fold(0, |position, atom| {
         let number = match atom.counts {
             Counts::Channels => channel,
-            Counts::Pixels => pixel,
+            Counts::Pixels | Counts::Others => pixel,
         };
         position * atom.size + number / atom.stride % atom.size
     })

@@ -12,6 +12,7 @@ mod coverage;
 mod op;
 mod regions;
 mod replace;
+mod scores;
 mod survey;
 mod translate;
 mod view;

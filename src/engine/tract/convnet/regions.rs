@@ -144,6 +144,7 @@ impl Draft {
 fn export(builder: &mut Builder, outlet: OutletId) -> Result<Output, Refusal> {
     let view = match builder.values.get(&outlet) {
         Some(Value::Tensor(view)) => view.clone(),
+        Some(Value::Scores(_)) => return Err(refusal("computes attention for a reader outside")),
         _ => return Err(refusal("compares for a reader outside")),
     };
     let mut layouts = Vec::with_capacity(view.parts.len());

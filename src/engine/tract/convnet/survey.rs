@@ -19,7 +19,7 @@ use tract_onnx::tract_core::ops::einsum::EinSum;
 use tract_onnx::tract_core::ops::element_wise::ElementWiseOp;
 
 /// Networks of one model, the largest ones: each has memory and threads of its own.
-const MAX_NETWORKS: usize = 4;
+const MAX_NETWORKS: usize = 8;
 
 pub(super) struct Survey<'a> {
     model: &'a TypedModel,

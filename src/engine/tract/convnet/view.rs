@@ -13,6 +13,8 @@ pub(super) enum Counts {
     Channels,
     /// Row by row: a pixel's number is `y * width + x`.
     Pixels,
+    /// Pixels of the second map, in products of the pixels of two.
+    Others,
 }
 
 /// A factor of an axis: `size` steps, each of `stride` channels or pixels.

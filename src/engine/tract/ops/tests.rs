@@ -2,6 +2,9 @@
 
 use super::replace;
 use tract_onnx::prelude::*;
+use tract_onnx::tract_core::ops::array::{GatherElements, Slice, Tile, Topk, TypedConcat};
+use tract_onnx::tract_core::ops::cast::cast;
+use tract_onnx::tract_core::ops::math;
 use tract_onnx::tract_core::ops::nn::{
     CoordTransformer, GridSample, InterpolationMode, Interpolator, Nearest, PaddingMode, Resize,
     Softmax, SoftmaxKind,
@@ -203,6 +206,132 @@ fn a_sampled_map_is_that_of_tract() {
             }
         }
     }
+}
+
+/// The best numbers with their places, as f32, one behind the other.
+fn best(shape: &[usize], axis: usize, count: i64, largest: bool, levels: f32) -> TypedModel {
+    let mut model = TypedModel::default();
+    let input = model.add_source("input", f32::fact(shape)).expect("first");
+    let levels = tensor0(levels).broadcast_into_rank(shape.len());
+    let levels = model.add_const("levels", levels.expect("a scalar"));
+    let count = model.add_const("count", tensor1(&[count])).expect("new");
+    // equal numbers keep the order of their places
+    let mut wire = |name: &str, op: Box<dyn TypedOp>, inputs: &[OutletId]| {
+        model.wire_node(name, op, inputs).expect("it takes these")
+    };
+    let scaled = wire(
+        "scaled",
+        Box::new(math::mul()),
+        &[input, levels.expect("new")],
+    )[0];
+    let steps = wire("steps", Box::new(math::round()), &[scaled])[0];
+    let top = Topk::new(axis, largest, 1.into());
+    let top = wire("top", Box::new(top), &[steps, count]);
+    let places = wire("places", Box::new(cast(f32::datum_type())), &top[1..])[0];
+    let joined = wire("joined", Box::new(TypedConcat::new(0)), &[top[0], places]);
+    model
+        .select_output_outlets(&joined)
+        .expect("they are there");
+    model
+}
+
+#[test]
+fn the_best_numbers_are_those_of_tract() {
+    for (shape, axis, count) in [
+        (&[1, 300][..], 1, 40),
+        (&[2, 50, 3], 1, 50),
+        (&[3, 4, 70], 2, 1),
+        (&[9], 0, 4),
+    ] {
+        for largest in [true, false] {
+            for levels in [1e6, 5.0] {
+                let name = format!("{count} of {shape:?}, {largest}, {levels}");
+                let model = best(shape, axis, count, largest, levels);
+                compare(model, shape, &name, Some("DetectTop"), 0.0);
+            }
+        }
+    }
+}
+
+/// Gathers along `axis` at indices that are repeated so many times along each axis.
+fn gathering(shape: &[usize], axis: usize, indices: Tensor, repeated: &[usize]) -> TypedModel {
+    let mut model = TypedModel::default();
+    let input = model.add_source("input", f32::fact(shape)).expect("first");
+    let rank = shape.len();
+    let indices = indices
+        .cast_to::<f32>()
+        .expect("small numbers")
+        .into_owned();
+    let indices = model.add_const("indices", indices).expect("new");
+    let five = tensor0(5.0f32).broadcast_into_rank(rank).expect("a scalar");
+    let five = model.add_const("five", five).expect("new");
+    let times = repeated.iter().map(|&n| TDim::from(n)).collect();
+    let mut wire = |name: &str, op: Box<dyn TypedOp>, inputs: &[OutletId]| {
+        model.wire_node(name, op, inputs).expect("it takes these")[0]
+    };
+    // computed indices, which tract does not repeat while it loads: no number of the input is above 5
+    let mut one = input;
+    for axis in 0..rank {
+        let slice = Slice::new(axis, 0, 1);
+        one = wire(&format!("slice {axis}"), Box::new(slice), &[one]);
+    }
+    let one = wire("five again", Box::new(math::max()), &[one, five]);
+    let zero = wire("zero", Box::new(math::sub()), &[one, five]);
+    let indices = wire("computed", Box::new(math::add()), &[indices, zero]);
+    let indices = wire("cast", Box::new(cast(i64::datum_type())), &[indices]);
+    let indices = wire("tile", Box::new(Tile::new(times)), &[indices]);
+    let output = wire(
+        "gather",
+        Box::new(GatherElements::new(axis)),
+        &[input, indices],
+    );
+    model.select_output_outlets(&[output]).expect("it is there");
+    model
+}
+
+#[test]
+fn gathered_numbers_are_those_of_tract() {
+    for (shape, axis, count, inner) in [
+        (&[1, 30, 7][..], 1, 12, 7),
+        (&[2, 9, 4], 1, 20, 1),
+        (&[3, 5, 11], 2, 6, 1),
+    ] {
+        let mut dims = shape.to_vec();
+        dims[axis] = count;
+        let length = shape[axis] as i64;
+        for whole in [false, true] {
+            let mut once = dims.clone();
+            let mut times = vec![1; dims.len()];
+            if whole && inner > 1 {
+                once[axis + 1..].fill(1);
+                times[axis + 1..].copy_from_slice(&dims[axis + 1..]);
+            }
+            let number = |n: i64| n * 7 % length - if n % 3 == 0 { length } else { 0 };
+            let numbers: Vec<i64> = (0..once.iter().product::<usize>() as i64)
+                .map(number)
+                .collect();
+            let indices = Tensor::from_shape(&once, &numbers).expect("as many");
+            let name = format!("{shape:?}, axis {axis}, {whole}");
+            let model = gathering(shape, axis, indices, &times);
+            compare(model, shape, &name, Some("DetectGather"), 0.0);
+        }
+    }
+}
+
+#[test]
+fn an_index_outside_is_an_error() {
+    let indices = tensor2(&[[0i64, 5, 1]]);
+    let model = gathering(&[1, 5], 1, indices, &[1, 1]);
+    let mut model = model.into_decluttered().expect("a sound model");
+    replace(&mut model).expect("what fits is replaced");
+    let plan = model.into_runnable().expect("it has one input");
+    let error = plan
+        .run(tvec!(tensor(&[1, 5]).into_tvalue()))
+        .expect_err("5 of 5");
+    assert!(
+        format!("{error:?}").contains("index 5 of an axis of 5"),
+        "{error:?}"
+    );
 }
 
 #[test]

@@ -245,6 +245,47 @@ fn parts_of_f16_are_left_to_tract() {
     assert!(text.contains("computes F16"), "{text}");
 }
 
+/// The shares of all pixels by all pixels are made where somebody reads them, and where they are not those of attention.
+#[test]
+fn shares_that_somebody_reads_are_left_to_tract() {
+    for (function, axis, read) in [
+        ("Softmax", 3, true),
+        ("Softmax", 2, false),
+        ("Sigmoid", 0, false),
+    ] {
+        let parts = ["q", "k", "v"].map(|name| conv("in", name, [3, 8, 1]));
+        let (mut nodes, mut constants): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
+        let turned = |from: &str, to: &str| {
+            let mut node = node("Transpose", &[from], to);
+            node.attribute.push(ints("perm", &[0, 1, 3, 2]));
+            node
+        };
+        let mut shares = node(function, &["products"], "shares");
+        if function == "Softmax" {
+            shares.attribute.push(int("axis", axis));
+        }
+        nodes.extend([
+            node("Reshape", &["q", "heads"], "queries"),
+            node("Reshape", &["k", "heads"], "keys"),
+            node("Reshape", &["v", "heads"], "values"),
+            turned("queries", "first"),
+            node("MatMul", &["first", "keys"], "products"),
+            shares,
+            turned("shares", "second"),
+            node("MatMul", &["values", "second"], "taken"),
+            node("Reshape", &["taken", "map"], "out"),
+        ]);
+        constants.push(integers("heads", &[1, 2, 4, 320]));
+        constants.push(integers("map", &[1, 8, 16, 20]));
+        let outputs = [("out", FLOAT), ("shares", FLOAT)];
+        let outputs = &outputs[..if read { 2 } else { 1 }];
+        let bytes = file(SIZE, FLOAT, constants, nodes, outputs);
+        let (outputs, text) = compare(&bytes, SIZE, 1e-4);
+        assert_eq!(outputs[0].dims, [1, 8, 16, 20]);
+        assert!(text.contains("EinSum"), "{function} {axis}: {text}");
+    }
+}
+
 #[test]
 fn what_depends_on_the_picture_is_computed_behind_tract() {
     let (first, a) = conv("in", "a", [3, 8, 3]);

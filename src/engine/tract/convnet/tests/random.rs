@@ -256,6 +256,7 @@ impl Generator {
             20 => self.turned(x),
             21 => self.limited(x),
             22 => self.blocks(x),
+            23 => self.attended(x),
             _ => self.function(x),
         }
     }
@@ -512,9 +513,30 @@ impl Generator {
         Map { name, ..x }
     }
 
+    /// Softmax of the channels, or their layer normalisation as it was exported before it was an operator.
     fn normalised(&mut self, x: Map) -> Map {
+        if self.random.below(2) == 0 {
+            return self.levelled(x);
+        }
         let axis = attribute("axis", Value::Int(1));
         let name = self.node("Softmax", &[Self::name_of(x)], vec![axis]);
+        Map { name, ..x }
+    }
+
+    fn levelled(&mut self, x: Map) -> Map {
+        let mean = |this: &mut Self, of: String| {
+            let axes = attribute("axes", Value::Ints(&[1]));
+            format!("t{}", this.node("ReduceMean", &[of], vec![axes]))
+        };
+        let middle = mean(self, Self::name_of(x));
+        let moved = self.node("Sub", &[Self::name_of(x), middle], vec![]);
+        let moved = format!("t{moved}");
+        let squares = self.node("Mul", &[moved.clone(), moved.clone()], vec![]);
+        let spread = mean(self, format!("t{squares}"));
+        let least = self.floats(&[], vec![0.01]);
+        let spread = self.node("Add", &[spread, least], vec![]);
+        let root = self.node("Sqrt", &[format!("t{spread}")], vec![]);
+        let name = self.node("Div", &[moved, format!("t{root}")], vec![]);
         Map { name, ..x }
     }
 
@@ -534,6 +556,70 @@ impl Generator {
         let b = self.node("Mul", &[format!("t{a}"), scale], vec![]);
         let name = self.node("Transpose", &[format!("t{b}")], vec![first]);
         Map { name, ..x }
+    }
+
+    fn reshaped(&mut self, x: usize, dims: &[usize]) -> usize {
+        let dims: Vec<i64> = dims.iter().map(|&n| n as i64).collect();
+        let dims = self.integers(&dims);
+        self.node("Reshape", &[format!("t{x}"), dims], vec![])
+    }
+
+    fn transposed(&mut self, x: usize, order: &[i64]) -> usize {
+        let order = attribute("perm", Value::Ints(order));
+        self.node("Transpose", &[format!("t{x}")], vec![order])
+    }
+
+    /// Attention among the pixels of a map, in heads: channels first, as YOLO11 has it, or last, as transformers do.
+    fn attended(&mut self, x: Map) -> Map {
+        let (heads, key, value) = (self.random.pick(&[1, 2, 3]), self.random.pick(&[4, 5]), 8);
+        let (each, c) = (2 * key + value, heads * value);
+        let joint = self.conv(x, heads * each, 1, 1);
+        let (h, w, pixels) = (joint.h, joint.w, joint.h * joint.w);
+        let joint = self.node("Tanh", &[Self::name_of(joint)], vec![]);
+        let first = self.random.below(2) == 0;
+        // YOLO12 has rows see only those of their own part of the map
+        let areas = if h % 2 == 0 {
+            self.random.pick(&[1, 2])
+        } else {
+            1
+        };
+        let of_heads = if first {
+            self.reshaped(joint, &[1, heads, each, pixels])
+        } else {
+            let flat = self.reshaped(joint, &[1, heads * each, pixels]);
+            let tokens = self.transposed(flat, &[0, 2, 1]);
+            let tokens = self.reshaped(tokens, &[areas, pixels / areas, heads, each]);
+            self.transposed(tokens, &[0, 2, 1, 3])
+        };
+        let axis = if first { 2 } else { 3 };
+        let mut part = |from: usize, count: usize| {
+            let bounds = [from, from + count, axis].map(|n| self.integers(&[n as i64]));
+            let [from, to, axis] = bounds;
+            self.node("Slice", &[format!("t{of_heads}"), from, to, axis], vec![])
+        };
+        let [q, k, v] = [part(0, key), part(key, key), part(2 * key, value)];
+        let turned = [0, 1, 3, 2];
+        let [q, k] = match first {
+            true => [self.transposed(q, &turned), k],
+            false => [q, self.transposed(k, &turned)],
+        };
+        let product = self.node("MatMul", &[format!("t{q}"), format!("t{k}")], vec![]);
+        let factor = self.floats(&[], vec![1.5]);
+        let scaled = self.random.pick(&["Mul", "Div"]);
+        let scaled = self.node(scaled, &[format!("t{product}"), factor], vec![]);
+        let axis = attribute("axis", Value::Int(3));
+        let shares = self.node("Softmax", &[format!("t{scaled}")], vec![axis]);
+        let name = if first {
+            let shares = self.transposed(shares, &turned);
+            self.node("MatMul", &[format!("t{v}"), format!("t{shares}")], vec![])
+        } else {
+            let taken = self.node("MatMul", &[format!("t{shares}"), format!("t{v}")], vec![]);
+            let taken = self.transposed(taken, &[0, 2, 1, 3]);
+            let taken = self.reshaped(taken, &[1, pixels, c]);
+            self.transposed(taken, &[0, 2, 1])
+        };
+        let name = self.reshaped(name, &[1, c, h, w]);
+        Map { name, c, h, w }
     }
 
     /// Gives out the latest tensors: as maps, as rows, as columns, and the rows of all behind each other.

@@ -5,7 +5,6 @@ use crate::convnet::graph::{Conv, Window};
 use crate::engine::tract::convnet::Refusal;
 use crate::engine::tract::convnet::constants::{Constant, strides};
 use crate::engine::tract::convnet::view::{self, Atom, Axis, Counts, Part, View, append};
-use std::sync::Arc;
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::ops::einsum::EinSum;
 
@@ -92,9 +91,12 @@ impl Translation<'_> {
             .map(|&(x, _)| part.axes[x].clone())
             .collect();
         let shape = self.builder.graph.shape(part.tensor);
-        let all = summed.iter().all(|axis| view::only(axis, Counts::Channels))
-            && view::total(&summed, Counts::Channels) == shape.c;
-        if !all {
+        let sums = summed.iter().all(|axis| view::only(axis, Counts::Channels));
+        let depth = view::total(&summed, Counts::Channels);
+        if sums && depth < shape.c {
+            return self.product_in_groups(part, roles, constant);
+        }
+        if !sums || depth != shape.c {
             return Err(refusal("sums over pixels, or over a part of the channels"));
         }
         let dims: Vec<usize> = roles.made.iter().map(|&(w, _)| constant.dims[w]).collect();
@@ -103,7 +105,7 @@ impl Translation<'_> {
             out_channels,
             groups: 1,
             window: Window::square(1, 1, 0),
-            weights: weights(roles, &summed, constant, shape.c),
+            weights: weights(roles, &view::positions(&summed, Counts::Channels), constant).into(),
             bias: None,
         };
         let tensor = self.builder.graph.conv(part.tensor, conv)?;
@@ -126,10 +128,65 @@ impl Translation<'_> {
         }
         Ok(Part { tensor, axes })
     }
+
+    /// A product that sums over the channels of groups, with the same constant for each: the mean of the bins of a box end.
+    fn product_in_groups(
+        &mut self,
+        part: &Part,
+        roles: &Roles,
+        constant: &Constant,
+    ) -> Result<Part, Refusal> {
+        let shape = self.builder.graph.shape(part.tensor);
+        let counts_channels = |x: usize| {
+            let mut atoms = part.axes[x].iter();
+            atoms.any(|atom| atom.counts == Counts::Channels)
+        };
+        let kept = roles.kept.iter().filter(|&&(x, _)| counts_channels(x));
+        let kept: Vec<(usize, usize)> = kept.copied().collect();
+        let lengths = kept.iter().map(|&(x, _)| view::length(&part.axes[x]));
+        let groups: usize = lengths.clone().product();
+        let places = kept.iter().map(|&(x, _)| x);
+        let places = places.chain(roles.summed.iter().map(|&(x, _)| x));
+        let tensor = self.builder.channels_by(part, places)?;
+        let tensor =
+            tensor.ok_or_else(|| refusal("sums over pixels, or over a part of the channels"))?;
+        let in_order: Vec<usize> = (0..shape.c / groups).collect();
+        let each = weights(roles, &in_order, constant);
+        let dims: Vec<usize> = roles.made.iter().map(|&(w, _)| constant.dims[w]).collect();
+        let made: usize = dims.iter().product();
+        self.builder.spend(groups * each.len())?;
+        let conv = Conv {
+            out_channels: groups * made,
+            groups,
+            window: Window::square(1, 1, 0),
+            weights: each.repeat(groups).into(),
+            bias: None,
+        };
+        let tensor = self.builder.graph.conv(tensor, conv)?;
+        let mut axes = vec![tvec!(); roles.rank];
+        for &(x, y) in roles.kept.iter().filter(|&&(x, _)| !counts_channels(x)) {
+            axes[y] = part.axes[x].clone();
+        }
+        // groups outside, what the constant makes of each inside
+        let mut stride = groups * made;
+        let made = roles.made.iter().zip(dims).map(|(&(_, y), size)| (y, size));
+        let groups = kept.iter().zip(lengths).map(|(&(_, y), size)| (y, size));
+        for (y, size) in groups.chain(made) {
+            stride /= size;
+            let counts = Counts::Channels;
+            let atom = Atom {
+                counts,
+                size,
+                stride,
+            };
+            append(&mut axes[y], atom);
+        }
+        Ok(Part { tensor, axes })
+    }
 }
 
-/// The constant as `[outputs, channels]`, the channels in the executor's order.
-fn weights(roles: &Roles, summed: &[Axis], constant: &Constant, channels: usize) -> Arc<[f32]> {
+/// The constant as `[outputs, channels]`; `order` has the executor's channel for each combination of the summed axes.
+fn weights(roles: &Roles, order: &[usize], constant: &Constant) -> Vec<f32> {
     let strides = strides(&constant.dims);
     // Where in the constant each combination of some of its axes lies.
     let places = |axes: &mut dyn Iterator<Item = usize>| {
@@ -144,12 +201,12 @@ fn weights(roles: &Roles, summed: &[Axis], constant: &Constant, channels: usize)
     };
     let outputs = places(&mut roles.made.iter().map(|&(w, _)| w));
     let inputs = places(&mut roles.summed.iter().map(|&(_, w)| w));
-    let order = view::positions(summed, Counts::Channels);
+    let channels = order.len();
     let mut made = vec![0.0; outputs.len() * channels];
     for (output, row) in outputs.iter().zip(made.chunks_exact_mut(channels)) {
-        for (input, &channel) in inputs.iter().zip(&order) {
+        for (input, &channel) in inputs.iter().zip(order) {
             row[channel] = constant.values[output + input];
         }
     }
-    made.into()
+    made
 }

@@ -1,5 +1,6 @@
 //! [`translate`]: one node of tract's typed graph becomes operators of the executor's graph.
 
+mod attention;
 mod concat;
 mod conv;
 mod elementwise;
@@ -23,7 +24,7 @@ use tract_onnx::tract_core::ops::einsum::EinSum;
 use tract_onnx::tract_core::ops::element_wise::ElementWiseOp;
 use tract_onnx::tract_core::ops::logic::Iff;
 use tract_onnx::tract_core::ops::nn::resize::NearestUpsample;
-use tract_onnx::tract_core::ops::nn::{Reduce, Resize, Softmax};
+use tract_onnx::tract_core::ops::nn::{Reduce, Resize, RmsNorm, Softmax};
 
 /// A node while it is translated.
 pub(super) struct Translation<'a> {
@@ -57,9 +58,10 @@ pub(super) fn translate(
         builder,
     };
     let value = translation.value()?;
-    let (Value::Tensor(view) | Value::Sign { of: view, .. }) = &value;
-    translation.builder.check(view)?;
-    let dims = view.dims();
+    if let Value::Tensor(view) | Value::Sign { of: view, .. } = &value {
+        translation.builder.check(view)?;
+    }
+    let dims = value.dims();
     if output.fact.shape.as_concrete() != Some(dims.as_slice()) {
         let found = &output.fact.shape;
         return Err(refusal(format!(
@@ -77,6 +79,9 @@ pub(super) fn refusal(reason: impl Into<std::borrow::Cow<'static, str>>) -> Refu
 impl Translation<'_> {
     fn value(&mut self) -> Result<Value, Refusal> {
         let op = &self.node.op;
+        if let Some(value) = self.attention()? {
+            return Ok(value);
+        }
         if let Some(op) = op.downcast_ref::<TypedBinOp>() {
             return self.binary(op);
         }
@@ -98,6 +103,8 @@ impl Translation<'_> {
             self.reduce(op)
         } else if let Some(op) = op.downcast_ref::<Softmax>() {
             self.softmax(op)
+        } else if let Some(op) = op.downcast_ref::<RmsNorm>() {
+            self.rms_norm(op)
         } else if let Some(op) = op.downcast_ref::<Resize>() {
             self.resize(op)
         } else if let Some(op) = op.downcast_ref::<NearestUpsample>() {
@@ -150,6 +157,7 @@ impl Translation<'_> {
         match outlet.and_then(|outlet| self.builder.values.get(outlet)) {
             Some(Value::Tensor(view)) => Ok(view.clone()),
             Some(Value::Sign { .. }) => Err(refusal("reads a comparison")),
+            Some(Value::Scores(_)) => Err(refusal("reads products of two maps")),
             None => Err(refusal("reads a constant where a tensor was expected")),
         }
     }

@@ -2,7 +2,7 @@
 
 use super::conv::{Picture, window};
 use super::{Translation, refusal};
-use crate::convnet::graph::{self, Coordinates, Interpolation, Pool, TensorId, Window};
+use crate::convnet::graph::{self, Activation, Coordinates, Interpolation, Pool, TensorId, Window};
 use crate::engine::tract::convnet::Refusal;
 use crate::engine::tract::convnet::view::{self, Axis, Counts, Part, View, whole};
 use tract_onnx::prelude::*;
@@ -10,7 +10,7 @@ use tract_onnx::tract_core::ops::cnn::{MaxPool, PaddingSpec, PoolSpec, SumPool};
 use tract_onnx::tract_core::ops::nn::resize::{
     AxisPlan, CoordTransformer, Interpolator, Nearest, NearestUpsample,
 };
-use tract_onnx::tract_core::ops::nn::{Reduce, Reducer, Resize, Softmax, SoftmaxKind};
+use tract_onnx::tract_core::ops::nn::{Reduce, Reducer, Resize, RmsNorm, Softmax, SoftmaxKind};
 
 impl Translation<'_> {
     pub(super) fn max_pool(&mut self, pool: &MaxPool) -> Result<View, Refusal> {
@@ -98,6 +98,33 @@ impl Translation<'_> {
                 Err(refusal("reduces along joined maps"))
             }
             _ => Ok(made),
+        })
+    }
+
+    /// Divides each pixel by the root of the mean of its squares: layer normalisation behind the subtraction of the mean.
+    pub(super) fn rms_norm(&mut self, norm: &RmsNorm) -> Result<View, Refusal> {
+        let eps = norm.eps.cast_to_scalar::<f32>();
+        let eps = eps.map_err(|_| refusal("adds what is no number"))?;
+        let view = self.tensor(0)?;
+        if view.joined == Some(norm.axis) {
+            return Err(refusal("reduces along joined maps"));
+        }
+        view.try_map(|_, part| {
+            let axis = &part.axes[norm.axis];
+            let channels = self.builder.graph.shape(part.tensor).c;
+            if !view::only(axis, Counts::Channels) || view::length(axis) != channels {
+                return Err(refusal("normalises over other than all channels"));
+            }
+            let graph = &mut self.builder.graph;
+            let squares = graph.activate(part.tensor, Activation::Square)?;
+            let mean = graph.over_channels(squares, graph::Reduce::Mean)?;
+            let mean = graph.scale(mean, 1.0, eps)?;
+            let root = graph.activate(mean, Activation::Sqrt)?;
+            let factor = graph.activate(root, Activation::Reciprocal)?;
+            Ok(Part {
+                tensor: graph.mul(part.tensor, factor)?,
+                axes: part.axes.clone(),
+            })
         })
     }
 
