@@ -54,10 +54,10 @@ impl Arena {
         match pool {
             None => {
                 let context = self.context(0, inputs, &outputs);
-                for step in self.plan.steps() {
+                for (i, step) in self.plan.steps().iter().enumerate() {
                     // SAFETY: the data was checked, the arena was made for this plan, and this is the only thread,
                     // which runs the steps in order.
-                    unsafe { step.run(self.plan.table(), &context, 0, 1) };
+                    unsafe { step.run(self.plan.table(i), &context, 0, 1) };
                 }
             }
             Some(pool) => {
@@ -72,7 +72,7 @@ impl Arena {
                     let plan = &arena.plan;
                     // SAFETY: as above; the pool gives each part to one thread, and begins a step when the one before
                     // it is done.
-                    unsafe { plan.steps()[step].run(plan.table(), &context, part, parts) };
+                    unsafe { plan.steps()[step].run(plan.table(step), &context, part, parts) };
                 })
             }
         }
@@ -87,11 +87,11 @@ impl Arena {
         self.plan.check(inputs, outputs)?;
         let outputs = starts(outputs);
         let context = self.context(0, inputs, &outputs);
-        let steps = self.plan.steps().iter();
-        let seconds = steps.map(|step| {
+        let steps = self.plan.steps().iter().enumerate();
+        let seconds = steps.map(|(i, step)| {
             let start = Instant::now();
             // SAFETY: as in `run` for one thread.
-            unsafe { step.run(self.plan.table(), &context, 0, 1) };
+            unsafe { step.run(self.plan.table(i), &context, 0, 1) };
             start.elapsed().as_secs_f64()
         });
         Ok(seconds.collect())

@@ -7,6 +7,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::kernels::element::Element;
+
 /// Number of a buffer that an operator computes.
 pub type RootId = u32;
 
@@ -16,9 +18,18 @@ pub type Channel = (RootId, u32);
 /// Channels of a tensor, in order.
 pub type Channels = Arc<[Channel]>;
 
+/// Form of a root's memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Format {
+    pub element: Element,
+    /// Lanes in a block; 1 for planes.
+    pub width: usize,
+}
+
 /// Places of a root's channels.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lanes {
+    pub element: Element,
     /// Lanes in a block; 1 for planes.
     pub width: usize,
     channel_at: Vec<Option<u32>>,
@@ -27,9 +38,11 @@ pub struct Lanes {
 
 impl Lanes {
     /// Places `channels` channels in order.
-    pub fn in_order(channels: usize, width: usize) -> Self {
+    pub fn in_order(channels: usize, format: Format) -> Self {
+        let Format { element, width } = format;
         let lanes = channels.next_multiple_of(width);
         Lanes {
+            element,
             width,
             channel_at: (0..lanes)
                 .map(|lane| (lane < channels).then_some(lane as u32))
@@ -39,15 +52,24 @@ impl Lanes {
     }
 
     /// Places channel `i` in lane `lane_of[i]`.
-    pub fn at(lane_of: Vec<u32>, width: usize, blocks: usize) -> Self {
+    pub fn at(lane_of: Vec<u32>, format: Format, blocks: usize) -> Self {
+        let Format { element, width } = format;
         let mut channel_at = vec![None; blocks * width];
         for (channel, &lane) in lane_of.iter().enumerate() {
             channel_at[lane as usize] = Some(channel as u32);
         }
         Lanes {
+            element,
             width,
             channel_at,
             lane_of,
+        }
+    }
+
+    pub fn format(&self) -> Format {
+        Format {
+            element: self.element,
+            width: self.width,
         }
     }
 
@@ -129,14 +151,15 @@ pub struct BlockView {
 
 /// Views a tensor as whole blocks.
 ///
-/// Returns `None` if it lies in planes, names a channel twice, or would drag along so many lanes that belong to others
+/// Returns `None` if it has another format, names a channel twice, or would drag along so many lanes that belong to others
 /// that a copy is better.
-pub fn block_view(channels: &[Channel], lanes: &[Lanes], width: usize) -> Option<BlockView> {
+pub fn block_view(channels: &[Channel], lanes: &[Lanes], format: Format) -> Option<BlockView> {
+    let width = format.width;
     let mut blocks: Vec<(RootId, usize)> = Vec::new();
     let mut number = HashMap::new();
     let mut lane_of = Vec::with_capacity(channels.len());
     for run in runs(channels, lanes) {
-        if lanes[run.root as usize].width != width {
+        if lanes[run.root as usize].format() != format {
             return None;
         }
         let block = (run.root, run.block);
@@ -153,7 +176,7 @@ pub fn block_view(channels: &[Channel], lanes: &[Lanes], width: usize) -> Option
     if sorted.len() < lane_of.len() || blocks.len() > needed + needed / 2 + 1 {
         return None;
     }
-    let lanes = Lanes::at(lane_of, width, blocks.len());
+    let lanes = Lanes::at(lane_of, format, blocks.len());
     Some(BlockView { blocks, lanes })
 }
 
@@ -169,7 +192,7 @@ pub fn matching_blocks(
     for (i, &(root, channel)) in channels.iter().enumerate() {
         let place = &lanes[root as usize];
         let (lane, target) = (place.lane_of(channel), wanted.lane_of(i as u32));
-        if place.width != wanted.width || lane % place.width != target % wanted.width {
+        if place.format() != wanted.format() || lane % place.width != target % wanted.width {
             return None;
         }
         let block = (root, lane / place.width);
@@ -185,13 +208,18 @@ pub fn matching_blocks(
 mod tests {
     use super::*;
 
+    const FOUR: Format = Format {
+        element: Element::F32,
+        width: 4,
+    };
+
     fn whole(root: RootId, n: u32) -> Vec<Channel> {
         (0..n).map(|c| (root, c)).collect()
     }
 
     #[test]
     fn a_slice_across_blocks_is_two_runs() {
-        let lanes = [Lanes::in_order(10, 4)];
+        let lanes = [Lanes::in_order(10, FOUR)];
         let r = runs(&whole(0, 10)[2..6], &lanes);
         assert_eq!(r.len(), 2);
         assert_eq!(
@@ -206,29 +234,29 @@ mod tests {
 
     #[test]
     fn a_shuffle_read_as_a_whole_is_sorted_back() {
-        let lanes = [Lanes::in_order(4, 4), Lanes::in_order(4, 4)];
+        let lanes = [Lanes::in_order(4, FOUR), Lanes::in_order(4, FOUR)];
         let shuffled: Vec<Channel> = (0..4).flat_map(|c| [(0, c), (1, c)]).collect();
         let r = sorted_runs(&shuffled, &lanes);
         assert_eq!(r.len(), 2);
         assert_eq!(r[1].channels, [1, 3, 5, 7]);
-        assert_eq!(block_view(&shuffled, &lanes, 4).unwrap().blocks.len(), 2);
+        assert_eq!(block_view(&shuffled, &lanes, FOUR).unwrap().blocks.len(), 2);
     }
 
     #[test]
     fn a_view_refuses_duplicates_and_waste() {
-        let lanes = [Lanes::in_order(64, 4)];
-        assert!(block_view(&[(0, 1), (0, 1)], &lanes, 4).is_none());
+        let lanes = [Lanes::in_order(64, FOUR)];
+        assert!(block_view(&[(0, 1), (0, 1)], &lanes, FOUR).is_none());
         let scattered: Vec<Channel> = (0..16).map(|i| (0, i * 4)).collect();
-        assert!(block_view(&scattered, &lanes, 4).is_none());
+        assert!(block_view(&scattered, &lanes, FOUR).is_none());
     }
 
     #[test]
     fn a_second_operand_matches_lane_by_lane() {
         let lanes = [
-            Lanes::in_order(8, 4),
-            Lanes::at(vec![4, 5, 6, 7, 0, 1, 2, 3], 4, 2),
+            Lanes::in_order(8, FOUR),
+            Lanes::at(vec![4, 5, 6, 7, 0, 1, 2, 3], FOUR, 2),
         ];
-        let wanted = Lanes::in_order(8, 4);
+        let wanted = Lanes::in_order(8, FOUR);
         assert_eq!(
             matching_blocks(&whole(1, 8), &lanes, &wanted),
             Some(vec![(1, 1), (1, 0)])

@@ -11,6 +11,7 @@
 //! | limits | moves ReLU and Clip to where they cost nothing, and drops those that change nothing |
 //! | simplify | replaces compositions (x · sigmoid(x), Focus, padding) by one operator |
 //! | stage | lists what is computed; follows channels symbolically; fuses scale, activations and residual |
+//! | precision | decides which stages compute with f16, if any may |
 //! | choice | picks direct or Winograd for each 3x3 convolution, by what was measured or by estimate |
 //! | measure | times direct and Winograd on this machine, before a plan is made ([`Choices::measure`]) |
 //! | place | decides in which lanes channels lie, and which blocks each stage reads; widens borders |
@@ -36,6 +37,7 @@
 mod arena;
 mod error;
 pub mod graph;
+mod guard;
 mod kernels;
 mod layout;
 mod plan;
@@ -43,7 +45,8 @@ mod pool;
 mod session;
 
 pub use error::{Error, Result};
-pub use plan::{Algorithm, Budget, Choices, Measured, Options, Plan, WeightCache};
+pub use guard::{Verdict, plan_in_f16, verdict};
+pub use plan::{Algorithm, Budget, Choices, HalfPrecision, Measured, Options, Plan, WeightCache};
 pub use pool::OnStart;
 pub use session::Session;
 

@@ -44,6 +44,11 @@ pub(super) fn open(
     open: impl Fn(bool, Precision) -> Result<WithLibrary, EngineError>,
 ) -> Result<Chosen, EngineError> {
     let folded = |why: Option<String>| {
+        // A model that was quantised has lost enough: it keeps f32 unless f16 is asked for.
+        let precision = match (kind, precision, &model.quantised) {
+            (EngineKind::Tract, Precision::Auto, Some(_)) => Precision::F32,
+            _ => precision,
+        };
         let (engine, library) = open(false, precision)?;
         let form = why.map(|why| format!("runs the model folded to float: {why}"));
         Ok(Chosen {

@@ -1,7 +1,7 @@
 //! ONNX files: reading and checking them, what they say of themselves, and rewrites of their graph.
 //!
 //! A file's numbers are not to be trusted, and a release wraps silently. So clippy refuses every unchecked operation on them in
-//! what reads and checks a file. [`infer`] and [`rewrite`] are excepted: they compute with places in numbers that are in memory,
+//! what reads and checks a file. `infer` and `rewrite` are excepted: they compute with places in numbers that are in memory,
 //! whose counts were checked. `tests/fuzz` runs them with checks for overflow.
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 

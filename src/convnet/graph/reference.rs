@@ -32,16 +32,31 @@ impl Map {
 /// # Errors
 /// [`Error::Data`](crate::convnet::Error::Data) if the inputs do not fit the graph.
 pub fn run(graph: &Graph, inputs: &[Input]) -> Result<Vec<Vec<f64>>> {
+    run_rounded(graph, inputs, |x| x)
+}
+
+/// Runs `graph` with `round` applied to every value of every tensor, which shows how rounding spreads.
+///
+/// # Errors
+/// As for [`run`].
+pub fn run_rounded(
+    graph: &Graph,
+    inputs: &[Input],
+    mut round: impl FnMut(f64) -> f64,
+) -> Result<Vec<Vec<f64>>> {
     let mut maps: Vec<Map> = Vec::with_capacity(graph.nodes.len());
     let mut inputs = inputs.iter();
     for node in &graph.nodes {
-        let map = match &node.op {
+        let mut map = match &node.op {
             Op::Input(format) => load(node.shape, format, inputs.next())?,
             _ => {
                 let operands: Vec<&Map> = node.inputs.iter().map(|t| &maps[t.index()]).collect();
                 compute(node, &operands)
             }
         };
+        map.values
+            .iter_mut()
+            .for_each(|value| *value = round(*value));
         maps.push(map);
     }
     Ok(graph.outputs.iter().map(|o| collect(o, &maps)).collect())

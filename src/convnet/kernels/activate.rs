@@ -1,5 +1,6 @@
 //! Activations on registers. Every function propagates NaN.
 
+use super::element::{Element, Number};
 use super::vector::{Vector, exp};
 use crate::convnet::graph::Activation;
 
@@ -30,11 +31,15 @@ macro_rules! each_register {
 /// # Safety
 /// The processor has V's instruction set; `p` is valid for `n` registers.
 #[inline(always)]
-pub unsafe fn apply<V: Vector>(p: *mut f32, n: usize, activation: Activation) {
+pub unsafe fn apply<V: Vector>(p: *mut V::Element, n: usize, activation: Activation) {
     macro_rules! each {
         (|$x:ident| $f:expr) => {
             each_register!(V, p, n, |$x| $f)
         };
+    }
+    if V::Element::ELEMENT != Element::F32 && !is_fit_for_f16(activation) {
+        // SAFETY: the caller's.
+        return unsafe { widened::<V>(p, n, activation) };
     }
     let one = 1f32;
     // SAFETY: `at` stays within the n registers.
@@ -82,16 +87,54 @@ pub unsafe fn apply<V: Vector>(p: *mut f32, n: usize, activation: Activation) {
     }
 }
 
+/// True for functions that f16 is fine enough for in all their steps.
+fn is_fit_for_f16(activation: Activation) -> bool {
+    use Activation::*;
+    matches!(
+        activation,
+        Relu | Clip { .. }
+            | LeakyRelu { .. }
+            | Silu
+            | Sigmoid
+            | HardSwish
+            | HardSigmoid { .. }
+            | Abs
+            | Square
+            | Sqrt
+            | Reciprocal
+    )
+}
+
+/// Applies an activation in f32.
+#[inline(always)]
+unsafe fn widened<V: Vector>(p: *mut V::Element, n: usize, activation: Activation) {
+    for i in 0..n {
+        let mut lanes = [0f32; 16];
+        // SAFETY: the caller's; no register has more lanes.
+        unsafe {
+            let at = p.add(i * V::LANES);
+            V::load(at).widen(lanes.as_mut_ptr());
+            apply::<V::Wide>(
+                lanes.as_mut_ptr(),
+                V::LANES.div_ceil(V::Wide::LANES),
+                activation,
+            );
+            V::narrow(lanes.as_ptr()).store(at);
+        }
+    }
+}
+
 /// For functions so rare that no vector code is worth its size.
 ///
 /// # Safety
 /// `p` is valid for `n` values.
 #[inline(never)]
-unsafe fn one_by_one(p: *mut f32, n: usize, f: impl Fn(f32) -> f32) {
+unsafe fn one_by_one<E: Number>(p: *mut E, n: usize, f: impl Fn(f32) -> f32) {
     // SAFETY: the caller's.
     for x in unsafe { std::slice::from_raw_parts_mut(p, n) } {
-        if !x.is_nan() {
-            *x = f(*x);
+        let value = x.to_f32();
+        if !value.is_nan() {
+            *x = E::from_f32(f(value));
         }
     }
 }

@@ -12,6 +12,7 @@ use super::reduce::fold;
 use super::vector::Vector;
 use super::{Context, Plane, RowTiles, split};
 use crate::convnet::graph::Activation;
+use std::any::Any;
 
 /// Largest number of queries in a tile.
 const MOST: usize = 32;
@@ -102,7 +103,22 @@ impl Attention {
 #[inline(always)]
 pub unsafe fn run<V: Vector>(
     a: &Attention,
-    tiles: Tiles,
+    tiles: Tiles<V::Element>,
+    context: &Context,
+    part: usize,
+    parts: usize,
+) {
+    let tiles: &dyn Any = &tiles;
+    let tiles = tiles.downcast_ref::<Tiles<f32>>();
+    let tiles = tiles.expect("no plan computes attention with f16");
+    // SAFETY: the caller's; a register of f32 is its own wide one.
+    unsafe { with_f32::<V::Wide>(a, *tiles, context, part, parts) }
+}
+
+#[inline(always)]
+unsafe fn with_f32<V: Vector<Element = f32>>(
+    a: &Attention,
+    tiles: Tiles<f32>,
     context: &Context,
     part: usize,
     parts: usize,
@@ -122,11 +138,11 @@ pub unsafe fn run<V: Vector>(
             let values = keys.add(of_keys);
             let shares = values.add(of_values);
             if packed != Some(number) {
-                pack_keys::<V>(a, head, context.base.0, keys);
-                pack_values::<V>(a, head, context.base.0, values);
+                pack_keys::<V>(a, head, context.arena::<V>(), keys);
+                pack_values::<V>(a, head, context.arena::<V>(), values);
                 packed = Some(number);
             }
-            let base = context.base.0.cast_const();
+            let base = context.arena::<V>().cast_const();
             let shift = y * a.rows[0] + x * V::LANES;
             let blocks = a.shares.len();
             let places = (0..blocks).map(|b| shares.add(a.shares[b].offset));
@@ -134,7 +150,10 @@ pub unsafe fn run<V: Vector>(
             multiply::<V>(tiles, &queries, keys, head.keys.len(), places, count);
             let inverse = exponentials::<V>(a, shares, count);
             let out = y * a.rows[1] + x * V::LANES;
-            let outputs = head.outputs.iter().map(|&o| context.base.0.add(o + out));
+            let outputs = head
+                .outputs
+                .iter()
+                .map(|&o| context.arena::<V>().add(o + out));
             let weighed = source(shares, 0, &a.joined_shares, V::LANES);
             multiply::<V>(
                 tiles,
@@ -154,7 +173,7 @@ pub unsafe fn run<V: Vector>(
     }
 }
 
-fn source(base: *const f32, shift: usize, inputs: &[InBlocks], advance: usize) -> Source<'_> {
+fn source(base: *const f32, shift: usize, inputs: &[InBlocks], advance: usize) -> Source<'_, f32> {
     Source {
         base,
         shift: shift as isize,
@@ -167,9 +186,9 @@ fn source(base: *const f32, shift: usize, inputs: &[InBlocks], advance: usize) -
 
 /// Multiplies a tile of `count` pixels, `depth` channels of them, by packed weights.
 #[inline(always)]
-unsafe fn multiply<V: Vector>(
-    tiles: Tiles,
-    source: &Source,
+unsafe fn multiply<V: Vector<Element = f32>>(
+    tiles: Tiles<f32>,
+    source: &Source<f32>,
     mut weights: *const f32,
     depth: usize,
     mut to: impl Iterator<Item = *mut f32>,
@@ -212,7 +231,12 @@ fn place(block: usize, blocks: usize, depth: usize, lanes: usize) -> (usize, usi
 
 /// Packs scaled keys: pixels in lanes, channel after channel. Lanes behind the last key get zeros.
 #[inline(always)]
-unsafe fn pack_keys<V: Vector>(a: &Attention, head: &Head, base: *const f32, to: *mut f32) {
+unsafe fn pack_keys<V: Vector<Element = f32>>(
+    a: &Attention,
+    head: &Head,
+    base: *const f32,
+    to: *mut f32,
+) {
     let (blocks, [rows, columns]) = (a.shares.len(), a.key_size);
     let depth = head.keys.len();
     if a.shares[blocks - 1].lanes < V::LANES {
@@ -242,7 +266,12 @@ unsafe fn pack_keys<V: Vector>(a: &Attention, head: &Head, base: *const f32, to:
 
 /// Packs values: channels in lanes, pixel after pixel. Lanes without a channel get zeros.
 #[inline(always)]
-unsafe fn pack_values<V: Vector>(a: &Attention, head: &Head, base: *const f32, to: *mut f32) {
+unsafe fn pack_values<V: Vector<Element = f32>>(
+    a: &Attention,
+    head: &Head,
+    base: *const f32,
+    to: *mut f32,
+) {
     let (blocks, depth) = (head.outputs.len(), a.key_count());
     let used: usize = head.values.iter().map(|run| run.count).sum();
     if used < blocks * V::LANES {
@@ -271,7 +300,11 @@ unsafe fn pack_values<V: Vector>(a: &Attention, head: &Head, base: *const f32, t
 
 /// Turns products into exp(x - highest) for each of `count` queries. Returns the factors that make their sums 1.
 #[inline(always)]
-unsafe fn exponentials<V: Vector>(a: &Attention, shares: *mut f32, count: usize) -> [f32; MOST] {
+unsafe fn exponentials<V: Vector<Element = f32>>(
+    a: &Attention,
+    shares: *mut f32,
+    count: usize,
+) -> [f32; MOST] {
     let (blocks, stride) = (a.shares.len(), a.tile * V::LANES);
     let tail = a.shares[blocks - 1].lanes;
     let mut factors = [0.; MOST];

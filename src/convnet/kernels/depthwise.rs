@@ -4,10 +4,10 @@
 //! which bound it; so they do at stride 2 where multiply-adds cannot read memory. Other kernels walk a list of taps and are
 //! bound by their loads.
 
-use super::epilogue::{Epilogue, Target, store_tile};
+use super::epilogue::{Epilogue, Target, Tile, store_tile};
 use super::pack::Packed;
 use super::vector::Vector;
-use super::{Base, RowTiles, units};
+use super::{Context, RowTiles, units};
 use std::hint::black_box;
 use std::sync::Arc;
 
@@ -42,8 +42,8 @@ pub struct Depthwise {
 
 /// Input of a tile.
 #[derive(Clone, Copy)]
-pub struct Source {
-    pub x: *const f32,
+pub struct Source<E> {
+    pub x: *const E,
     pub row: usize,
     pub kernel: [usize; 2],
     /// Pixels from one output pixel's input to the next one's.
@@ -54,13 +54,14 @@ pub struct Source {
 }
 
 /// Neighbouring register tiles; the last argument is their number.
-pub type TileFn = unsafe fn(&Source, *const f32, *const f32, &Epilogue, bool, &Target<1>, usize);
+pub type TileFn<E> =
+    unsafe fn(&Source<E>, *const E, *const E, &Epilogue, bool, &Target<E, 1>, usize);
 
 /// Tiles by pixels less one.
-pub struct DepthwiseTiles {
+pub struct DepthwiseTiles<E: 'static> {
     /// 3x3 of stride 1 and 2, 5x5 of stride 1 and 2, without dilation.
-    pub fixed: [&'static [TileFn]; 4],
-    pub any: &'static [TileFn],
+    pub fixed: [&'static [TileFn<E>]; 4],
+    pub any: &'static [TileFn<E>],
 }
 
 /// Computes `count` neighbouring tiles of T pixels of a KxK kernel with stride S.
@@ -69,12 +70,12 @@ pub struct DepthwiseTiles {
 /// The processor has V's instruction set, and all that the arguments describe is valid memory.
 #[inline(always)]
 pub unsafe fn tiles<V: Vector, const T: usize, const K: usize, const S: usize>(
-    s: &Source,
-    weights: *const f32,
-    bias: *const f32,
+    s: &Source<V::Element>,
+    weights: *const V::Element,
+    bias: *const V::Element,
     epilogue: &Epilogue,
     in_registers: bool,
-    to: &Target<1>,
+    to: &Target<V::Element, 1>,
     count: usize,
 ) {
     let mut x = s.x;
@@ -96,11 +97,11 @@ pub unsafe fn tiles<V: Vector, const T: usize, const K: usize, const S: usize>(
 /// Computes T pixels from `x` on.
 #[inline(always)]
 unsafe fn tile<V: Vector, const T: usize, const K: usize, const S: usize>(
-    x: *const f32,
-    s: &Source,
-    weights: *const f32,
-    bias: *const f32,
-) -> [[V; 1]; T] {
+    x: *const V::Element,
+    s: &Source<V::Element>,
+    weights: *const V::Element,
+    bias: *const V::Element,
+) -> Tile<V, T, 1> {
     // SAFETY: the caller's.
     unsafe {
         let c = V::LANES;
@@ -156,12 +157,12 @@ unsafe fn tile<V: Vector, const T: usize, const K: usize, const S: usize>(
 /// As for [`tiles`].
 #[inline(always)]
 pub unsafe fn tiles_any<V: Vector, const T: usize>(
-    s: &Source,
-    weights: *const f32,
-    bias: *const f32,
+    s: &Source<V::Element>,
+    weights: *const V::Element,
+    bias: *const V::Element,
     epilogue: &Epilogue,
     in_registers: bool,
-    to: &Target<1>,
+    to: &Target<V::Element, 1>,
     count: usize,
 ) {
     let c = V::LANES;
@@ -198,7 +199,7 @@ impl Depthwise {
         self.size[0] * self.size[1] * self.weights.len()
     }
 
-    fn select<'a>(&self, tiles: &'a DepthwiseTiles) -> &'a [TileFn] {
+    fn select<E>(&self, tiles: &DepthwiseTiles<E>) -> &'static [TileFn<E>] {
         let square = self.kernel[0] == self.kernel[1] && self.dilation == [1, 1];
         match (self.kernel[1], self.stride[1]) {
             (3, s @ (1 | 2)) if square => tiles.fixed[s - 1],
@@ -206,61 +207,62 @@ impl Depthwise {
             _ => tiles.any,
         }
     }
+}
 
-    /// Computes part `part` of `parts`: rows of all blocks.
-    ///
-    /// # Safety
-    /// The processor has the instruction set of `tiles`, whose block has `lanes` lanes, and the layer was bound for
-    /// the arena at `base`. No two parts that run at the same time are the same.
-    pub unsafe fn run(
-        &self,
-        tiles: &DepthwiseTiles,
-        lanes: usize,
-        base: Base,
-        part: usize,
-        parts: usize,
-    ) {
-        let tiles = self.select(tiles);
-        let [rows, columns] = self.size;
-        let row = RowTiles::new(columns, tiles.len());
-        let in_registers = self.epilogue.in_registers();
-        for (b, y) in units(self.blocks.len(), rows, part, parts) {
-            let block = &self.blocks[b];
-            let (group, step) = self.weights.depthwise(b, lanes);
-            for (x, t, count) in row.runs(0, row.count) {
-                // SAFETY: the offsets were computed for this arena.
-                unsafe {
-                    let start = block.input + y * self.stride[0] * block.row;
-                    let source = Source {
-                        x: base.0.add(start + x * self.stride[1] * lanes),
-                        row: block.row,
-                        kernel: self.kernel,
-                        stride: self.stride[1],
-                        dilation: self.dilation,
-                        weight_step: step,
-                    };
-                    let residual = block.residual.map_or(std::ptr::null(), |(offset, row)| {
-                        base.0.add(offset + y * row + x * lanes).cast_const()
-                    });
-                    let target = Target {
-                        out: [base
-                            .0
-                            .add(block.output + y * self.out_step[0] + x * self.out_step[1])],
-                        step: self.out_step[1],
-                        residual: [residual],
-                    };
-                    let weights = self.weights.weights().add(group);
-                    let bias = self.weights.bias().add(b * lanes);
-                    tiles[t - 1](
-                        &source,
-                        weights,
-                        bias,
-                        &self.epilogue,
-                        in_registers,
-                        &target,
-                        count,
-                    );
-                }
+/// Computes part `part` of `parts`: rows of all blocks.
+///
+/// # Safety
+/// The processor has V's instruction set, which `tiles` belong to; the layer was bound for the context's arena. No two
+/// parts that run at the same time are the same.
+#[inline(always)]
+pub unsafe fn run<V: Vector>(
+    layer: &Depthwise,
+    tiles: &DepthwiseTiles<V::Element>,
+    context: &Context,
+    part: usize,
+    parts: usize,
+) {
+    let tiles = layer.select(tiles);
+    let base = context.arena::<V>();
+    let [rows, columns] = layer.size;
+    let row = RowTiles::new(columns, tiles.len());
+    let in_registers = layer.epilogue.in_registers();
+    for (b, y) in units(layer.blocks.len(), rows, part, parts) {
+        let block = &layer.blocks[b];
+        let (group, step) = layer.weights.depthwise(b, V::LANES);
+        for (x, t, count) in row.runs(0, row.count) {
+            // SAFETY: the offsets were computed for this arena.
+            unsafe {
+                let start = block.input + y * layer.stride[0] * block.row;
+                let source = Source {
+                    x: base.add(start + x * layer.stride[1] * V::LANES),
+                    row: block.row,
+                    kernel: layer.kernel,
+                    stride: layer.stride[1],
+                    dilation: layer.dilation,
+                    weight_step: step,
+                };
+                let residual = block.residual.map_or(std::ptr::null(), |(offset, row)| {
+                    base.add(offset + y * row + x * V::LANES).cast_const()
+                });
+                let out = block.output + y * layer.out_step[0] + x * layer.out_step[1];
+                let target = Target {
+                    out: [base.add(out)],
+                    step: layer.out_step[1],
+                    residual: [residual],
+                };
+                let weights = layer.weights.weights::<V::Element>().add(group);
+                let bias = layer.weights.bias::<V::Element>().add(b * V::LANES);
+                let tile = tiles[t - 1];
+                tile(
+                    &source,
+                    weights,
+                    bias,
+                    &layer.epilogue,
+                    in_registers,
+                    &target,
+                    count,
+                );
             }
         }
     }

@@ -43,7 +43,7 @@ pub struct Elementwise {
 /// The processor has V's instruction set; the step was bound for the context's arena.
 #[inline(always)]
 pub unsafe fn run<V: Vector>(e: &Elementwise, context: &Context, part: usize, parts: usize) {
-    let base = context.base.0;
+    let base = context.arena::<V>();
     let [rows, columns] = e.size;
     for (b, y) in units(e.blocks.len(), rows, part, parts) {
         let (input, output) = e.blocks[b];
@@ -59,13 +59,13 @@ pub unsafe fn run<V: Vector>(e: &Elementwise, context: &Context, part: usize, pa
                     row::<V>(*binary, x, second, operand, out, columns);
                 }
                 Function::Affine(values) => {
-                    let at = values.as_ptr().add(b * V::LANES);
+                    let at = values.values::<V::Element>().add(b * V::LANES);
                     let scale = V::load(at);
                     let bias = V::load(at.add(e.blocks.len() * V::LANES));
                     each::<V>(x, out, columns, |v, _| v.fma(scale, bias));
                 }
                 Function::PRelu(slopes) => {
-                    let slope = V::load(slopes.as_ptr().add(b * V::LANES));
+                    let slope = V::load(slopes.values::<V::Element>().add(b * V::LANES));
                     each::<V>(x, out, columns, |v, _| v.if_negative(v.mul(slope), v));
                 }
             }
@@ -75,7 +75,12 @@ pub unsafe fn run<V: Vector>(e: &Elementwise, context: &Context, part: usize, pa
 }
 
 #[inline(always)]
-unsafe fn each<V: Vector>(x: *const f32, out: *mut f32, n: usize, f: impl Fn(V, usize) -> V) {
+unsafe fn each<V: Vector>(
+    x: *const V::Element,
+    out: *mut V::Element,
+    n: usize,
+    f: impl Fn(V, usize) -> V,
+) {
     for i in 0..n {
         // SAFETY: the caller's rows are n pixels long.
         unsafe { f(V::load(x.add(i * V::LANES)), i).store(out.add(i * V::LANES)) }
@@ -85,10 +90,10 @@ unsafe fn each<V: Vector>(x: *const f32, out: *mut f32, n: usize, f: impl Fn(V, 
 #[inline(always)]
 unsafe fn row<V: Vector>(
     binary: Binary,
-    x: *const f32,
-    second: *const f32,
+    x: *const V::Element,
+    second: *const V::Element,
     operand: &Operand,
-    out: *mut f32,
+    out: *mut V::Element,
     n: usize,
 ) {
     let (step, one_lane) = (operand.step[1], operand.one_lane);
@@ -96,7 +101,7 @@ unsafe fn row<V: Vector>(
     macro_rules! with {
         ($($name:ident => |$a:ident, $b:ident| $f:expr),*) => { match binary { $(Binary::$name => {
             if one_lane {
-                each::<V>(x, out, n, |$a, i| { let $b = V::splat(*second.add(i * step)); $f })
+                each::<V>(x, out, n, |$a, i| { let $b = V::splat_at(second.add(i * step)); $f })
             } else {
                 each::<V>(x, out, n, |$a, i| { let $b = V::load(second.add(i * step)); $f })
             }

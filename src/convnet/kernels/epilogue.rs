@@ -32,22 +32,26 @@ pub type Tile<V, const T: usize, const B: usize> = [[V; B]; T];
 
 /// Destination of a tile.
 #[derive(Clone, Copy)]
-pub struct Target<const B: usize> {
+pub struct Target<E, const B: usize> {
     /// First pixel of each block.
-    pub out: [*mut f32; B],
+    pub out: [*mut E; B],
     /// Floats from one pixel to the next.
     pub step: usize,
     /// First pixel of each block of the residual, one register after the other; null if there is none.
-    pub residual: [*const f32; B],
+    pub residual: [*const E; B],
 }
 
-impl<const B: usize> Target<B> {
+impl<E, const B: usize> Target<E, B> {
     /// Applies the epilogue to `pixels` pixels that [`store_tile`] stored without.
     ///
     /// # Safety
     /// The processor has V's instruction set, and the target is valid for these pixels.
     #[inline(always)]
-    pub unsafe fn finish_in_memory<V: Vector>(&self, pixels: usize, epilogue: &Epilogue) {
+    pub unsafe fn finish_in_memory<V: Vector<Element = E>>(
+        &self,
+        pixels: usize,
+        epilogue: &Epilogue,
+    ) {
         for (out, residual) in self.out.into_iter().zip(self.residual) {
             // SAFETY: the caller's.
             unsafe { V::finish_in_memory(out, self.step, residual, pixels, epilogue) };
@@ -65,7 +69,7 @@ pub unsafe fn store_tile<V: Vector, const T: usize, const B: usize>(
     mut acc: Tile<V, T, B>,
     epilogue: &Epilogue,
     in_registers: bool,
-    to: &Target<B>,
+    to: &Target<V::Element, B>,
     first: usize,
 ) {
     // SAFETY: the caller's.
@@ -139,9 +143,9 @@ unsafe fn clamp<V: Vector, const T: usize, const B: usize>(
 /// The processor has V's instruction set; `out` is valid for n pixels, `residual` as well or null.
 #[inline(always)]
 pub unsafe fn in_memory<V: Vector>(
-    out: *mut f32,
+    out: *mut V::Element,
     step: usize,
-    residual: *const f32,
+    residual: *const V::Element,
     n: usize,
     epilogue: &Epilogue,
 ) {

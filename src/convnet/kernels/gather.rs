@@ -32,7 +32,7 @@ pub struct Gather {
 /// The processor has V's instruction set; the step was bound for the context's arena.
 #[inline(always)]
 pub unsafe fn run<V: Vector>(g: &Gather, context: &Context, part: usize, parts: usize) {
-    let base = context.base.0;
+    let base = context.arena::<V>();
     let [rows, columns] = g.size;
     for (b, y) in units(g.blocks.len(), rows, part, parts) {
         let (sources, output) = &g.blocks[b];
@@ -43,7 +43,7 @@ pub unsafe fn run<V: Vector>(g: &Gather, context: &Context, part: usize, parts: 
                 for s in sources {
                     let row = base.add(s.offset + y * s.row);
                     let source = if s.plane {
-                        V::splat(*row.add(x))
+                        V::splat_at(row.add(x))
                     } else {
                         V::load(row.add(x * V::LANES))
                     };

@@ -12,10 +12,12 @@ macro_rules! instantiate {
 
         const LANES: usize = <$vector as k::vector::Vector>::LANES;
 
+        type Value = <$vector as k::vector::Vector>::Element;
+
         #[inline(never)]
         $(#[$attribute])*
         unsafe fn finish_in_memory(
-            out: *mut f32, step: usize, residual: *const f32, n: usize, epilogue: &k::epilogue::Epilogue,
+            out: *mut Value, step: usize, residual: *const Value, n: usize, epilogue: &k::epilogue::Epilogue,
         ) {
             // SAFETY: the caller's.
             unsafe { k::epilogue::in_memory::<$vector>(out, step, residual, n, epilogue) }
@@ -23,8 +25,8 @@ macro_rules! instantiate {
 
         $(#[$attribute])*
         unsafe fn dense<const T: usize, const B: usize, const STEP: usize>(
-            s: &k::dense::Source, weights: *const f32, bias: *const f32,
-            epilogue: &k::epilogue::Epilogue, in_registers: bool, to: &k::epilogue::Target<B>, count: usize,
+            s: &k::dense::Source<Value>, weights: *const Value, bias: *const Value,
+            epilogue: &k::epilogue::Epilogue, in_registers: bool, to: &k::epilogue::Target<Value, B>, count: usize,
         ) {
             // SAFETY: the caller's.
             unsafe { k::dense::tiles::<$vector, T, B, STEP>(s, weights, bias, epilogue, in_registers, to, count) }
@@ -32,8 +34,8 @@ macro_rules! instantiate {
 
         $(#[$attribute])*
         unsafe fn depthwise<const T: usize, const K: usize, const S: usize>(
-            s: &k::depthwise::Source, weights: *const f32, bias: *const f32,
-            epilogue: &k::epilogue::Epilogue, in_registers: bool, to: &k::epilogue::Target<1>, count: usize,
+            s: &k::depthwise::Source<Value>, weights: *const Value, bias: *const Value,
+            epilogue: &k::epilogue::Epilogue, in_registers: bool, to: &k::epilogue::Target<Value, 1>, count: usize,
         ) {
             // SAFETY: the caller's.
             unsafe { k::depthwise::tiles::<$vector, T, K, S>(s, weights, bias, epilogue, in_registers, to, count) }
@@ -41,8 +43,8 @@ macro_rules! instantiate {
 
         $(#[$attribute])*
         unsafe fn depthwise_any<const T: usize>(
-            s: &k::depthwise::Source, weights: *const f32, bias: *const f32,
-            epilogue: &k::epilogue::Epilogue, in_registers: bool, to: &k::epilogue::Target<1>, count: usize,
+            s: &k::depthwise::Source<Value>, weights: *const Value, bias: *const Value,
+            epilogue: &k::epilogue::Epilogue, in_registers: bool, to: &k::epilogue::Target<Value, 1>, count: usize,
         ) {
             // SAFETY: the caller's.
             unsafe { k::depthwise::tiles_any::<$vector, T>(s, weights, bias, epilogue, in_registers, to, count) }
@@ -50,7 +52,7 @@ macro_rules! instantiate {
 
         $(#[$attribute])*
         unsafe fn winograd(step: &k::winograd::Winograd, context: &k::Context, part: usize, parts: usize) {
-            let tiles = KERNELS.dense.blocks[0];
+            let tiles = DENSE.blocks[0];
             // SAFETY: the caller's.
             unsafe {
                 if step.m == 4 {
@@ -63,12 +65,23 @@ macro_rules! instantiate {
 
         $(#[$attribute])*
         unsafe fn attention(step: &k::attention::Attention, context: &k::Context, part: usize, parts: usize) {
-            let tiles = KERNELS.dense.blocks[0];
             // SAFETY: the caller's.
-            unsafe { k::attention::run::<$vector>(step, tiles, context, part, parts) }
+            unsafe { k::attention::run::<$vector>(step, DENSE.blocks[0], context, part, parts) }
         }
 
-        const fn tiles<const STEP: usize>() -> k::dense::Tiles {
+        $(#[$attribute])*
+        unsafe fn run_dense(step: &k::dense::Dense, context: &k::Context, part: usize, parts: usize) {
+            // SAFETY: the caller's.
+            unsafe { k::dense::run::<$vector>(step, &DENSE, context, part, parts) }
+        }
+
+        $(#[$attribute])*
+        unsafe fn run_depthwise(step: &k::depthwise::Depthwise, context: &k::Context, part: usize, parts: usize) {
+            // SAFETY: the caller's.
+            unsafe { k::depthwise::run::<$vector>(step, &DEPTHWISE, context, part, parts) }
+        }
+
+        const fn tiles<const STEP: usize>() -> k::dense::Tiles<Value> {
             k::dense::Tiles {
                 one: &[$(dense::<$dense, 1, STEP>),*],
                 two: &[$(dense::<$dense, 2, STEP>),*],
@@ -82,6 +95,7 @@ macro_rules! instantiate {
             elementwise: k::elementwise::run => k::elementwise::Elementwise,
             resample: k::resample::run => k::resample::Resample,
             gather: k::gather::run => k::gather::Gather,
+            convert: k::convert::run => k::convert::Convert,
             global: k::reduce::global => k::reduce::Global,
             over_channels: k::reduce::over_channels => k::reduce::OverChannels,
             softmax: k::reduce::softmax => k::reduce::Softmax,
@@ -90,26 +104,32 @@ macro_rules! instantiate {
             store: k::transfer::store => k::transfer::Store
         }
 
+        static DENSE: k::dense::DenseTiles<Value> = k::dense::DenseTiles {
+            planes: tiles::<{ k::dense::PLANES }>(),
+            blocks: [tiles::<LANES>(), tiles::<{ 2 * LANES }>()],
+            any: k::dense::Tiles {
+                one: &[$(dense::<$any, 1, 0>),*],
+                two: &[$(dense::<$any, 2, 0>),*],
+            },
+        };
+
+        static DEPTHWISE: k::depthwise::DepthwiseTiles<Value> = k::depthwise::DepthwiseTiles {
+            fixed: [
+                &[$(depthwise::<$depthwise1, 3, 1>),*],
+                &[$(depthwise::<$depthwise2, 3, 2>),*],
+                &[$(depthwise::<$depthwise1, 5, 1>),*],
+                &[$(depthwise::<$depthwise2, 5, 2>),*],
+            ],
+            any: &[$(depthwise_any::<$depthwise1>),*],
+        };
+
         pub static KERNELS: k::Kernels = k::Kernels {
             name: $name,
             lanes: LANES,
-            dense: k::dense::DenseTiles {
-                planes: tiles::<{ k::dense::PLANES }>(),
-                blocks: [tiles::<LANES>(), tiles::<{ 2 * LANES }>()],
-                any: k::dense::Tiles {
-                    one: &[$(dense::<$any, 1, 0>),*],
-                    two: &[$(dense::<$any, 2, 0>),*],
-                },
-            },
-            depthwise: k::depthwise::DepthwiseTiles {
-                fixed: [
-                    &[$(depthwise::<$depthwise1, 3, 1>),*],
-                    &[$(depthwise::<$depthwise2, 3, 2>),*],
-                    &[$(depthwise::<$depthwise1, 5, 1>),*],
-                    &[$(depthwise::<$depthwise2, 5, 2>),*],
-                ],
-                any: &[$(depthwise_any::<$depthwise1>),*],
-            },
+            element: <Value as k::element::Number>::ELEMENT,
+            width: DENSE.blocks[0].two.len(),
+            dense: run_dense,
+            depthwise: run_depthwise,
             winograd,
             narrow,
             attention,
@@ -117,6 +137,7 @@ macro_rules! instantiate {
             elementwise,
             resample,
             gather,
+            convert,
             global,
             over_channels,
             softmax,

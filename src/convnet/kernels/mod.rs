@@ -10,8 +10,10 @@ pub mod attention;
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+pub mod convert;
 pub mod dense;
 pub mod depthwise;
+pub mod element;
 pub mod elementwise;
 pub mod epilogue;
 pub mod gather;
@@ -19,11 +21,14 @@ pub mod instantiate;
 pub mod narrow;
 #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
 mod neon;
+#[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+mod neon_half;
 pub mod pack;
 pub mod pooling;
 pub mod reduce;
 pub mod resample;
 mod scalar;
+mod scalar_half;
 pub mod step;
 pub mod transfer;
 pub mod vector;
@@ -44,9 +49,9 @@ unsafe impl Sync for Base {}
 /// One block of channels of one tensor.
 #[derive(Clone, Copy, Debug)]
 pub struct Plane {
-    /// Floats from the arena's start to pixel (0, 0).
+    /// Values from the arena's start to pixel (0, 0).
     pub offset: usize,
-    /// Floats from one row to the next.
+    /// Values from one row to the next.
     pub row: usize,
 }
 
@@ -60,6 +65,20 @@ pub struct Context<'a> {
     pub outputs: &'a [Base],
 }
 
+impl Context<'_> {
+    /// Start of the arena, for kernels that count in V's elements.
+    #[inline(always)]
+    pub fn arena<V: vector::Vector>(&self) -> *mut V::Element {
+        self.base.0.cast()
+    }
+
+    /// Start of this thread's scratch, for kernels that count in V's elements.
+    #[inline(always)]
+    pub fn scratch_of<V: vector::Vector>(&self) -> *mut V::Element {
+        self.scratch.cast()
+    }
+}
+
 type StepFn<S> = unsafe fn(&S, &Context, usize, usize);
 
 /// All kernels of one instruction set.
@@ -68,8 +87,12 @@ pub struct Kernels {
     pub name: &'static str,
     /// Channels in a block.
     pub lanes: usize,
-    pub dense: dense::DenseTiles,
-    pub depthwise: depthwise::DepthwiseTiles,
+    /// Type of the maps that these kernels read and write.
+    pub element: element::Element,
+    /// Largest number of pixels in a dense tile.
+    pub width: usize,
+    pub dense: StepFn<dense::Dense>,
+    pub depthwise: StepFn<depthwise::Depthwise>,
     pub winograd: StepFn<winograd::Winograd>,
     pub narrow: StepFn<narrow::Narrow>,
     pub attention: StepFn<attention::Attention>,
@@ -77,6 +100,7 @@ pub struct Kernels {
     pub elementwise: StepFn<elementwise::Elementwise>,
     pub resample: StepFn<resample::Resample>,
     pub gather: StepFn<gather::Gather>,
+    pub convert: StepFn<convert::Convert>,
     pub global: StepFn<reduce::Global>,
     pub over_channels: StepFn<reduce::OverChannels>,
     pub softmax: StepFn<reduce::Softmax>,
@@ -108,6 +132,24 @@ impl Kernels {
         tables.push(&neon::KERNELS);
         tables.push(&scalar::KERNELS);
         tables
+    }
+
+    /// Returns the table for maps in f16 that belongs to this one for f32, if this machine can run it.
+    ///
+    /// The portable kernels emulate f16, for tests: nobody wants their speed. Other tables have one where the processor
+    /// computes with f16.
+    pub fn half(&self) -> Option<&'static Kernels> {
+        match self.name {
+            "scalar" => Some(&scalar_half::KERNELS),
+            #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+            "neon" if std::arch::is_aarch64_feature_detected!("fp16") => Some(&neon_half::KERNELS),
+            _ => None,
+        }
+    }
+
+    /// True if these kernels need no instruction set.
+    pub fn is_portable(&self) -> bool {
+        self.name == scalar::KERNELS.name
     }
 
     /// Returns the table called `name`.

@@ -3,6 +3,7 @@
 //! The tile of `dense` would compute a whole block of outputs of which one or two are wanted. Eight pixels of one output
 //! at once; bound by loads, one for each multiply-add.
 
+use super::element::Number;
 use super::epilogue::Epilogue;
 use super::pack::Aligned;
 use super::vector::Vector;
@@ -61,7 +62,7 @@ pub unsafe fn run<V: Vector>(n: &Narrow, context: &Context, part: usize, parts: 
     for y in from..to {
         // SAFETY: the caller's.
         unsafe {
-            let out = context.base.0.add(n.output.offset + y * n.output.row);
+            let out = context.arena::<V>().add(n.output.offset + y * n.output.row);
             for o in 0..n.bias.len() {
                 let mut x = 0;
                 while x + TILE <= columns {
@@ -85,19 +86,22 @@ unsafe fn tile<V: Vector, const T: usize>(
     context: &Context,
     o: usize,
     [y, x]: [usize; 2],
-    out: *mut f32,
+    out: *mut V::Element,
 ) {
     let c = V::LANES;
     let step = n.stride[1] * c;
     let taps = n.kernel[0] * n.kernel[1];
     // SAFETY: the caller's.
     unsafe {
-        let mut weights = n.weights.as_ptr().add(o * n.blocks.len() * taps * c);
+        let mut weights = n
+            .weights
+            .values::<V::Element>()
+            .add(o * n.blocks.len() * taps * c);
         let mut acc = [V::zero(); T];
         if V::PAIRS && taps == 1 {
             for block in &n.blocks {
                 let at = block.offset + y * n.stride[0] * block.row + x * step;
-                let at = context.base.0.add(at);
+                let at = context.arena::<V>().add(at);
                 let w = V::load(weights);
                 weights = weights.add(c);
                 for (t, acc) in acc.iter_mut().enumerate() {
@@ -107,8 +111,7 @@ unsafe fn tile<V: Vector, const T: usize>(
         }
         for block in n.blocks.iter().filter(|_| !(V::PAIRS && taps == 1)) {
             let first = context
-                .base
-                .0
+                .arena::<V>()
                 .add(block.offset + y * n.stride[0] * block.row + x * step);
             for ky in 0..n.kernel[0] {
                 for kx in 0..n.kernel[1] {
@@ -122,7 +125,7 @@ unsafe fn tile<V: Vector, const T: usize>(
             }
         }
         for (t, acc) in acc.iter().enumerate() {
-            *out.add((x + t) * c + o) = acc.sum() + n.bias[o];
+            *out.add((x + t) * c + o) = Number::from_f32(acc.sum() + n.bias[o]);
         }
     }
 }

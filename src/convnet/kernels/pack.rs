@@ -1,5 +1,6 @@
 //! Weights in the order in which the kernels read them, and aligned memory.
 
+use super::element::{Element, Half, Number};
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 
 /// Zeroed f32 at an address that is a multiple of 64 bytes.
@@ -29,10 +30,39 @@ impl Aligned {
         Aligned { ptr, len }
     }
 
-    pub fn from_values(values: &[f32]) -> Self {
-        let mut aligned = Self::zeroed(values.len());
-        aligned.copy_from_slice(values);
+    /// Allocates memory for these values, converted to `element`.
+    pub fn from_values(element: Element, values: &[f32]) -> Self {
+        let mut aligned = Self::zeroed(values.len().div_ceil(element.per_float()));
+        aligned.write(element, 0, values);
         aligned
+    }
+
+    /// Converts values to `element` and writes them from number `at` of that element on.
+    pub fn write(&mut self, element: Element, at: usize, values: &[f32]) {
+        assert!((at + values.len()).div_ceil(element.per_float()) <= self.len);
+        match element {
+            Element::F32 => self[at..at + values.len()].copy_from_slice(values),
+            Element::F16 => {
+                let start = self.ptr.as_ptr().cast::<Half>();
+                for (i, &value) in values.iter().enumerate() {
+                    // SAFETY: the memory is long enough, as was asserted.
+                    unsafe { *start.add(at + i) = Half::from_f32(value) };
+                }
+            }
+        }
+    }
+
+    /// Converts floats to `element`.
+    fn into_element(self, element: Element) -> Self {
+        match element {
+            Element::F32 => self,
+            element => Self::from_values(element, &self),
+        }
+    }
+
+    /// Returns the start, for kernels that know which type the values have.
+    pub fn values<E: Number>(&self) -> *const E {
+        self.ptr.as_ptr().cast_const().cast()
     }
 
     /// Returns the start, for writing through shared references: see `Arena`.
@@ -76,7 +106,7 @@ pub struct Group {
     pub first_block: usize,
     /// 1 or 2.
     pub blocks: usize,
-    /// Floats from the start of the weights.
+    /// Weights before those of this group.
     pub offset: usize,
 }
 
@@ -87,13 +117,15 @@ pub struct Packed {
     bias: Aligned,
     groups: Vec<Group>,
     set: usize,
+    len: usize,
 }
 
 impl Packed {
-    /// Packs weights for `rows` inputs (channel and tap in the kernel's order) and `blocks` output blocks.
+    /// Packs weights as `element`, for `rows` inputs (channel and tap in the kernel's order) and `blocks` output blocks.
     ///
     /// `weight(row, lane)` returns the value of each of the `SETS` sets; padding lanes return zeros.
     pub fn new<const SETS: usize>(
+        element: Element,
         lanes: usize,
         blocks: usize,
         rows: usize,
@@ -127,10 +159,11 @@ impl Packed {
             *value = bias(lane);
         }
         Packed {
-            weights,
-            bias: all_bias,
+            weights: weights.into_element(element),
+            bias: all_bias.into_element(element),
             groups,
             set,
+            len: SETS * set,
         }
     }
 
@@ -138,29 +171,29 @@ impl Packed {
         &self.groups
     }
 
-    pub fn weights(&self) -> *const f32 {
-        self.weights.as_ptr()
+    pub fn weights<E: Number>(&self) -> *const E {
+        self.weights.values()
     }
 
-    pub fn bias(&self) -> *const f32 {
-        self.bias.as_ptr()
+    pub fn bias<E: Number>(&self) -> *const E {
+        self.bias.values()
     }
 
-    /// Offset of the weights of block `b`, and floats from one row's weights to the next's, for kernels that compute one
+    /// Offset of the weights of block `b`, and weights from one row's weights to the next's, for kernels that compute one
     /// block at a time.
     pub fn depthwise(&self, b: usize, lanes: usize) -> (usize, usize) {
         let group = self.groups[b / 2];
         (group.offset + b % 2 * lanes, group.blocks * lanes)
     }
 
-    /// Floats of one set.
+    /// Weights of one set.
     pub fn set(&self) -> usize {
         self.set
     }
 
-    /// Floats of all sets.
+    /// Weights of all sets.
     pub fn len(&self) -> usize {
-        self.weights.len()
+        self.len
     }
 
     /// Bytes of weights and bias.

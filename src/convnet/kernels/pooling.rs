@@ -22,7 +22,7 @@ pub struct Pooling {
 }
 
 impl Pooling {
-    /// Floats of scratch for one thread: one row of the input.
+    /// Values of scratch for one thread: one row of the input.
     pub fn scratch(&self, lanes: usize) -> usize {
         self.width * lanes
     }
@@ -58,11 +58,11 @@ pub unsafe fn run<V: Vector>(p: &Pooling, context: &Context, part: usize, parts:
         let (input, output) = p.blocks[b];
         // SAFETY: the caller's.
         unsafe {
-            let out = context.base.0.add(output.offset + y * output.row);
+            let out = context.arena::<V>().add(output.offset + y * output.row);
             match p.pool {
                 Pool::Max => {
                     line::<V, true>(p, context, input, y);
-                    columns::<V, true>(p, context.scratch, out, |_| 1.);
+                    columns::<V, true>(p, context.scratch_of::<V>(), out, |_| 1.);
                 }
                 Pool::Average { count_padding } => {
                     let n = line::<V, false>(p, context, input, y);
@@ -70,7 +70,7 @@ pub unsafe fn run<V: Vector>(p: &Pooling, context: &Context, part: usize, parts:
                         true => 1. / p.taps as f32,
                         false => 1. / (n * columns) as f32,
                     };
-                    columns::<V, false>(p, context.scratch, out, factor);
+                    columns::<V, false>(p, context.scratch_of::<V>(), out, factor);
                 }
             }
         }
@@ -92,10 +92,10 @@ unsafe fn line<V: Vector, const MAX: bool>(
     y: usize,
 ) -> usize {
     let (first, rows) = p.rows[y];
-    let (scratch, n) = (context.scratch, p.width * V::LANES);
+    let (scratch, n) = (context.scratch_of::<V>(), p.width * V::LANES);
     // SAFETY: every window has a row inside, and `taps` keeps rows inside; the scratch holds one input row.
     unsafe {
-        let start = context.base.0.add(input.offset + first * input.row);
+        let start = context.arena::<V>().add(input.offset + first * input.row);
         let row = |i: usize| start.add(i * p.dilation[0] * input.row);
         let second = row(rows.min(2) - 1);
         for x in (0..n).step_by(V::LANES) {
@@ -122,8 +122,8 @@ unsafe fn line<V: Vector, const MAX: bool>(
 #[inline(always)]
 unsafe fn columns<V: Vector, const MAX: bool>(
     p: &Pooling,
-    line: *const f32,
-    out: *mut f32,
+    line: *const V::Element,
+    out: *mut V::Element,
     factor: impl Fn(usize) -> f32,
 ) {
     let step = p.dilation[1] * V::LANES;
@@ -153,7 +153,10 @@ unsafe fn columns<V: Vector, const MAX: bool>(
 
 /// Joins K columns.
 #[inline(always)]
-unsafe fn window<V: Vector, const MAX: bool, const K: usize>(at: *const f32, step: usize) -> V {
+unsafe fn window<V: Vector, const MAX: bool, const K: usize>(
+    at: *const V::Element,
+    step: usize,
+) -> V {
     // SAFETY: the caller's.
     unsafe {
         let mut v = V::load(at);

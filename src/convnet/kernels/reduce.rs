@@ -2,6 +2,7 @@
 
 use super::activate::apply;
 use super::dense::InBlock;
+use super::element::Number;
 use super::vector::Vector;
 use super::{Context, Plane, split};
 use crate::convnet::graph::{Activation, Reduce};
@@ -22,7 +23,7 @@ pub struct Global {
 /// The processor has V's instruction set; the step was bound for the context's arena.
 #[inline(always)]
 pub unsafe fn global<V: Vector>(g: &Global, context: &Context, part: usize, parts: usize) {
-    let base = context.base.0;
+    let base = context.arena::<V>();
     let [rows, columns] = g.size;
     let (from, to) = split(g.blocks.len(), part, parts);
     for &(input, output) in &g.blocks[from..to] {
@@ -34,17 +35,44 @@ pub unsafe fn global<V: Vector>(g: &Global, context: &Context, part: usize, part
             let first = V::splat(if max { f32::NEG_INFINITY } else { 0. });
             // four sums, so that additions do not wait for each other and errors stay small
             let mut acc = [first; 4];
+            let mut sums = V::Sums::default();
             for y in 0..rows {
                 let row = start.add(y * input.row);
                 for x in 0..columns {
                     acc[x % 4] = join(acc[x % 4], V::load(row.add(x * V::LANES)));
+                    if !max && V::LONGEST_SUM < usize::MAX && x % V::LONGEST_SUM == 3 {
+                        empty(&mut acc, &mut sums);
+                    }
                 }
             }
-            let mut v = join(join(acc[0], acc[1]), join(acc[2], acc[3]));
-            if g.reduce == Reduce::Mean {
-                v = v.mul(V::splat(1. / (rows * columns) as f32));
-            }
+            let factor = match g.reduce {
+                Reduce::Mean => 1. / (rows * columns) as f32,
+                _ => 1.,
+            };
+            let v = if max || V::LONGEST_SUM == usize::MAX {
+                let v = join(join(acc[0], acc[1]), join(acc[2], acc[3]));
+                if g.reduce == Reduce::Mean {
+                    v.mul(V::splat(factor))
+                } else {
+                    v
+                }
+            } else {
+                empty(&mut acc, &mut sums);
+                V::from_sums(&sums, factor)
+            };
             v.store(base.add(output));
+        }
+    }
+}
+
+/// Adds accumulators to sums in f32 and empties them.
+#[inline(always)]
+unsafe fn empty<V: Vector>(acc: &mut [V; 4], sums: &mut V::Sums) {
+    for acc in acc {
+        // SAFETY: the caller's.
+        unsafe {
+            acc.add_to(sums);
+            *acc = V::zero();
         }
     }
 }
@@ -70,7 +98,7 @@ pub unsafe fn over_channels<V: Vector>(
     part: usize,
     parts: usize,
 ) {
-    let base = context.base.0;
+    let base = context.arena::<V>();
     let channels: usize = o.blocks.iter().map(|b| b.0.lanes).sum();
     let (from, to) = split(o.size[0], part, parts);
     let max = o.reduce == Reduce::Max;
@@ -91,7 +119,7 @@ pub unsafe fn over_channels<V: Vector>(
                         lanes = if max { v.max(lanes) } else { lanes.add(v) };
                     } else {
                         let some = std::slice::from_raw_parts(at, block.lanes);
-                        value = some.iter().fold(value, |a, &b| join(a, b));
+                        value = some.iter().fold(value, |a, b| join(a, b.to_f32()));
                     }
                 }
                 value = join(value, fold(lanes, join));
@@ -109,7 +137,7 @@ pub unsafe fn over_channels<V: Vector>(
 pub unsafe fn fold<V: Vector>(v: V, join: impl Fn(f32, f32) -> f32) -> f32 {
     let mut lanes = [0.; 64];
     // SAFETY: no register has more lanes.
-    unsafe { v.store(lanes.as_mut_ptr()) };
+    unsafe { v.widen(lanes.as_mut_ptr()) };
     let mut count = V::LANES;
     while count > 1 {
         count /= 2;
@@ -145,31 +173,33 @@ impl Softmax {
 /// As for [`global`]; the context's scratch holds a group.
 #[inline(always)]
 pub unsafe fn softmax<V: Vector>(s: &Softmax, context: &Context, part: usize, parts: usize) {
+    let base = context.arena::<V>();
+    let width = V::Wide::LANES;
     let [rows, columns] = s.size;
-    let (from, to) = split(rows * columns.div_ceil(V::LANES), part, parts);
+    let (from, to) = split(rows * columns.div_ceil(width), part, parts);
     for unit in from..to {
-        let (y, x) = (unit % rows, unit / rows * V::LANES);
-        let count = V::LANES.min(columns - x);
+        let (y, x) = (unit % rows, unit / rows * width);
+        let count = width.min(columns - x);
         for group in s.channels.chunks_exact(s.group) {
             // SAFETY: the scratch holds a register for each channel; offsets were computed for this arena.
             unsafe {
                 let scratch = context.scratch;
-                if count < V::LANES {
-                    std::slice::from_raw_parts_mut(scratch, s.group * V::LANES).fill(0.);
+                if count < width {
+                    std::slice::from_raw_parts_mut(scratch, s.group * width).fill(0.);
                 }
                 for (c, &(input, row, _)) in group.iter().enumerate() {
-                    let pixel = context.base.0.add(input + y * row + x * V::LANES);
-                    let register = scratch.add(c * V::LANES);
+                    let pixel = base.add(input + y * row + x * V::LANES);
+                    let register = scratch.add(c * width);
                     for i in 0..count {
-                        *register.add(i) = *pixel.add(i * V::LANES);
+                        *register.add(i) = (*pixel.add(i * V::LANES)).to_f32();
                     }
                 }
-                normalise::<V>(scratch, s.group);
+                normalise::<V::Wide>(scratch, s.group);
                 for (c, &(_, _, output)) in group.iter().enumerate() {
-                    let pixel = context.base.0.add(output + y * s.out_row + x * V::LANES);
-                    let register = scratch.add(c * V::LANES);
+                    let pixel = base.add(output + y * s.out_row + x * V::LANES);
+                    let register = scratch.add(c * width);
                     for i in 0..count {
-                        *pixel.add(i * V::LANES) = *register.add(i);
+                        *pixel.add(i * V::LANES) = Number::from_f32(*register.add(i));
                     }
                 }
             }
@@ -179,7 +209,7 @@ pub unsafe fn softmax<V: Vector>(s: &Softmax, context: &Context, part: usize, pa
 
 /// Computes the softmax of `n` registers, lane by lane.
 #[inline(always)]
-unsafe fn normalise<V: Vector>(p: *mut f32, n: usize) {
+unsafe fn normalise<V: Vector<Element = f32>>(p: *mut f32, n: usize) {
     // SAFETY: the caller's `n` registers.
     unsafe {
         let mut highest = V::load(p);

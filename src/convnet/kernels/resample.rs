@@ -35,7 +35,7 @@ pub struct Resample {
 /// The processor has V's instruction set; the step was bound for the context's arena.
 #[inline(always)]
 pub unsafe fn run<V: Vector>(r: &Resample, context: &Context, part: usize, parts: usize) {
-    let base = context.base.0;
+    let base = context.arena::<V>();
     let [rows, columns] = r.size;
     for (b, y) in units(r.blocks.len(), rows, part, parts) {
         let (input, output) = r.blocks[b];
@@ -77,11 +77,11 @@ pub unsafe fn run<V: Vector>(r: &Resample, context: &Context, part: usize, parts
 
 #[inline(always)]
 unsafe fn linear<V: Vector>(
-    x: *const f32,
+    x: *const V::Element,
     row: usize,
     (y0, y1, fy): Tap,
     columns: &[Tap],
-    out: *mut f32,
+    out: *mut V::Element,
 ) {
     // SAFETY: the caller's.
     unsafe {

@@ -14,6 +14,7 @@ pub enum Step {
     Elementwise(elementwise::Elementwise),
     Resample(resample::Resample),
     Gather(gather::Gather),
+    Convert(convert::Convert),
     Global(reduce::Global),
     OverChannels(reduce::OverChannels),
     Softmax(reduce::Softmax),
@@ -35,6 +36,7 @@ impl Step {
             Step::Elementwise(_) => "elementwise",
             Step::Resample(_) => "resample",
             Step::Gather(_) => "gather",
+            Step::Convert(_) => "convert",
             Step::Global(_) => "global pooling",
             Step::OverChannels(_) => "channel reduction",
             Step::Softmax(_) => "softmax",
@@ -99,6 +101,12 @@ impl Step {
             }
             Step::Resample(s) => format!("{name}, {} blocks of {}", s.blocks.len(), size(s.size)),
             Step::Gather(s) => format!("{name}, {} blocks of {}", s.blocks.len(), size(s.size)),
+            Step::Convert(s) => format!(
+                "{name} to {}, {} blocks of {}",
+                s.element,
+                s.blocks.len(),
+                size(s.size)
+            ),
             Step::Store(s) => format!("{name}, {} channels of {}", s.channels, size(s.size)),
             _ => name.to_string(),
         }
@@ -114,15 +122,16 @@ impl Step {
         // SAFETY: the caller's.
         unsafe {
             match self {
-                Step::Dense(s) => s.run(&k.dense, k.lanes, context.base, part, parts),
+                Step::Dense(s) => (k.dense)(s, context, part, parts),
                 Step::Winograd(s) => (k.winograd)(s, context, part, parts),
                 Step::Narrow(s) => (k.narrow)(s, context, part, parts),
                 Step::Attention(s) => (k.attention)(s, context, part, parts),
-                Step::Depthwise(s) => s.run(&k.depthwise, k.lanes, context.base, part, parts),
+                Step::Depthwise(s) => (k.depthwise)(s, context, part, parts),
                 Step::Pooling(s) => (k.pooling)(s, context, part, parts),
                 Step::Elementwise(s) => (k.elementwise)(s, context, part, parts),
                 Step::Resample(s) => (k.resample)(s, context, part, parts),
                 Step::Gather(s) => (k.gather)(s, context, part, parts),
+                Step::Convert(s) => (k.convert)(s, context, part, parts),
                 Step::Global(s) => (k.global)(s, context, part, parts),
                 Step::OverChannels(s) => (k.over_channels)(s, context, part, parts),
                 Step::Softmax(s) => (k.softmax)(s, context, part, parts),
@@ -146,6 +155,7 @@ impl Step {
             Step::Elementwise(s) => s.blocks.len() * pixels(s.size) * 2,
             Step::Resample(s) => s.blocks.len() * pixels(s.size) * 3,
             Step::Gather(s) => s.blocks.len() * pixels(s.size) * 3,
+            Step::Convert(s) => s.blocks.len() * pixels(s.size) * 8,
             Step::Global(s) => s.blocks.len() * pixels(s.size),
             Step::OverChannels(s) => s.blocks.len() * pixels(s.size) * lanes,
             Step::Softmax(s) => s.channels.len() * pixels(s.size) * 3,
@@ -155,7 +165,7 @@ impl Step {
         }
     }
 
-    /// Floats of scratch that one thread needs.
+    /// Floats of scratch that one thread needs, however small its values are.
     pub fn scratch(&self, lanes: usize) -> usize {
         match self {
             Step::Winograd(s) => s.scratch(lanes),

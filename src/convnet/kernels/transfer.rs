@@ -1,5 +1,6 @@
 //! Inputs into the arena, outputs out of it, and the zero borders of buffers. Bound by memory.
 
+use super::element::{Element, Number};
 use super::vector::Vector;
 use super::{Context, split, units};
 use crate::convnet::graph::{Input, InputFormat, Layout, Shape};
@@ -28,41 +29,69 @@ pub unsafe fn load<V: Vector>(l: &Load, context: &Context, part: usize, parts: u
     let Shape { c, h, w } = l.shape;
     for (channel, y) in units(c, h, part, parts) {
         // SAFETY: the row lies within the arena, and nobody else writes it.
-        let out = unsafe {
-            let start = context.base.0.add(l.offset + channel * l.plane + y * l.row);
-            std::slice::from_raw_parts_mut(start, w)
-        };
-        match (&l.format, &context.inputs[l.input]) {
-            (InputFormat::Planar, Input::F32(x)) => {
-                let start = (channel * h + y) * w;
-                out.copy_from_slice(&x[start..start + w])
+        unsafe {
+            let start = l.offset + channel * l.plane + y * l.row;
+            let out = context.arena::<V>().add(start);
+            if V::Element::ELEMENT == Element::F32 {
+                let out = std::slice::from_raw_parts_mut(out.cast::<f32>(), w);
+                fill(l, &context.inputs[l.input], [channel, y, 0], out);
+                continue;
             }
-            (InputFormat::Interleaved, Input::F32(x)) => {
-                let row = &x[y * w * c..(y + 1) * w * c];
-                for (out, pixel) in out.iter_mut().zip(row.chunks_exact(c)) {
-                    *out = pixel[channel];
+            for x in (0..w).step_by(PIECE) {
+                let mut piece = [0f32; PIECE];
+                let n = PIECE.min(w - x);
+                let place = [channel, y, x];
+                fill(l, &context.inputs[l.input], place, &mut piece[..n]);
+                let whole = n - n % V::LANES;
+                for i in (0..whole).step_by(V::LANES) {
+                    V::narrow(piece.as_ptr().add(i)).store(out.add(x + i));
+                }
+                for (i, &value) in piece[whole..n].iter().enumerate() {
+                    *out.add(x + whole + i) = Number::from_f32(value);
                 }
             }
-            (InputFormat::Pixels { scale, bias, order }, Input::U8(x)) => {
-                let byte = order.iter().position(|&o| usize::from(o) == channel);
-                let byte = byte.unwrap_or(channel);
-                let (scale, bias) = (scale[channel], bias[channel]);
-                let row = &x[y * w * c..(y + 1) * w * c];
-                for (out, pixel) in out.iter_mut().zip(row.chunks_exact(c)) {
-                    *out = f32::from(pixel[byte]) * scale + bias;
-                }
-            }
-            _ => unreachable!("inputs were checked before the run"),
         }
-        if let Some([min, max]) = l.limits {
-            for x in out {
-                // NaN is neither below nor above
-                *x = match *x {
-                    x if x < min => min,
-                    x if x > max => max,
-                    x => x,
-                };
+    }
+}
+
+/// Values that are converted together.
+const PIECE: usize = 256;
+
+/// Reads values of an input from channel, row and column on.
+#[inline(always)]
+fn fill(l: &Load, input: &Input, [channel, y, x]: [usize; 3], out: &mut [f32]) {
+    let Shape { c, h, w } = l.shape;
+    let pixels = (y * w + x) * c..(y * w + x + out.len()) * c;
+    match (&l.format, input) {
+        (InputFormat::Planar, Input::F32(values)) => {
+            let start = (channel * h + y) * w + x;
+            out.copy_from_slice(&values[start..start + out.len()])
+        }
+        (InputFormat::Interleaved, Input::F32(values)) => {
+            let row = &values[pixels];
+            for (out, pixel) in out.iter_mut().zip(row.chunks_exact(c)) {
+                *out = pixel[channel];
             }
+        }
+        (InputFormat::Pixels { scale, bias, order }, Input::U8(values)) => {
+            let byte = order.iter().position(|&o| usize::from(o) == channel);
+            let byte = byte.unwrap_or(channel);
+            let (scale, bias) = (scale[channel], bias[channel]);
+            let row = &values[pixels];
+            for (out, pixel) in out.iter_mut().zip(row.chunks_exact(c)) {
+                *out = f32::from(pixel[byte]) * scale + bias;
+            }
+        }
+        _ => unreachable!("inputs were checked before the run"),
+    }
+    if let Some([min, max]) = l.limits {
+        for x in out {
+            // NaN is neither below nor above
+            *x = match *x {
+                x if x < min => min,
+                x if x > max => max,
+                x => x,
+            };
         }
     }
 }
@@ -95,7 +124,7 @@ pub unsafe fn border<V: Vector>(b: &Border, context: &Context, part: usize, part
     for i in from..to {
         // SAFETY: the ranges lie within the buffer.
         unsafe {
-            let start = context.base.0.add(b.offset + i * plane);
+            let start = context.arena::<V>().add(b.offset + i * plane);
             let zero = |at: usize, n: usize| std::ptr::write_bytes(start.add(at), 0, n);
             zero(0, top * row + left * b.pixel);
             // from the right border of one row to the left border of the next
@@ -142,7 +171,7 @@ pub struct Store {
 /// The step was bound for the context's arena; the outputs have their full length.
 #[inline(always)]
 pub unsafe fn store<V: Vector>(s: &Store, context: &Context, part: usize, parts: usize) {
-    let base = context.base.0.cast_const();
+    let base = context.arena::<V>().cast_const();
     let out = context.outputs[s.output];
     let [rows, columns] = s.size;
     let (from, to) = split(rows, part, parts);
@@ -160,7 +189,7 @@ pub unsafe fn store<V: Vector>(s: &Store, context: &Context, part: usize, parts:
                                 // the last lanes may lie behind the block: one more register is always readable
                                 V::load(x.add(i * V::LANES)).store_part(to, run.count);
                             } else {
-                                *to = *x.add(i * run.pixel);
+                                *to = (*x.add(i * run.pixel)).to_f32();
                             }
                         }
                     }
@@ -168,7 +197,7 @@ pub unsafe fn store<V: Vector>(s: &Store, context: &Context, part: usize, parts:
                         for lane in 0..run.count {
                             let to = out.0.add((run.channel + lane) * s.pixels + first);
                             for i in 0..columns {
-                                *to.add(i) = *x.add(i * run.pixel + lane);
+                                *to.add(i) = (*x.add(i * run.pixel + lane)).to_f32();
                             }
                         }
                     }

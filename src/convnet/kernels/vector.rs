@@ -1,16 +1,25 @@
-//! One register of f32, whichever instruction set it belongs to: what the kernels are written in.
+//! One register of f32 or f16, whichever instruction set it belongs to: what the kernels are written in.
 //!
 //! Kernels are generic over [`Vector`] and inlined into functions that enable the instruction set (see `instantiate.rs`).
 
+use super::element::{Element, Half, Number};
 use super::epilogue::{Epilogue, Tile};
 
-/// A register of [`Vector::LANES`] f32.
+/// A register of [`Vector::LANES`] values.
 ///
 /// # Safety
 /// Every method needs a processor that has the instruction set. Pointers must be valid for as many lanes as a method names.
 /// `max` and `min` return NaN if their second operand is NaN. If only the first one is, they return NaN or the second.
 #[allow(clippy::missing_safety_doc)]
 pub unsafe trait Vector: Copy {
+    /// Type of a lane in memory.
+    type Element: Number;
+    /// Register of f32 for what this type is too coarse for; itself for one of f32.
+    type Wide: Vector<Element = f32>;
+    /// A register's lanes in f32, for sums; nothing where registers hold f32.
+    type Sums: Copy + Default;
+    /// Products that an accumulator may sum up before it goes into [`Vector::Sums`].
+    const LONGEST_SUM: usize = usize::MAX;
     /// Lanes in a register: channels in a block.
     const LANES: usize;
     /// Registers that the instruction set has.
@@ -21,11 +30,36 @@ pub unsafe trait Vector: Copy {
     /// side by side, and for convolutions of one tap.
     const PAIRS: bool = false;
 
-    unsafe fn load(p: *const f32) -> Self;
-    unsafe fn store(self, p: *mut f32);
-    /// Stores the first `n` lanes.
+    unsafe fn load(p: *const Self::Element) -> Self;
+    unsafe fn store(self, p: *mut Self::Element);
+    /// Stores the first `n` lanes as f32.
     unsafe fn store_part(self, p: *mut f32, n: usize);
     unsafe fn splat(x: f32) -> Self;
+    /// Repeats the value at `p`.
+    #[inline(always)]
+    unsafe fn splat_at(p: *const Self::Element) -> Self {
+        // SAFETY: the caller's.
+        unsafe { Self::splat((*p).to_f32()) }
+    }
+    /// Stores all lanes as f32.
+    unsafe fn widen(self, p: *mut f32);
+    /// Loads lanes from f32, rounding them.
+    unsafe fn narrow(p: *const f32) -> Self;
+    /// Converts `n` values, at most as many as there are lanes.
+    #[inline(always)]
+    unsafe fn widen_part(from: *const Half, to: *mut f32, n: usize) {
+        // SAFETY: the caller's.
+        unsafe { (0..n).for_each(|i| to.add(i).write((*from.add(i)).to_f32())) }
+    }
+    /// Adds to sums; does nothing where registers hold f32.
+    #[inline(always)]
+    unsafe fn add_to(self, _: &mut Self::Sums) {}
+    /// Returns sums times a factor, rounded; zeros where registers hold f32.
+    #[inline(always)]
+    unsafe fn from_sums(_: &Self::Sums, _: f32) -> Self {
+        // SAFETY: the caller's.
+        unsafe { Self::zero() }
+    }
     unsafe fn add(self, b: Self) -> Self;
     unsafe fn sub(self, b: Self) -> Self;
     unsafe fn mul(self, b: Self) -> Self;
@@ -46,12 +80,12 @@ pub unsafe trait Vector: Copy {
     unsafe fn scale2(self, n: Self) -> Self;
     /// Approximate reciprocal, to at least 1e-7.
     unsafe fn reciprocal(self) -> Self;
-    /// Sum of all lanes.
+    /// Sum of all lanes, in f32.
     #[inline(always)]
     unsafe fn sum(self) -> f32 {
         let mut lanes = [0f32; 16];
         // SAFETY: the caller's; no register has more lanes.
-        unsafe { self.store(lanes.as_mut_ptr()) };
+        unsafe { self.widen(lanes.as_mut_ptr()) };
         lanes[..Self::LANES].iter().sum()
     }
     /// Replaces the lanes that `picks` names by lanes of `source`.
@@ -61,9 +95,9 @@ pub unsafe trait Vector: Copy {
     ///
     /// A function of its own, so that not every tile contains every activation.
     unsafe fn finish_in_memory(
-        out: *mut f32,
+        out: *mut Self::Element,
         step: usize,
-        residual: *const f32,
+        residual: *const Self::Element,
         n: usize,
         epilogue: &Epilogue,
     );
@@ -80,11 +114,11 @@ pub unsafe trait Vector: Copy {
     #[inline(always)]
     unsafe fn multiply_add<const T: usize, const B: usize>(
         acc: &mut Tile<Self, T, B>,
-        x: *const f32,
+        x: *const Self::Element,
         step: usize,
         n: usize,
-        mut weights: *const f32,
-    ) -> *const f32 {
+        mut weights: *const Self::Element,
+    ) -> *const Self::Element {
         // SAFETY: the caller's.
         unsafe {
             for i in 0..n {
@@ -94,7 +128,7 @@ pub unsafe trait Vector: Copy {
                 }
                 weights = weights.add(B * Self::LANES);
                 for (t, row) in acc.iter_mut().enumerate() {
-                    let v = Self::splat(*x.add(t * step + i));
+                    let v = Self::splat_at(x.add(t * step + i));
                     for (b, acc) in row.iter_mut().enumerate() {
                         *acc = v.fma(w[b], *acc);
                     }
@@ -123,14 +157,17 @@ pub struct Picks {
     /// For each output lane in `mask`, the lane of the source.
     pub lanes: [u32; 16],
     pub mask: u32,
-    /// The same for blocks of 4 lanes, byte by byte; 255 where the source gives nothing.
+    /// The same for registers of 16 bytes, byte by byte; 255 where the source gives nothing.
     pub bytes: [u8; 16],
+    /// Bytes of a lane.
+    size: usize,
 }
 
 impl Picks {
     /// Picks nothing.
-    pub fn none() -> Self {
+    pub fn none(element: Element) -> Self {
         Picks {
+            size: element.size(),
             lanes: [0; 16],
             mask: 0,
             bytes: [u8::MAX; 16],
@@ -141,8 +178,9 @@ impl Picks {
     pub fn add(&mut self, to: usize, from: usize) {
         self.lanes[to] = from as u32;
         self.mask |= 1 << to;
-        for (i, byte) in self.bytes.iter_mut().skip(to * 4).take(4).enumerate() {
-            *byte = (from * 4 + i) as u8;
+        let lane = self.bytes.iter_mut().skip(to * self.size);
+        for (i, byte) in lane.take(self.size).enumerate() {
+            *byte = (from * self.size + i) as u8;
         }
     }
 }

@@ -19,7 +19,7 @@ use super::dense::{InBlocks, OutBlock, Source, Tiles};
 use super::epilogue::{Epilogue, Target, store_tile};
 use super::pack::Packed;
 use super::vector::Vector;
-use super::{Context, Plane, RowTiles, split};
+use super::{Context, Kernels, Plane, RowTiles, split};
 pub use transforms::filter;
 use transforms::{backward, forward};
 
@@ -48,19 +48,18 @@ fn pitch(chunk: usize, lanes: usize) -> usize {
     (chunk | 1) * lanes
 }
 
-/// Returns the number of tiles to transform together, for a level-2 cache of `cache` bytes.
+/// Returns the number of tiles to transform together, for a level-2 cache of `cache` bytes and `weights` bytes of weights.
 pub fn chunk_for(
     cache: usize,
     m: usize,
-    lanes: usize,
-    most: usize,
+    kernels: &Kernels,
     in_out: usize,
     weights: usize,
 ) -> usize {
-    let tile = (m + 2) * (m + 2) * lanes * in_out * size_of::<f32>();
-    let left = (cache / 8 * 7).saturating_sub(weights * size_of::<f32>());
+    let tile = (m + 2) * (m + 2) * kernels.lanes * in_out * kernels.element.size();
+    let left = (cache / 8 * 7).saturating_sub(weights);
     // whole register tiles; weights that do not fit pass once for each chunk, which should not be too small then
-    (left / tile).clamp(14, 56).next_multiple_of(most)
+    (left / tile).clamp(14, 56).next_multiple_of(kernels.width)
 }
 
 impl Winograd {
@@ -74,7 +73,7 @@ impl Winograd {
         block * pitch(chunk, lanes)
     }
 
-    /// Floats of scratch for one thread.
+    /// Values of scratch for one thread.
     pub fn scratch(&self, lanes: usize) -> usize {
         let n = self.m + 2;
         n * n * (self.blocks.len() + self.outputs.len()) * self.pitch(lanes)
@@ -94,7 +93,7 @@ impl Winograd {
 #[inline(always)]
 pub unsafe fn run<V: Vector, const M: usize, const N: usize>(
     w: &Winograd,
-    tiles: Tiles,
+    tiles: Tiles<V::Element>,
     context: &Context,
     part: usize,
     parts: usize,
@@ -131,7 +130,9 @@ unsafe fn transform<V: Vector, const M: usize, const N: usize>(
             let (y, x) = ((first + t) / across * M, (first + t) % across * M);
             // SAFETY: borders are wide enough for whole tiles.
             unsafe {
-                let at = context.base.0.add(block.offset + y * block.row + x * c);
+                let at = context
+                    .arena::<V>()
+                    .add(block.offset + y * block.row + x * c);
                 let mut a = [[V::zero(); N]; N];
                 for column in 0..N {
                     let mut d = [V::zero(); N];
@@ -149,7 +150,7 @@ unsafe fn transform<V: Vector, const M: usize, const N: usize>(
                         let xi = row * N + column;
                         o.store(
                             context
-                                .scratch
+                                .scratch_of::<V>()
                                 .add((xi * w.blocks.len() + b) * pitch + t * c),
                         );
                     }
@@ -163,7 +164,7 @@ unsafe fn transform<V: Vector, const M: usize, const N: usize>(
 #[inline(always)]
 unsafe fn multiply<V: Vector, const N: usize>(
     w: &Winograd,
-    tiles: Tiles,
+    tiles: Tiles<V::Element>,
     context: &Context,
     n: usize,
 ) {
@@ -171,13 +172,13 @@ unsafe fn multiply<V: Vector, const N: usize>(
     let (ins, outs) = (w.blocks.len(), w.outputs.len());
     let epilogue = Epilogue::default();
     // SAFETY: the products lie behind the transformed input in the scratch.
-    let products = unsafe { context.scratch.add(N * N * ins * pitch) };
+    let products = unsafe { context.scratch_of::<V>().add(N * N * ins * pitch) };
     let row = RowTiles::new(n, most);
     for xi in 0..N * N {
         for group in w.weights.groups() {
             for (t, width, count) in row.runs(0, row.count) {
                 let source = Source {
-                    base: context.scratch,
+                    base: context.scratch_of::<V>(),
                     shift: (xi * ins * pitch + t * c) as isize,
                     inputs: &w.inputs,
                     kernel: [1, 1],
@@ -186,12 +187,15 @@ unsafe fn multiply<V: Vector, const N: usize>(
                 };
                 // SAFETY: as above; weights hold N · N sets.
                 unsafe {
-                    let weights = w.weights.weights().add(xi * w.weights.set() + group.offset);
+                    let weights = w
+                        .weights
+                        .weights::<V::Element>()
+                        .add(xi * w.weights.set() + group.offset);
                     let out = |b: usize| products.add((xi * outs + b) * pitch + t * c);
                     let b = group.first_block;
                     // product (1, 1) counts once in every output: it carries the bias
                     let bias = match xi == N + 1 {
-                        true => w.weights.bias().add(b * c),
+                        true => w.weights.bias::<V::Element>().add(b * c),
                         false => std::ptr::null(),
                     };
                     if group.blocks == 2 {
@@ -228,7 +232,9 @@ unsafe fn restore<V: Vector, const M: usize, const N: usize>(
     let outs = w.outputs.len();
     // SAFETY: offsets lie within the arena and the scratch.
     unsafe {
-        let products = context.scratch.add(N * N * w.blocks.len() * pitch);
+        let products = context
+            .scratch_of::<V>()
+            .add(N * N * w.blocks.len() * pitch);
         for (b, block) in w.outputs.iter().enumerate() {
             let mut t = 0;
             while t < n {
@@ -236,13 +242,18 @@ unsafe fn restore<V: Vector, const M: usize, const N: usize>(
                 let neighbours = (n - t).min(across - (first + t) % across);
                 let residual = match block.residual {
                     Some((offset, row)) => (
-                        context.base.0.add(offset + y * row + x * c).cast_const(),
+                        context
+                            .arena::<V>()
+                            .add(offset + y * row + x * c)
+                            .cast_const(),
                         row,
                     ),
                     None => (std::ptr::null(), 0),
                 };
                 let strip = Strip {
-                    out: context.base.0.add(block.offset + y * w.out_row + x * c),
+                    out: context
+                        .arena::<V>()
+                        .add(block.offset + y * w.out_row + x * c),
                     row: w.out_row,
                     residual,
                     size: [M.min(w.size[0] - y), (neighbours * M).min(w.size[1] - x)],
@@ -256,12 +267,12 @@ unsafe fn restore<V: Vector, const M: usize, const N: usize>(
 }
 
 /// Neighbouring tiles of one row of tiles in one block of the output.
-struct Strip {
+struct Strip<E> {
     /// First pixel, and floats from one row to the next.
-    out: *mut f32,
+    out: *mut E,
     row: usize,
     /// The same of the residual; null if there is none.
-    residual: (*const f32, usize),
+    residual: (*const E, usize),
     /// Rows and columns that lie within the output.
     size: [usize; 2],
 }
@@ -270,11 +281,11 @@ struct Strip {
 #[inline(always)]
 #[allow(clippy::needless_range_loop)] // rows and columns of a matrix
 unsafe fn restore_strip<V: Vector, const M: usize, const N: usize>(
-    products: *const f32,
+    products: *const V::Element,
     position: usize,
     n: usize,
     epilogue: &Epilogue,
-    strip: &Strip,
+    strip: &Strip<V::Element>,
 ) {
     let none = Epilogue::default();
     let in_registers = epilogue.in_registers();

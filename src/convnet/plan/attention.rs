@@ -67,7 +67,7 @@ impl Binder<'_> {
         };
         let heads = (0..attention.areas).flat_map(|area| heads.iter().map(move |h| (h, area)));
         let heads = heads.map(|(head, area)| in_area(head, area)).collect();
-        let tile = self.kernels.dense.width();
+        let tile = self.kernels.width;
         let size = q.size;
         // rows without a border between them are one long row
         let joined = rows.iter().all(|&row| row == size[1] * lanes);

@@ -1,11 +1,12 @@
 //! From views to steps: every operand becomes an offset into the arena.
 
-use super::Step;
 use super::memory::Memory;
 use super::stage::{Pointwise, Work};
 use super::view::{Placed, Placement, View};
 use super::weights::WeightCache;
+use super::{Step, Tables};
 use crate::convnet::graph::*;
+use crate::convnet::kernels::element::Element;
 use crate::convnet::kernels::epilogue::Epilogue;
 use crate::convnet::kernels::pack::Aligned;
 use crate::convnet::kernels::*;
@@ -15,11 +16,15 @@ use crate::convnet::layout::RootId;
 pub struct Binder<'a> {
     pub placement: &'a Placement,
     pub memory: &'a Memory,
+    pub tables: Tables,
+    /// Table of the stage that is being bound.
     pub kernels: &'static Kernels,
     pub weights: &'a WeightCache,
     pub steps: Vec<Step>,
-    /// Values that the arena holds from the start: an offset and the values from there on.
-    pub constants: Vec<(usize, Vec<f32>)>,
+    /// The table of each step.
+    pub tables_of_steps: Vec<&'static Kernels>,
+    /// Memory that the arena holds from the start: floats before it, and what follows there.
+    pub constants: Vec<(usize, Aligned)>,
 }
 
 impl Binder<'_> {
@@ -28,12 +33,20 @@ impl Binder<'_> {
         let placement = self.placement;
         let mut started = vec![false; placement.buffers.len()];
         for stage in &placement.stages {
+            self.kernels = self.tables.get(stage.element);
             if let Some(out) = stage.out
                 && !std::mem::replace(&mut started[out as usize], true)
             {
                 self.border(out);
             }
+            self.tables_of_steps.resize(self.steps.len(), self.kernels);
             self.stage(stage);
+            // the kernels of f16 convert, whichever way
+            let table = match stage.work {
+                Work::Convert => self.tables.get(Element::F16),
+                _ => self.kernels,
+            };
+            self.tables_of_steps.resize(self.steps.len(), table);
         }
     }
 
@@ -45,8 +58,9 @@ impl Binder<'_> {
     pub fn plane(&self, root: RootId, block: usize) -> Plane {
         let buffer = &self.placement.buffers[root as usize];
         let spot = &self.memory.spots[root as usize];
+        let start = spot.offset * buffer.lanes.element.per_float();
         Plane {
-            offset: spot.offset + block * buffer.plane() + buffer.origin(),
+            offset: start + block * buffer.plane() + buffer.origin(),
             row: buffer.row(),
         }
     }
@@ -57,7 +71,7 @@ impl Binder<'_> {
         // memory of its own stays zero from the start
         if buffer.has_border() && spot.shared {
             self.steps.push(Step::Border(transfer::Border {
-                offset: spot.offset,
+                offset: spot.offset * buffer.lanes.element.per_float(),
                 planes: buffer.lanes.blocks(),
                 pixel: buffer.lanes.width,
                 pads: buffer.pads,
@@ -106,6 +120,7 @@ impl Binder<'_> {
                 channels_first,
             } => return self.depth_to_space(stage, *block, *channels_first, out),
             Work::Gather => self.gather(stage, out),
+            Work::Convert => self.convert(stage, out),
             Work::Pool(pool, window) => Step::Pooling(pooling::Pooling {
                 blocks: self.pairs(&stage.views[0], out),
                 pool: *pool,
@@ -179,6 +194,7 @@ impl Binder<'_> {
                 }
             }
         }
+        let all = Aligned::from_values(buffer.lanes.element, &all);
         self.constants.push((spot.offset, all));
     }
 
@@ -238,16 +254,14 @@ impl Binder<'_> {
                 elementwise::Function::Binary(*binary, self.operands(stage, lanes.blocks()))
             }
             Pointwise::Affine { scale, bias } => {
-                let mut values = Aligned::zeroed(2 * n);
-                for lane in 0..n {
-                    values[lane] = per_lane(scale, lane);
-                    values[n + lane] = per_lane(bias, lane);
-                }
-                elementwise::Function::Affine(values)
+                let scales = (0..n).map(|lane| per_lane(scale, lane));
+                let biases = (0..n).map(|lane| per_lane(bias, lane));
+                let values: Vec<f32> = scales.chain(biases).collect();
+                elementwise::Function::Affine(Aligned::from_values(lanes.element, &values))
             }
             Pointwise::PRelu { slopes } => {
                 let values: Vec<f32> = (0..n).map(|lane| per_lane(slopes, lane)).collect();
-                elementwise::Function::PRelu(Aligned::from_values(&values))
+                elementwise::Function::PRelu(Aligned::from_values(lanes.element, &values))
             }
         };
         Step::Elementwise(elementwise::Elementwise {

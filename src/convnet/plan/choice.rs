@@ -3,10 +3,12 @@
 
 use std::collections::BTreeMap;
 
+use super::Tables;
 use super::layer::Layer;
 use super::stage::{Stages, Work};
 use crate::convnet::error::{Error, Result};
 use crate::convnet::kernels::Kernels;
+use crate::convnet::kernels::element::Element;
 
 /// Algorithm for dense 3x3 convolutions of stride 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -194,7 +196,7 @@ fn key(layer: &Layer) -> Key {
 }
 
 /// Sets the algorithm of every layer.
-pub fn choose(stages: &mut Stages, algorithm: Algorithm, choices: &Choices, kernels: &Kernels) {
+pub fn choose(stages: &mut Stages, algorithm: Algorithm, choices: &Choices, tables: Tables) {
     for stage in &mut stages.stages {
         let Work::Conv { layers, .. } = &mut stage.work else {
             continue;
@@ -206,7 +208,10 @@ pub fn choose(stages: &mut Stages, algorithm: Algorithm, choices: &Choices, kern
             continue;
         }
         let key = key(layer);
+        let kernels = tables.get(stage.element);
         let algorithm = match algorithm {
+            // nothing is measured for f16
+            Algorithm::Auto if stage.element == Element::F16 => None,
             Algorithm::Auto => choices.get(key, kernels),
             Algorithm::Estimate => None,
             fixed => Some(fixed),

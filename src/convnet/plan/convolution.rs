@@ -81,7 +81,7 @@ impl Binder<'_> {
         let weights = self.packed(layer, cluster, runs, out);
         // weights that crowd the level-2 cache stay in it group by group, if the input leaves them room
         let cache = level2_bytes();
-        let input_bytes = runs.len() * input.plane() * size_of::<f32>();
+        let input_bytes = runs.len() * input.plane() * self.kernels.element.size();
         let groups_outside = weights.bytes() > cache / 4 && input_bytes < cache / 2;
         let mut dense = Dense {
             inputs,
@@ -133,7 +133,7 @@ impl Binder<'_> {
             dilation: layer.dilation,
             output: self.plane(out, 0),
             size: layer.size,
-            weights: Aligned::from_values(&weights),
+            weights: Aligned::from_values(self.kernels.element, &weights),
             bias: channels.map(|c| bias(layer, Some(c))).collect(),
             epilogue: layer.epilogue,
         })
@@ -154,10 +154,9 @@ impl Binder<'_> {
         let chunk = winograd::chunk_for(
             level2_bytes(),
             layer.winograd,
-            lanes,
-            self.kernels.dense.width(),
+            self.kernels,
             read.len() + cluster.blocks,
-            weights.len(),
+            weights.bytes(),
         );
         let inputs = InBlocks::join(transformed(runs, &read, chunk, lanes));
         let blocks = self.first_taps(layer, &read);
@@ -215,9 +214,17 @@ impl Binder<'_> {
         let filter = |row: usize, lane: usize| places.filter(layer, row, lane);
         let bias = |lane: usize| bias(layer, channels[lane]);
         let (blocks, n) = (cluster.blocks, rows.len());
-        let form = Form::dense(layer, lanes, &rows, &channels, cluster.inputs.start);
+        let element = self.kernels.element;
+        let form = Form::dense(
+            layer,
+            (element, lanes),
+            &rows,
+            &channels,
+            cluster.inputs.start,
+        );
         self.weights.get(form, || match layer.winograd {
             4 => Packed::new(
+                element,
                 lanes,
                 blocks,
                 n,
@@ -225,6 +232,7 @@ impl Binder<'_> {
                 bias,
             ),
             2 => Packed::new(
+                element,
                 lanes,
                 blocks,
                 n,
@@ -233,7 +241,7 @@ impl Binder<'_> {
             ),
             _ => {
                 let weight = |r: usize, l: usize| [filter(r, l).first().copied().unwrap_or(0.)];
-                Packed::new(lanes, blocks, n, weight, bias)
+                Packed::new(element, lanes, blocks, n, weight, bias)
             }
         })
     }
@@ -269,12 +277,13 @@ impl Binder<'_> {
             .map(|lane| place.channel_at(lane))
             .collect();
         let taps = layer.kernel[0] * layer.kernel[1];
-        let form = Form::depthwise(layer, lanes, &channels);
+        let element = self.kernels.element;
+        let form = Form::depthwise(layer, (element, lanes), &channels);
         let weights = self.weights.get(form, || {
             let weight = |tap: usize, lane: usize| {
                 [channels[lane].map_or(0., |c| layer.weights[c as usize * taps + tap])]
             };
-            Packed::new(lanes, blocks.len(), taps, weight, |lane| {
+            Packed::new(element, lanes, blocks.len(), taps, weight, |lane| {
                 bias(layer, channels[lane])
             })
         });

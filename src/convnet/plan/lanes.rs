@@ -49,7 +49,7 @@ impl Binder<'_> {
                         offset: plane.offset,
                         row: plane.row,
                         plane: is_plane,
-                        picks: Picks::none(),
+                        picks: Picks::none(buffer.lanes.element),
                     });
                     sources.len() - 1
                 });
@@ -57,6 +57,49 @@ impl Binder<'_> {
             }
         }
         blocks
+    }
+
+    pub fn convert(&self, stage: &Placed, out: RootId) -> Step {
+        let View::Runs(runs) = &stage.views[0] else {
+            unreachable!("conversions read runs");
+        };
+        let buffer = &self.placement.buffers[out as usize];
+        let width = buffer.lanes.width;
+        let mut blocks: Vec<(Vec<convert::Piece>, usize)> = (0..buffer.lanes.blocks())
+            .map(|b| (Vec::new(), self.plane(out, b).offset))
+            .collect();
+        for run in runs {
+            let source = &self.placement.buffers[run.root as usize].lanes;
+            let plane = self.plane(run.root, run.block);
+            for (i, &channel) in run.channels.iter().enumerate() {
+                let lane = buffer.lanes.lane_of(channel);
+                let (pieces, lane) = (&mut blocks[lane / width].0, lane % width);
+                let offset = plane.offset + run.lane + i;
+                match pieces.last_mut() {
+                    Some(piece)
+                        if piece.element == source.element
+                            && piece.offset + piece.count == offset
+                            && piece.lane + piece.count == lane =>
+                    {
+                        piece.count += 1
+                    }
+                    _ => pieces.push(convert::Piece {
+                        element: source.element,
+                        offset,
+                        step: [plane.row, source.width],
+                        count: 1,
+                        lane,
+                    }),
+                }
+            }
+        }
+        Step::Convert(convert::Convert {
+            element: buffer.lanes.element,
+            lanes: width,
+            blocks,
+            size: [buffer.shape.h, buffer.shape.w],
+            row: buffer.row(),
+        })
     }
 
     pub fn depth_to_space(

@@ -31,22 +31,27 @@ const SLACK: usize = 16;
 const LINE: usize = 16;
 
 impl Buffer {
-    /// Floats from one row to the next.
+    /// Values from one row to the next.
     pub fn row(&self) -> usize {
         (self.pads[1] + self.shape.w + self.pads[3]) * self.lanes.width
     }
 
-    /// Floats from one block or plane to the next.
+    /// Values from one block or plane to the next.
     pub fn plane(&self) -> usize {
         (self.pads[0] + self.shape.h + self.pads[2]) * self.row()
     }
 
-    /// Floats of the whole buffer.
+    /// Values of the whole buffer.
     pub fn len(&self) -> usize {
         self.lanes.blocks() * self.plane()
     }
 
-    /// Floats from the buffer's start to pixel (0, 0).
+    /// Memory of the whole buffer, in floats.
+    pub fn floats(&self) -> usize {
+        self.len().div_ceil(self.lanes.element.per_float())
+    }
+
+    /// Values from the buffer's start to pixel (0, 0).
     pub fn origin(&self) -> usize {
         self.pads[0] * self.row() + self.pads[1] * self.lanes.width
     }
@@ -90,7 +95,7 @@ fn lives(placement: &Placement) -> Vec<Spot> {
         .iter()
         .map(|buffer| Spot {
             offset: 0,
-            len: (buffer.len() + SLACK).next_multiple_of(LINE),
+            len: (buffer.floats() + SLACK).next_multiple_of(LINE),
             first: usize::MAX,
             last: 0,
             shared: false,

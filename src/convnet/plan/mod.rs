@@ -11,6 +11,7 @@ mod limits;
 mod measure;
 mod memory;
 mod place;
+mod precision;
 mod ranges;
 mod readers;
 mod simplify;
@@ -23,9 +24,12 @@ use std::sync::Arc;
 use super::error::{Error, Result};
 use super::graph::{Graph, Input, InputFormat, Op, Shape};
 use super::kernels::Kernels;
+pub use super::kernels::element::Element;
+use super::kernels::pack::Aligned;
 pub use super::kernels::step::Step;
 pub use choice::{Algorithm, Choices};
 pub use measure::Measured;
+pub use precision::{HalfPrecision, LayerPrecision};
 pub use weights::WeightCache;
 
 /// Limits of a plan. A graph that needs more is refused before memory is allocated.
@@ -59,11 +63,61 @@ pub struct Options {
     pub algorithm: Algorithm,
     /// Algorithms measured before, for `Auto`.
     pub choices: Choices,
+    /// Computes with f16 where that is fine enough; `None` computes with f32 alone.
+    pub half: Option<HalfPrecision>,
     /// Weights that other plans of the same model hold.
     pub weights: Arc<WeightCache>,
 }
 
+/// The kernels of a plan.
+#[derive(Clone, Copy, Debug)]
+struct Tables {
+    full: &'static Kernels,
+    /// Kernels for maps in f16; `None` if the plan has none.
+    half: Option<&'static Kernels>,
+}
+
+impl Tables {
+    fn get(self, element: Element) -> &'static Kernels {
+        match (element, self.half) {
+            (Element::F16, Some(half)) => half,
+            _ => self.full,
+        }
+    }
+}
+
 impl Options {
+    fn tables(&self) -> Result<Tables> {
+        let full = self.kernels()?;
+        let half = match &self.half {
+            None => None,
+            Some(_) => Some(full.half().ok_or_else(|| {
+                Error::Kernels(format!(
+                    "the kernels {full:?} have none for f16, which needs a processor with the instructions asimdhp"
+                ))
+            })?),
+        };
+        Ok(Tables { full, half })
+    }
+
+    /// True if a plan can compute with f16, by instructions for it.
+    ///
+    /// # Errors
+    /// [`Error::Kernels`] if the requested kernels cannot run here.
+    pub fn computes_with_f16(&self) -> Result<bool> {
+        let kernels = self.kernels()?;
+        Ok(!kernels.is_portable() && kernels.half().is_some())
+    }
+
+    /// True if a plan can only emulate f16, which is slow: for tests.
+    ///
+    /// # Errors
+    /// As for [`computes_with_f16`](Self::computes_with_f16).
+    pub fn emulates_f16(&self) -> Result<bool> {
+        let kernels = self.kernels()?;
+        Ok(kernels.is_portable() && kernels.half().is_some())
+    }
+
     fn kernels(&self) -> Result<&'static Kernels> {
         match &self.kernels {
             Some(name) => Kernels::named(name),
@@ -96,10 +150,13 @@ impl Options {
 pub struct Plan {
     kernels: &'static Kernels,
     steps: Vec<Step>,
+    /// The table that each step was bound for.
+    tables: Vec<&'static Kernels>,
     /// Floats of the arena, and of each thread's scratch.
     arena: usize,
     scratch: usize,
-    constants: Vec<(usize, Vec<f32>)>,
+    constants: Vec<(usize, Aligned)>,
+    layers: Vec<LayerPrecision>,
     inputs: Vec<(Shape, InputFormat)>,
     outputs: Vec<usize>,
 }
@@ -111,22 +168,21 @@ impl Plan {
     /// [`Error::Budget`] if the graph needs more than `options.budget`, [`Error::Kernels`] if the requested kernels
     /// cannot run here.
     pub fn new(graph: &Graph, options: &Options) -> Result<Self> {
-        let kernels = options.kernels()?;
+        let tables = options.tables()?;
         let budget = &options.budget;
         within("steps", graph.nodes().len(), budget.steps)?;
         let algorithm = options.algorithm()?;
         let mut stages = stage::build(&simplify::simplify(graph))?;
-        choice::choose(&mut stages, algorithm, &options.choices, kernels);
-        let placement = place::place(stages, kernels.lanes);
+        let half = options.half.as_ref();
+        let layers = half.map(|half| precision::assign(&mut stages, half));
+        choice::choose(&mut stages, algorithm, &options.choices, tables);
+        let placement = place::place(stages, |element| tables.get(element).lanes);
         within("steps", placement.stages.len(), budget.steps)?;
-        within(
-            "bytes of weights",
-            weight_bytes(&placement, kernels.lanes),
-            budget.weights,
-        )?;
+        let bytes = weight_bytes(&placement, tables);
+        within("bytes of weights", bytes, budget.weights)?;
         for buffer in &placement.buffers {
             // before places are added up, which could overflow
-            let bytes = buffer.len().saturating_mul(size_of::<f32>());
+            let bytes = buffer.len().saturating_mul(buffer.lanes.element.size());
             within("bytes of activations", bytes, budget.activations)?;
         }
         let memory = memory::assign(&placement);
@@ -135,27 +191,31 @@ impl Plan {
         let mut binder = bind::Binder {
             placement: &placement,
             memory: &memory,
-            kernels,
+            tables,
+            kernels: tables.full,
             weights: &options.weights,
             steps: Vec::new(),
+            tables_of_steps: Vec::new(),
             constants: Vec::new(),
         };
         binder.run();
-        let (steps, constants) = (binder.steps, binder.constants);
+        let (steps, tables_of_steps) = (binder.steps, binder.tables_of_steps);
+        let constants = binder.constants;
         within("steps", steps.len(), budget.steps)?;
-        let scratch = steps.iter().map(|s| s.scratch(kernels.lanes)).max();
+        let with_tables = steps.iter().zip(&tables_of_steps);
+        let scratch = with_tables.map(|(s, k)| s.scratch(k.lanes)).max();
         let scratch = scratch.unwrap_or(0);
-        let bytes = memory
-            .len
-            .saturating_add(scratch)
-            .saturating_mul(size_of::<f32>());
+        let floats = memory.len.saturating_add(scratch);
+        let bytes = floats.saturating_mul(size_of::<f32>());
         within("bytes of activations", bytes, budget.activations)?;
         Ok(Plan {
-            kernels,
+            kernels: tables.full,
+            tables: tables_of_steps,
             arena: memory.len,
             scratch,
             steps,
             constants,
+            layers: layers.unwrap_or_default(),
             inputs: inputs_of(graph),
             outputs: graph
                 .outputs()
@@ -174,11 +234,16 @@ impl Plan {
         &self.steps
     }
 
+    /// Element that each stage computes with; nothing for a plan that is all in f32.
+    pub fn layers(&self) -> &[LayerPrecision] {
+        &self.layers
+    }
+
     /// Places of the packed weights that other plans may share, step by step.
     #[cfg(test)]
     pub fn places_of_weights(&self) -> Vec<*const f32> {
         let place = |step: &Step| match step {
-            Step::Dense(s) => Some(s.weights.weights()),
+            Step::Dense(s) => Some(s.weights.weights::<f32>()),
             Step::Winograd(s) => Some(s.weights.weights()),
             Step::Depthwise(s) => Some(s.weights.weights()),
             _ => None,
@@ -201,9 +266,9 @@ impl Plan {
         &self.outputs
     }
 
-    /// The table that the steps were bound for.
-    pub(super) fn table(&self) -> &'static Kernels {
-        self.kernels
+    /// The table that a step was bound for.
+    pub(super) fn table(&self, step: usize) -> &'static Kernels {
+        self.tables[step]
     }
 
     pub(super) fn arena_len(&self) -> usize {
@@ -214,13 +279,13 @@ impl Plan {
         self.scratch
     }
 
-    pub(super) fn constants(&self) -> &[(usize, Vec<f32>)] {
+    pub(super) fn constants(&self) -> &[(usize, Aligned)] {
         &self.constants
     }
 
     /// Estimated cycles of one step.
     pub(super) fn cost(&self, step: usize) -> usize {
-        self.steps[step].cost(self.kernels.lanes)
+        self.steps[step].cost(self.tables[step].lanes)
     }
 
     /// Checks the data of a run.
@@ -270,7 +335,7 @@ fn within(what: &'static str, needed: usize, allowed: usize) -> Result<()> {
 }
 
 /// Bytes of all convolutions' weights once packed.
-fn weight_bytes(placement: &view::Placement, lanes: usize) -> usize {
+fn weight_bytes(placement: &view::Placement, tables: Tables) -> usize {
     let of_stage = |stage: &view::Placed| match &stage.work {
         stage::Work::Conv { layers, .. } => layers
             .iter()
@@ -279,13 +344,14 @@ fn weight_bytes(placement: &view::Placement, lanes: usize) -> usize {
                     0 => layer.kernel[0] * layer.kernel[1],
                     m => (m + 2) * (m + 2),
                 };
+                let Kernels { lanes, element, .. } = *tables.get(stage.element);
                 let clusters = stage.clusters.iter();
                 let dense: usize = clusters.map(|c| c.inputs.len() * c.blocks * lanes).sum();
                 let channels = match layer.is_depthwise() {
                     true => layer.out_channels.next_multiple_of(lanes),
                     false => dense,
                 };
-                channels.saturating_mul(taps * size_of::<f32>())
+                channels.saturating_mul(taps * element.size())
             })
             .sum(),
         _ => 0,

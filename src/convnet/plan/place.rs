@@ -1,17 +1,24 @@
 //! From stages to views: where each root's channels lie, which blocks each stage reads, and how wide borders must be.
 
+mod attention;
+
 use std::collections::HashMap;
 
 use super::layer::Layer;
 use super::stage::{Pointwise, Stage, Stages, Work};
 use super::view::*;
-use crate::convnet::graph::{Attention, Shape};
+use crate::convnet::graph::Shape;
+use crate::convnet::kernels::element::Element;
 use crate::convnet::layout::*;
 
-/// Places the roots of `stages` in blocks of `width` lanes.
-pub fn place(stages: Stages, width: usize) -> Placement {
+/// Places the roots of `stages` in blocks, whose lanes `width` gives for each element.
+pub fn place(stages: Stages, width: impl Fn(Element) -> usize) -> Placement {
+    let format = |element| Format {
+        element,
+        width: width(element),
+    };
     let mut placer = Placer {
-        width,
+        format: format(Element::F32),
         roots: stages.roots.clone(),
         lanes: Vec::with_capacity(stages.roots.len()),
         copies: HashMap::new(),
@@ -19,22 +26,24 @@ pub fn place(stages: Stages, width: usize) -> Placement {
         pads: Vec::new(),
         same_row: Vec::new(),
     };
-    let empty = Lanes::in_order(0, width);
+    let empty = Lanes::in_order(0, placer.format);
     placer.lanes = vec![empty; placer.roots.len()];
     placer.pads = vec![[0; 4]; placer.roots.len()];
     placer.same_row = (0..placer.roots.len() as u32).collect();
     for stage in stages.stages {
+        placer.format = format(stage.element);
         placer.stage(stage);
     }
     placer.finish()
 }
 
 struct Placer {
-    width: usize,
+    /// Format of the stage that is being placed.
+    format: Format,
     roots: Vec<Shape>,
     lanes: Vec<Lanes>,
     /// Copies already made of lists of channels, in order.
-    copies: HashMap<Channels, RootId>,
+    copies: HashMap<(Channels, Element), RootId>,
     placed: Vec<Placed>,
     pads: Vec<[usize; 4]>,
     /// Union-find of roots that one layer reads with one distance between rows.
@@ -48,7 +57,7 @@ impl Placer {
         let mut clusters = Vec::new();
         let views = match &stage.work {
             Work::Conv { layers, residual } if !layers[0].is_depthwise() => {
-                clusters = clusters_of(&layers[0], self.width);
+                clusters = clusters_of(&layers[0], self.format.width);
                 self.dense(layers, *residual, &reads, &shapes, stage.out, &mut clusters)
             }
             Work::Conv { layers, residual } => {
@@ -62,6 +71,7 @@ impl Placer {
             shapes,
             out: stage.out,
             clusters,
+            element: stage.element,
         });
     }
 
@@ -76,7 +86,11 @@ impl Placer {
         match work {
             Work::Load { .. } => {
                 let out = self.out(out);
-                self.lanes[out] = Lanes::in_order(self.roots[out].c, 1);
+                let planes = Format {
+                    width: 1,
+                    ..self.format
+                };
+                self.lanes[out] = Lanes::in_order(self.roots[out].c, planes);
                 vec![]
             }
             Work::Constant(_) => {
@@ -91,10 +105,14 @@ impl Placer {
                 vec![view]
             }
             Work::Attention(attention) => self.attention(*attention, reads, shapes, out),
-            Work::Store { .. } => vec![View::Runs(runs(&reads[0], &self.lanes))],
-            Work::DepthToSpace { .. } | Work::Gather => {
+            Work::Store { .. } => {
+                let channels = self.in_element(&reads[0], shapes[0]);
+                vec![View::Runs(runs(&channels, &self.lanes))]
+            }
+            Work::DepthToSpace { .. } | Work::Gather | Work::Convert => {
+                let channels = self.in_element(&reads[0], shapes[0]);
                 self.in_order(out);
-                vec![View::Runs(runs(&reads[0], &self.lanes))]
+                vec![View::Runs(runs(&channels, &self.lanes))]
             }
             Work::Conv { .. }
             | Work::Pool(..)
@@ -122,43 +140,6 @@ impl Placer {
         };
         self.set(out, view.lanes);
         vec![View::Blocks(view.blocks), second]
-    }
-
-    /// Views of the queries, keys and values of each head, one behind the other. Each head's output begins with a block.
-    fn attention(
-        &mut self,
-        attention: Attention,
-        reads: &[Channels],
-        shapes: &[Shape],
-        out: Option<RootId>,
-    ) -> Vec<View> {
-        let heads = attention.heads;
-        let operands: Vec<Channels> = (reads.iter().zip(shapes))
-            .map(|(channels, shape)| match self.fits_dense(channels, true) {
-                true => channels.clone(),
-                false => whole(self.copy(channels, *shape), channels.len()),
-            })
-            .collect();
-        let mut views = Vec::with_capacity(3 * heads);
-        for head in 0..heads {
-            for channels in &operands {
-                let each = channels.len() / heads;
-                let own = &channels[head * each..(head + 1) * each];
-                views.push(View::Runs(runs(own, &self.lanes)));
-            }
-        }
-        // a tile reads all queries with one distance between rows
-        let first = operands[0][0].0;
-        for &(root, _) in operands[0].iter() {
-            self.join(first, root);
-        }
-        let each = shapes[2].c / heads;
-        let blocks = each.div_ceil(self.width);
-        let lane_of = |channel: usize| channel / each * blocks * self.width + channel % each;
-        let lane_of = (0..shapes[2].c).map(|c| lane_of(c) as u32).collect();
-        let lanes = Lanes::at(lane_of, self.width, heads * blocks);
-        self.set(out, lanes);
-        views
     }
 
     fn depthwise(
@@ -215,10 +196,12 @@ impl Placer {
         }
         let lane_of = clusters
             .iter()
-            .flat_map(|c| (0..c.outputs.len()).map(|i| (c.first_block * self.width + i) as u32))
+            .flat_map(|c| {
+                (0..c.outputs.len()).map(|i| (c.first_block * self.format.width + i) as u32)
+            })
             .collect();
         let blocks = clusters.iter().map(|c| c.blocks).sum();
-        let mut lanes = Lanes::at(lane_of, self.width, blocks);
+        let mut lanes = Lanes::at(lane_of, self.format, blocks);
         if residual {
             let view = self.blocks(&reads[1], shapes[1]);
             if let [only] = clusters {
@@ -233,26 +216,27 @@ impl Placer {
 
     /// True if a dense layer can read these channels where they are; in planes only if `in_blocks` is false.
     fn fits_dense(&self, channels: &[Channel], in_blocks: bool) -> bool {
-        let width = |c: &Channel| self.lanes[c.0 as usize].width;
-        let first = width(&channels[0]);
-        if channels.iter().any(|c| width(c) != first) {
+        let format = |c: &Channel| self.lanes[c.0 as usize].format();
+        let first = format(&channels[0]);
+        let same = |c: &Channel| format(c) == first;
+        if first.element != self.format.element || !channels.iter().all(same) {
             return false;
         }
-        if first == 1 {
+        if first.width == 1 {
             !in_blocks
         } else {
-            let needed = channels.len().div_ceil(self.width);
+            let needed = channels.len().div_ceil(self.format.width);
             sorted_runs(channels, &self.lanes).len() <= 3 * needed + 4
         }
     }
 
     /// Views a tensor as whole blocks, copying it if need be.
     fn blocks(&mut self, channels: &Channels, shape: Shape) -> BlockView {
-        if let Some(view) = block_view(channels, &self.lanes, self.width) {
+        if let Some(view) = block_view(channels, &self.lanes, self.format) {
             return view;
         }
         let copy = self.copy(channels, shape);
-        block_view(&whole(copy, channels.len()), &self.lanes, self.width)
+        block_view(&whole(copy, channels.len()), &self.lanes, self.format)
             .expect("a copy lies in order")
     }
 
@@ -268,9 +252,9 @@ impl Placer {
     }
 
     fn runs_of_blocks(&mut self, channels: &Channels, shape: Shape, sorted: bool) -> View {
-        let planes = |c: &Channel| self.lanes[c.0 as usize].width != self.width;
+        let other = |c: &Channel| self.lanes[c.0 as usize].format() != self.format;
         let mut channels = channels.clone();
-        if channels.iter().any(planes) {
+        if channels.iter().any(other) {
             let copy = self.copy(&channels, shape);
             channels = whole(copy, channels.len());
         }
@@ -282,28 +266,44 @@ impl Placer {
 
     /// Returns a root that holds the same channels in blocks.
     fn in_blocks(&mut self, root: RootId) -> RootId {
-        if self.lanes[root as usize].width == self.width {
+        if self.lanes[root as usize].format() == self.format {
             return root;
         }
         let shape = self.roots[root as usize];
         self.copy(&whole(root, shape.c), shape)
     }
 
+    /// Returns channels of the stage's element: these, or copies of them.
+    fn in_element(&mut self, channels: &Channels, shape: Shape) -> Channels {
+        let element = |c: &Channel| self.lanes[c.0 as usize].element;
+        match channels.iter().all(|c| element(c) == self.format.element) {
+            true => channels.clone(),
+            false => whole(self.copy(channels, shape), channels.len()),
+        }
+    }
+
     /// Returns a root with these channels in order.
     fn copy(&mut self, channels: &Channels, shape: Shape) -> RootId {
-        if let Some(&copy) = self.copies.get(channels) {
+        let key = (channels.clone(), self.format.element);
+        if let Some(&copy) = self.copies.get(&key) {
             return copy;
         }
         let copy = self.new_root(shape);
-        self.lanes[copy as usize] = Lanes::in_order(shape.c, self.width);
+        self.lanes[copy as usize] = Lanes::in_order(shape.c, self.format);
         self.push_gather(channels, shape, copy);
-        self.copies.insert(channels.clone(), copy);
+        self.copies.insert(key, copy);
         copy
     }
 
     fn push_gather(&mut self, channels: &Channels, shape: Shape, out: RootId) {
+        let mut elements = channels.iter().map(|c| self.lanes[c.0 as usize].element);
+        let work = match elements.all(|element| element == self.format.element) {
+            true => Work::Gather,
+            false => Work::Convert,
+        };
         self.placed.push(Placed {
-            work: Work::Gather,
+            work,
+            element: self.format.element,
             views: vec![View::Runs(runs(channels, &self.lanes))],
             shapes: vec![shape],
             out: Some(out),
@@ -314,7 +314,7 @@ impl Placer {
     fn new_root(&mut self, shape: Shape) -> RootId {
         let id = self.roots.len() as RootId;
         self.roots.push(shape);
-        self.lanes.push(Lanes::in_order(0, self.width));
+        self.lanes.push(Lanes::in_order(0, self.format));
         self.pads.push([0; 4]);
         self.same_row.push(id);
         id
@@ -331,7 +331,7 @@ impl Placer {
 
     fn in_order(&mut self, out: Option<RootId>) {
         let out = self.out(out);
-        self.lanes[out] = Lanes::in_order(self.roots[out].c, self.width);
+        self.lanes[out] = Lanes::in_order(self.roots[out].c, self.format);
     }
 
     fn leader(&self, mut root: RootId) -> RootId {

@@ -10,6 +10,7 @@ use super::limits::{Limits, limits_of};
 use super::readers::{Readers, Rewritten};
 use crate::convnet::error::{Error, Result};
 use crate::convnet::graph::*;
+use crate::convnet::kernels::element::Element;
 use crate::convnet::kernels::epilogue::Epilogue;
 use crate::convnet::layout::{Channels, RootId};
 
@@ -45,6 +46,8 @@ pub enum Work {
     },
     /// Copies channels into blocks of their own.
     Gather,
+    /// Copies channels into blocks of another element.
+    Convert,
     Store {
         output: usize,
         layout: Layout,
@@ -69,6 +72,8 @@ pub struct Stage {
     pub reads: Vec<(Channels, Shape)>,
     /// `None` for a store.
     pub out: Option<RootId>,
+    /// Element that it computes with, and that its result has.
+    pub element: Element,
 }
 
 /// Stages in the order in which they run, and the shape of each root.
@@ -311,6 +316,7 @@ impl<'a> Builder<'a> {
             work,
             reads,
             out: Some(out),
+            element: Element::F32,
         });
     }
 
@@ -332,6 +338,7 @@ impl<'a> Builder<'a> {
                         },
                         reads: vec![(self.channels_of(*part), shape)],
                         out: None,
+                        element: Element::F32,
                     });
                 }
                 first += pixels_of(part);

@@ -3,6 +3,7 @@
 use super::layer::Layer;
 use super::stage::Work;
 use crate::convnet::graph::Shape;
+use crate::convnet::kernels::element::Element;
 use crate::convnet::layout::*;
 
 /// Operand of a stage.
@@ -47,6 +48,8 @@ pub struct Placed {
     pub out: Option<RootId>,
     /// For dense convolutions.
     pub clusters: Vec<Cluster>,
+    /// Element that it computes with, and that it reads and writes.
+    pub element: Element,
 }
 
 /// A root's buffer.

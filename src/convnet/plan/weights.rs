@@ -5,6 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use super::layer::Layer;
+use crate::convnet::kernels::element::Element;
 use crate::convnet::kernels::pack::Packed;
 
 /// Identity of packed weights: their values and their order.
@@ -12,20 +13,21 @@ use crate::convnet::kernels::pack::Packed;
 pub struct Form([u64; 2]);
 
 impl Form {
-    /// Form of a dense layer's weights: input channel and tap of each row, output channel of each lane.
+    /// Form of a dense layer's weights: element and lanes of a block, input channel and tap of each row, output
+    /// channel of each lane.
     pub fn dense(
         layer: &Layer,
-        lanes: usize,
+        format: (Element, usize),
         rows: &[(u32, u32)],
         channels: &[Option<u32>],
         first_input: usize,
     ) -> Self {
-        Self::hash("dense", layer, (lanes, rows, channels, first_input))
+        Self::hash("dense", layer, (format, rows, channels, first_input))
     }
 
     /// Form of a depthwise layer's weights.
-    pub fn depthwise(layer: &Layer, lanes: usize, channels: &[Option<u32>]) -> Self {
-        Self::hash("depthwise", layer, (lanes, channels))
+    pub fn depthwise(layer: &Layer, format: (Element, usize), channels: &[Option<u32>]) -> Self {
+        Self::hash("depthwise", layer, (format, channels))
     }
 
     fn hash(kind: &str, layer: &Layer, order: impl Hash) -> Self {

@@ -1,4 +1,5 @@
 mod attention;
+mod half;
 pub mod random;
 
 use std::sync::Arc;
@@ -71,9 +72,13 @@ fn run(graph: &Graph, variant: &Variant, inputs: &[Input]) -> Vec<Vec<f32>> {
         algorithm: variant.algorithm,
         ..Options::default()
     };
+    run_with(graph, options, variant.threads, inputs)
+}
+
+fn run_with(graph: &Graph, options: Options, threads: usize, inputs: &[Input]) -> Vec<Vec<f32>> {
     let plan = Arc::new(Plan::new(graph, &options).unwrap());
     let mut outputs: Vec<Vec<f32>> = plan.outputs().iter().map(|&n| vec![f32::NAN; n]).collect();
-    let mut session = Session::with_threads(plan, variant.threads, None).unwrap();
+    let mut session = Session::with_threads(plan, threads, None).unwrap();
     // twice: the second run meets what the first one left in the arena
     for _ in 0..2 {
         let mut slices: Vec<&mut [f32]> = outputs.iter_mut().map(|o| &mut o[..]).collect();

@@ -8,6 +8,7 @@ mod convert;
 mod convnet;
 mod load;
 mod ops;
+mod picture;
 mod profile;
 
 use super::{
@@ -16,7 +17,7 @@ use super::{
 };
 use crate::base::tensor::{InputSpec, Tensor, TensorSpec};
 use crate::onnx::tail::Tail;
-use convnet::{Coverage, Whole};
+use convnet::{Arithmetic, Coverage, Whole};
 use load::Loading;
 use std::sync::Arc;
 use tract_onnx::prelude::*;
@@ -74,15 +75,16 @@ impl Tract {
         options: &EngineOptions,
         mut loading: Loading,
     ) -> Result<Self, EngineError> {
-        options.refuse_f16(EngineKind::Tract)?;
+        if loading.chooser.arithmetic() == Arithmetic::F32 {
+            let arithmetic = Arithmetic::for_user(options)?;
+            loading.chooser.compute_with(arithmetic);
+        }
+        let arithmetic = loading.chooser.arithmetic();
         caught(EngineKind::Tract, || {
-            let mut loaded = load::load(bytes, input, &mut loading)?;
+            let loaded = load::load(bytes, input, &mut loading)?;
             let whole = Whole::from_model(&loaded.model);
             let plan = TypedSimplePlan::build(loaded.model, &RunOptions::default());
             let plan = Arc::new(plan.map_err(load::refused)?);
-            if let Some(coverage) = loaded.coverage.as_mut().filter(|_| loading.is_profiled) {
-                profile::profile(&plan, &loaded.input, coverage);
-            }
             let tail = loaded.tail.map(Arc::new);
             let outputs = tail.as_ref().map(|tail| tail.outputs().to_vec());
             let mut opened = Self {
@@ -98,6 +100,15 @@ impl Tract {
                 coverage: loaded.coverage,
                 whole,
             };
+            if arithmetic == Arithmetic::CheckedF16 {
+                // the first inference decides where f16 is fine enough
+                let picture = picture::picture(input);
+                let run = opened.run_plan(&picture, &mut Vec::new());
+                run.map_err(load::refused)?;
+            }
+            if let Some(coverage) = opened.coverage.as_mut().filter(|_| loading.is_profiled) {
+                profile::profile(&opened.plan, &opened.input, coverage);
+            }
             if opened.tail.is_some() {
                 opened.outputs = with_ranks(&mut opened, input)?;
             }
@@ -114,7 +125,9 @@ impl Tract {
             )
         });
         let coverage = self.coverage.as_ref().map(ToString::to_string);
-        let parts: Vec<String> = coverage.into_iter().chain(tail).collect();
+        let half = convnet::verdicts(self.plan.model()).into_iter();
+        let half = half.map(|verdict| format!("computes with {verdict}"));
+        let parts: Vec<String> = coverage.into_iter().chain(tail).chain(half).collect();
         (!parts.is_empty()).then(|| parts.join("; "))
     }
 

@@ -14,6 +14,9 @@ static FIRST: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 
 // SAFETY: the callers are compiled with AVX2 and FMA and chosen only where the processor has them; pointers are
 // accessed for the lanes that the trait names.
 unsafe impl Vector for F32x8 {
+    type Element = f32;
+    type Wide = Self;
+    type Sums = ();
     const LANES: usize = 8;
     const REGISTERS: usize = 16;
 
@@ -48,6 +51,18 @@ unsafe impl Vector for F32x8 {
             let mask = _mm256_loadu_si256(FIRST.as_ptr().add(8 - n).cast());
             _mm256_maskstore_ps(p, mask, self.0);
         }
+    }
+
+    #[inline(always)]
+    unsafe fn widen(self, p: *mut f32) {
+        // SAFETY: the caller's.
+        unsafe { self.store(p) }
+    }
+
+    #[inline(always)]
+    unsafe fn narrow(p: *const f32) -> Self {
+        // SAFETY: the caller's.
+        unsafe { Self::load(p) }
     }
 
     #[inline(always)]

@@ -31,6 +31,9 @@ static SIXTEENTHS: [f32; 16] = [
 // SAFETY: the callers are compiled with AVX-512F and chosen only where the processor has it; pointers are
 // accessed for the lanes that the trait names.
 unsafe impl Vector for F32x16 {
+    type Element = f32;
+    type Wide = Self;
+    type Sums = ();
     const LANES: usize = 16;
     const REGISTERS: usize = 32;
 
@@ -62,6 +65,18 @@ unsafe impl Vector for F32x16 {
     unsafe fn store_part(self, p: *mut f32, n: usize) {
         // SAFETY: the caller's pointer is valid for n lanes; the mask lets no other lane through.
         unsafe { _mm512_mask_storeu_ps(p, ((1u32 << n) - 1) as u16, self.0) }
+    }
+
+    #[inline(always)]
+    unsafe fn widen(self, p: *mut f32) {
+        // SAFETY: the caller's.
+        unsafe { self.store(p) }
+    }
+
+    #[inline(always)]
+    unsafe fn narrow(p: *const f32) -> Self {
+        // SAFETY: the caller's.
+        unsafe { Self::load(p) }
     }
 
     #[inline(always)]

@@ -38,6 +38,9 @@ fn beginning(i: usize) -> float32x4_t {
 // SAFETY: every 64-bit Arm processor that Rust's standard library runs on has NEON; pointers are accessed for the lanes
 // that the trait names.
 unsafe impl Vector for F32x4 {
+    type Element = f32;
+    type Wide = Self;
+    type Sums = ();
     const LANES: usize = 4;
     const REGISTERS: usize = 32;
     const MEMORY_OPERANDS: bool = false;
@@ -82,6 +85,18 @@ unsafe impl Vector for F32x4 {
                 0 => (),
             }
         }
+    }
+
+    #[inline(always)]
+    unsafe fn widen(self, p: *mut f32) {
+        // SAFETY: the caller's.
+        unsafe { self.store(p) }
+    }
+
+    #[inline(always)]
+    unsafe fn narrow(p: *const f32) -> Self {
+        // SAFETY: the caller's.
+        unsafe { Self::load(p) }
     }
 
     #[inline(always)]

@@ -20,6 +20,9 @@ impl F32x4 {
 
 // SAFETY: needs no instruction set; pointers are accessed for the lanes that the trait names.
 unsafe impl Vector for F32x4 {
+    type Element = f32;
+    type Wide = Self;
+    type Sums = ();
     const LANES: usize = 4;
     const REGISTERS: usize = 16;
 
@@ -53,6 +56,18 @@ unsafe impl Vector for F32x4 {
             // SAFETY: the caller's pointer is valid for n lanes.
             unsafe { p.add(i).write(*v) }
         }
+    }
+
+    #[inline(always)]
+    unsafe fn widen(self, p: *mut f32) {
+        // SAFETY: the caller's.
+        unsafe { self.store(p) }
+    }
+
+    #[inline(always)]
+    unsafe fn narrow(p: *const f32) -> Self {
+        // SAFETY: the caller's.
+        unsafe { Self::load(p) }
     }
 
     #[inline(always)]

@@ -1,6 +1,7 @@
 use super::*;
 use crate::convnet::graph::Activation;
 use crate::convnet::kernels::dense::{InBlock, OutBlock};
+use crate::convnet::kernels::element::Element;
 use crate::convnet::kernels::pack::{Aligned, Packed};
 use crate::convnet::kernels::{Base, Kernels};
 use crate::convnet::tests::random::{ACTIVATIONS, Random};
@@ -90,6 +91,7 @@ impl Case {
         let bias = |lane: usize| self.bias[lane];
         match m {
             4 => Packed::new(
+                Element::F32,
                 lanes,
                 blocks,
                 channels,
@@ -97,6 +99,7 @@ impl Case {
                 bias,
             ),
             _ => Packed::new(
+                Element::F32,
                 lanes,
                 blocks,
                 channels,

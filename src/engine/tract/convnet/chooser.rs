@@ -4,7 +4,7 @@
 //! is a file in the user's cache folder, beside the engines that `auto` has chosen. Without a folder that can be
 //! written, nothing is measured, and estimates choose. `GST_DETECT_CONVOLUTION` fixes the algorithm; then neither is used.
 
-use super::Refusal;
+use super::{Arithmetic, Refusal};
 use crate::convnet::graph::Graph;
 use crate::convnet::{Algorithm, Choices, Measured, Options};
 use crate::engine::cache_folder::{CacheFolder, build, processor};
@@ -35,6 +35,7 @@ pub(in crate::engine::tract) struct Chooser {
     /// Holds what was remembered and measured so far.
     options: Options,
     is_read: bool,
+    arithmetic: Arithmetic,
     /// Choices that were measured and are worth remembering.
     learnt: Choices,
 }
@@ -67,8 +68,18 @@ impl Chooser {
             left: BUDGET,
             options: Options::default(),
             is_read: false,
+            arithmetic: Arithmetic::F32,
             learnt: Choices::default(),
         }
+    }
+
+    /// Makes networks compute with this.
+    pub fn compute_with(&mut self, arithmetic: Arithmetic) {
+        self.arithmetic = arithmetic;
+    }
+
+    pub fn arithmetic(&self) -> Arithmetic {
+        self.arithmetic
     }
 
     /// Returns options for a network. Measures what is not known yet, as long as there is time left for this model.
@@ -79,6 +90,10 @@ impl Chooser {
         let Some(folder) = &self.folder else {
             return Ok(self.options.clone());
         };
+        if self.arithmetic != Arithmetic::F32 {
+            // f16 has one algorithm, and what it leaves to f32 is not worth the time
+            return Ok(self.options.clone());
+        }
         if !self.is_read {
             let kernels = self.options.kernels_name()?;
             self.options.choices = read(folder, kernels);

@@ -4,6 +4,7 @@
 //!
 //! `GST_DETECT_CONVNET=off` in the environment leaves everything to tract.
 
+mod arithmetic;
 mod builder;
 mod chooser;
 mod constants;
@@ -17,9 +18,10 @@ mod translate;
 mod view;
 mod whole;
 
+pub(super) use arithmetic::Arithmetic;
 pub(super) use chooser::Chooser;
 pub(super) use coverage::Coverage;
-pub(super) use op::with_threads;
+pub(super) use op::{verdicts, with_threads};
 pub(super) use whole::Whole;
 
 use std::borrow::Cow;

@@ -1,8 +1,9 @@
 //! [`ConvnetOp`]: a network of the executor as one operator of tract's.
 
-use super::Refusal;
+use super::{Arithmetic, Refusal};
 use crate::convnet::graph::{Graph, Input};
-use crate::convnet::{Options, Plan, Session, WeightCache};
+use crate::convnet::{self, HalfPrecision, Options, Plan, Session, Verdict, WeightCache};
+use parking_lot::{Mutex, RwLock};
 use std::cell::Cell;
 use std::sync::{Arc, LazyLock};
 use tract_onnx::prelude::*;
@@ -33,7 +34,11 @@ pub(super) struct ConvnetOp(Arc<Network>);
 /// A planned network.
 #[derive(Debug)]
 pub(super) struct Network {
-    plan: Arc<Plan>,
+    plan: RwLock<Arc<Plan>>,
+    /// Graph that the first inference plans anew, in f16.
+    unchecked: Mutex<Option<(Graph, Options)>>,
+    /// Result of the comparison of f16 with f32; none if nobody wants f16.
+    verdict: Mutex<Option<Verdict>>,
     outputs: Vec<Output>,
 }
 
@@ -59,41 +64,64 @@ impl Network {
     ///
     /// # Errors
     /// If the network needs more than the executor allows, or its kernels cannot be had.
-    pub fn new(graph: &Graph, outputs: Vec<Output>, options: Options) -> Result<Self, Refusal> {
+    pub fn new(
+        graph: Graph,
+        outputs: Vec<Output>,
+        options: Options,
+        arithmetic: Arithmetic,
+    ) -> Result<Self, Refusal> {
+        let half = (arithmetic == Arithmetic::F16).then(HalfPrecision::default);
         let options = Options {
             weights: Arc::clone(&WEIGHTS),
+            half,
             ..options
         };
-        let plan = Arc::new(Plan::new(graph, &options)?);
-        Ok(Self { plan, outputs })
+        let plan = Plan::new(&graph, &options)?;
+        let verdict = match arithmetic {
+            Arithmetic::F16 => Some(convnet::verdict(&plan, None, &[], None)),
+            Arithmetic::F32 | Arithmetic::CheckedF16 => None,
+        };
+        let is_unchecked = arithmetic == Arithmetic::CheckedF16;
+        Ok(Self {
+            plan: RwLock::new(Arc::new(plan)),
+            unchecked: Mutex::new(is_unchecked.then_some((graph, options))),
+            verdict: Mutex::new(verdict),
+            outputs,
+        })
+    }
+
+    /// The plan that the next session takes.
+    fn plan(&self) -> Arc<Plan> {
+        Arc::clone(&self.plan.read())
     }
 
     /// Places of the packed weights.
     #[cfg(test)]
     pub fn places_of_weights(&self) -> Vec<*const f32> {
-        self.plan.places_of_weights()
+        self.plan().places_of_weights()
     }
 
     /// Describes each step of the plan.
     #[cfg(test)]
     pub fn steps(&self) -> Vec<String> {
-        self.plan
-            .steps()
-            .iter()
-            .map(|step| step.describe())
-            .collect()
+        let plan = self.plan();
+        plan.steps().iter().map(|step| step.describe()).collect()
     }
 
-    /// Allocates the memory of one inference at a time, and starts its threads.
+    /// Allocates the memory of one inference at a time, and starts its threads. The first session takes `inputs`, those of
+    /// its first inference, to find out where f16 keeps the outputs, if that was asked for.
     ///
     /// # Errors
-    /// If the system refuses a thread.
-    pub fn session(&self, threads: usize) -> TractResult<Session> {
-        Ok(Session::with_threads(
-            Arc::clone(&self.plan),
-            threads,
-            None,
-        )?)
+    /// If the system refuses a thread, or `inputs` do not fit.
+    pub fn session(&self, threads: usize, inputs: &[Input]) -> TractResult<Session> {
+        let mut unchecked = self.unchecked.lock();
+        if let Some((graph, options)) = unchecked.take() {
+            let (plan, verdict) = convnet::plan_in_f16(&graph, &options, inputs)?;
+            *self.plan.write() = Arc::new(plan);
+            *self.verdict.lock() = Some(verdict);
+        }
+        drop(unchecked);
+        Ok(Session::with_threads(self.plan(), threads, None)?)
     }
 
     /// Runs the network. `outputs` are as long as those that it was planned with.
@@ -106,8 +134,9 @@ impl Network {
         inputs: &[Input],
         outputs: Vec<&mut [f32]>,
     ) -> TractResult<()> {
-        let mut lengths = self.plan.outputs().iter();
-        let mut buffers = Vec::with_capacity(self.plan.outputs().len());
+        let plan = self.plan();
+        let mut lengths = plan.outputs().iter();
+        let mut buffers = Vec::with_capacity(plan.outputs().len());
         for (output, mut rest) in self.outputs.iter().zip(outputs) {
             for &length in lengths.by_ref().take(output.buffers) {
                 let (buffer, behind) = rest
@@ -120,12 +149,21 @@ impl Network {
         Ok(session.run(inputs, &mut buffers)?)
     }
 
-    /// Runs the network from tract's tensors to new ones.
-    fn run_tensors(&self, session: &mut Session, inputs: &[TValue]) -> TractResult<TVec<TValue>> {
+    /// Runs the network from tract's tensors to new ones. Makes a session for `threads` threads if there is none.
+    fn run_tensors(
+        &self,
+        session: &mut Option<Session>,
+        threads: usize,
+        inputs: &[TValue],
+    ) -> TractResult<TVec<TValue>> {
         let plain = inputs.iter().map(|input| input.try_as_plain_ram());
         let plain = plain.collect::<TractResult<Vec<_>>>()?;
         let inputs = (plain.iter()).map(|plain| Ok(Input::F32(plain.as_slice::<f32>()?)));
         let inputs = inputs.collect::<TractResult<Vec<_>>>()?;
+        let session = match session {
+            Some(session) => session,
+            none => none.insert(self.session(threads, &inputs)?),
+        };
         let made = (self.outputs.iter()).map(|output| Tensor::zero::<f32>(&output.dims));
         let mut made = made.collect::<TractResult<TVec<_>>>()?;
         let plain = (made.iter_mut()).map(|tensor| tensor.try_as_plain_ram_mut());
@@ -135,6 +173,14 @@ impl Network {
         drop(plain);
         Ok(made.into_iter().map(Tensor::into_tvalue).collect())
     }
+}
+
+/// Says of each network of a model what it computes with, if it was to be f16.
+pub(in crate::engine::tract) fn verdicts(model: &TypedModel) -> Vec<String> {
+    let nodes = model.nodes().iter();
+    let networks = nodes.filter_map(|node| node.op_as::<ConvnetOp>());
+    let verdicts = networks.filter_map(|op| op.0.verdict.lock().clone());
+    verdicts.map(|verdict| verdict.to_string()).collect()
 }
 
 /// Two networks are equal if they are one.
@@ -205,11 +251,9 @@ impl OpState for State {
         _: &dyn Op,
         inputs: TVec<TValue>,
     ) -> TractResult<TVec<TValue>> {
-        let session = match &mut self.session {
-            Some(session) => session,
-            none => none.insert(self.network.session(THREADS.get())?),
-        };
-        self.network.run_tensors(session, &inputs)
+        let threads = THREADS.get();
+        self.network
+            .run_tensors(&mut self.session, threads, &inputs)
     }
 
     /// An inference leaves nothing to the next.

@@ -131,8 +131,9 @@ impl Draft {
     fn plan(self, chooser: &mut Chooser) -> Result<Region, Refusal> {
         let options = chooser.options(&self.builder.graph)?;
         let (outlets, outputs) = self.outputs.into_iter().unzip();
+        let network = Network::new(self.builder.graph, outputs, options, chooser.arithmetic())?;
         Ok(Region {
-            network: Network::new(&self.builder.graph, outputs, options)?,
+            network,
             readers: self.readers,
             outlets,
         })

@@ -61,7 +61,7 @@ impl Whole {
         // Taken out for the run: whatever goes wrong in it, panics included, drops it.
         let mut session = match self.session.take() {
             Some(session) => session,
-            None => self.network.session(threads)?,
+            None => self.network.session(threads, &[Input::F32(input)])?,
         };
         let outputs = outputs.map(|(output, spec)| {
             output.dims.clear();
