@@ -1,14 +1,24 @@
 #!/bin/sh
 # Packs what the tests have built as a Debian package, and reads the package: its files, manual pages, what it depends on
-# by dpkg-shlibdeps's own reckoning, licences, the service. tests/packages.sh [FOLDER]; default: target/debug. Says what is
-# skipped. Whether a package can be installed and runs, pipelines/packages/check.sh tries.
+# by dpkg-shlibdeps's own reckoning, licences, the service. tests/packages.sh [FOLDER]. Without a FOLDER, programs come
+# from target/debug, where tests build them; the plugin lies in its deps. Says what is skipped. Whether a package can be
+# installed and runs, pipelines/packages/check.sh tries.
 set -e
 root=$(cd "$(dirname "$0")/.." && pwd)
 . "$root/pipelines/support/setup.sh"
 cd "$root"
-programs=${1:-${CARGO_TARGET_DIR:-target}/debug}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+programs=$1
+if [ -z "$programs" ]; then
+    programs=$work/programs
+    built=$(realpath "${CARGO_TARGET_DIR:-target}")/debug
+    mkdir "$programs"
+    for file in deps/libgstdetect.so detect-bench gst-detect-probe; do
+        [ -e "$built/$file" ] || fail "There is no $built/$file. tests/run.sh builds it; or name a folder with the three programs."
+        ln -s "$built/$file" "$programs/"
+    done
+fi
 
 skip() {
     say "SKIPPED: $*"

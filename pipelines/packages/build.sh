@@ -144,7 +144,7 @@ stage_pipelines() {
     for file in pipelines/*.sh; do
         put 755 "$file" "$shared/${file#pipelines/}"
     done
-    for file in pipelines/astronaut.jpg pipelines/support/*.sh; do
+    for file in pipelines/astronaut.jpg pipelines/support/*; do
         put 644 "$file" "$shared/${file#pipelines/}"
     done
 }
