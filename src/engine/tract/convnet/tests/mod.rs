@@ -9,7 +9,7 @@ use crate::base::tensor::{
 };
 use crate::engine::tract::Tract;
 use crate::engine::tract::load::{self, Loading};
-use crate::engine::{Engine, EngineOptions};
+use crate::engine::{Engine, EngineKind, EngineOptions};
 use crate::model::{Model, ModelOptions};
 use std::path::{Path, PathBuf};
 
@@ -49,12 +49,16 @@ fn models() -> Vec<PathBuf> {
     files
 }
 
+/// Opens a model like [`crate::engine::open`]: its sizes are looked at first.
 fn open(path: &Path) -> Option<Model> {
     let options = ModelOptions {
         path: Some(path.into()),
         ..ModelOptions::default()
     };
-    Model::open(&options).ok()
+    let model = Model::open(&options).ok()?;
+    let (weighed, options) = (model.weighed(false), EngineOptions::default());
+    crate::engine::budget::check(EngineKind::Tract, weighed, &options).ok()?;
+    Some(model)
 }
 
 /// Numbers from -1 to 1 or, for pictures, 0 to 255: the same each time.
