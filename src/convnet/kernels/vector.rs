@@ -41,10 +41,20 @@ pub unsafe trait Vector: Copy {
         // SAFETY: the caller's.
         unsafe { Self::splat((*p).to_f32()) }
     }
-    /// Stores all lanes as f32.
-    unsafe fn widen(self, p: *mut f32);
-    /// Loads lanes from f32, rounding them.
-    unsafe fn narrow(p: *const f32) -> Self;
+    /// Stores all lanes as f32. Registers of f32 store what they hold; others convert it.
+    #[inline(always)]
+    unsafe fn widen(self, p: *mut f32) {
+        const { assert!(matches!(Self::Element::ELEMENT, Element::F32)) };
+        // SAFETY: the caller's; an element is f32.
+        unsafe { self.store(p.cast()) }
+    }
+    /// Loads lanes from f32. Registers of f32 hold them as they are; others round them.
+    #[inline(always)]
+    unsafe fn narrow(p: *const f32) -> Self {
+        const { assert!(matches!(Self::Element::ELEMENT, Element::F32)) };
+        // SAFETY: the caller's; an element is f32.
+        unsafe { Self::load(p.cast()) }
+    }
     /// Converts `n` values, at most as many as there are lanes.
     #[inline(always)]
     unsafe fn widen_part(from: *const Half, to: *mut f32, n: usize) {

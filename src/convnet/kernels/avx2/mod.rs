@@ -54,18 +54,6 @@ unsafe impl Vector for F32x8 {
     }
 
     #[inline(always)]
-    unsafe fn widen(self, p: *mut f32) {
-        // SAFETY: the caller's.
-        unsafe { self.store(p) }
-    }
-
-    #[inline(always)]
-    unsafe fn narrow(p: *const f32) -> Self {
-        // SAFETY: the caller's.
-        unsafe { Self::load(p) }
-    }
-
-    #[inline(always)]
     unsafe fn splat(x: f32) -> Self {
         // SAFETY: the processor has AVX2 and FMA, as for the whole impl.
         F32x8(unsafe { _mm256_set1_ps(x) })

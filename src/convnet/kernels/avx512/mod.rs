@@ -68,18 +68,6 @@ unsafe impl Vector for F32x16 {
     }
 
     #[inline(always)]
-    unsafe fn widen(self, p: *mut f32) {
-        // SAFETY: the caller's.
-        unsafe { self.store(p) }
-    }
-
-    #[inline(always)]
-    unsafe fn narrow(p: *const f32) -> Self {
-        // SAFETY: the caller's.
-        unsafe { Self::load(p) }
-    }
-
-    #[inline(always)]
     unsafe fn splat(x: f32) -> Self {
         // SAFETY: the processor has AVX-512F, as for the whole impl.
         F32x16(unsafe { _mm512_set1_ps(x) })

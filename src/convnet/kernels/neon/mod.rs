@@ -88,18 +88,6 @@ unsafe impl Vector for F32x4 {
     }
 
     #[inline(always)]
-    unsafe fn widen(self, p: *mut f32) {
-        // SAFETY: the caller's.
-        unsafe { self.store(p) }
-    }
-
-    #[inline(always)]
-    unsafe fn narrow(p: *const f32) -> Self {
-        // SAFETY: the caller's.
-        unsafe { Self::load(p) }
-    }
-
-    #[inline(always)]
     unsafe fn splat(x: f32) -> Self {
         // SAFETY: the processor has NEON, as for the whole impl.
         F32x4(unsafe { vdupq_n_f32(x) })

@@ -59,18 +59,6 @@ unsafe impl Vector for F32x4 {
     }
 
     #[inline(always)]
-    unsafe fn widen(self, p: *mut f32) {
-        // SAFETY: the caller's.
-        unsafe { self.store(p) }
-    }
-
-    #[inline(always)]
-    unsafe fn narrow(p: *const f32) -> Self {
-        // SAFETY: the caller's.
-        unsafe { Self::load(p) }
-    }
-
-    #[inline(always)]
     unsafe fn splat(x: f32) -> Self {
         F32x4([x; 4])
     }
