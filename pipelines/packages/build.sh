@@ -8,6 +8,7 @@
 set -e
 root=$(cd "$(dirname "$0")/../.." && pwd)
 . "$root/pipelines/support/setup.sh"
+. "$root/pipelines/packages/sources.sh"
 cd "$root"
 
 package=gstreamer1.0-detect
@@ -44,17 +45,6 @@ choose() {
 # Whether this machine's libraries are those that the package is for.
 is_own() {
     [ "$arch" = "$own" ] && [ "$(. /etc/os-release && echo "$VERSION_CODENAME")" = "$oldest" ]
-}
-
-# Debian's servers as apt has them here, as lines of a list of sources; nothing but the suite is ours.
-sources() {
-    apt-get indextargets --format '$(ORIGIN)|$(LABEL)|$(REPO_URI)' 'Identifier: Packages' | sort -u |
-        while IFS='|' read -r origin label uri; do
-            case $origin:$label in
-            Debian:Debian) echo "deb $uri $1 main" ;;
-            Debian:Debian-Security) echo "deb $uri $1-security main" ;;
-            esac
-        done | sort -u
 }
 
 # Debian's libraries for an architecture, and what symbols they have at which version. They are only unpacked: nothing

@@ -7,6 +7,7 @@
 set -e
 root=$(cd "$(dirname "$0")/../.." && pwd)
 . "$root/pipelines/support/setup.sh"
+. "$root/pipelines/packages/sources.sh"
 package=gstreamer1.0-detect
 work=${DETECT_PACKAGES:-${CARGO_TARGET_DIR:-$root/target}/packages}
 binfmt=/proc/sys/fs/binfmt_misc
@@ -17,17 +18,6 @@ if [ "$DETECT_ALONE" != yes ]; then
     install_packages mmdebstrap arch-test debian-archive-keyring qemu-user-static util-linux
     DETECT_ALONE=yes exec unshare --mount --propagation private "$0" "$@"
 fi
-
-# Debian's servers as apt has them here; nothing but the suite is ours.
-sources() {
-    apt-get indextargets --format '$(ORIGIN)|$(LABEL)|$(REPO_URI)' 'Identifier: Packages' | sort -u |
-        while IFS='|' read -r origin label uri; do
-            case $origin:$label in
-            Debian:Debian) echo "deb $uri $1 main" ;;
-            Debian:Debian-Security) echo "deb $uri $1-security main" ;;
-            esac
-        done | sort -u
-}
 
 # Lets the kernel start programs for arm64, until this script ends. What is set up already stays.
 emulate() {
