@@ -5,6 +5,52 @@ use std::sync::Arc;
 use crate::convnet::graph::{Conv, Shape};
 use crate::convnet::kernels::epilogue::Epilogue;
 
+/// Taps of one phase of a transposed convolution along one axis, in the order of the input.
+struct PhaseTaps {
+    /// Place of each tap in the kernel as given. A phase that none reaches has one that is none: all of it is bias.
+    taps: Vec<Option<usize>>,
+    /// Input positions from one tap to the next.
+    dilation: usize,
+    /// Input position of the first tap of the phase's first output.
+    start: isize,
+}
+
+impl PhaseTaps {
+    /// Output `phase` reads kernel place `k` at the input position `(phase + pad - k · dilation) / stride`, where that is
+    /// whole.
+    fn new(conv: &Conv, axis: usize, phase: usize) -> Self {
+        let window = &conv.window;
+        let (stride, dilation) = (window.stride[axis], window.dilation[axis]);
+        let pad = [window.pads.top, window.pads.left][axis];
+        let position = |k: usize| {
+            let at = (phase + pad) as isize - (k * dilation) as isize;
+            (at % stride as isize == 0).then_some(at / stride as isize)
+        };
+        let places = (0..window.kernel[axis]).rev();
+        let mut reached = places.filter_map(|k| position(k).map(|at| (k, at)));
+        let Some((first, start)) = reached.next() else {
+            return PhaseTaps {
+                taps: vec![None],
+                dilation: 1,
+                start: 0,
+            };
+        };
+        let (mut taps, mut dilation) = (vec![Some(first)], 1);
+        let mut last = start;
+        for (k, at) in reached {
+            taps.push(Some(k));
+            // the same each time: places repeat every stride / gcd(stride, dilation)
+            dilation = at.abs_diff(last);
+            last = at;
+        }
+        PhaseTaps {
+            taps,
+            dilation,
+            start,
+        }
+    }
+}
+
 /// A convolution as the kernels run it. Pairs read `[vertical, horizontal]`.
 #[derive(Clone, Debug)]
 pub struct Layer {
@@ -66,29 +112,18 @@ impl Layer {
 
     fn phase(conv: &Conv, input: Shape, output: Shape, phase: [usize; 2]) -> Self {
         let window = &conv.window;
-        let (stride, span) = (window.stride, window.span());
-        let pad = [window.pads.top, window.pads.left];
-        // first tap of this phase in the dilated kernel, number of taps, input position of the last one
-        let first = [0, 1].map(|a| (phase[a] + pad[a]) % stride[a]);
-        let taps = [0, 1].map(|a| span[a].saturating_sub(first[a]).div_ceil(stride[a]).max(1));
-        let start = [0, 1].map(|a| {
-            ((phase[a] + pad[a] - first[a]) / stride[a]) as isize - (taps[a] as isize - 1)
-        });
+        let stride = window.stride;
+        let [rows, columns] = [0, 1].map(|axis| PhaseTaps::new(conv, axis, phase[axis]));
+        let taps = [&rows, &columns].map(|axis| axis.taps.len());
         let (each_in, each_out) = (input.c / conv.groups, output.c / conv.groups);
         let [kh, kw] = window.kernel;
-        // position of tap j in the kernel as given, counted backwards, if there is one
-        let source = |axis: usize, j: usize| {
-            let at = first[axis] + stride[axis] * (taps[axis] - 1 - j);
-            let k = at / window.dilation[axis];
-            (at.is_multiple_of(window.dilation[axis]) && k < window.kernel[axis]).then_some(k)
-        };
         let mut weights = Vec::with_capacity(output.c * each_in * taps[0] * taps[1]);
         for o in 0..output.c {
             for i in 0..each_in {
                 let row = (o / each_out * each_in + i) * each_out + o % each_out;
-                for jy in 0..taps[0] {
-                    for jx in 0..taps[1] {
-                        weights.push(match (source(0, jy), source(1, jx)) {
+                for &ky in &rows.taps {
+                    for &kx in &columns.taps {
+                        weights.push(match (ky, kx) {
                             (Some(ky), Some(kx)) => conv.weights[(row * kh + ky) * kw + kx],
                             _ => 0.,
                         });
@@ -103,8 +138,8 @@ impl Layer {
             groups: conv.groups,
             kernel: taps,
             stride: [1, 1],
-            dilation: [1, 1],
-            start,
+            dilation: [rows.dilation, columns.dilation],
+            start: [rows.start, columns.start],
             size: [0, 1].map(|a| (out[a] - phase[a]).div_ceil(stride[a])),
             out_first: phase,
             out_step: stride,
@@ -149,5 +184,40 @@ impl Layer {
                 .collect(),
         );
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::convnet::graph::{Graph, Window};
+
+    /// Numbers of weights of the phases.
+    fn weights(stride: usize, dilation: usize) -> Vec<usize> {
+        let mut graph = Graph::new();
+        let x = graph.input(Shape::new(2, 5, 5)).unwrap();
+        let conv = Conv {
+            out_channels: 1,
+            groups: 1,
+            window: Window {
+                stride: [stride, 1],
+                dilation: [dilation, 1],
+                ..Window::square(3, 1, 0)
+            },
+            weights: vec![1.; 18].into(),
+            bias: None,
+        };
+        let y = graph.transposed_conv(x, conv.clone(), [0, 0]).unwrap();
+        let phases = Layer::phases(&conv, graph.shape(x), graph.shape(y));
+        phases.iter().map(|layer| layer.weights.len()).collect()
+    }
+
+    #[test]
+    fn phases_of_a_transposed_convolution_share_out_its_weights() {
+        assert_eq!(weights(1, 36), [18], "not a weight for each place between");
+        assert_eq!(weights(2, 1), [12, 6]);
+        assert_eq!(weights(2, 3), [12, 6]);
+        // one phase has all rows of the kernel; another has a row of zeros, for its bias
+        assert_eq!(weights(2, 2), [18, 6]);
     }
 }

@@ -1,6 +1,7 @@
 mod attention;
 mod half;
 pub mod random;
+mod transposed;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -26,8 +26,8 @@ const BUDGET: Budget = Budget {
 };
 
 /// Graphs that need more are planned and not run: the interpreter is slow.
-const MAX_MULTIPLY_ADDS: u64 = 1 << 15;
-const MAX_VALUES: usize = 1 << 13;
+const MAX_MULTIPLY_ADDS: u64 = 1 << 18;
+const MAX_VALUES: usize = 1 << 16;
 
 /// Weights of one convolution; more would only be slow.
 const MAX_WEIGHTS: usize = 1 << 16;
